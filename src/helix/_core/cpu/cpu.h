@@ -1,0 +1,61 @@
+/* What CPU kernels are written with. A family file cpu/<family>.c is compiled once per instruction set with
+ * HX_ISA set to a suffix (scalar, avx2, avx512, neon); it defines static kernels and one table. Files listed as
+ * `common` in meson.build are compiled once. */
+#ifndef HX_CPU_H
+#define HX_CPU_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+#include "../dtype.h"
+#include "../rng.h"
+#include "../shape.h"
+#include "../storage.h"
+#include "../threads.h"
+#include "helix/backend.h"
+
+#define HX_PASTE_(a, b) a##_##b
+#define HX_PASTE(a, b) HX_PASTE_(a, b)
+#define HX_ISA_NAME(name) HX_PASTE(name, HX_ISA)
+
+/* One kernel for all its dtypes; it picks the loop by call->in[0].dtype (or out[0]). */
+typedef struct hx_cpu_kernel {
+    const char *op;
+    hx_kernel run;
+    uint64_t dtypes;  /* of in[0], or of out[0] for ops without inputs */
+    uint32_t verdict; /* HX_YES: any strides; HX_YES_IF_CONTIGUOUS: dispatch copies strided inputs first */
+} hx_cpu_kernel;
+
+/* At the end of a family file:  HX_KERNELS(unary) = {KERNEL(exp, k_exp, HX_SET_FLOAT), {0}};  */
+#define HX_KERNELS(family) const hx_cpu_kernel HX_ISA_NAME(hx_kernels_##family)[]
+#define KERNEL(op, fn, set) {#op, fn, set, HX_YES}
+#define KERNEL_CONTIGUOUS(op, fn, set) {#op, fn, set, HX_YES_IF_CONTIGUOUS}
+
+#define HX_KERNEL(name) static hx_code name(void *dev, void *stream, const hx_op_call *call, hx_err *err)
+#define HX_UNUSED (void)dev, (void)stream, (void)err
+
+/* Fills err for a fault that only the values show (an index out of range). Returns code. */
+hx_code hx_kernel_fail(hx_err *err, hx_code code, int number, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* ---- elementwise iteration (cpu/iterate.c, compiled once) ----
+ * Broadcasts the operands to out[0]'s shape, merges dimensions, orders them for locality, splits large work over
+ * threads in fixed chunks, and calls the loop on runs. Pointers and byte strides: outputs first, then inputs. */
+typedef void (*hx_loop)(char **p, const int64_t *step, int64_t n, const void *ctx);
+hx_code hx_iterate(const hx_op_call *call, hx_loop loop, const void *ctx, hx_err *err);
+/* The same for explicit views. */
+hx_code hx_iterate_views(const hx_view *const *views, int n, hx_loop loop, const void *ctx, int64_t cost, hx_err *err);
+
+static inline bool hx_absent(const hx_view *v) { return v->flags & HX_VIEW_ABSENT; }
+
+/* Items a chunk for a parallel loop over memory-bound work of `bytes` an item. */
+static inline int64_t hx_grain(int64_t bytes_per_item) {
+    int64_t g = 65536 / (bytes_per_item > 0 ? bytes_per_item : 1);
+    return g > 1 ? g : 1;
+}
+
+/* Instruction sets, best first; chosen once from CPUID and HELIX_CPU_ISA. */
+const char *hx_cpu_isa(void);
+const hx_backend *hx_cpu_backend(void);
+
+#endif

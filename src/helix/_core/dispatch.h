@@ -1,0 +1,46 @@
+/* The one door: check -> shape rule -> run | record | trace.
+ *
+ * Eager runs the kernel; recorded also leaves an autograd node; traced works on shapes and leaves a list of
+ * calls. The modes are properties of the thread, and records do not know them. */
+#ifndef HX_DISPATCH_H
+#define HX_DISPATCH_H
+
+#include "op.h"
+
+/* Runs one call. Inputs are borrowed. On success out[0..n_out) hold one reference each; on failure nothing was
+ * changed (inputs keep their values, unless the device failed half-way through an in-place kernel). */
+hx_status hx_dispatch(hx_call *c);
+
+/* Prepares a call: op, and the attributes' defaults. */
+void hx_call_init(hx_call *c, const hx_op *op);
+
+/* Thread modes. */
+bool hx_grad_enabled(void);
+bool hx_grad_set(bool enabled);      /* returns the mode before */
+bool hx_inference_enabled(void);
+bool hx_inference_set(bool enabled); /* inference mode: no nodes, no version counts, results may not enter autograd */
+
+/* Ops that helpers of the core need without a record at hand. Results are owned by the caller. */
+hx_status hx_contiguous_of(hx_tensor *t, hx_tensor **out); /* t itself (retained) when it is contiguous */
+hx_status hx_cast_to(hx_tensor *t, hx_dtype dtype, hx_tensor **out);
+/* Copies values into existing memory, broadcasting and casting; the version counter moves. */
+hx_status hx_copy_into(hx_tensor *dst, hx_tensor *src);
+/* Runs the kernel of `op` on given tensors without autograd, casts or shape rules: for decompositions of ops
+ * whose output shape depends on values. Outputs are allocated by the caller. */
+hx_status hx_run_kernel(const hx_op *op, hx_tensor **in, int n_in, const hx_attr *attr, int n_attr, hx_tensor **out,
+                        int n_out);
+
+/* The built-in device and other devices by name ("cpu", "mychip:1"); opened at first use. */
+hx_device *hx_cpu(void);
+hx_status hx_device_find(const char *name, hx_device **out);
+hx_status hx_backend_register(const hx_backend *backend);
+int hx_backend_count(void);
+const hx_backend *hx_backend_at(int i);
+
+/* Starts the core: registry and CPU backend. Safe to call often and from several threads. */
+hx_status hx_init(void);
+
+/* Statistics for tests: kernels run by this thread since start, and ops dispatched. */
+int64_t hx_kernels_run(void);
+
+#endif

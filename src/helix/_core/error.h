@@ -1,0 +1,81 @@
+/* Errors: a status code, and one message a thread.
+ *
+ * A function that fails calls hx_fail once, where the fault is found, and returns the code; callers pass the
+ * code up untouched. The message stays until hx_error_clear. The rule that keeps vjps and decompositions
+ * readable rests on this: calling an op with a NULL tensor while an error is pending is a quiet no-op. */
+#ifndef HX_ERROR_H
+#define HX_ERROR_H
+
+#include <stdbool.h>
+#include "helix/backend.h"
+
+typedef hx_code hx_status;
+
+/* Stable documented numbers: `helix explain HX1002`. error.c holds one paragraph for each. */
+enum {
+    HX1001_RANK = 1001,       /* wrong number of dimensions */
+    HX1002_INNER = 1002,      /* sizes that must be equal are not */
+    HX1003_BROADCAST = 1003,  /* shapes that cannot be stretched to one */
+    HX1004_LAYER = 1004,      /* raised by layers: input does not fit the layer */
+    HX1005_RESHAPE = 1005,    /* element counts differ */
+    HX1006_INPLACE = 1006,    /* result does not fit the tensor that is written */
+    HX1101_DTYPE = 1101,      /* dtype not accepted */
+    HX1102_CAST = 1102,       /* result dtype cannot be stored in the output */
+    HX1103_ARGUMENT = 1103,   /* argument of the wrong kind, missing, unknown or given twice */
+    HX1201_DEVICE = 1201,     /* tensors on different devices */
+    HX1202_NO_DEVICE = 1202,  /* no such device */
+    HX1301_INDEX = 1301,      /* element index out of range */
+    HX1302_AXIS = 1302,       /* axis out of range or repeated */
+    HX1303_INDEXING = 1303,   /* an indexing expression that is not understood */
+    HX1401_OVERFLOW = 1401,   /* size does not fit */
+    HX1402_MEMORY = 1402,     /* allocation refused */
+    HX1403_VALUE = 1403,      /* parameter outside its domain */
+    HX1404_EMPTY = 1404,      /* a reduction without identity over no elements */
+    HX1501_VERSION = 1501,    /* saved tensor changed in place */
+    HX1502_FREED = 1502,      /* backward a second time through freed buffers */
+    HX1503_NO_GRAD = 1503,    /* nothing to differentiate, or op not differentiable */
+    HX1504_LEAF = 1504,       /* in-place write to a leaf that requires grad */
+    HX1505_GRAD_SHAPE = 1505, /* a gradient that does not fit its tensor */
+    HX1506_INFERENCE = 1506,  /* an inference tensor used in autograd */
+    HX1507_UNUSED = 1507,     /* an input that the output does not depend on */
+    HX1508_BUSY = 1508,       /* two backward passes over one node at the same time */
+    HX1601_ANOMALY = 1601,    /* NaN found in anomaly mode */
+    HX1701_UNSUPPORTED = 1701,/* no kernel and no decomposition */
+    HX1702_TRACE = 1702,      /* values needed while only shapes are known */
+    HX1801_PLUGIN = 1801,     /* backend refused */
+    HX1901_INTERNAL = 1901
+};
+
+/* Records the error of this thread and returns `code`. The text starts without op name and number; both are
+ * added from the op that is being dispatched. hx_shape_text and hx_tensor_text print shapes and tensors. */
+hx_status hx_fail(hx_code code, int number, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The pending error of this thread: code HX_OK when there is none. */
+typedef struct hx_error {
+    hx_code code;
+    int number;
+    char op[64];    /* op being dispatched when it was raised; "" outside dispatch */
+    char text[1000];
+} hx_error;
+
+const hx_error *hx_error_last(void);
+bool hx_error_pending(void);
+void hx_error_clear(void);
+
+/* Restores an error saved by copying *hx_error_last(): for clean-up code that calls fallible functions. */
+void hx_error_restore(const hx_error *saved);
+
+/* Sets the op name that hx_fail records, and returns the one before (both may be NULL). */
+const char *hx_error_enter_op(const char *op);
+
+/* The documentation of a number: a paragraph, or NULL. hx_error_numbers walks all: index to number, 0 at the end. */
+const char *hx_error_explain(int number);
+int hx_error_number_at(int index);
+
+#define HX_TRY(expr)                                                                                          \
+    do {                                                                                                      \
+        hx_status status_ = (expr);                                                                           \
+        if (__builtin_expect(status_ != HX_OK, 0)) return status_;                                            \
+    } while (0)
+
+#endif

@@ -1,0 +1,73 @@
+/* Memory: raw host blocks, the pool behind them, and reference-counted storage on any device.
+ *
+ * Every byte the core takes goes through hx_alloc or hx_storage_new, so that the counters, the limit and the
+ * fault injection of the tests see all of it. */
+#ifndef HX_STORAGE_H
+#define HX_STORAGE_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include "error.h"
+
+/* Small bookkeeping memory (nodes, lists). NULL with a pending HX_E_MEMORY on failure. Not zeroed. */
+void *hx_alloc(size_t nbytes);
+void *hx_alloc_zeroed(size_t nbytes);
+void hx_free(void *block, size_t nbytes); /* the size that was asked for */
+
+/* Large aligned scratch for kernels, from the pool (64-byte aligned, kept warm). Thread-safe. */
+void *hx_pool_alloc(size_t nbytes);
+void hx_pool_free(void *block, size_t nbytes);
+
+/* A device that has been opened. Device 0 is always the built-in CPU. */
+typedef struct hx_device {
+    const hx_backend *backend;
+    void *handle; /* from device_open */
+    int32_t index;
+    int32_t id;   /* position in the table of opened devices */
+    bool host_addressable;
+    char name[32]; /* "cpu", "cuda:0" */
+} hx_device;
+
+typedef struct hx_storage {
+    atomic_int refs;
+    _Atomic uint32_t version; /* counts in-place writes; saved tensors compare it */
+    hx_device *device;
+    hx_mem mem;
+    void (*release)(void *owner); /* foreign memory: called once instead of freeing; NULL for our own */
+    void *owner;
+    bool read_only;
+} hx_storage;
+
+/* New storage of nbytes (0 is valid), contents undefined. On HX_E_MEMORY nothing is changed. */
+hx_status hx_storage_new(hx_device *device, int64_t nbytes, hx_storage **out);
+
+/* Storage over memory somebody else owns; `release(owner)` runs when the last view goes. On failure the
+ * caller keeps ownership. */
+hx_status hx_storage_wrap(hx_device *device, void *data, int64_t nbytes, bool read_only, void (*release)(void *),
+                          void *owner, hx_storage **out);
+
+static inline hx_storage *hx_storage_retain(hx_storage *s) {
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    return s;
+}
+void hx_storage_release(hx_storage *s);
+
+/* Counters of the core, in bytes. Live counts what tensors and nodes hold now; cached what the pool keeps. */
+typedef struct hx_memory_stats {
+    int64_t live_bytes, peak_bytes, cached_bytes, limit_bytes; /* limit 0: none */
+    int64_t live_tensors, live_nodes, live_blocks, allocations;
+} hx_memory_stats;
+void hx_memory_get(hx_memory_stats *stats);
+void hx_memory_reset_peak(void);
+void hx_memory_set_limit(int64_t nbytes); /* HX_E_MEMORY beyond it; 0 removes it */
+void hx_memory_empty_cache(void);
+
+/* Fault injection: the n-th allocation from now (1 = next) fails, and with `persistent` all after it. 0 = off. */
+void hx_memory_fail_at(int64_t n, bool persistent);
+int64_t hx_memory_allocation_count(void);
+
+/* Internal counters for tensors and nodes. */
+void hx_count_tensor(int delta);
+void hx_count_node(int delta);
+
+#endif
