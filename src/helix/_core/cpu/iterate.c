@@ -1,0 +1,310 @@
+/* Elementwise iteration: geometry is simplified once, then the loop runs on long runs of equal steps.
+ *
+ * The order in which elements are visited is not promised. Borders between chunks depend on shapes, strides and
+ * item sizes alone, so each element meets the same code whatever the number of threads. */
+#include "cpu.h"
+
+enum { MAX_OPERANDS = 16 };
+
+#define CHUNK_BYTES 65536    /* work of one chunk, at least */
+#define PARALLEL_BYTES 262144 /* below this much work one thread is faster */
+#define MAX_CHUNKS 512
+#define SHORT_RUN 16         /* runs shorter than this are exchanged for longer ones along another axis */
+#define TILE_ROWS 32
+#define TILE_RUN 128
+
+/* The simplified problem. Axis `ndim - 1` is the one the loop runs along. */
+typedef struct plan {
+    hx_loop loop;
+    const void *ctx;
+    int n, ndim;
+    int64_t shape[HX_MAX_RANK];
+    int64_t strides[HX_MAX_RANK][MAX_OPERANDS]; /* bytes */
+    char *base[MAX_OPERANDS];
+    int64_t total, chunk; /* items of work; tiles when tiled */
+    bool tiled;           /* the last two axes are visited in tiles of rows x run items */
+    int64_t rows, run;
+} plan;
+
+static int64_t item_size(const hx_view *v) {
+    static const uint8_t size[HX_DTYPE_COUNT] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8, 8, 16};
+    return size[v->dtype];
+}
+
+/* ---- geometry ---- */
+
+static void load_axes(plan *p, const hx_view *const *views, int n) {
+    const hx_view *out = views[0];
+    p->n = n;
+    p->ndim = 0;
+    for (int k = 0; k < n; k++) p->base[k] = hx_absent(views[k]) ? NULL : views[k]->data;
+    for (int d = 0; d < out->ndim; d++) {
+        if (out->shape[d] == 1) continue;
+        p->shape[p->ndim] = out->shape[d];
+        for (int k = 0; k < n; k++) {
+            const hx_view *v = views[k];
+            int own = d - out->ndim + (hx_absent(v) ? 0 : v->ndim);
+            bool stretched = hx_absent(v) || own < 0 || v->shape[own] == 1;
+            p->strides[p->ndim][k] = stretched ? 0 : v->strides[own] * item_size(v);
+        }
+        p->ndim++;
+    }
+}
+
+/* An axis that no operand walks forwards, and some walk backwards, is turned round. */
+static void flip_axes(plan *p) {
+    for (int d = 0; d < p->ndim; d++) {
+        bool backwards = false, forwards = false;
+        for (int k = 0; k < p->n; k++) {
+            backwards |= p->strides[d][k] < 0;
+            forwards |= p->strides[d][k] > 0;
+        }
+        if (!backwards || forwards) continue;
+        for (int k = 0; k < p->n; k++) {
+            p->base[k] += p->strides[d][k] * (p->shape[d] - 1);
+            p->strides[d][k] = -p->strides[d][k];
+        }
+    }
+}
+
+static int64_t magnitude(int64_t stride) { return stride < 0 ? -stride : stride; }
+
+/* Should axis a stand outside axis b? The first operand that walks both decides. */
+static bool outside(const plan *p, int a, int b) {
+    for (int k = 0; k < p->n; k++) {
+        int64_t sa = magnitude(p->strides[a][k]), sb = magnitude(p->strides[b][k]);
+        if (sa && sb && sa != sb) return sa > sb;
+    }
+    return true;
+}
+
+static void swap_axes(plan *p, int a, int b) {
+    int64_t size = p->shape[a], row[MAX_OPERANDS];
+    size_t bytes = sizeof(int64_t) * (size_t)p->n;
+    p->shape[a] = p->shape[b];
+    p->shape[b] = size;
+    memcpy(row, p->strides[a], bytes);
+    memcpy(p->strides[a], p->strides[b], bytes);
+    memcpy(p->strides[b], row, bytes);
+}
+
+static void order_axes(plan *p) {
+    for (int i = 1; i < p->ndim; i++)
+        for (int j = i; j > 0 && !outside(p, j - 1, j); j--) swap_axes(p, j - 1, j);
+}
+
+static void merge_axes(plan *p) {
+    if (p->ndim == 0) {
+        p->ndim = 1;
+        p->shape[0] = 1;
+        memset(p->strides[0], 0, sizeof(p->strides[0]));
+        return;
+    }
+    int last = 0;
+    for (int d = 1; d < p->ndim; d++) {
+        bool fits = true;
+        for (int k = 0; k < p->n && fits; k++) fits = p->strides[last][k] == p->strides[d][k] * p->shape[d];
+        if (fits) p->shape[d] *= p->shape[last];
+        else last++;
+        p->shape[last] = p->shape[d];
+        memcpy(p->strides[last], p->strides[d], sizeof(int64_t) * (size_t)p->n);
+    }
+    p->ndim = last + 1;
+}
+
+/* Does some operand walk the last axis in larger steps than the one before it? */
+static bool crosses(const plan *p) {
+    const int64_t *outer = p->strides[p->ndim - 2], *inner = p->strides[p->ndim - 1];
+    for (int k = 0; k < p->n; k++)
+        if (magnitude(inner[k]) > 64 && magnitude(inner[k]) > magnitude(outer[k]) && outer[k]) return true;
+    return false;
+}
+
+static void choose_tiles(plan *p) {
+    p->tiled = false;
+    if (p->ndim < 2) return;
+    int64_t *outer = &p->shape[p->ndim - 2], *inner = &p->shape[p->ndim - 1];
+    if (*inner < SHORT_RUN) {
+        int longest = 0;
+        for (int d = 1; d < p->ndim - 1; d++)
+            if (p->shape[d] > p->shape[longest]) longest = d;
+        if (p->shape[longest] < 2 * *inner) return;
+        if (longest != p->ndim - 2) swap_axes(p, longest, p->ndim - 2);
+        swap_axes(p, p->ndim - 2, p->ndim - 1);
+        p->tiled = true;
+        p->rows = *outer;
+        p->run = *inner < 1024 ? *inner : 1024;
+    } else if (*outer > 4 && crosses(p)) {
+        p->tiled = true;
+        p->rows = *outer < TILE_ROWS ? *outer : TILE_ROWS;
+        p->run = *inner < TILE_RUN ? *inner : TILE_RUN;
+    }
+}
+
+/* ---- running ---- */
+
+static void advance(const plan *p, char **at, int axis, int64_t count) {
+    for (int k = 0; k < p->n; k++) at[k] += p->strides[axis][k] * count;
+}
+
+/* Items [begin, end) of the row-major order of the simplified axes. */
+static void run_range(void *ctx, int64_t begin, int64_t end) {
+    const plan *p = ctx;
+    char *at[MAX_OPERANDS];
+    int64_t position[HX_MAX_RANK];
+    int inner = p->ndim - 1;
+    memcpy(at, p->base, sizeof(char *) * (size_t)p->n);
+    int64_t rest = begin;
+    for (int d = inner; d >= 0; d--) {
+        position[d] = rest % p->shape[d];
+        rest /= p->shape[d];
+        advance(p, at, d, position[d]);
+    }
+    for (int64_t left = end - begin;;) {
+        int64_t run = p->shape[inner] - position[inner];
+        if (run > left) run = left;
+        p->loop(at, p->strides[inner], run, p->ctx);
+        left -= run;
+        if (left == 0) return;
+        advance(p, at, inner, -position[inner]);
+        position[inner] = 0;
+        int d = inner - 1;
+        for (; position[d] == p->shape[d] - 1; d--) {
+            advance(p, at, d, -position[d]);
+            position[d] = 0;
+        }
+        position[d]++;
+        advance(p, at, d, 1);
+    }
+}
+
+static int64_t tiles_along(int64_t size, int64_t tile) { return (size + tile - 1) / tile; }
+
+static void run_tile(const plan *p, int64_t tile) {
+    char *at[MAX_OPERANDS];
+    int inner = p->ndim - 1, outer = p->ndim - 2;
+    memcpy(at, p->base, sizeof(char *) * (size_t)p->n);
+    int64_t across = tiles_along(p->shape[inner], p->run), down = tiles_along(p->shape[outer], p->rows);
+    int64_t run_at = tile % across * p->run, rest = tile / across;
+    int64_t row_at = rest % down * p->rows;
+    rest /= down;
+    for (int d = outer - 1; d >= 0; d--) {
+        advance(p, at, d, rest % p->shape[d]);
+        rest /= p->shape[d];
+    }
+    advance(p, at, outer, row_at);
+    advance(p, at, inner, run_at);
+    int64_t rows = p->shape[outer] - row_at, run = p->shape[inner] - run_at;
+    if (rows > p->rows) rows = p->rows;
+    if (run > p->run) run = p->run;
+    for (int64_t i = 0; i < rows; i++) {
+        char *row[MAX_OPERANDS];
+        memcpy(row, at, sizeof(char *) * (size_t)p->n);
+        p->loop(row, p->strides[inner], run, p->ctx);
+        advance(p, at, outer, 1);
+    }
+}
+
+static void run_tiles(void *ctx, int64_t begin, int64_t end) {
+    for (int64_t tile = begin; tile < end; tile++) run_tile(ctx, tile);
+}
+
+/* Items a chunk: at least CHUNK_BYTES of work, at most MAX_CHUNKS chunks, whole cache lines. */
+static int64_t chunk_items(int64_t total, int64_t cost) {
+    int64_t chunk = CHUNK_BYTES / cost, least = total / MAX_CHUNKS + 1;
+    if (chunk < least) chunk = least;
+    return (chunk + 255) & ~(int64_t)255;
+}
+
+static bool worth_threads(int64_t total, int64_t cost) {
+    int64_t work;
+    return !hx_mul_ok(total, cost, &work) || work >= PARALLEL_BYTES;
+}
+
+static void run(plan *p, int64_t numel, int64_t cost) {
+    if (!p->tiled) {
+        if (!worth_threads(numel, cost)) run_range(p, 0, numel);
+        else hx_parallel_range(numel, chunk_items(numel, cost), run_range, p);
+        return;
+    }
+    int64_t tiles = tiles_along(p->shape[p->ndim - 1], p->run) * tiles_along(p->shape[p->ndim - 2], p->rows);
+    for (int d = 0; d < p->ndim - 2; d++) tiles *= p->shape[d];
+    if (!worth_threads(numel, cost)) run_tiles(p, 0, tiles);
+    else hx_parallel_range(tiles, tiles / MAX_CHUNKS + 1 + CHUNK_BYTES / (cost * p->rows * p->run), run_tiles, p);
+}
+
+/* ---- the plain case: everything is contiguous, or one element ---- */
+
+typedef struct flat {
+    hx_loop loop;
+    const void *ctx;
+    int n;
+    char *base[MAX_OPERANDS];
+    int64_t step[MAX_OPERANDS];
+} flat;
+
+static void run_flat(void *ctx, int64_t begin, int64_t end) {
+    const flat *f = ctx;
+    char *at[MAX_OPERANDS];
+    for (int k = 0; k < f->n; k++) at[k] = f->base[k] + begin * f->step[k];
+    f->loop(at, f->step, end - begin, f->ctx);
+}
+
+static bool load_flat(flat *f, int k, const hx_view *v, int64_t numel) {
+    if (hx_absent(v)) {
+        f->base[k] = NULL;
+        f->step[k] = 0;
+        return true;
+    }
+    f->base[k] = v->data;
+    f->step[k] = v->numel == numel ? item_size(v) : 0;
+    return v->contiguous && (v->numel == numel || v->numel == 1);
+}
+
+static hx_code run_strided(const hx_view *const *views, int n, hx_loop loop, const void *ctx, int64_t cost) {
+    plan p = {.loop = loop, .ctx = ctx};
+    load_axes(&p, views, n);
+    flip_axes(&p);
+    order_axes(&p);
+    merge_axes(&p);
+    choose_tiles(&p);
+    run(&p, views[0]->numel, cost);
+    return HX_OK;
+}
+
+static hx_code too_many(hx_err *err, int n) {
+    return hx_kernel_fail(err, HX_E_INTERNAL, 1901, "elementwise call with %d operands; %d is the most", n, MAX_OPERANDS);
+}
+
+hx_code hx_iterate_views(const hx_view *const *views, int n, hx_loop loop, const void *ctx, int64_t cost, hx_err *err) {
+    if (n > MAX_OPERANDS) return too_many(err, n);
+    int64_t numel = views[0]->numel;
+    if (numel == 0) return HX_OK;
+    flat f;
+    bool plain = true;
+    int64_t bytes = 0;
+    for (int k = 0; k < n; k++) {
+        plain = load_flat(&f, k, views[k], numel) && plain;
+        bytes += hx_absent(views[k]) ? 0 : item_size(views[k]);
+    }
+    if (cost <= 0) cost = bytes;
+    if (!plain) return run_strided(views, n, loop, ctx, cost);
+    if (!worth_threads(numel, cost)) {
+        loop(f.base, f.step, numel, ctx);
+        return HX_OK;
+    }
+    f.loop = loop;
+    f.ctx = ctx;
+    f.n = n;
+    hx_parallel_range(numel, chunk_items(numel, cost), run_flat, &f);
+    return HX_OK;
+}
+
+hx_code hx_iterate(const hx_op_call *call, hx_loop loop, const void *ctx, hx_err *err) {
+    const hx_view *views[MAX_OPERANDS];
+    int n = (int)(call->n_out + call->n_in);
+    if (n > MAX_OPERANDS) return too_many(err, n);
+    for (uint32_t i = 0; i < call->n_out; i++) views[i] = &call->out[i];
+    for (uint32_t i = 0; i < call->n_in; i++) views[call->n_out + i] = &call->in[i];
+    return hx_iterate_views(views, n, loop, ctx, 0, err);
+}
