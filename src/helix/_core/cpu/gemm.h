@@ -1,0 +1,43 @@
+/* Matrix products: C = alpha * A B + beta * D, in batches, for any strides of A and B.
+ *
+ * The engine packs blocks of A and B into the order its register tiles read them (Goto and van de Geijn,
+ * "Anatomy of high-performance matrix multiplication", TOMS 2008) and multiplies small or skinny operands where
+ * they lie. Every element of C is summed in an order that depends on k and the strides alone, so results have the
+ * same bits for any number of threads and any position in a batch. */
+#ifndef HX_GEMM_H
+#define HX_GEMM_H
+
+#include "cpu.h"
+
+/* Writes rows [k0, k1) of columns [j0, j1) of batch item `batch` of B to panel[(k - k0) * pitch + (j - j0)].
+ * Elements of the panel are double for f64 and float for f32, f16 and bf16. Called from several threads. */
+typedef void (*hx_gemm_load)(const void *ctx, int64_t batch, int64_t k0, int64_t k1, int64_t j0, int64_t j1,
+                             void *panel, int64_t pitch);
+
+/* Strides count elements; rows of C lie c_row apart and its columns are adjacent. Start from a zeroed struct:
+ *   hx_gemm_args g = {.dtype = HX_F32, .out = HX_F32, .m = m, .n = n, .k = k, .alpha = 1, .beta = 1, ...}; */
+typedef struct hx_gemm_args {
+    hx_dtype dtype;       /* of A and B: any but bool */
+    hx_dtype out;         /* of C and D: `dtype`; or HX_F32 for f16 and bf16; or HX_I32 for i8 */
+    int64_t m, n, k;
+    const void *a;
+    int64_t a_row, a_col; /* A[i, p] = a[i * a_row + p * a_col] */
+    const void *b;
+    int64_t b_row, b_col; /* B[p, j] = b[p * b_row + j * b_col] */
+    hx_gemm_load load_b;  /* when not NULL, B comes from here instead (real floating dtypes): implicit im2col */
+    const void *load_ctx;
+    void *c;
+    int64_t c_row;
+    const void *d;        /* NULL: nothing is added. May be c itself (accumulate) */
+    int64_t d_row, d_col; /* bias of each column: 0, 1; bias of each row: 1, 0; accumulate: c_row, 1 */
+    double alpha, beta;   /* beta is not read without d */
+    int batch_ndim;       /* 0: one product */
+    const int64_t *batch_shape, *a_batch, *b_batch, *c_batch, *d_batch; /* batch_ndim each; strides may be 0 */
+} hx_gemm_args;
+
+/* Uses hx_parallel; called inside a parallel body it runs on the caller alone. Fails only for lack of scratch
+ * memory (HX_E_MEMORY), before C is changed. */
+hx_code HX_ISA_NAME(hx_gemm)(const hx_gemm_args *args);
+#define hx_gemm HX_ISA_NAME(hx_gemm)
+
+#endif
