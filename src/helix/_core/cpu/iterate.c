@@ -250,18 +250,31 @@ static void run_flat(void *ctx, int64_t begin, int64_t end) {
     f->loop(at, f->step, end - begin, f->ctx);
 }
 
-static bool load_flat(flat *f, int k, const hx_view *v, int64_t numel) {
-    if (hx_absent(v)) {
+static inline bool load_flat(flat *f, int k, const hx_view *v, int64_t numel, int64_t *bytes) {
+    if (__builtin_expect(hx_absent(v), 0)) {
         f->base[k] = NULL;
         f->step[k] = 0;
         return true;
     }
+    int64_t size = item_size(v);
+    *bytes += size;
     f->base[k] = v->data;
-    f->step[k] = v->numel == numel ? item_size(v) : 0;
+    f->step[k] = v->numel == numel ? size : 0;
     return v->contiguous && (v->numel == numel || v->numel == 1);
 }
 
-static hx_code run_strided(const hx_view *const *views, int n, hx_loop loop, const void *ctx, int64_t cost) {
+static void run_plain(flat *f, int n, int64_t numel, hx_loop loop, const void *ctx, int64_t cost) {
+    if (!worth_threads(numel, cost)) {
+        loop(f->base, f->step, numel, ctx);
+        return;
+    }
+    f->loop = loop;
+    f->ctx = ctx;
+    f->n = n;
+    hx_parallel_range(numel, chunk_items(numel, cost), run_flat, f);
+}
+
+static void run_strided(const hx_view *const *views, int n, hx_loop loop, const void *ctx, int64_t cost) {
     plan p = {.loop = loop, .ctx = ctx};
     load_axes(&p, views, n);
     flip_axes(&p);
@@ -269,7 +282,6 @@ static hx_code run_strided(const hx_view *const *views, int n, hx_loop loop, con
     merge_axes(&p);
     choose_tiles(&p);
     run(&p, views[0]->numel, cost);
-    return HX_OK;
 }
 
 static hx_code too_many(hx_err *err, int n) {
@@ -278,33 +290,32 @@ static hx_code too_many(hx_err *err, int n) {
 
 hx_code hx_iterate_views(const hx_view *const *views, int n, hx_loop loop, const void *ctx, int64_t cost, hx_err *err) {
     if (n > MAX_OPERANDS) return too_many(err, n);
-    int64_t numel = views[0]->numel;
+    int64_t numel = views[0]->numel, bytes = 0;
     if (numel == 0) return HX_OK;
     flat f;
     bool plain = true;
-    int64_t bytes = 0;
-    for (int k = 0; k < n; k++) {
-        plain = load_flat(&f, k, views[k], numel) && plain;
-        bytes += hx_absent(views[k]) ? 0 : item_size(views[k]);
-    }
+    for (int k = 0; k < n; k++) plain &= load_flat(&f, k, views[k], numel, &bytes);
     if (cost <= 0) cost = bytes;
-    if (!plain) return run_strided(views, n, loop, ctx, cost);
-    if (!worth_threads(numel, cost)) {
-        loop(f.base, f.step, numel, ctx);
-        return HX_OK;
-    }
-    f.loop = loop;
-    f.ctx = ctx;
-    f.n = n;
-    hx_parallel_range(numel, chunk_items(numel, cost), run_flat, &f);
+    if (plain) run_plain(&f, n, numel, loop, ctx, cost);
+    else run_strided(views, n, loop, ctx, cost);
     return HX_OK;
 }
 
 hx_code hx_iterate(const hx_op_call *call, hx_loop loop, const void *ctx, hx_err *err) {
-    const hx_view *views[MAX_OPERANDS];
-    int n = (int)(call->n_out + call->n_in);
+    int n_out = (int)call->n_out, n = n_out + (int)call->n_in;
     if (n > MAX_OPERANDS) return too_many(err, n);
-    for (uint32_t i = 0; i < call->n_out; i++) views[i] = &call->out[i];
-    for (uint32_t i = 0; i < call->n_in; i++) views[call->n_out + i] = &call->in[i];
-    return hx_iterate_views(views, n, loop, ctx, 0, err);
+    int64_t numel = call->out[0].numel, bytes = 0;
+    if (numel == 0) return HX_OK;
+    flat f;
+    bool plain = true;
+    for (int k = 0; k < n_out; k++) plain &= load_flat(&f, k, &call->out[k], numel, &bytes);
+    for (int k = n_out; k < n; k++) plain &= load_flat(&f, k, &call->in[k - n_out], numel, &bytes);
+    if (plain) {
+        run_plain(&f, n, numel, loop, ctx, bytes);
+        return HX_OK;
+    }
+    const hx_view *views[MAX_OPERANDS];
+    for (int k = 0; k < n; k++) views[k] = k < n_out ? &call->out[k] : &call->in[k - n_out];
+    run_strided(views, n, loop, ctx, bytes);
+    return HX_OK;
 }
