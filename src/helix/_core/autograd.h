@@ -33,7 +33,7 @@ struct hx_node {
     atomic_int refs;
     const hx_op *op;      /* NULL for custom nodes */
     uint64_t sequence;    /* later nodes have larger numbers: descending order is a topological order */
-    int16_t n_in, n_out, n_attr, list_at, list_n;
+    int32_t n_in, n_out, n_attr, list_at, list_n;
     bool freed;           /* saved tensors were released by a backward without retain_graph */
     hx_edge *edges;       /* n_in */
     hx_saved *saved;      /* n_in + n_out */
@@ -80,6 +80,7 @@ hx_status hx_hook_add(hx_tensor *t, hx_status (*call)(void *, hx_tensor **), voi
                       uint64_t *id);
 bool hx_hook_remove(hx_tensor *t, uint64_t id);
 hx_status hx_retain_grad(hx_tensor *t);
+void hx_forget_retained(hx_tensor *t); /* called when a tensor that retains its gradient goes */
 
 /* Anomaly mode: `note` is called when nodes are made, `check` decides after each vjp. */
 typedef struct hx_anomaly {
@@ -88,9 +89,12 @@ typedef struct hx_anomaly {
     const char *(*text)(void *where); /* "train.py:41", valid until the next call */
 } hx_anomaly;
 bool hx_anomaly_set(bool enabled); /* per thread; returns the mode before */
+bool hx_anomaly_enabled(void);
+const char *hx_anomaly_text(void *where); /* NULL when nothing was noted */
 void hx_anomaly_hooks(const hx_anomaly *hooks);
 
 void hx_node_release(hx_node *n);
+void hx_node_free_saved(hx_node *n);
 static inline hx_node *hx_node_retain(hx_node *n) {
     atomic_fetch_add_explicit(&n->refs, 1, memory_order_relaxed);
     return n;

@@ -113,12 +113,13 @@ typedef struct hx_vjp {
     const hx_op *op;
     int n_in, n_out, n_attr;
     int list_at, list_n;
-    hx_tensor **in;       /* saved values; NULL where the record does not save input i */
+    hx_tensor **in;       /* saved values; NULL where the record does not save input i: read with IN(i) */
     hx_tensor **out;      /* saved results; NULL where not saved */
     hx_tensor **g;        /* incoming gradients; NULL where the output was not used (never all of them) */
     const hx_attr *attr;  /* as after the shape rule */
     const hx_spec *in_spec, *out_spec; /* shape and dtype of every input and output, saved or not */
     const bool *need;
+    uint64_t stale;       /* bit i: saved input i was written afterwards; bit 32 + i: saved output i */
     hx_tensor **gin;      /* all NULL at the start; borrowed from the scope */
 } hx_vjp;
 
@@ -143,7 +144,19 @@ struct hx_op {
     uint64_t grad_dtypes;        /* 0: all floating and complex */
     const char *aliases;         /* further Python names, "a, b": the documented alias table is made of these */
     uint8_t groups, writes;      /* HX_MUTATES: the TENSORS list is `groups` equal parts; bit k: part k is written */
+    const struct hx_op_info *info; /* set by the registry in its own copy of the record */
 };
+
+/* What the registry works out from a record once. */
+typedef struct hx_op_info {
+    int id;                /* position in the registry */
+    int n_params, n_tensors, n_attr, n_outputs;
+    int list_at;           /* position of the TENSORS list among the tensors, or -1 */
+    int rng_attr;          /* position of the RNG attribute, or -1 */
+    hx_attr defaults[HX_MAX_PARAMS];
+    const char *attr_names[HX_MAX_PARAMS];
+    struct hx_op_kernels *kernels; /* found kernels, one a backend; dispatch fills them */
+} hx_op_info;
 
 enum {
     HX_PRIMITIVE = 1 << 0, /* has kernels and no decomposition */
@@ -175,7 +188,6 @@ enum {
 const hx_op *hx_op_find(const char *name);
 int hx_op_count(void);
 const hx_op *hx_op_at(int i);
-int hx_op_id(const hx_op *op); /* its position: an index into per-op tables */
 /* Further records, for embedders and tests. The record must live for ever. */
 hx_status hx_op_register(const hx_op *op);
 

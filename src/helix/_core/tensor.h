@@ -52,11 +52,19 @@ typedef struct hx_spec {
     int64_t strides[HX_MAX_RANK];
 } hx_spec;
 
-static inline bool hx_requires_grad(const hx_tensor *t) { return t->history || (t->flags & HX_T_REQUIRES_GRAD); }
+/* Is a gradient wanted through t? A view also asks its base, which an in-place write may have given a history. */
+static inline bool hx_requires_grad(const hx_tensor *t) {
+    return t->history || (t->flags & HX_T_REQUIRES_GRAD) ||
+           (t->base && t->base_writes != t->base->writes && t->base->history);
+}
 static inline bool hx_contiguous(const hx_tensor *t) { return t->flags & HX_T_CONTIGUOUS; }
 
-/* New row-major tensor, contents undefined; only its shape in trace mode. */
+/* New row-major tensor, contents undefined. */
 hx_status hx_tensor_empty(hx_device *device, hx_dtype dtype, const int64_t *shape, int ndim, hx_tensor **out);
+
+/* A tensor of which only shape and dtype are known. `strides` NULL: row-major. */
+hx_status hx_tensor_shape_only(hx_device *device, hx_dtype dtype, const int64_t *shape, const int64_t *strides,
+                               int ndim, int64_t offset, hx_tensor **out);
 
 /* A view of existing storage (retained); the extent is checked against the storage. */
 hx_status hx_tensor_view(hx_storage *storage, hx_dtype dtype, const int64_t *shape, const int64_t *strides, int ndim,
@@ -65,10 +73,11 @@ hx_status hx_tensor_view(hx_storage *storage, hx_dtype dtype, const int64_t *sha
 /* The same memory and geometry in a new tensor, without history (detach). */
 hx_status hx_tensor_alias(const hx_tensor *t, hx_tensor **out);
 
-/* A zero-dimensional tensor over memory others own, for import. nbytes bounds every access. */
+/* A tensor over memory others own, for import: the view starts `offset` elements into the nbytes at
+ * `data`, and every access is checked to lie in them. */
 hx_status hx_tensor_wrap(hx_device *device, void *data, int64_t nbytes, bool read_only, hx_dtype dtype,
-                         const int64_t *shape, const int64_t *strides, int ndim, void (*release)(void *), void *owner,
-                         hx_tensor **out);
+                         const int64_t *shape, const int64_t *strides, int ndim, int64_t offset,
+                         void (*release)(void *), void *owner, hx_tensor **out);
 
 /* Wrapped numbers. They are ordinary zero-dimensional CPU tensors with HX_T_NUMBER. */
 hx_status hx_tensor_from_bool(bool value, hx_tensor **out);

@@ -11,7 +11,7 @@ typedef struct hx_trace_call {
     const hx_op *op;
     int n_in, n_out, n_attr;
     int list_at, list_n;
-    bool inplace;
+    bool into; /* results go into existing values (in-place forms and out=) */
     int32_t *in;   /* value numbers; -1 for an absent tensor */
     int32_t *out;
     hx_attr *attr;

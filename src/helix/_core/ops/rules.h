@@ -46,8 +46,15 @@ bool hx_str_is(const hx_attr *a, const char *text);
 
 /* ---- vjps ---- */
 #define G (v->g[0])           /* gradient of the only output */
-#define IN(i) (v->in[i])
-#define OUT(i) (v->out[i])
+#define IN(i) hx_vjp_in(v, i)   /* a saved input; fails (HX1501) when it was changed in place since */
+#define OUT(i) hx_vjp_out(v, i)
+hx_tensor *hx_vjp_stale(hx_vjp *v, int i, bool output);
+static inline hx_tensor *hx_vjp_in(hx_vjp *v, int i) {
+    return v->stale >> i & 1 ? hx_vjp_stale(v, i, false) : v->in[i];
+}
+static inline hx_tensor *hx_vjp_out(hx_vjp *v, int i) {
+    return v->stale >> (32 + i) & 1 ? hx_vjp_stale(v, i, true) : v->out[i];
+}
 #define ATTR(i) (&v->attr[i])
 #define GIN(i, expr)                                                                                          \
     do {                                                                                                      \

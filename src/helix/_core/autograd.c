@@ -1,0 +1,393 @@
+/* Leaving nodes: what a recorded call keeps, where its gradients go, and how in-place writes and views change the
+ * history. backward.c walks what is made here. */
+#include "autograd.h"
+#include <stdalign.h>
+#include <string.h>
+#include "dispatch.h"
+
+static _Atomic uint64_t next_sequence = 1;
+static _Thread_local bool anomaly;
+static hx_anomaly anomaly_hooks;
+
+bool hx_anomaly_set(bool enabled) {
+    bool before = anomaly;
+    anomaly = enabled;
+    return before;
+}
+bool hx_anomaly_enabled(void) { return anomaly; }
+void hx_anomaly_hooks(const hx_anomaly *hooks) { anomaly_hooks = *hooks; }
+const char *hx_anomaly_text(void *where) { return where && anomaly_hooks.text ? anomaly_hooks.text(where) : NULL; }
+
+/* ---- making nodes ---- */
+
+static inline size_t up16(size_t n) { return (n + 15) & ~(size_t)15; }
+
+static size_t ints_bytes(const hx_attr *attr, int n) {
+    size_t bytes = 0;
+    for (int i = 0; i < n; i++) {
+        if (attr[i].kind == HX_A_INTS || attr[i].kind == HX_A_FLOATS) bytes += attr[i].count * sizeof(int64_t);
+        if (attr[i].kind == HX_A_STR) bytes += up16(attr[i].count + 1);
+    }
+    return bytes;
+}
+
+/* Copies attributes and what they point to; `room` has ints_bytes. */
+static void copy_attributes(hx_attr *to, const hx_attr *from, int n, char *room) {
+    for (int i = 0; i < n; i++) {
+        to[i] = from[i];
+        if (from[i].kind == HX_A_INTS || from[i].kind == HX_A_FLOATS) {
+            memcpy(room, from[i].v.ints, from[i].count * sizeof(int64_t));
+            to[i].v.ints = (const int64_t *)room;
+            room += from[i].count * sizeof(int64_t);
+        } else if (from[i].kind == HX_A_STR) {
+            memcpy(room, from[i].v.str, from[i].count);
+            room[from[i].count] = 0;
+            to[i].v.str = room;
+            room += up16(from[i].count + 1);
+        }
+    }
+}
+
+/* One block holds the node and all its arrays. */
+static hx_node *new_node(const hx_op *op, int n_in, int n_out, const hx_attr *attr, int n_attr) {
+    size_t edges = up16(sizeof(hx_node)), saved = edges + up16((size_t)n_in * sizeof(hx_edge));
+    size_t attrs = saved + up16((size_t)(n_in + n_out) * sizeof(hx_saved));
+    size_t room = attrs + up16((size_t)n_attr * sizeof(hx_attr));
+    size_t spec = room + up16(ints_bytes(attr, n_attr));
+    size_t bytes = spec + (size_t)(n_in + n_out) * sizeof(hx_spec);
+    char *block = hx_alloc(bytes);
+    if (!block) return NULL;
+    hx_node *n = (hx_node *)block;
+    memset(n, 0, sizeof *n);
+    atomic_init(&n->refs, 1);
+    n->op = op;
+    n->sequence = atomic_fetch_add_explicit(&next_sequence, 1, memory_order_relaxed);
+    n->n_in = n_in;
+    n->n_out = n_out;
+    n->n_attr = n_attr;
+    n->edges = (hx_edge *)(block + edges);
+    n->saved = (hx_saved *)(block + saved);
+    n->attr = (hx_attr *)(block + attrs);
+    n->spec = (hx_spec *)(block + spec);
+    n->block_bytes = bytes;
+    memset(n->edges, 0, (size_t)n_in * sizeof *n->edges);
+    memset(n->saved, 0, (size_t)(n_in + n_out) * sizeof *n->saved);
+    copy_attributes(n->attr, attr, n_attr, block + room);
+    if (anomaly && anomaly_hooks.note) n->where = anomaly_hooks.note();
+    hx_count_node(1);
+    return n;
+}
+
+static void drop_hooks(hx_node *n) {
+    if (!n->output_hooks) return;
+    for (int i = 0; i < n->n_out; i++)
+        while (n->output_hooks[i]) {
+            hx_hook *h = n->output_hooks[i];
+            n->output_hooks[i] = h->next;
+            if (h->release) h->release(h->ctx);
+            hx_free(h, sizeof *h);
+        }
+    hx_free(n->output_hooks, (size_t)n->n_out * sizeof *n->output_hooks);
+    n->output_hooks = NULL;
+}
+
+void hx_node_free_saved(hx_node *n) {
+    for (int i = 0; i < n->n_in + n->n_out; i++)
+        if (n->saved[i].tensor) {
+            hx_tensor *t = n->saved[i].tensor;
+            n->saved[i].tensor = NULL;
+            n->freed = true;
+            hx_tensor_release(t);
+        }
+}
+
+/* Releasing a node may release its parents, and so on for a million ops: a list instead of recursion. */
+void hx_node_release(hx_node *n) {
+    static _Thread_local hx_node *pending;
+    static _Thread_local bool active;
+    if (atomic_fetch_sub_explicit(&n->refs, 1, memory_order_acq_rel) != 1) return;
+    n->next_free = pending;
+    pending = n;
+    if (active) return;
+    active = true;
+    while (pending) {
+        hx_node *dead = pending;
+        pending = dead->next_free;
+        hx_node_free_saved(dead);
+        drop_hooks(dead);
+        for (int i = 0; i < dead->n_in; i++) {
+            if (dead->edges[i].node) hx_node_release(dead->edges[i].node);
+            if (dead->edges[i].leaf) hx_tensor_release(dead->edges[i].leaf);
+        }
+        if (dead->custom.release) dead->custom.release(dead->custom.ctx);
+        if (dead->where && anomaly_hooks.release) anomaly_hooks.release(dead->where);
+        hx_count_node(-1);
+        hx_free(dead, dead->block_bytes);
+    }
+    active = false;
+}
+
+/* ---- edges and in-place history ---- */
+
+static hx_status node_for_view(hx_tensor *t, hx_node **out);
+
+hx_status hx_edge_of(hx_tensor *t, hx_edge *edge) {
+    *edge = (hx_edge){0};
+    if (t->base && t->base_writes != t->base->writes && t->base->history) {
+        hx_node *fresh;
+        HX_TRY(node_for_view(t, &fresh));
+        if (t->history) hx_node_release(t->history);
+        t->history = fresh;
+        t->output_number = 0;
+        t->base_writes = t->base->writes;
+    }
+    if (t->history)
+        *edge = (hx_edge){.node = t->history, .number = t->output_number};
+    else if (t->flags & HX_T_REQUIRES_GRAD)
+        edge->leaf = t;
+    return HX_OK;
+}
+
+static hx_status take_edge(hx_edge *slot, hx_tensor *t) {
+    HX_TRY(hx_edge_of(t, slot));
+    if (slot->node) hx_node_retain(slot->node);
+    if (slot->leaf) hx_tensor_retain(slot->leaf);
+    return HX_OK;
+}
+
+static void note_spec(hx_spec *s, const hx_tensor *t) {
+    s->dtype = t->dtype;
+    s->ndim = t->ndim;
+    s->offset = t->offset;
+    memcpy(s->shape, t->shape, t->ndim * sizeof *s->shape);
+    memcpy(s->strides, t->strides, t->ndim * sizeof *s->strides);
+}
+
+static void geometry(const hx_tensor *t, hx_attr attr[3]) {
+    attr[0] = (hx_attr){.kind = HX_A_INTS, .count = t->ndim, .v.ints = t->shape};
+    attr[1] = (hx_attr){.kind = HX_A_INTS, .count = t->ndim, .v.ints = t->strides};
+    attr[2] = (hx_attr){.kind = HX_A_INT, .v.i = t->offset - t->base->offset};
+}
+
+static hx_status node_for_view(hx_tensor *t, hx_node **out) {
+    hx_attr attr[3];
+    geometry(t, attr);
+    hx_node *n = new_node(HX_OPREF(view_of_base), 1, 1, attr, 3);
+    if (!n) return HX_E_MEMORY;
+    hx_status status = take_edge(&n->edges[0], t->base);
+    note_spec(&n->spec[0], t->base);
+    note_spec(&n->spec[1], t);
+    if (status)
+        hx_node_release(n);
+    else
+        *out = n;
+    return status;
+}
+
+static void set_history(hx_tensor *t, hx_node *owned, int number) {
+    hx_node *before = t->history;
+    t->history = owned;
+    t->output_number = number;
+    t->writes++;
+    if (before) hx_node_release(before);
+}
+
+/* The written part becomes part of the base's history, and the view's history leads through the base. */
+static hx_status adopt_through_base(hx_tensor *t, hx_node *node, int number) {
+    hx_tensor *base = t->base;
+    if (!hx_contiguous(base))
+        return hx_fail(HX_E_GRADIENT, HX1006_INPLACE,
+                       "gradients through in-place writes to views need a contiguous base; call .contiguous() first");
+    hx_attr attr[3];
+    geometry(t, attr);
+    hx_node *exchange = new_node(HX_OPREF(exchange_part), 2, 1, attr, 3);
+    if (!exchange) return HX_E_MEMORY;
+    note_spec(&exchange->spec[0], base);
+    note_spec(&exchange->spec[1], t);
+    note_spec(&exchange->spec[2], base);
+    hx_status status = take_edge(&exchange->edges[0], base);
+    exchange->edges[1] = (hx_edge){.node = hx_node_retain(node), .number = number};
+    if (status) {
+        hx_node_release(exchange);
+        return status;
+    }
+    set_history(base, exchange, 0);
+    hx_node *view;
+    HX_TRY(node_for_view(t, &view));
+    set_history(t, view, 0);
+    t->base_writes = base->writes;
+    return HX_OK;
+}
+
+hx_status hx_tensor_adopt(hx_tensor *t, hx_node *node, int number) {
+    if (t->base) return adopt_through_base(t, node, number);
+    set_history(t, hx_node_retain(node), number);
+    return HX_OK;
+}
+
+/* ---- recording ---- */
+
+static bool saves_input(const hx_op *op, int i, int list_at, int list_n) {
+    if (list_at >= 0 && i >= list_at) {
+        if (i < list_at + list_n) return op->saves & SAVE_LIST;
+        i -= list_n - 1;
+    }
+    return op->saves & SAVE_IN(i);
+}
+
+/* A saved output is a bare alias, so that the node does not own itself. */
+static hx_status save_outputs(hx_node *n, const hx_call *c) {
+    for (int i = 0; i < c->n_out; i++) {
+        hx_saved *s = &n->saved[c->n_in + i];
+        if (!(c->op->saves & SAVE_OUT(i))) continue;
+        HX_TRY(hx_tensor_alias(c->out[i], &s->tensor));
+        s->is_output = true;
+        s->version = c->out[i]->storage ? c->out[i]->storage->version : 0;
+    }
+    return HX_OK;
+}
+
+static bool same_storage(const hx_tensor *a, const hx_tensor *b) { return a->storage && a->storage == b->storage; }
+
+static hx_status fill_node(hx_node *n, const hx_call *c) {
+    bool written = c->inplace || c->has_out;
+    for (int i = 0; i < c->n_in; i++) {
+        hx_tensor *t = c->in[i];
+        if (!t) {
+            n->spec[i].ndim = 0;
+            n->spec[i].dtype = HX_F32;
+            continue;
+        }
+        note_spec(&n->spec[i], t);
+        if (hx_requires_grad(t) && hx_is_differentiable((hx_dtype)t->dtype)) HX_TRY(take_edge(&n->edges[i], t));
+        if (!saves_input(c->op, i, c->list_at, c->list_n)) continue;
+        n->saved[i].tensor = hx_tensor_retain(t);
+        n->saved[i].version = t->storage ? t->storage->version : 0;
+        if (written && same_storage(t, c->out[0])) n->saved[i].version--; /* as it was before the write */
+    }
+    for (int i = 0; i < c->n_out; i++) {
+        n->spec[c->n_in + i].dtype = c->spec[i].dtype;
+        n->spec[c->n_in + i].ndim = c->spec[i].ndim;
+        memcpy(n->spec[c->n_in + i].shape, c->spec[i].shape, c->spec[i].ndim * sizeof(int64_t));
+    }
+    return save_outputs(n, c);
+}
+
+static hx_status refuse_inference(const hx_call *c) {
+    for (int i = 0; i < c->n_in; i++)
+        if (c->in[i] && c->in[i]->flags & HX_T_INFERENCE && saves_input(c->op, i, c->list_at, c->list_n))
+            return hx_fail(HX_E_GRADIENT, HX1506_INFERENCE,
+                           "a tensor made in inference_mode cannot be saved for backward; clone it outside of "
+                           "inference_mode first");
+    return HX_OK;
+}
+
+hx_status hx_record(hx_call *c) {
+    HX_TRY(refuse_inference(c));
+    hx_node *n = new_node(c->op, c->n_in, c->n_out, c->attr, c->n_attr);
+    if (!n) return HX_E_MEMORY;
+    n->list_at = c->list_at;
+    n->list_n = c->list_n;
+    hx_status status = fill_node(n, c);
+    for (int i = 0; i < c->n_out && !status; i++) {
+        hx_tensor *t = c->out[i];
+        if (!hx_is_differentiable((hx_dtype)t->dtype) || (i > 0 && c->op->flags & HX_NONDIFF_OUT1)) continue;
+        if (c->inplace || c->has_out)
+            status = hx_tensor_adopt(t, n, i);
+        else {
+            t->history = hx_node_retain(n);
+            t->output_number = i;
+        }
+    }
+    hx_node_release(n);
+    return status;
+}
+
+hx_status hx_record_custom(const hx_custom *custom, hx_tensor **in, int n_in, hx_tensor **out, int n_out) {
+    hx_node *n = new_node(NULL, n_in, n_out, NULL, 0);
+    if (!n) return HX_E_MEMORY;
+    n->list_at = -1;
+    hx_status status = HX_OK;
+    for (int i = 0; i < n_in && !status; i++) {
+        note_spec(&n->spec[i], in[i]);
+        if (hx_requires_grad(in[i]) && hx_is_differentiable((hx_dtype)in[i]->dtype))
+            status = take_edge(&n->edges[i], in[i]);
+    }
+    for (int i = 0; i < n_out && !status; i++) {
+        note_spec(&n->spec[n_in + i], out[i]);
+        if (!hx_is_differentiable((hx_dtype)out[i]->dtype)) continue;
+        set_history(out[i], hx_node_retain(n), i);
+    }
+    if (!status) n->custom = *custom; /* on failure the caller keeps ctx */
+    hx_node_release(n);
+    return status;
+}
+
+/* ---- hooks ---- */
+
+static hx_status hook_list(hx_tensor *t, hx_hook ***list, bool make) {
+    hx_edge edge;
+    *list = NULL;
+    HX_TRY(hx_edge_of(t, &edge));
+    if (edge.leaf) {
+        *list = &t->hooks;
+    } else if (edge.node) {
+        if (!edge.node->output_hooks && make &&
+            !(edge.node->output_hooks = hx_alloc_zeroed((size_t)edge.node->n_out * sizeof(hx_hook *))))
+            return HX_E_MEMORY;
+        if (edge.node->output_hooks) *list = &edge.node->output_hooks[edge.number];
+    } else if (make) {
+        return hx_fail(HX_E_GRADIENT, HX1503_NO_GRAD, "a hook was set on a tensor that does not require grad");
+    }
+    return HX_OK;
+}
+
+hx_status hx_hook_add(hx_tensor *t, hx_status (*call)(void *, hx_tensor **), void (*release)(void *), void *ctx,
+                      uint64_t *id) {
+    static _Atomic uint64_t next_id = 1;
+    hx_hook **list;
+    HX_TRY(hook_list(t, &list, true));
+    hx_hook *h = hx_alloc(sizeof *h);
+    if (!h) return HX_E_MEMORY;
+    *h = (hx_hook){call, release, ctx, next_id++, NULL};
+    while (*list) list = &(*list)->next;
+    *list = h;
+    if (id) *id = h->id;
+    return HX_OK;
+}
+
+static bool remove_hook(hx_hook **list, uint64_t id, void *ctx) {
+    for (; list && *list; list = &(*list)->next)
+        if ((*list)->id == id || (ctx && (*list)->ctx == ctx)) {
+            hx_hook *h = *list;
+            *list = h->next;
+            if (h->release) h->release(h->ctx);
+            hx_free(h, sizeof *h);
+            return true;
+        }
+    return false;
+}
+
+bool hx_hook_remove(hx_tensor *t, uint64_t id) {
+    hx_hook **list;
+    return !hook_list(t, &list, false) && remove_hook(list, id, NULL);
+}
+
+/* The hook knows its tensor without owning it: the tensor takes the hook along when it goes. */
+static hx_status keep_gradient(void *ctx, hx_tensor **g) {
+    hx_tensor *t = ctx;
+    hx_tensor_release(t->gradient);
+    t->gradient = hx_tensor_retain(*g);
+    return HX_OK;
+}
+
+hx_status hx_retain_grad(hx_tensor *t) {
+    if (!t->history || t->flags & HX_T_RETAIN_GRAD) return HX_OK; /* leaves keep theirs anyway */
+    HX_TRY(hx_hook_add(t, keep_gradient, NULL, t, NULL));
+    t->flags |= HX_T_RETAIN_GRAD;
+    return HX_OK;
+}
+
+void hx_forget_retained(hx_tensor *t) {
+    if (t->history && t->history->output_hooks) remove_hook(&t->history->output_hooks[t->output_number], 0, t);
+}

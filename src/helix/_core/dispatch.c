@@ -1,0 +1,589 @@
+/* Dispatch: every call of every op passes through hx_dispatch, in this order:
+ *   devices agree -> shape rule -> casts -> trace, or: view | kernel | decomposition -> autograd node.
+ * Nothing that the user can see is changed before the shape rule and all allocations have succeeded. */
+#include "dispatch.h"
+#include <string.h>
+#include "autograd.h"
+#include "kernels.h"
+#include "rng.h"
+#include "threads.h"
+#include "trace.h"
+
+enum { SMALL = 12 }; /* tensors a call handles without an allocation */
+
+static _Thread_local struct {
+    bool no_grad, inference;
+    int64_t kernels_run;
+} mode;
+
+bool hx_grad_enabled(void) { return !mode.no_grad && !mode.inference; }
+bool hx_grad_set(bool enabled) {
+    bool before = !mode.no_grad;
+    mode.no_grad = !enabled;
+    return before;
+}
+bool hx_inference_enabled(void) { return mode.inference; }
+bool hx_inference_set(bool enabled) {
+    bool before = mode.inference;
+    mode.inference = enabled;
+    return before;
+}
+int64_t hx_kernels_run(void) { return mode.kernels_run; }
+
+void hx_call_init(hx_call *c, const hx_op *op) {
+    c->op = op;
+    c->in = NULL;
+    c->n_in = 0;
+    c->n_attr = op->info->n_attr;
+    c->n_out = op->info->n_outputs;
+    c->list_at = op->info->list_at;
+    c->list_n = 0;
+    c->inplace = c->has_out = false;
+    c->device = NULL;
+    for (int i = 0; i < c->n_attr; i++) c->attr[i] = op->info->defaults[i];
+}
+
+int64_t *hx_call_ints(hx_call *c, int n) {
+    int room = (int)(sizeof c->ints_room / sizeof *c->ints_room);
+    if (n < 0 || n > room - c->ints_used) {
+        hx_fail(HX_E_VALUE, HX1403_VALUE, "too many values in the arguments");
+        return NULL;
+    }
+    int64_t *p = c->ints_room + c->ints_used;
+    c->ints_used += n;
+    return p;
+}
+
+/* ---- checks before the shape rule ---- */
+
+static hx_status common_device(hx_call *c) {
+    hx_tensor *first = NULL;
+    for (int i = 0; i < c->n_in; i++) {
+        hx_tensor *t = c->in[i];
+        if (!t || t->flags & HX_T_NUMBER) continue;
+        if (!first)
+            first = t;
+        else if (t->device != first->device) {
+            bool loose = t->ndim == 0 && t->device == hx_cpu();
+            if (loose) continue;
+            if (first->ndim == 0 && first->device == hx_cpu()) {
+                first = t;
+                continue;
+            }
+            return hx_fail(HX_E_DEVICE, HX1201_DEVICE,
+                           "arguments live on different devices: %s and %s. helix does not copy between devices by "
+                           "itself; call .to(device) on one of them.",
+                           hx_tensor_text(first), hx_tensor_text(t));
+        }
+    }
+    if (first)
+        c->device = first->device;
+    else if (!c->device)
+        c->device = hx_cpu();
+    return HX_OK;
+}
+
+/* Can two tensors share an element? Exact for equal geometry, else by the extent of their storage. */
+static bool overlaps(const hx_tensor *a, const hx_tensor *b) {
+    if (!a->storage || a->storage != b->storage || !a->numel || !b->numel) return false;
+    int64_t al, ah, bl, bh;
+    if (hx_extent(a->shape, a->strides, a->ndim, &al, &ah) || hx_extent(b->shape, b->strides, b->ndim, &bl, &bh))
+        return true;
+    int64_t sa = (int64_t)hx_dtype_size((hx_dtype)a->dtype), sb = (int64_t)hx_dtype_size((hx_dtype)b->dtype);
+    return (a->offset + al) * sa < (b->offset + bh) * sb && (b->offset + bl) * sb < (a->offset + ah) * sa;
+}
+
+static bool same_elements(const hx_tensor *a, const hx_tensor *b) {
+    if (a == b) return true;
+    if (a->storage != b->storage || a->offset != b->offset || a->ndim != b->ndim || a->dtype != b->dtype) return false;
+    for (int i = 0; i < a->ndim; i++)
+        if (a->shape[i] != b->shape[i] || (a->shape[i] > 1 && a->strides[i] != b->strides[i])) return false;
+    return true;
+}
+
+static bool overlaps_itself(const hx_tensor *t) {
+    for (int i = 0; i < t->ndim; i++)
+        if (t->shape[i] > 1 && t->strides[i] == 0) return true;
+    return false;
+}
+
+static hx_status check_written(const hx_tensor *t, const hx_spec *s) {
+    if (t->storage && t->storage->read_only)
+        return hx_fail(HX_E_VALUE, HX1006_INPLACE, "the memory of %s is read-only; write into a .clone()",
+                       hx_tensor_text(t));
+    if (overlaps_itself(t))
+        return hx_fail(HX_E_VALUE, HX1006_INPLACE,
+                       "several elements of the written tensor %s share one place in memory (it was expanded); write "
+                       "into a .clone()",
+                       hx_tensor_text(t));
+    if (s && (t->ndim != s->ndim || memcmp(t->shape, s->shape, s->ndim * sizeof *s->shape)))
+        return hx_fail(HX_E_SHAPE, HX1006_INPLACE, "the result has shape %s, but the tensor that is written has %s",
+                       hx_shape_text(s->shape, s->ndim), hx_shape_text(t->shape, t->ndim));
+    if (s && !hx_can_cast((hx_dtype)s->dtype, (hx_dtype)t->dtype))
+        return hx_fail(HX_E_DTYPE, HX1102_CAST, "a %s result cannot be stored in a %s tensor; use the out-of-place form",
+                       hx_dtype_name((hx_dtype)s->dtype), hx_dtype_name((hx_dtype)t->dtype));
+    if (t->flags & HX_T_INFERENCE && !mode.inference)
+        return hx_fail(HX_E_GRADIENT, HX1506_INFERENCE,
+                       "a tensor made in inference_mode cannot be written outside of it; clone it first");
+    if (!hx_grad_enabled()) return HX_OK;
+    const hx_tensor *leaf = t->base ? t->base : t;
+    if (leaf->flags & HX_T_REQUIRES_GRAD && !leaf->history)
+        return hx_fail(HX_E_GRADIENT, HX1504_LEAF,
+                       "a leaf that requires grad cannot be written in place; wrap the update in helix.no_grad()");
+    return HX_OK;
+}
+
+static bool wants_grad(const hx_call *c) {
+    if (!hx_grad_enabled() || (c->op->flags & HX_NON_DIFF && !(c->op->flags & HX_GRAD_ERROR))) return false;
+    for (int i = 0; i < c->n_in; i++)
+        if (c->in[i] && hx_requires_grad(c->in[i])) return true;
+    return false;
+}
+
+/* ---- casts of inputs that the shape rule asked for ---- */
+
+hx_status hx_cast_to(hx_tensor *t, hx_dtype dtype, hx_tensor **out) {
+    if (t->dtype == dtype) {
+        *out = hx_tensor_retain(t);
+        return HX_OK;
+    }
+    hx_call c;
+    hx_call_init(&c, HX_OPREF(cast));
+    c.in = &t;
+    c.n_in = 1;
+    c.attr[0] = (hx_attr){.kind = HX_A_DTYPE, .v.i = dtype};
+    HX_TRY(hx_dispatch(&c));
+    if (t->flags & HX_T_NUMBER) c.out[0]->flags |= HX_T_NUMBER;
+    *out = c.out[0];
+    return HX_OK;
+}
+
+static inline int cast_target(const hx_call *c, int i) {
+    if (i < 8 && c->cast[i] >= 0) return c->cast[i];
+    return c->compute;
+}
+
+typedef struct temporaries {
+    hx_tensor *small[SMALL];
+    hx_tensor **in; /* replaces the call's inputs; owns one reference to each non-NULL entry */
+    int n;
+} temporaries;
+
+static hx_status temporaries_take(temporaries *tmp, hx_call *c) {
+    tmp->n = c->n_in;
+    tmp->in = c->n_in <= SMALL ? tmp->small : hx_alloc((size_t)c->n_in * sizeof *tmp->in);
+    if (!tmp->in) return HX_E_MEMORY;
+    for (int i = 0; i < c->n_in; i++) tmp->in[i] = c->in[i] ? hx_tensor_retain(c->in[i]) : NULL;
+    c->in = tmp->in;
+    return HX_OK;
+}
+
+static void temporaries_drop(temporaries *tmp) {
+    if (!tmp->in) return;
+    for (int i = 0; i < tmp->n; i++) hx_tensor_release(tmp->in[i]);
+    if (tmp->in != tmp->small) hx_free(tmp->in, (size_t)tmp->n * sizeof *tmp->in);
+    tmp->in = NULL;
+}
+
+static hx_status replace(temporaries *tmp, hx_call *c, int i, hx_tensor *owned) {
+    if (!tmp->in) {
+        hx_status status = temporaries_take(tmp, c);
+        if (status) {
+            hx_tensor_release(owned);
+            return status;
+        }
+    }
+    hx_tensor_release(tmp->in[i]);
+    tmp->in[i] = owned;
+    return HX_OK;
+}
+
+static hx_status cast_inputs(hx_call *c, temporaries *tmp) {
+    for (int i = 0; i < c->n_in; i++) {
+        int target = cast_target(c, i);
+        if (!c->in[i] || target < 0 || c->in[i]->dtype == target) continue;
+        hx_tensor *cast;
+        HX_TRY(hx_cast_to(c->in[i], (hx_dtype)target, &cast));
+        HX_TRY(replace(tmp, c, i, cast));
+    }
+    return HX_OK;
+}
+
+/* ---- running a kernel ---- */
+
+static void view_of(hx_view *v, const hx_tensor *t) {
+    if (!t) {
+        *v = (hx_view){.flags = HX_VIEW_ABSENT};
+        return;
+    }
+    v->mem = &t->storage->mem;
+    v->data = t->data;
+    v->byte_offset = t->offset * (int64_t)hx_dtype_size((hx_dtype)t->dtype);
+    v->shape = t->shape;
+    v->strides = t->strides;
+    v->numel = t->numel;
+    v->dtype = t->dtype;
+    v->ndim = t->ndim;
+    v->contiguous = hx_contiguous(t);
+    v->flags = t->device == hx_cpu() && t->ndim == 0 ? HX_VIEW_HOST_SCALAR : 0;
+}
+
+static hx_status kernel_error(const hx_err *err, hx_code code) {
+    if (code == HX_E_MEMORY && hx_error_pending()) return code;
+    return hx_fail(code, err->number ? err->number : HX1901_INTERNAL, "%s",
+                   err->msg[0] ? err->msg : "the kernel failed without a message");
+}
+
+static int64_t bytes_of(hx_tensor **t, int n) {
+    int64_t sum = 0;
+    for (int i = 0; i < n; i++)
+        if (t[i]) sum += t[i]->numel * (int64_t)hx_dtype_size((hx_dtype)t[i]->dtype);
+    return sum;
+}
+
+static const hx_op_support *support_of(const hx_op *op, const hx_device *device, hx_tensor **in, int n_in,
+                                       hx_dtype first_out) {
+    const hx_op_support *s = hx_kernel_support(op, device);
+    if (s->verdict == HX_NO) return NULL;
+    hx_dtype key = first_out;
+    for (int i = 0; i < n_in; i++)
+        if (in[i]) {
+            key = (hx_dtype)in[i]->dtype;
+            break;
+        }
+    return s->dtypes & HX_BIT(key) ? s : NULL;
+}
+
+static hx_status launch(const hx_op *op, const hx_op_support *support, hx_device *device, hx_tensor **in, int n_in,
+                        const hx_attr *attr, int n_attr, hx_tensor **out, int n_out) {
+    hx_view small[SMALL + HX_MAX_OUTPUTS], *views = small;
+    size_t n = (size_t)(n_in + n_out);
+    if (n > SMALL + HX_MAX_OUTPUTS && !(views = hx_alloc(n * sizeof *views))) return HX_E_MEMORY;
+    for (int i = 0; i < n_in; i++) view_of(&views[i], in[i]);
+    for (int i = 0; i < n_out; i++) view_of(&views[n_in + i], out[i]);
+    hx_op_call call = {.struct_size = sizeof call, .n_in = (uint32_t)n_in, .n_out = (uint32_t)n_out,
+                       .n_attr = (uint32_t)n_attr, .op = op->name, .in = views, .out = views + n_in, .attr = attr,
+                       .attr_names = op->info->attr_names};
+    hx_err err;
+    err.struct_size = sizeof err;
+    err.number = 0;
+    err.msg[0] = 0;
+    const hx_blocking *blocking = bytes_of(in, n_in) + bytes_of(out, n_out) > HX_BLOCKING_BYTES ? hx_get_blocking() : NULL;
+    void *token = blocking ? blocking->enter() : NULL;
+    hx_code code = support->kernel ? support->kernel(device->handle, NULL, &call, &err)
+                                   : device->backend->op_run(device->handle, NULL, &call, &err);
+    if (blocking) blocking->leave(token);
+    mode.kernels_run++;
+    if (views != small) hx_free(views, n * sizeof *views);
+    return code ? kernel_error(&err, code) : HX_OK;
+}
+
+static hx_status no_kernel(const hx_device *device, hx_tensor **in, int n_in) {
+    const char *dtype = "any dtype";
+    for (int i = 0; i < n_in; i++)
+        if (in[i]) {
+            dtype = hx_dtype_name((hx_dtype)in[i]->dtype);
+            break;
+        }
+    return hx_fail(HX_E_DTYPE, HX1701_UNSUPPORTED,
+                   "no kernel on device '%s' for %s and no decomposition. Cast the tensor with .to(dtype), or move it to "
+                   "a device that has one.",
+                   device->name, dtype);
+}
+
+static hx_status run_kernel(const hx_op *op, hx_device *device, hx_tensor **in, int n_in, const hx_attr *attr,
+                            int n_attr, hx_tensor **out, int n_out) {
+    const hx_op_support *s = support_of(op, device, in, n_in, n_out ? (hx_dtype)out[0]->dtype : HX_F32);
+    if (!s) return no_kernel(device, in, n_in);
+    if (s->verdict != HX_YES_IF_CONTIGUOUS) return launch(op, s, device, in, n_in, attr, n_attr, out, n_out);
+    bool all = true;
+    for (int i = 0; i < n_in; i++) all = all && (!in[i] || hx_contiguous(in[i]));
+    if (all) return launch(op, s, device, in, n_in, attr, n_attr, out, n_out);
+    hx_call copy = {.in = in, .n_in = n_in};
+    temporaries tmp = {.in = NULL};
+    hx_status status = HX_OK;
+    for (int i = 0; i < n_in && !status; i++) {
+        hx_tensor *dense;
+        if (!in[i] || hx_contiguous(in[i])) continue;
+        status = hx_contiguous_of(in[i], &dense);
+        if (!status) status = replace(&tmp, &copy, i, dense);
+    }
+    if (!status) status = launch(op, s, device, copy.in, n_in, attr, n_attr, out, n_out);
+    temporaries_drop(&tmp);
+    return status;
+}
+
+hx_status hx_run_kernel(const hx_op *op, hx_tensor **in, int n_in, const hx_attr *attr, int n_attr, hx_tensor **out,
+                        int n_out) {
+    hx_device *device = n_out ? out[0]->device : hx_cpu();
+    for (int i = 0; i < n_in; i++) {
+        if (!in[i]) continue;
+        device = in[i]->device;
+        if (!in[i]->storage)
+            return hx_fail(HX_E_TRACE, HX1702_TRACE, "needs values, and a trace knows only shapes");
+    }
+    return run_kernel(op, device, in, n_in, attr, n_attr, out, n_out);
+}
+
+hx_status hx_contiguous_of(hx_tensor *t, hx_tensor **out) {
+    if (hx_contiguous(t)) {
+        *out = hx_tensor_retain(t);
+        return HX_OK;
+    }
+    hx_tensor *dense;
+    HX_TRY(hx_tensor_empty(t->device, (hx_dtype)t->dtype, t->shape, t->ndim, &dense));
+    hx_attr dtype = {.kind = HX_A_DTYPE, .v.i = t->dtype};
+    hx_status status = run_kernel(HX_OPREF(cast), t->device, &t, 1, &dtype, 1, &dense, 1);
+    if (status)
+        hx_tensor_release(dense);
+    else
+        *out = dense;
+    return status;
+}
+
+hx_status hx_copy_into(hx_tensor *dst, hx_tensor *src) {
+    hx_attr dtype = {.kind = HX_A_DTYPE, .v.i = dst->dtype};
+    hx_tensor *shown, *apart = NULL;
+    int64_t strides[HX_MAX_RANK];
+    HX_TRY(check_written(dst, NULL));
+    HX_TRY(hx_broadcast_strides(src->shape, src->strides, src->ndim, dst->shape, dst->ndim, strides));
+    if (!dst->storage || !src->storage)
+        return hx_fail(HX_E_TRACE, HX1702_TRACE, "needs values, and a trace knows only shapes");
+    HX_TRY(hx_tensor_view(src->storage, (hx_dtype)src->dtype, dst->shape, strides, dst->ndim, src->offset, &shown));
+    hx_status status = HX_OK;
+    if (overlaps(dst, shown) && !same_elements(dst, shown)) {
+        status = hx_tensor_empty(dst->device, (hx_dtype)src->dtype, dst->shape, dst->ndim, &apart);
+        hx_attr same = {.kind = HX_A_DTYPE, .v.i = src->dtype};
+        if (!status) status = run_kernel(HX_OPREF(cast), dst->device, &shown, 1, &same, 1, &apart, 1);
+    }
+    if (!status) status = run_kernel(HX_OPREF(cast), dst->device, apart ? &apart : &shown, 1, &dtype, 1, &dst, 1);
+    if (!status && !mode.inference) hx_bump_version(dst);
+    hx_tensor_release(apart);
+    hx_tensor_release(shown);
+    return status;
+}
+
+/* ---- outputs ---- */
+
+static void release_outputs(hx_call *c, int n) {
+    for (int i = 0; i < n; i++) {
+        hx_tensor_release(c->out[i]);
+        c->out[i] = NULL;
+    }
+}
+
+static hx_status make_view(hx_call *c) {
+    hx_tensor *source = c->in[0];
+    for (int i = 0; i < c->n_out; i++) {
+        const hx_spec *s = &c->spec[i];
+        hx_status status =
+            source->storage ? hx_tensor_view(source->storage, (hx_dtype)s->dtype, s->shape, s->strides, s->ndim,
+                                             s->offset, &c->out[i])
+                            : hx_tensor_shape_only(source->device, (hx_dtype)s->dtype, s->shape, s->strides, s->ndim,
+                                                   s->offset, &c->out[i]);
+        if (status) {
+            release_outputs(c, i);
+            return status;
+        }
+        if (mode.inference || s->dtype != source->dtype) continue;
+        c->out[i]->base = hx_tensor_retain(source->base ? source->base : source);
+        c->out[i]->base_writes = source->base ? source->base_writes : source->writes;
+    }
+    return HX_OK;
+}
+
+static hx_status allocate_outputs(hx_call *c) {
+    for (int i = 0; i < c->n_out; i++) {
+        const hx_spec *s = &c->spec[i];
+        hx_status status = hx_tensor_empty(c->device, (hx_dtype)s->dtype, s->shape, s->ndim, &c->out[i]);
+        if (status) {
+            release_outputs(c, i);
+            return status;
+        }
+    }
+    return HX_OK;
+}
+
+/* Runs a decomposition and takes its results out of the scope. */
+static hx_status decompose(hx_call *c) {
+    hx_scope scope;
+    hx_scope_enter(&scope);
+    for (int i = 0; i < HX_MAX_OUTPUTS; i++) c->out[i] = NULL;
+    hx_status status = c->op->decompose(c);
+    if (!status)
+        for (int i = 0; i < c->n_out; i++) hx_tensor_retain(c->out[i]);
+    hx_scope_leave(&scope);
+    return status;
+}
+
+static hx_status decompose_without_grad(hx_call *c) {
+    bool before = hx_grad_set(false);
+    hx_status status = decompose(c);
+    hx_grad_set(before);
+    return status;
+}
+
+static hx_status compute_fresh(hx_call *c) {
+    const hx_op *op = c->op;
+    if (op->flags & HX_VIEW) return make_view(c);
+    if (op->flags & HX_VALUES || (op->decompose && (!op->shape || !support_of(op, c->device, c->in, c->n_in, (hx_dtype)c->spec[0].dtype))))
+        return decompose_without_grad(c);
+    HX_TRY(allocate_outputs(c));
+    hx_status status = run_kernel(op, c->device, c->in, c->n_in, c->attr, c->n_attr, c->out, c->n_out);
+    if (status) release_outputs(c, c->n_out);
+    return status;
+}
+
+/* Results that go into existing tensors: in place where the kernel can, else computed apart and copied. */
+static hx_status compute_into(hx_call *c, hx_tensor **target) {
+    const hx_op *op = c->op;
+    bool direct = op->shape && !(op->flags & (HX_VIEW | HX_VALUES)) &&
+                  support_of(op, c->device, c->in, c->n_in, (hx_dtype)c->spec[0].dtype);
+    for (int i = 0; i < c->n_out && direct; i++) {
+        direct = target[i]->dtype == c->spec[i].dtype;
+        for (int j = 0; j < c->n_in && direct; j++)
+            if (c->in[j] && overlaps(target[i], c->in[j]))
+                direct = op->flags & HX_ALIAS_OK && same_elements(target[i], c->in[j]);
+    }
+    if (direct) {
+        HX_TRY(run_kernel(op, c->device, c->in, c->n_in, c->attr, c->n_attr, target, c->n_out));
+        for (int i = 0; i < c->n_out; i++)
+            if (!mode.inference) hx_bump_version(target[i]);
+    } else {
+        hx_tensor *keep[HX_MAX_OUTPUTS];
+        HX_TRY(compute_fresh(c));
+        memcpy(keep, c->out, sizeof keep);
+        hx_status status = HX_OK;
+        for (int i = 0; i < c->n_out && !status; i++) {
+            status = check_written(target[i], &(hx_spec){.dtype = keep[i]->dtype, .ndim = target[i]->ndim});
+            if (!status) status = hx_copy_into(target[i], keep[i]);
+        }
+        for (int i = 0; i < c->n_out; i++) hx_tensor_release(keep[i]);
+        if (status) return status;
+    }
+    for (int i = 0; i < c->n_out; i++) c->out[i] = hx_tensor_retain(target[i]);
+    return HX_OK;
+}
+
+static hx_status run_mutating(hx_call *c) {
+    int part = c->op->groups ? c->list_n / c->op->groups : 0;
+    if (c->op->groups == 0 || c->list_n % c->op->groups)
+        return hx_fail(HX_E_TYPE, HX1103_ARGUMENT, "the tensor list must hold %d groups of equal length, got %d tensors",
+                       c->op->groups, c->list_n);
+    for (int i = 0; i < c->list_n; i++)
+        if (part && c->op->writes >> (i / part) & 1) HX_TRY(check_written(c->in[c->list_at + i], NULL));
+    HX_TRY(run_kernel(c->op, c->device, c->in, c->n_in, c->attr, c->n_attr, NULL, 0));
+    for (int i = 0; i < c->list_n; i++)
+        if (part && c->op->writes >> (i / part) & 1) hx_bump_version(c->in[c->list_at + i]);
+    return HX_OK;
+}
+
+/* ---- the three modes ---- */
+
+static hx_status values_refused(void) {
+    return hx_fail(HX_E_TRACE, HX1702_TRACE,
+                   "the shape of the result depends on values, and a trace knows only shapes. Compute it before the "
+                   "traced part and pass the result in.");
+}
+
+static hx_status trace_call(hx_call *c, hx_tensor **target) {
+    for (int i = 0; i < c->n_out; i++) {
+        const hx_spec *s = &c->spec[i];
+        hx_status status = HX_OK;
+        if (target)
+            c->out[i] = hx_tensor_retain(target[i]);
+        else if (c->op->flags & HX_VIEW)
+            continue;
+        else
+            status = hx_tensor_shape_only(c->device, (hx_dtype)s->dtype, s->shape, NULL, s->ndim, 0, &c->out[i]);
+        if (status) {
+            release_outputs(c, i);
+            return status;
+        }
+    }
+    if (!target && c->op->flags & HX_VIEW) HX_TRY(make_view(c));
+    hx_status status = hx_trace_record(c);
+    if (status) release_outputs(c, c->n_out);
+    return status;
+}
+
+static hx_status draw_stream(hx_call *c) {
+    int r = c->op->info->rng_attr;
+    if (r < 0 || c->attr[r].kind != HX_A_NONE || hx_tracing()) return HX_OK;
+    hx_generator *g = hx_default_generator();
+    c->attr[r] = (hx_attr){.kind = HX_A_RNG, .v.rng = {g->seed, hx_generator_draw(g)}};
+    return HX_OK;
+}
+
+static hx_status grad_refused(void) {
+    return hx_fail(HX_E_GRADIENT, HX1503_NO_GRAD,
+                   "is not differentiable, and an input requires grad; detach the input, or run it under "
+                   "helix.no_grad()");
+}
+
+/* A composite without a vjp: autograd and trace see its parts. */
+static hx_status run_parts(hx_call *c, hx_tensor **target) {
+    HX_TRY(decompose(c));
+    if (!target) return HX_OK;
+    hx_call copy;
+    hx_call_init(&copy, HX_OPREF(copy));
+    copy.in = (hx_tensor *[]){target[0], c->out[0]};
+    copy.n_in = 2;
+    copy.inplace = true;
+    hx_status status = hx_dispatch(&copy);
+    release_outputs(c, c->n_out);
+    if (!status) c->out[0] = copy.out[0];
+    return status;
+}
+
+static void spec_of(hx_spec *s, const hx_tensor *t) {
+    s->dtype = t->dtype;
+    s->ndim = t->ndim;
+    memcpy(s->shape, t->shape, t->ndim * sizeof *s->shape);
+}
+
+static hx_status finish(hx_call *c, temporaries *tmp, hx_tensor **target) {
+    const hx_op *op = c->op;
+    HX_TRY(cast_inputs(c, tmp));
+    bool record = wants_grad(c);
+    if (record && op->flags & HX_GRAD_ERROR) return grad_refused();
+    if (target)
+        for (int i = 0; i < c->n_out; i++) HX_TRY(check_written(target[i], op->shape ? &c->spec[i] : NULL));
+    HX_TRY(draw_stream(c));
+    if (op->flags & HX_MUTATES) return hx_tracing() ? hx_trace_record(c) : run_mutating(c);
+    if (op->flags & HX_VALUES && hx_tracing()) return values_refused();
+    if (op->decompose && !op->vjp && (record || !op->shape)) return run_parts(c, target);
+    if (hx_tracing())
+        HX_TRY(trace_call(c, target));
+    else
+        HX_TRY(target ? compute_into(c, target) : compute_fresh(c));
+    if (!record) return HX_OK;
+    if (!op->shape)
+        for (int i = 0; i < c->n_out; i++) spec_of(&c->spec[i], c->out[i]);
+    hx_status status = hx_record(c);
+    if (status) release_outputs(c, c->n_out);
+    return status;
+}
+
+hx_status hx_dispatch(hx_call *c) {
+    const hx_op *op = c->op;
+    const char *outer = hx_error_enter_op(op->name);
+    hx_tensor *targets[HX_MAX_OUTPUTS], **target = NULL;
+    if (c->has_out) {
+        memcpy(targets, c->out, (size_t)c->n_out * sizeof *targets);
+        target = targets;
+    } else if (c->inplace) {
+        targets[0] = c->in[0];
+        target = targets;
+    }
+    c->compute = -1;
+    memset(c->cast, -1, sizeof c->cast);
+    c->ints_used = 0;
+    temporaries tmp = {.in = NULL};
+    hx_status status = common_device(c);
+    if (!status && op->shape) status = op->shape(c);
+    if (!status) status = finish(c, &tmp, target);
+    temporaries_drop(&tmp);
+    hx_error_enter_op(outer);
+    return status;
+}

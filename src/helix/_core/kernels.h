@@ -1,0 +1,21 @@
+/* Private to the core: the kernels that were found for an op, and start-up. */
+#ifndef HX_KERNELS_H
+#define HX_KERNELS_H
+
+#include "op.h"
+
+enum { HX_MAX_BACKENDS = 16 };
+
+typedef struct hx_op_kernels {
+    struct {
+        bool asked;
+        hx_op_support support;
+    } of[HX_MAX_BACKENDS]; /* by the backend's position */
+} hx_op_kernels;
+
+/* The kernel slot of an op on a device; asks the backend once. */
+const hx_op_support *hx_kernel_support(const hx_op *op, const hx_device *device);
+
+hx_status hx_registry_init(void);
+
+#endif

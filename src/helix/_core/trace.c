@@ -1,0 +1,259 @@
+/* A trace numbers every tensor it meets and keeps it alive, so that an address stands for one value throughout. */
+#include "trace.h"
+#include <string.h>
+#include "autograd.h"
+#include "dispatch.h"
+
+enum { ARG_INPUT = 1, ARG_CAPTURED = 2, ARG_COMPUTED = 3 };
+
+typedef struct value {
+    hx_tensor *tensor; /* owned */
+    hx_spec spec;
+    uint8_t origin;
+    int32_t input; /* position among the inputs */
+} value;
+
+struct hx_trace {
+    hx_trace_call *calls;
+    int n_calls, call_room;
+    value *values;
+    int n_values, value_room;
+    int32_t *slots; /* open addressing by tensor address: value number + 1 */
+    int n_slots;
+    int32_t *outputs;
+    int n_outputs, output_room;
+    int n_inputs;
+};
+
+static _Thread_local hx_trace *active;
+
+bool hx_tracing(void) { return active != NULL; }
+
+hx_status hx_trace_new(hx_trace **out) {
+    *out = hx_alloc_zeroed(sizeof **out);
+    return *out ? HX_OK : HX_E_MEMORY;
+}
+
+static size_t attr_bytes(const hx_attr *a) {
+    if (a->kind == HX_A_INTS || a->kind == HX_A_FLOATS) return a->count * sizeof(int64_t);
+    return a->kind == HX_A_STR ? (size_t)a->count + 1 : 0;
+}
+
+static void free_call(hx_trace_call *k) {
+    hx_free(k->in, (size_t)(k->n_in + k->n_out) * sizeof *k->in + 1);
+    hx_free(k->attr, k->attr_bytes);
+    if (k->spec) hx_free(k->spec, (size_t)k->n_out * sizeof *k->spec);
+}
+
+void hx_trace_release(hx_trace *t) {
+    for (int i = 0; i < t->n_calls; i++) free_call(&t->calls[i]);
+    for (int i = 0; i < t->n_values; i++) hx_tensor_release(t->values[i].tensor);
+    if (t->calls) hx_free(t->calls, (size_t)t->call_room * sizeof *t->calls);
+    if (t->values) hx_free(t->values, (size_t)t->value_room * sizeof *t->values);
+    if (t->slots) hx_free(t->slots, (size_t)t->n_slots * sizeof *t->slots);
+    if (t->outputs) hx_free(t->outputs, (size_t)t->output_room * sizeof *t->outputs);
+    hx_free(t, sizeof *t);
+}
+
+hx_status hx_trace_begin(hx_trace *t) {
+    if (active) return hx_fail(HX_E_TRACE, HX1702_TRACE, "a trace is being recorded already; traces do not nest");
+    active = t;
+    return HX_OK;
+}
+void hx_trace_end(hx_trace *t) {
+    if (active == t) active = NULL;
+}
+
+/* ---- values ---- */
+
+static hx_status reserve(void **list, int used, int *room, size_t item) {
+    if (used < *room) return HX_OK;
+    int more = *room ? 2 * *room : 64;
+    void *fresh = hx_alloc((size_t)more * item);
+    if (!fresh) return HX_E_MEMORY;
+    if (*list) {
+        memcpy(fresh, *list, (size_t)used * item);
+        hx_free(*list, (size_t)*room * item);
+    }
+    *list = fresh;
+    *room = more;
+    return HX_OK;
+}
+
+static uint32_t slot_of(const hx_trace *t, const hx_tensor *x) {
+    uint32_t h = (uint32_t)((uintptr_t)x >> 5) * 2654435761u % (uint32_t)t->n_slots;
+    while (t->slots[h] && t->values[t->slots[h] - 1].tensor != x) h = (h + 1) % (uint32_t)t->n_slots;
+    return h;
+}
+
+static hx_status rehash(hx_trace *t) {
+    int n = t->n_slots ? 2 * t->n_slots : 256;
+    int32_t *slots = hx_alloc_zeroed((size_t)n * sizeof *slots);
+    if (!slots) return HX_E_MEMORY;
+    if (t->slots) hx_free(t->slots, (size_t)t->n_slots * sizeof *slots);
+    t->slots = slots;
+    t->n_slots = n;
+    for (int i = 0; i < t->n_values; i++) t->slots[slot_of(t, t->values[i].tensor)] = i + 1;
+    return HX_OK;
+}
+
+/* The number of a tensor; a new one is entered with the given origin. */
+static hx_status number_of(hx_trace *t, hx_tensor *x, int origin, int32_t *number) {
+    if (2 * t->n_values >= t->n_slots) HX_TRY(rehash(t));
+    uint32_t h = slot_of(t, x);
+    if (t->slots[h]) {
+        *number = t->slots[h] - 1;
+        return HX_OK;
+    }
+    if (origin == ARG_CAPTURED && !x->storage)
+        return hx_fail(HX_E_TRACE, HX1702_TRACE, "a tensor of another trace was used in this one");
+    HX_TRY(reserve((void **)&t->values, t->n_values, &t->value_room, sizeof *t->values));
+    value *v = &t->values[t->n_values];
+    *v = (value){.tensor = hx_tensor_retain(x), .origin = (uint8_t)origin};
+    v->spec.dtype = x->dtype;
+    v->spec.ndim = x->ndim;
+    memcpy(v->spec.shape, x->shape, x->ndim * sizeof *x->shape);
+    *number = t->n_values++;
+    t->slots[h] = *number + 1;
+    return HX_OK;
+}
+
+hx_status hx_trace_input(hx_trace *t, hx_dtype dtype, const int64_t *shape, int ndim, hx_tensor **out) {
+    int32_t number;
+    HX_TRY(hx_tensor_shape_only(hx_cpu(), dtype, shape, NULL, ndim, 0, out));
+    hx_status status = number_of(t, *out, ARG_INPUT, &number);
+    if (status) {
+        hx_tensor_release(*out);
+        return status;
+    }
+    t->values[number].input = t->n_inputs++;
+    return HX_OK;
+}
+
+hx_status hx_trace_output(hx_trace *t, hx_tensor *x) {
+    int32_t number;
+    HX_TRY(number_of(t, x, ARG_CAPTURED, &number));
+    HX_TRY(reserve((void **)&t->outputs, t->n_outputs, &t->output_room, sizeof *t->outputs));
+    t->outputs[t->n_outputs++] = number;
+    return HX_OK;
+}
+
+int hx_trace_length(const hx_trace *t) { return t->n_calls; }
+const hx_trace_call *hx_trace_at(const hx_trace *t, int i) { return i >= 0 && i < t->n_calls ? &t->calls[i] : NULL; }
+const hx_spec *hx_trace_value(const hx_trace *t, int32_t v) {
+    return v >= 0 && v < t->n_values ? &t->values[v].spec : NULL;
+}
+
+/* ---- recording ---- */
+
+static hx_status copy_attributes(hx_trace_call *k, const hx_call *c) {
+    k->n_attr = c->n_attr;
+    k->attr_bytes = (size_t)c->n_attr * sizeof *k->attr + 1;
+    for (int i = 0; i < c->n_attr; i++) k->attr_bytes += attr_bytes(&c->attr[i]);
+    k->attr = hx_alloc(k->attr_bytes);
+    if (!k->attr) return HX_E_MEMORY;
+    char *room = (char *)(k->attr + c->n_attr);
+    for (int pass = 0; pass < 2; pass++) /* arrays first: they want alignment */
+        for (int i = 0; i < c->n_attr; i++) {
+            const hx_attr *a = &c->attr[i];
+            size_t n = attr_bytes(a);
+            if (pass == 0) k->attr[i] = *a;
+            if (!n || (a->kind == HX_A_STR) != (pass == 1)) continue;
+            memcpy(room, a->v.ints, a->kind == HX_A_STR ? n - 1 : n);
+            if (a->kind == HX_A_STR) room[n - 1] = 0;
+            k->attr[i].v.ints = (const int64_t *)(void *)room;
+            room += n;
+        }
+    return HX_OK;
+}
+
+static hx_status fill(hx_trace *t, hx_trace_call *k, const hx_call *c) {
+    for (int i = 0; i < c->n_in; i++) {
+        k->in[i] = -1;
+        if (c->in[i]) HX_TRY(number_of(t, c->in[i], ARG_CAPTURED, &k->in[i]));
+    }
+    for (int i = 0; i < c->n_out; i++) HX_TRY(number_of(t, c->out[i], ARG_COMPUTED, &k->out[i]));
+    HX_TRY(copy_attributes(k, c));
+    if (c->n_out && !(k->spec = hx_alloc((size_t)c->n_out * sizeof *k->spec))) return HX_E_MEMORY;
+    for (int i = 0; i < c->n_out; i++) k->spec[i] = c->spec[i];
+    return HX_OK;
+}
+
+hx_status hx_trace_record(hx_call *c) {
+    hx_trace *t = active;
+    HX_TRY(reserve((void **)&t->calls, t->n_calls, &t->call_room, sizeof *t->calls));
+    hx_trace_call k = {.op = c->op, .n_in = c->n_in, .n_out = c->n_out, .list_at = c->list_at, .list_n = c->list_n,
+                       .into = c->inplace || c->has_out};
+    k.in = hx_alloc((size_t)(c->n_in + c->n_out) * sizeof *k.in + 1);
+    if (!k.in) return HX_E_MEMORY;
+    k.out = k.in + c->n_in;
+    hx_status status = fill(t, &k, c);
+    if (status) {
+        hx_free(k.in, (size_t)(c->n_in + c->n_out) * sizeof *k.in + 1);
+        if (k.attr) hx_free(k.attr, k.attr_bytes);
+        return status;
+    }
+    t->calls[t->n_calls++] = k;
+    return HX_OK;
+}
+
+/* ---- replay ---- */
+
+static hx_status replay_call(const hx_trace_call *k, hx_tensor **now, hx_tensor **room) {
+    hx_call c;
+    hx_call_init(&c, k->op);
+    c.in = room;
+    c.n_in = k->n_in;
+    c.list_n = k->list_n;
+    c.has_out = k->into;
+    for (int i = 0; i < k->n_in; i++) room[i] = k->in[i] < 0 ? NULL : now[k->in[i]];
+    for (int i = 0; i < k->n_attr; i++) c.attr[i] = k->attr[i];
+    for (int i = 0; i < k->n_out && k->into; i++) c.out[i] = now[k->out[i]];
+    HX_TRY(hx_dispatch(&c));
+    for (int i = 0; i < k->n_out; i++) {
+        hx_tensor_release(now[k->out[i]]);
+        now[k->out[i]] = c.out[i];
+    }
+    return HX_OK;
+}
+
+static hx_status check_input(const hx_trace *t, int i, const hx_tensor *x) {
+    for (int v = 0; v < t->n_values; v++) {
+        const hx_spec *s = &t->values[v].spec;
+        if (t->values[v].origin != ARG_INPUT || t->values[v].input != i) continue;
+        if (s->dtype != x->dtype || s->ndim != x->ndim || memcmp(s->shape, x->shape, s->ndim * sizeof *s->shape))
+            return hx_fail(HX_E_SHAPE, HX1002_INNER, "input %d was traced as %s %s, got %s", i,
+                           hx_shape_text(s->shape, s->ndim), hx_dtype_name((hx_dtype)s->dtype), hx_tensor_text(x));
+    }
+    return HX_OK;
+}
+
+static hx_status replay(hx_trace *t, hx_tensor **inputs, hx_tensor **now, hx_tensor **room) {
+    for (int v = 0; v < t->n_values; v++) {
+        if (t->values[v].origin == ARG_INPUT) now[v] = hx_tensor_retain(inputs[t->values[v].input]);
+        if (t->values[v].origin == ARG_CAPTURED) now[v] = hx_tensor_retain(t->values[v].tensor);
+    }
+    for (int i = 0; i < t->n_calls; i++) HX_TRY(replay_call(&t->calls[i], now, room));
+    return HX_OK;
+}
+
+hx_status hx_trace_replay(hx_trace *t, hx_tensor **inputs, int n_inputs, hx_tensor **outputs, int n_outputs) {
+    if (active) return hx_fail(HX_E_TRACE, HX1702_TRACE, "a trace cannot be replayed while one is recorded");
+    if (n_inputs != t->n_inputs || n_outputs != t->n_outputs)
+        return hx_fail(HX_E_TYPE, HX1103_ARGUMENT, "the trace has %d inputs and %d outputs, got %d and %d", t->n_inputs,
+                       t->n_outputs, n_inputs, n_outputs);
+    for (int i = 0; i < n_inputs; i++) HX_TRY(check_input(t, i, inputs[i]));
+    int widest = 1;
+    for (int i = 0; i < t->n_calls; i++)
+        if (t->calls[i].n_in > widest) widest = t->calls[i].n_in;
+    size_t bytes = (size_t)(t->n_values + widest) * sizeof(hx_tensor *);
+    hx_tensor **now = hx_alloc_zeroed(bytes);
+    if (!now) return HX_E_MEMORY;
+    bool before = hx_grad_set(false);
+    hx_status status = replay(t, inputs, now, now + t->n_values);
+    hx_grad_set(before);
+    for (int i = 0; i < n_outputs && !status; i++) outputs[i] = hx_tensor_retain(now[t->outputs[i]]);
+    for (int v = 0; v < t->n_values; v++) hx_tensor_release(now[v]);
+    hx_free(now, bytes);
+    return status;
+}
