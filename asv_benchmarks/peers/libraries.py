@@ -1,0 +1,135 @@
+"""The libraries, each imported in its own process only. A missing method or key means: not measured there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .data import normal
+
+
+class Torch:
+    """torch as installed, eager."""
+
+    name = "torch"
+    environment: dict[str, str] = {}
+
+    def __init__(self, threads: int) -> None:
+        import torch
+
+        torch.set_num_threads(threads)
+        torch.manual_seed(0)
+        self.t, self.F, self.nn = torch, torch.nn.functional, torch.nn
+
+    def array(self, values: np.ndarray) -> Any:
+        return self.t.from_numpy(values.copy())
+
+    def inference(self, run: Callable[[], Any]) -> Callable[[], Any]:
+        def call() -> Any:
+            with self.t.inference_mode():
+                return run()
+
+        return call
+
+    def optimizer(self, kind: str, parameters: list[Any]) -> Any:
+        optim = self.t.optim
+        if kind == "sgd":
+            return optim.SGD(parameters, lr=1e-3, fused=True)
+        return optim.AdamW(parameters, lr=1e-4, weight_decay=0.01, fused=True if kind == "adamw_fused" else None)
+
+    def build(self, workload: Any) -> Callable[[], Any] | None:
+        return workload.build(self)
+
+
+class TorchTuned(Torch):
+    """torch whose freed blocks stay with the process, on huge pages: what is left when page faults are not counted."""
+
+    name = "torch_tuned"
+    environment = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:"
+                                     "glibc.malloc.trim_threshold=17179869184"}
+
+
+class Helix(Torch):
+    name = "helix"
+
+    def __init__(self, threads: int) -> None:
+        import helix
+        import helix.nn.functional
+
+        helix.set_num_threads(threads)
+        helix.manual_seed(0)
+        self.t, self.F, self.nn = helix, helix.nn.functional, helix.nn
+
+    def optimizer(self, kind: str, parameters: list[Any]) -> Any:
+        optim = self.t.optim
+        if kind == "sgd":
+            return optim.SGD(parameters, lr=1e-3)
+        return optim.AdamW(parameters, lr=1e-4, weight_decay=0.01)
+
+
+class NumPy:
+    """NumPy where it has the workload: calls, elementwise, products."""
+
+    name = "numpy"
+    environment: dict[str, str] = {}
+
+    def __init__(self, threads: int) -> None:
+        del threads
+
+    def build(self, workload: Any) -> Callable[[], Any] | None:
+        group, rest = workload.id.split(".", 1)
+        if group == "A":
+            return self._calls(rest)
+        if group == "B" and not rest.split("_")[-2:-1] == ["fb"]:
+            return self._elementwise(rest)
+        if group == "C" and rest.startswith("f32"):
+            return self._product(rest)
+        return None
+
+    @staticmethod
+    def _calls(rest: str) -> Callable[[], Any] | None:
+        kind, _, n = rest.rpartition("_")
+        if not n.isdigit():
+            return None
+        a, b, c = (np.ones(int(n), np.float32) for _ in range(3))
+        m = np.ones((4, 4), np.float32)
+        calls: dict[str, str] = {"add": "a + b", "mul_large1k": "a + b", "add_scalar": "a + 1.0",
+                                 "add_out": "add(a, b, out=c)", "view": "a.reshape(2, 4)", "slice": "a[2:6]",
+                                 "index_int": "a[3]", "T": "m.T", "sum": "a.sum()", "matmul4": "m @ m",
+                                 "item": "a.item()"}
+        if kind not in calls:
+            return None
+        body = f"def run():\n    for _ in repeat:\n        {calls[kind]}\n"
+        space = {"a": a, "b": b, "c": c, "m": m, "add": np.add, "repeat": range(200)}
+        exec(body, space)
+        return space["run"]  # type: ignore[return-value]
+
+    @staticmethod
+    def _elementwise(rest: str) -> Callable[[], Any] | None:
+        op, _, size = rest.rpartition("_")
+        rows = {"1M": 1024, "16M": 4096}[size]
+        a, b, c = (normal(k, rows, rows) for k in "abc")
+        w, out = normal("w", rows), np.empty((rows, rows), np.float32)
+        table: dict[str, Callable[[], Any]] = {
+            "copy": lambda: a.copy(), "add": lambda: a + b, "add_out": lambda: np.add(a, b, out=out),
+            "muladd": lambda: a * b + c, "addbias": lambda: a + w, "exp": lambda: np.exp(a),
+            "tanh": lambda: np.tanh(a), "sum0": lambda: a.sum(0), "sum1": lambda: a.sum(1),
+            "sumall": lambda: a.sum(), "transpose": lambda: np.ascontiguousarray(a.T),
+        }
+        return table.get(op)
+
+    @staticmethod
+    def _product(rest: str) -> Callable[[], Any] | None:
+        sizes = {"f32_batched64_128x64x128": ((64, 128, 64), (64, 64, 128)),
+                 "f32_gemv_1x4096x4096": ((1, 4096), (4096, 4096)),
+                 "f32_skinny_8x4096x4096": ((8, 4096), (4096, 4096)),
+                 "f32_tall_2048x256x1024": ((2048, 256), (256, 1024))}
+        n = rest.removeprefix("f32_")
+        shapes = ((int(n), int(n)), (int(n), int(n))) if n.isdigit() else sizes[rest]
+        a, b = normal("ga", *shapes[0]), normal("gb", *shapes[1])
+        return lambda: a @ b
+
+
+LIBRARIES: dict[str, type] = {c.name: c for c in (Helix, Torch, TorchTuned, NumPy)}

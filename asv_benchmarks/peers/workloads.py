@@ -1,0 +1,342 @@
+"""What is measured. A workload builds a callable from a library; calling it once is `inner` repetitions.
+
+`lib` gives torch's vocabulary: lib.t (module), lib.F (functional), lib.nn, lib.optim, lib.array(numpy array). helix
+keeps that vocabulary, so one definition serves both; NumPy has its own in libraries.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .data import labels, normal
+
+Build = Callable[[Any], Callable[[], Any]]
+
+
+@dataclass(frozen=True)
+class Workload:
+    id: str
+    build: Build
+    inner: int = 1
+    flops: float = 0.0
+    bytes: float = 0.0
+
+    @property
+    def group(self) -> str:
+        return self.id[0]
+
+
+ALL: list[Workload] = []
+
+
+def _add(id: str, build: Build, **figures: float) -> None:
+    ALL.append(Workload(id, build, **figures))  # type: ignore[arg-type]
+
+
+# ---- A: what a call costs ------------------------------------------------------------------------------------
+
+CALLS = 200
+
+
+def _dispatch(kind: str, n: int) -> Build:
+    def build(lib: Any) -> Callable[[], Any]:
+        t = lib.t
+        a, b, c = t.ones(n), t.ones(n), t.ones(n)
+        matrix = t.ones(4, 4)
+        leaf = t.ones(1, requires_grad=True)
+        factor = t.full((1,), 1.01)
+        repeat = range(CALLS)
+
+        def chain() -> Any:
+            y = leaf
+            for _ in range(50):
+                y = y * factor
+                y = y + factor
+            return y
+
+        def add() -> None:
+            for _ in repeat:
+                a + b
+
+        def add_grad() -> None:
+            for _ in repeat:
+                leaf + factor
+
+        def add_scalar() -> None:
+            for _ in repeat:
+                a + 1.0
+
+        def add_inplace() -> None:
+            x = a.clone()
+            for _ in repeat:
+                x += b
+
+        def add_out() -> None:
+            for _ in repeat:
+                t.add(a, b, out=c)
+
+        def view() -> None:
+            for _ in repeat:
+                a.reshape(2, 4)
+
+        def slice_() -> None:
+            for _ in repeat:
+                a[2:6]
+
+        def index_int() -> None:
+            for _ in repeat:
+                a[3]
+
+        def transpose() -> None:
+            for _ in repeat:
+                matrix.T
+
+        def sum_() -> None:
+            for _ in repeat:
+                a.sum()
+
+        def matmul4() -> None:
+            for _ in repeat:
+                matrix @ matrix
+
+        def item() -> None:
+            for _ in repeat:
+                a.item()
+
+        def chain_fb() -> None:
+            leaf.grad = None
+            chain().backward()
+
+        def linear4() -> Callable[[], None]:
+            layer = lib.nn.Linear(4, 4).requires_grad_(False)
+
+            def run() -> None:
+                for _ in repeat:
+                    layer(matrix)
+
+            return run
+
+        table = {"add": add, "mul_large1k": add, "add_grad": add_grad, "add_scalar": add_scalar,
+                 "add_inplace": add_inplace, "add_out": add_out, "view": view, "slice": slice_,
+                 "index_int": index_int, "T": transpose, "sum": sum_, "matmul4": matmul4, "item": item,
+                 "chain_fwd": chain, "chain_fb": chain_fb}
+        return linear4() if kind == "linear4" else table[kind]
+
+    return build
+
+
+for _kind, _n in [("add", 1), ("add", 8), ("add_grad", 1), ("add_scalar", 1), ("add_inplace", 8), ("add_out", 8),
+                  ("mul_large1k", 1024), ("view", 8), ("slice", 8), ("T", 8), ("index_int", 8), ("sum", 8),
+                  ("matmul4", 4), ("linear4", 4), ("item", 1)]:
+    _add(f"A.{_kind}_{_n}", _dispatch(_kind, _n), inner=CALLS)
+_add("A.chain100_fwd", _dispatch("chain_fwd", 1), inner=100)
+_add("A.chain100_fwdbwd", _dispatch("chain_fb", 1), inner=100)
+
+# ---- B: elementwise and reductions ---------------------------------------------------------------------------
+
+_BYTES = {"copy": 8, "add": 12, "add_out": 12, "muladd": 16, "addbias": 8, "exp": 8, "tanh": 8, "gelu_tanh": 8,
+          "gelu_erf": 8, "softmax": 8, "layernorm": 8, "rmsnorm": 8, "sum0": 4, "sum1": 4, "sumall": 4,
+          "transpose": 8, "cast_bf16": 6, "gelu_fb": 20, "softmax_fb": 20, "layernorm_fb": 20}
+
+
+def _elementwise(op: str, rows: int, columns: int) -> Build:
+    def build(lib: Any) -> Callable[[], Any]:
+        t, F = lib.t, lib.F
+        a, b, c = (lib.array(normal(k, rows, columns)) for k in "abc")
+        w, v = lib.array(normal("w", columns)), lib.array(normal("v", columns))
+        out = t.empty_like(a)
+        forward: dict[str, Callable[[], Any]] = {
+            "copy": lambda: a.clone(),
+            "add": lambda: a + b,
+            "add_out": lambda: t.add(a, b, out=out),
+            "muladd": lambda: a * b + c,
+            "addbias": lambda: a + w,
+            "exp": lambda: t.exp(a),
+            "tanh": lambda: t.tanh(a),
+            "gelu_tanh": lambda: F.gelu(a, approximate="tanh"),
+            "gelu_erf": lambda: F.gelu(a),
+            "softmax": lambda: F.softmax(a, -1),
+            "layernorm": lambda: F.layer_norm(a, (columns,), w, v),
+            "rmsnorm": lambda: a * t.rsqrt((a * a).mean(-1, keepdim=True) + 1e-6) * w,
+            "sum0": lambda: a.sum(0),
+            "sum1": lambda: a.sum(1),
+            "sumall": lambda: a.sum(),
+            "transpose": lambda: a.t().contiguous(),
+            "cast_bf16": lambda: a.to(t.bfloat16),
+        }
+        if op.endswith("_fb"):
+            inputs = [a, w, v] if op == "layernorm_fb" else [a]
+            for x in inputs:
+                x.requires_grad_()
+            run = forward[{"gelu_fb": "gelu_tanh"}.get(op, op[:-3])]
+            return lambda: t.autograd.grad(run(), inputs, c)
+        return lib.inference(forward[op])
+
+    return build
+
+
+for _size, _rows in {"1M": 1024, "16M": 4096}.items():
+    for _op, _per in _BYTES.items():
+        if _size == "1M" or not _op.endswith("_fb") or _op == "layernorm_fb":
+            _add(f"B.{_op}_{_size}", _elementwise(_op, _rows, _rows), bytes=_per * _rows * _rows)
+
+# ---- C: products ---------------------------------------------------------------------------------------------
+
+
+def _product(m: int, k: int, n: int, batch: int = 0, dtype: str = "float32") -> Build:
+    def build(lib: Any) -> Callable[[], Any]:
+        lead = (batch,) if batch else ()
+        a, b = lib.array(normal("ga", *lead, m, k)), lib.array(normal("gb", *lead, k, n))
+        if dtype != "float32":
+            a, b = a.to(getattr(lib.t, dtype)), b.to(getattr(lib.t, dtype))
+        return lib.inference(lambda: a @ b)
+
+    return build
+
+
+for _n in (64, 128, 256, 512, 1024, 2048):
+    _add(f"C.f32_{_n}", _product(_n, _n, _n), flops=2 * _n**3)
+_add("C.f32_batched64_128x64x128", _product(128, 64, 128, 64), flops=2 * 64 * 128 * 64 * 128)
+_add("C.f32_gemv_1x4096x4096", _product(1, 4096, 4096), flops=2 * 4096**2, bytes=4 * 4096**2)
+_add("C.f32_skinny_8x4096x4096", _product(8, 4096, 4096), flops=16 * 4096**2, bytes=4 * 4096**2)
+_add("C.f32_tall_2048x256x1024", _product(2048, 256, 1024), flops=2 * 2048 * 256 * 1024)
+for _n in (512, 2048):
+    _add(f"C.bf16_{_n}", _product(_n, _n, _n, dtype="bfloat16"), flops=2 * _n**3)
+_add("C.bf16_gemv_1x4096x4096", _product(1, 4096, 4096, dtype="bfloat16"), flops=2 * 4096**2, bytes=2 * 4096**2)
+
+# ---- D: convolution, pooling, batch norm ---------------------------------------------------------------------
+
+# input, weight, stride, padding, groups, gradient of the input too
+CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], int, int, int, bool]] = {
+    "stem7x7s2_3_64_224": ((8, 3, 224, 224), (64, 3, 7, 7), 2, 3, 1, False),
+    "c3x3_64_64_56": ((8, 64, 56, 56), (64, 64, 3, 3), 1, 1, 1, True),
+    "c1x1_64_256_56": ((8, 64, 56, 56), (256, 64, 1, 1), 1, 0, 1, True),
+    "dw3x3_128_56": ((8, 128, 56, 56), (128, 1, 3, 3), 1, 1, 128, True),
+    "c1d_256_256_k9_1024": ((8, 256, 1024), (256, 256, 9), 1, 4, 1, True),
+    "dw1d_512_k4_1024": ((2, 512, 1024), (512, 1, 4), 1, 3, 512, True),
+}
+POOLS = {"maxpool3s2_64_112": (8, 64, 112, 112), "avgpool2_64_56": (8, 64, 56, 56), "batchnorm_64_56": (8, 64, 56, 56)}
+
+
+def _forward_or_both(lib: Any, run: Callable[[], Any], inputs: list[Any], both: bool) -> Callable[[], Any]:
+    if not both:
+        return lib.inference(run)
+    gradient = lib.t.ones_like(lib.inference(run)())
+    for x in inputs:
+        x.requires_grad_()
+    return lambda: lib.t.autograd.grad(run(), inputs, gradient)
+
+
+def _convolution(name: str, both: bool) -> Build:
+    def build(lib: Any) -> Callable[[], Any]:
+        x_shape, w_shape, stride, padding, groups, x_grad = CONVOLUTIONS[name]
+        x, w = lib.array(normal("cx", *x_shape)), lib.array(normal("cw", *w_shape, scale=0.1))
+        conv = lib.F.conv1d if len(x_shape) == 3 else lib.F.conv2d
+        return _forward_or_both(lib, lambda: conv(x, w, None, stride, padding, 1, groups),
+                                [x, w] if x_grad else [w], both)
+
+    return build
+
+
+def _pool(name: str, both: bool) -> Build:
+    def build(lib: Any) -> Callable[[], Any]:
+        t, F = lib.t, lib.F
+        shape = POOLS[name]
+        x = lib.array(normal("px", *shape))
+        if name.startswith("max"):
+            return _forward_or_both(lib, lambda: F.max_pool2d(x, 3, 2, 1), [x], both)
+        if name.startswith("avg"):
+            return _forward_or_both(lib, lambda: F.avg_pool2d(x, 2), [x], both)
+        channels = shape[1]
+        mean, var, w, b = t.zeros(channels), t.ones(channels), t.ones(channels), t.zeros(channels)
+        return _forward_or_both(lib, lambda: F.batch_norm(x, mean, var, w, b, True), [x, w, b], both)
+
+    return build
+
+
+for _mode in ("fwd", "fb"):
+    for _name in CONVOLUTIONS:
+        _add(f"D.{_name}_{_mode}", _convolution(_name, _mode == "fb"))
+    for _name in POOLS:
+        _add(f"D.{_name}_{_mode}", _pool(_name, _mode == "fb"))
+
+# ---- F: attention --------------------------------------------------------------------------------------------
+
+
+def _attention(length: int, both: bool = False, causal: bool = False, queries: int | None = None) -> Build:
+    def build(lib: Any) -> Callable[[], Any]:
+        q = lib.array(normal("q", 1, 8, queries or length, 64))
+        k, v = (lib.array(normal(n, 1, 8, length, 64)) for n in "kv")
+        run = lambda: lib.F.scaled_dot_product_attention(q, k, v, is_causal=causal)  # noqa: E731
+        return _forward_or_both(lib, run, [q, k, v], both)
+
+    return build
+
+
+for _n in (128, 512, 1024, 2048, 4096):
+    _add(f"F.sdpa_{_n}_fwd", _attention(_n), flops=4 * 8 * _n * _n * 64)
+    _add(f"F.sdpa_{_n}_fb", _attention(_n, both=True), flops=14 * 8 * _n * _n * 64)
+_add("F.sdpa_2048_causal_fwd", _attention(2048, causal=True), flops=2 * 8 * 2048**2 * 64)
+for _n in (128, 1024, 4096):
+    _add(f"F.decode_{_n}", _attention(_n, queries=1), bytes=8 * _n * 512)
+
+# ---- G: optimizers -------------------------------------------------------------------------------------------
+
+
+def _optimizer(kind: str) -> Build:
+    def build(lib: Any) -> Callable[[], Any]:
+        parameters = [lib.nn.Parameter(lib.array(normal(f"p{i}", 400, 250, scale=0.1))) for i in range(100)]
+        for p in parameters:
+            p.grad = lib.t.full_like(p, 0.01)
+        return lib.optimizer(kind, parameters).step
+
+    return build
+
+
+for _kind in ("adamw_default", "adamw_fused", "sgd"):
+    _add(f"G.{_kind}_10M_100t", _optimizer(_kind), bytes=(12 if _kind == "sgd" else 28) * 10**7)
+
+# ---- E, H: whole models --------------------------------------------------------------------------------------
+
+
+def _mlp(lib: Any) -> Any:
+    nn = lib.nn
+    return nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
+
+
+def _cnn(lib: Any) -> Any:
+    nn = lib.nn
+    return nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3, padding=1),
+                         nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, 10))
+
+
+def _train(model: Callable[[Any], Any], x_name: str, x_shape: tuple[int, ...]) -> Build:
+    def build(lib: Any) -> Callable[[], Any]:
+        net = model(lib)
+        optimizer = lib.optimizer("adamw_fused", list(net.parameters()))
+        x, y = lib.array(normal(x_name, *x_shape)), lib.array(labels("y" + x_name, x_shape[0], 10))
+
+        def step() -> Any:
+            optimizer.zero_grad(set_to_none=True)
+            loss = lib.F.cross_entropy(net(x), y)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return step
+
+    return build
+
+
+_add("E.mlp", _train(_mlp, "xm", (128, 784)))
+_add("E.cnn", _train(_cnn, "xc", (64, 1, 28, 28)))
+
+
+def _mlp_inference(lib: Any) -> Callable[[], Any]:
+    net, x = _mlp(lib), lib.array(normal("xi", 1, 784))
+    return lib.inference(lambda: net(x))
+
+
+_add("H.mlp_b1", _mlp_inference)
