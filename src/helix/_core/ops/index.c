@@ -323,7 +323,8 @@ static hx_status index_select_vjp(hx_vjp *v) {
 }
 
 static hx_tensor *scaled(hx_tensor *t, const hx_attr *alpha) {
-    return alpha->kind == HX_A_INT && alpha->v.i == 1 ? t : CALL(mul, t, alpha);
+    if (alpha->kind == HX_A_FLOAT) return CALL(mul, t, alpha->v.f);
+    return alpha->v.i == 1 ? t : CALL(mul, t, alpha->v.i);
 }
 
 static hx_status index_add_vjp(hx_vjp *v) {

@@ -472,7 +472,6 @@ static hx_status unfold_vjp(hx_vjp *v) {
 
 /* ---- any geometry ---- */
 
-/* The geometry of the input goes with the attributes, because the gradient needs it. */
 static hx_status as_strided_rule(hx_call *c) {
     const hx_tensor *t = c->in[0];
     hx_ints shape = hx_ints_of(&c->attr[0]), stride = hx_ints_of(&c->attr[1]);
@@ -489,12 +488,7 @@ static hx_status as_strided_rule(hx_call *c) {
                        "shape %s with stride %s at storage_offset %lld reaches outside the %lld elements of the storage",
                        hx_shape_text(shape.v, shape.n), hx_shape_text(stride.v, stride.n), (long long)offset,
                        (long long)limit);
-    int64_t *geometry = hx_call_ints(c, t->ndim + 1);
-    if (!geometry) return HX_E_VALUE;
-    geometry[0] = t->offset;
-    memcpy(geometry + 1, t->strides, t->ndim * sizeof *geometry);
     c->attr[2] = (hx_attr){.kind = HX_A_INT, .v.i = offset};
-    c->attr[3] = (hx_attr){.kind = HX_A_INTS, .count = (uint32_t)t->ndim + 1, .v.ints = geometry};
     hx_spec_set(s, (hx_dtype)t->dtype, shape.v, shape.n);
     memcpy(s->strides, stride.v, (size_t)stride.n * sizeof *s->strides);
     s->offset = offset;
@@ -516,12 +510,14 @@ static bool may_overlap(hx_ints shape, hx_ints stride) {
 
 /* The gradient of the whole extent of storage that the input and the result touch, seen as the input. */
 static hx_status as_strided_vjp(hx_vjp *v) {
-    hx_ints shape = hx_ints_of(ATTR(0)), stride = hx_ints_of(ATTR(1)), geometry = hx_ints_of(ATTR(3));
     const hx_spec *in = &v->in_spec[0];
-    int64_t low, high, in_low, in_high, offset = ATTR(2)->v.i, in_offset = geometry.v[0];
-    hx_ints in_stride = {geometry.v + 1, geometry.n - 1};
+    hx_ints shape = hx_ints_of(ATTR(0)), stride = hx_ints_of(ATTR(1)), in_stride = {in->strides, in->ndim};
+    int64_t low, high, in_low, in_high, offset = ATTR(2)->v.i, in_offset = in->offset;
     HX_TRY(hx_extent(shape.v, stride.v, shape.n, &low, &high));
     HX_TRY(hx_extent(in->shape, in_stride.v, in->ndim, &in_low, &in_high));
+    if (may_overlap(SHAPE_OF(in), in_stride))
+        return hx_fail(HX_E_GRADIENT, HX1503_NO_GRAD,
+                       "the gradient of an input whose elements share memory is not defined; clone the input first");
     int64_t first = low + offset < in_low + in_offset ? low + offset : in_low + in_offset;
     int64_t last = high + offset > in_high + in_offset ? high + offset : in_high + in_offset;
     hx_spec whole = {.dtype = v->out_spec[0].dtype, .ndim = 1, .shape = {last - first}};
@@ -531,9 +527,6 @@ static hx_status as_strided_vjp(hx_vjp *v) {
         sums = CALL(index_put, zeros, G, ((hx_list){&places, 1}), true);
     } else
         sums = CALL(as_strided_scatter, zeros, G, shape, stride, offset - first);
-    if (in_high > in_low && may_overlap(SHAPE_OF(in), in_stride))
-        return hx_fail(HX_E_GRADIENT, HX1503_NO_GRAD,
-                       "the gradient of an input whose elements share memory is not defined; clone the input first");
     GIN(0, CALL(as_strided, sums, SHAPE_OF(in), in_stride, in_offset - first));
     return HX_OK;
 }
@@ -669,10 +662,9 @@ const hx_op hx_ops_view[] = {
      .doc = "A view of all windows of `size` elements along an axis, `step` apart; the windows are the last axis.\n\n"
             "Example:\n    >>> helix.arange(5).unfold(0, 3, 1).tolist()\n    [[0, 1, 2], [1, 2, 3], [2, 3, 4]]"},
     {VIEW("as_strided", as_strided_rule, as_strided_vjp),
-     .params = PARAMS(TENSOR("input"), REQ_INTS("shape"), REQ_INTS("stride"), OPT_INT("storage_offset"),
-                      OPT_INTS("geometry", KW)),
+     .params = PARAMS(TENSOR("input"), REQ_INTS("shape"), REQ_INTS("stride"), OPT_INT("storage_offset")),
      .doc = "A view of the input's storage with any shape and stride, checked against its extent.\n\n"
-            "storage_offset counts elements from the start of the storage. `geometry` is filled in by helix.\n\n"
+            "storage_offset counts elements from the start of the storage; the default is the input's own.\n\n"
             "Example:\n    >>> helix.arange(6).as_strided((2, 2), (1, 2)).tolist()\n    [[0, 2], [1, 3]]"},
     {VIEW("view_as_real", view_as_real_rule, view_as_real_vjp), .params = PARAMS(TENSOR("input")),
      .doc = "A complex tensor seen as real numbers with a last axis of size 2.\n\n"
