@@ -104,8 +104,8 @@ hx_status hx_op_register(const hx_op *op) {
 }
 
 hx_status hx_registry_init(void) {
-#define HX_FAMILY(name)                                                                                       \
-    for (const hx_op *op = hx_ops_##name; op->name; op++) HX_TRY(hx_op_register(op));
+#define HX_FAMILY(family)                                                                                     \
+    for (const hx_op *op = hx_ops_##family; op->name; op++) HX_TRY(hx_op_register(op));
     HX_OP_FAMILIES
 #undef HX_FAMILY
     return HX_OK;
