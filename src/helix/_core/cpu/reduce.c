@@ -1,0 +1,742 @@
+/* Reductions over any axes of any strided view.
+ *
+ * One engine: the axes are split into kept and reduced ones; when a reduced axis lies closest in memory each output
+ * is reduced along its run ("rows"), otherwise a tile of outputs is kept in cache while whole rows are added to
+ * it ("columns"). Inside a block of 4096 elements (or 8 rows) floats are combined in float lanes; across blocks in
+ * double, integers in int64. Block and chunk borders depend on shapes alone, so results have the same bits for
+ * any number of threads. */
+#include <stdlib.h>
+#include "blocks.h"
+#include "vexp.h"
+
+typedef union cell {
+    double f;
+    int64_t i;
+} cell;
+
+enum { COLUMNS = 1024, ROWS_AT_ONCE = 8, CHUNK = 65536 };
+
+typedef enum { IN_F32, IN_F64, IN_I64, IN_TRUTH } family;
+typedef enum { SUM, PROD, MAX, MIN } operation;
+typedef enum { PLAIN, ABS, SQUARE, POWER, NAN_IS_0, NOT_ZERO, TRUTH_COUNT, OFF_CENTER_SQUARE, OFF_CENTER_EXP } map_kind;
+typedef enum { AS_IT_IS, MEAN, VARIANCE, ROOT, POWER_ROOT, LOG_CENTER, FINITE } finish_kind;
+
+/* ---- combining runs of one type ---- */
+
+#define ADD_(x, m) ((x) + (m))
+#define MUL_(x, m) ((x) * (m))
+#define MAX_(x, m) (((x) > (m)) | ((x) != (x)) ? (x) : (m))
+#define MIN_(x, m) (((x) < (m)) | ((x) != (x)) ? (x) : (m))
+#define MAXI_(x, m) ((x) > (m) ? (x) : (m))
+#define MINI_(x, m) ((x) < (m) ? (x) : (m))
+#define BOTH_(x, m) ((x) & (m))
+#define EITHER_(x, m) ((x) | (m))
+#define ADDI_(x, m) ((int64_t)((uint64_t)(x) + (uint64_t)(m)))
+#define MULI_(x, m) ((int64_t)((uint64_t)(x) * (uint64_t)(m)))
+
+/* The run x[0..n) combined in eight vectors, then in a tree. */
+#define ROW(name, T, V, field, load, identity, vop, op)                                                       \
+    static cell row_##name(const void *run, int64_t n) {                                                      \
+        const T *x = run;                                                                                     \
+        enum { L = HX_LANE_BYTES / sizeof(T) };                                                               \
+        T lane[L], t = identity;                                                                              \
+        int64_t i = 0;                                                                                        \
+        if (n >= L) {                                                                                         \
+            V s0 = t - (V){0}, s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;                 \
+            for (; i + 8 * L <= n; i += 8 * L) {                                                              \
+                s0 = vop(load(x + i), s0);                                                                    \
+                s1 = vop(load(x + i + L), s1);                                                                \
+                s2 = vop(load(x + i + 2 * L), s2);                                                            \
+                s3 = vop(load(x + i + 3 * L), s3);                                                            \
+                s4 = vop(load(x + i + 4 * L), s4);                                                            \
+                s5 = vop(load(x + i + 5 * L), s5);                                                            \
+                s6 = vop(load(x + i + 6 * L), s6);                                                            \
+                s7 = vop(load(x + i + 7 * L), s7);                                                            \
+            }                                                                                                 \
+            for (; i + L <= n; i += L) s0 = vop(load(x + i), s0);                                             \
+            s0 = vop(vop(vop(s0, s1), vop(s2, s3)), vop(vop(s4, s5), vop(s6, s7)));                           \
+            memcpy(lane, &s0, sizeof s0);                                                                     \
+            for (int half = L / 2; half; half /= 2)                                                           \
+                for (int k = 0; k < half; k++) lane[k] = op(lane[k + half], lane[k]);                         \
+            t = lane[0];                                                                                      \
+        }                                                                                                     \
+        for (; i < n; i++) t = op(x[i], t);                                                                   \
+        return (cell){.field = t};                                                                            \
+    }
+
+/* Rows added to the tile a[0..n), eight at a time: their tree is in T, the tile in A. */
+#define COLUMN(name, T, A, field, op)                                                                         \
+    static void column_##name(cell *tile, const void *const *rows, int64_t count, int64_t n) {                \
+        A *restrict a = &tile->field;                                                                         \
+        if (count == ROWS_AT_ONCE) {                                                                          \
+            const T *restrict r0 = rows[0], *restrict r1 = rows[1], *restrict r2 = rows[2],                   \
+                              *restrict r3 = rows[3], *restrict r4 = rows[4], *restrict r5 = rows[5],         \
+                              *restrict r6 = rows[6], *restrict r7 = rows[7];                                 \
+            for (int64_t i = 0; i < n; i++) {                                                                 \
+                T p = op(r0[i], r1[i]), q = op(r2[i], r3[i]), r = op(r4[i], r5[i]), s = op(r6[i], r7[i]);     \
+                T t = op(p, q), u = op(r, s);                                                                 \
+                A v = (A)op(t, u);                                                                            \
+                a[i] = op(v, a[i]);                                                                           \
+            }                                                                                                 \
+            return;                                                                                           \
+        }                                                                                                     \
+        for (int64_t k = 0; k < count; k++) {                                                                 \
+            const T *restrict x = rows[k];                                                                    \
+            for (int64_t i = 0; i < n; i++) {                                                                 \
+                A v = (A)x[i];                                                                                \
+                a[i] = op(v, a[i]);                                                                           \
+            }                                                                                                 \
+        }                                                                                                     \
+    }
+
+/* The same for maxima, whose choices keep the compiler from using vectors: the tree goes through `row`. */
+#define COLUMN_CHOICE(name, T, A, V, field, load, op, vop)                                                    \
+    static void column_##name(cell *tile, const void *const *rows, int64_t count, int64_t n) {                \
+        A *restrict a = &tile->field;                                                                         \
+        enum { L = HX_LANE_BYTES / sizeof(T) };                                                               \
+        T row[COLUMNS];                                                                                       \
+        const T *first = rows[0];                                                                             \
+        for (int64_t i = 0; i < n; i += L) {                                                                  \
+            if (i + L > n) {                                                                                  \
+                for (; i < n; i++) {                                                                          \
+                    T m = first[i];                                                                           \
+                    for (int64_t k = 1; k < count; k++) {                                                     \
+                        T x = ((const T *)rows[k])[i];                                                        \
+                        m = op(x, m);                                                                         \
+                    }                                                                                         \
+                    row[i] = m;                                                                               \
+                }                                                                                             \
+                break;                                                                                        \
+            }                                                                                                 \
+            V m = load(first + i);                                                                            \
+            for (int64_t k = 1; k < count; k++) m = vop(load((const T *)rows[k] + i), m);                     \
+            memcpy(row + i, &m, sizeof m);                                                                    \
+        }                                                                                                     \
+        for (int64_t i = 0; i < n; i++) {                                                                     \
+            A x = (A)row[i], m = a[i];                                                                        \
+            a[i] = op(x, m);                                                                                  \
+        }                                                                                                     \
+    }
+
+#define JOIN(name, field, op)                                                                                 \
+    static cell join_##name(cell x, cell m) { return (cell){.field = op(x.field, m.field)}; }
+
+#define FLOAT_OPERATION(name, identity, op, vop32, vop64)                                                     \
+    ROW(name##_f32, float, hx_vf, f, hx_vf_load, identity, vop32, op)                                         \
+    ROW(name##_f64, double, hx_vd, f, hx_vd_load, identity, vop64, op)                                        \
+    JOIN(name##_float, f, op)
+FLOAT_OPERATION(sum, 0, ADD_, ADD_, ADD_)
+FLOAT_OPERATION(prod, 1, MUL_, MUL_, MUL_)
+FLOAT_OPERATION(max, -INFINITY, MAX_, hx_vf_max, hx_vd_max)
+FLOAT_OPERATION(min, INFINITY, MIN_, hx_vf_min, hx_vd_min)
+
+COLUMN(sum_f32, float, double, f, ADD_)
+COLUMN(sum_f64, double, double, f, ADD_)
+COLUMN(prod_f32, float, double, f, MUL_)
+COLUMN(prod_f64, double, double, f, MUL_)
+COLUMN_CHOICE(max_f32, float, double, hx_vf, f, hx_vf_load, MAX_, hx_vf_max)
+COLUMN_CHOICE(min_f32, float, double, hx_vf, f, hx_vf_load, MIN_, hx_vf_min)
+COLUMN_CHOICE(max_f64, double, double, hx_vd, f, hx_vd_load, MAX_, hx_vd_max)
+COLUMN_CHOICE(min_f64, double, double, hx_vd, f, hx_vd_load, MIN_, hx_vd_min)
+
+typedef HX_VECTOR(uint64_t) vu;
+typedef HX_VECTOR_AT(uint64_t) vu_at;
+static inline vu load_u64(const uint64_t *p) { return *(const vu_at *)p; }
+#define INT_OPERATION(name, identity, op, vop)                                                                \
+    ROW(name##_i64, int64_t, hx_vl, i, hx_vl_load, identity, vop, op)                                         \
+    COLUMN_CHOICE(name##_i64, int64_t, int64_t, hx_vl, i, hx_vl_load, op, vop)                                \
+    JOIN(name##_int, i, op)
+/* Wrapping arithmetic: unsigned in C. */
+ROW(sum_i64, uint64_t, vu, i, load_u64, 0, ADD_, ADD_)
+COLUMN(sum_i64, int64_t, int64_t, i, ADDI_)
+JOIN(sum_int, i, ADDI_)
+ROW(prod_i64, uint64_t, vu, i, load_u64, 1, MUL_, MUL_)
+COLUMN(prod_i64, int64_t, int64_t, i, MULI_)
+JOIN(prod_int, i, MULI_)
+INT_OPERATION(max, INT64_MIN, MAXI_, hx_vl_max)
+INT_OPERATION(min, INT64_MAX, MINI_, hx_vl_min)
+
+ROW(max_truth, uint8_t, hx_vb, i, hx_vb_load, 0, EITHER_, EITHER_)
+ROW(min_truth, uint8_t, hx_vb, i, hx_vb_load, 1, BOTH_, BOTH_)
+COLUMN(max_truth, uint8_t, int64_t, i, EITHER_)
+COLUMN(min_truth, uint8_t, int64_t, i, BOTH_)
+
+typedef struct combine {
+    cell (*row)(const void *run, int64_t n);
+    void (*column)(cell *tile, const void *const *rows, int64_t count, int64_t n);
+    cell (*join)(cell x, cell m);
+    cell identity;
+} combine;
+
+static const combine combines[4][4] = {
+    [SUM] = {{row_sum_f32, column_sum_f32, join_sum_float, {.f = 0}},
+             {row_sum_f64, column_sum_f64, join_sum_float, {.f = 0}},
+             {row_sum_i64, column_sum_i64, join_sum_int, {.i = 0}}},
+    [PROD] = {{row_prod_f32, column_prod_f32, join_prod_float, {.f = 1}},
+              {row_prod_f64, column_prod_f64, join_prod_float, {.f = 1}},
+              {row_prod_i64, column_prod_i64, join_prod_int, {.i = 1}}},
+    [MAX] = {{row_max_f32, column_max_f32, join_max_float, {.f = -INFINITY}},
+             {row_max_f64, column_max_f64, join_max_float, {.f = -INFINITY}},
+             {row_max_i64, column_max_i64, join_max_int, {.i = INT64_MIN}},
+             {row_max_truth, column_max_truth, join_max_int, {.i = 0}}},
+    [MIN] = {{row_min_f32, column_min_f32, join_min_float, {.f = INFINITY}},
+             {row_min_f64, column_min_f64, join_min_float, {.f = INFINITY}},
+             {row_min_i64, column_min_i64, join_min_int, {.i = INT64_MAX}},
+             {row_min_truth, column_min_truth, join_min_int, {.i = 1}}},
+};
+
+/* ---- the work ---- */
+
+/* Positions of an index space, one after another. */
+typedef struct axes {
+    int n;
+    int64_t size[HX_MAX_RANK + 1], step[HX_MAX_RANK + 1]; /* bytes; innermost last */
+} axes;
+
+typedef struct walk {
+    const axes *a;
+    int64_t offset, at[HX_MAX_RANK + 1];
+} walk;
+
+static void walk_to(walk *w, const axes *a, int64_t index) {
+    w->a = a;
+    w->offset = 0;
+    for (int d = a->n - 1; d >= 0; d--) {
+        w->at[d] = index % a->size[d];
+        index /= a->size[d];
+        w->offset += w->at[d] * a->step[d];
+    }
+}
+
+static inline void walk_on(walk *w) {
+    for (int d = w->a->n - 1; d >= 0; d--) {
+        w->offset += w->a->step[d];
+        if (++w->at[d] < w->a->size[d]) return;
+        w->offset -= w->at[d] * w->a->step[d];
+        w->at[d] = 0;
+    }
+}
+
+/* One step: combine map(x) over the reduced axes, then finish. `first` gives each output's center beforehand. */
+typedef struct stage {
+    operation op;
+    map_kind map;
+    finish_kind finish;
+} stage;
+
+typedef struct job {
+    stage stage;
+    const stage *first;
+    combine with, first_with;
+    family family;
+    int dtype, out_dtype;
+    double power, divisor;  /* POWER; VARIANCE divides by it */
+    const char *in;
+    char *out;
+    axes kept, reduced, runs; /* runs: reduced without its innermost axis */
+    axes out_axes;
+    bool out_packed;
+    int64_t out_size;
+    int64_t outs, count;      /* outputs; elements of each */
+    int64_t run, run_step;
+    cell *center;             /* of each output; NULL without */
+    cell *result;             /* raw results here instead of `out` */
+    cell *part;
+    int64_t parts;            /* an output is computed in so many pieces */
+    int64_t pieces, piece, group; /* rows: pieces a run, elements a piece, pieces (or outputs) a chunk */
+    int64_t width, tiles, step, rows; /* columns: of the innermost kept axis; rows a part */
+} job;
+
+#define MAP_LOOP(expr)                                                                                        \
+    for (int64_t i = 0; i < n; i++) room[i] = expr;                                                           \
+    return room
+#define MAP_CENTER(T, expr)                                                                                   \
+    if (!spread) {                                                                                            \
+        T c = (T)center->f;                                                                                   \
+        MAP_LOOP(expr);                                                                                       \
+    }                                                                                                         \
+    for (int64_t i = 0; i < n; i++) {                                                                         \
+        T c = (T)center[i].f;                                                                                 \
+        room[i] = expr;                                                                                       \
+    }                                                                                                         \
+    return room
+
+static const float *map_f32(const job *j, map_kind map, const float *x, int64_t n, const cell *center, bool spread,
+                            float *room) {
+    switch (map) {
+    case ABS: MAP_LOOP(fabsf(x[i]));
+    case SQUARE: MAP_LOOP(x[i] * x[i]);
+    case POWER: MAP_LOOP(powf(fabsf(x[i]), (float)j->power));
+    case NAN_IS_0: MAP_LOOP(x[i] != x[i] ? 0 : x[i]);
+    case NOT_ZERO: MAP_LOOP(x[i] != 0);
+    case OFF_CENTER_SQUARE: MAP_CENTER(float, (x[i] - c) * (x[i] - c));
+    case OFF_CENTER_EXP: {
+        MAP_CENTER(float, hx_exp_f32(x[i] - c));
+    }
+    default: return x;
+    }
+}
+
+static const double *map_f64(const job *j, map_kind map, const double *x, int64_t n, const cell *center,
+                             bool spread, double *room) {
+    switch (map) {
+    case ABS: MAP_LOOP(fabs(x[i]));
+    case SQUARE: MAP_LOOP(x[i] * x[i]);
+    case POWER: MAP_LOOP(pow(fabs(x[i]), j->power));
+    case NAN_IS_0: MAP_LOOP(x[i] != x[i] ? 0 : x[i]);
+    case NOT_ZERO: MAP_LOOP(x[i] != 0);
+    case OFF_CENTER_SQUARE: MAP_CENTER(double, (x[i] - c) * (x[i] - c));
+    case OFF_CENTER_EXP: {
+        MAP_CENTER(double, exp(x[i] - c));
+    }
+    default: return x;
+    }
+}
+
+/* n mapped values, `step` bytes apart, as a run of the family's type; `room` holds n of it. */
+static const void *fetch(const job *j, const stage *s, const char *p, int64_t step, int64_t n, const cell *center,
+                         bool spread, void *room) {
+    switch (j->family) {
+    case IN_F32: {
+        const float *x = hx_read_f32(p, j->dtype, step, n, room);
+        return s->map ? map_f32(j, s->map, x, n, center, spread, room) : x;
+    }
+    case IN_F64: {
+        const double *x = hx_read_f64(p, step, n, room);
+        return s->map ? map_f64(j, s->map, x, n, center, spread, room) : x;
+    }
+    case IN_I64: {
+        int64_t *to = room;
+        if (s->map != TRUTH_COUNT) return hx_read_i64(p, j->dtype, step, n, to, s->op >= MAX);
+        uint8_t truth[HX_BLOCK];
+        const uint8_t *x = hx_read_truth(p, j->dtype, step, n, truth);
+        for (int64_t i = 0; i < n; i++) to[i] = x[i];
+        return to;
+    }
+    case IN_TRUTH: return hx_read_truth(p, j->dtype, step, n, room);
+    }
+    return NULL;
+}
+
+static void finish(const job *j, const stage *s, cell *a, const cell *center, int64_t n) {
+    switch (s->finish) {
+    case AS_IT_IS: break;
+    case MEAN:
+        for (int64_t i = 0; i < n; i++) a[i].f /= (double)j->count;
+        break;
+    case VARIANCE: /* squares were taken around the mean rounded to the input's type */
+        for (int64_t i = 0; i < n; i++) {
+            double c = j->family == IN_F32 ? (double)(float)center[i].f : center[i].f;
+            double off = center[i].f - c, squares = a[i].f - (double)j->count * off * off;
+            a[i].f = (squares < 0 ? 0 : squares) / (j->divisor > 0 ? j->divisor : 0);
+        }
+        break;
+    case ROOT:
+        for (int64_t i = 0; i < n; i++) a[i].f = sqrt(a[i].f);
+        break;
+    case POWER_ROOT:
+        for (int64_t i = 0; i < n; i++) a[i].f = pow(a[i].f, 1 / j->power);
+        break;
+    case LOG_CENTER:
+        for (int64_t i = 0; i < n; i++) a[i].f = log(a[i].f) + center[i].f;
+        break;
+    case FINITE:
+        for (int64_t i = 0; i < n; i++)
+            if (isinf(a[i].f)) a[i].f = 0;
+        break;
+    }
+}
+
+/* Finishes outputs [at, at + n) and puts them where they belong. */
+static void deliver(const job *j, int64_t at, cell *a, int64_t n) {
+    finish(j, &j->stage, a, j->center ? j->center + at : NULL, n);
+    if (j->result) {
+        memcpy(j->result + at, a, (size_t)n * sizeof *a);
+        return;
+    }
+    bool floating = j->family <= IN_F64, ordered = j->stage.op >= MAX && j->family == IN_I64;
+    if (j->out_packed) {
+        char *to = j->out + at * j->out_size;
+        if (floating) hx_write_f64(to, j->out_dtype, j->out_size, n, &a->f);
+        else hx_write_i64(to, j->out_dtype, j->out_size, n, &a->i, ordered);
+        return;
+    }
+    walk w;
+    walk_to(&w, &j->out_axes, at);
+    for (int64_t i = 0; i < n; i++, walk_on(&w)) {
+        if (floating) hx_write_f64(j->out + w.offset, j->out_dtype, 0, 1, &a[i].f);
+        else hx_write_i64(j->out + w.offset, j->out_dtype, 0, 1, &a[i].i, ordered);
+    }
+}
+
+/* ---- rows ---- */
+
+/* Pieces [from, to) of the output whose elements start at `base`. */
+static cell row_pieces(const job *j, const stage *s, const combine *with, const char *base, int64_t from, int64_t to,
+                       const cell *center) {
+    double room[HX_BLOCK];
+    cell sum = with->identity;
+    walk w;
+    walk_to(&w, &j->runs, from / j->pieces);
+    int64_t part = from % j->pieces;
+    for (int64_t k = from; k < to; k++) {
+        int64_t begin = part * j->piece, end = begin + j->piece < j->run ? begin + j->piece : j->run;
+        for (int64_t i = begin; i < end; i += HX_BLOCK) {
+            int64_t n = end - i < HX_BLOCK ? end - i : HX_BLOCK;
+            const void *x = fetch(j, s, base + w.offset + i * j->run_step, j->run_step, n, center, false, room);
+            sum = with->join(with->row(x, n), sum);
+        }
+        if (++part == j->pieces) {
+            part = 0;
+            walk_on(&w);
+        }
+    }
+    return sum;
+}
+
+static void rows_whole(void *ctx, int64_t begin, int64_t end) {
+    const job *j = ctx;
+    cell buffer[64];
+    int64_t n = 0, pieces = j->count / j->run * j->pieces;
+    walk w;
+    walk_to(&w, &j->kept, begin);
+    for (int64_t o = begin; o < end; o++, walk_on(&w)) {
+        const char *base = j->in + w.offset;
+        if (j->first) {
+            j->center[o] = row_pieces(j, j->first, &j->first_with, base, 0, pieces, NULL);
+            finish(j, j->first, j->center + o, NULL, 1);
+        }
+        buffer[n++] = row_pieces(j, &j->stage, &j->with, base, 0, pieces, j->center ? j->center + o : NULL);
+        if (n == 64 || o + 1 == end) {
+            deliver(j, o + 1 - n, buffer, n);
+            n = 0;
+        }
+    }
+}
+
+static void rows_part(void *ctx, int64_t k) {
+    const job *j = ctx;
+    int64_t o = k / j->parts, part = k % j->parts, all = j->count / j->run * j->pieces;
+    int64_t from = part * j->group, to = from + j->group < all ? from + j->group : all;
+    walk w;
+    walk_to(&w, &j->kept, o);
+    j->part[k] = row_pieces(j, &j->stage, &j->with, j->in + w.offset, from, to, j->center ? j->center + o : NULL);
+}
+
+/* ---- columns ---- */
+
+static void columns_tile(void *ctx, int64_t k) {
+    const job *j = ctx;
+    cell tile[COLUMNS];
+    double room[ROWS_AT_ONCE * COLUMNS];
+    int64_t part = k % j->parts, column = k / j->parts % j->tiles, outer = k / j->parts / j->tiles;
+    int64_t at = outer * j->width + column * COLUMNS;
+    int64_t n = j->width - column * COLUMNS < COLUMNS ? j->width - column * COLUMNS : COLUMNS;
+    int64_t row = part * j->rows, last = row + j->rows < j->count ? row + j->rows : j->count;
+    axes outer_axes = j->kept;
+    outer_axes.n--;
+    walk o, r;
+    walk_to(&o, &outer_axes, outer);
+    walk_to(&r, &j->reduced, row);
+    const char *base = j->in + o.offset + column * COLUMNS * j->step;
+    for (int64_t i = 0; i < n; i++) tile[i] = j->with.identity;
+    const cell *center = j->center ? j->center + at : NULL;
+    while (row < last) {
+        const void *rows[ROWS_AT_ONCE];
+        int64_t count = last - row < ROWS_AT_ONCE ? last - row : ROWS_AT_ONCE;
+        for (int64_t i = 0; i < count; i++, walk_on(&r))
+            rows[i] = fetch(j, &j->stage, base + r.offset, j->step, n, center, true, room + i * COLUMNS);
+        j->with.column(tile, rows, count, n);
+        row += count;
+    }
+    if (j->parts == 1) deliver(j, at, tile, n);
+    else memcpy(j->part + part * j->outs + at, tile, (size_t)n * sizeof *tile);
+}
+
+/* ---- the plan ---- */
+
+static void join_parts(const job *j, int64_t part_step, int64_t out_step) {
+    cell buffer[64];
+    for (int64_t o = 0; o < j->outs; o += 64) {
+        int64_t n = j->outs - o < 64 ? j->outs - o : 64;
+        for (int64_t i = 0; i < n; i++) {
+            const cell *p = j->part + (o + i) * out_step;
+            buffer[i] = p[0];
+            for (int64_t k = 1; k < j->parts; k++) buffer[i] = j->with.join(p[k * part_step], buffer[i]);
+        }
+        deliver(j, o, buffer, n);
+    }
+}
+
+static bool run_parts(job *j, int64_t chunks, hx_body body, int64_t part_step, int64_t out_step) {
+    size_t bytes = (size_t)(j->outs * j->parts) * sizeof(cell);
+    j->part = hx_pool_alloc(bytes);
+    if (!j->part) return false;
+    hx_parallel(chunks, body, j);
+    join_parts(j, part_step, out_step);
+    hx_pool_free(j->part, bytes);
+    return true;
+}
+
+static inline int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+static bool run_rows(job *j) {
+    j->pieces = up(j->run, CHUNK);
+    j->piece = j->pieces > 1 ? CHUNK : j->run;
+    if (j->count < 2 * CHUNK) {
+        j->parts = 1;
+        hx_parallel_range(j->outs, j->count < CHUNK ? CHUNK / j->count : 1, rows_whole, j);
+        return true;
+    }
+    j->group = j->piece < CHUNK ? CHUNK / j->piece : 1;
+    j->parts = up(j->count / j->run * j->pieces, j->group);
+    return run_parts(j, j->outs * j->parts, rows_part, 1, j->parts);
+}
+
+static bool run_columns(job *j) {
+    int last = j->kept.n - 1;
+    j->width = j->kept.size[last];
+    j->step = j->kept.step[last];
+    j->tiles = up(j->width, COLUMNS);
+    int64_t blocks = j->outs / j->width * j->tiles, wanted = j->outs * j->count < CHUNK ? 1 : up(16, blocks);
+    j->rows = up(up(j->count, wanted), ROWS_AT_ONCE) * ROWS_AT_ONCE;
+    if (j->rows < 64) j->rows = 64;
+    j->parts = up(j->count, j->rows);
+    if (j->parts > 1) return run_parts(j, blocks * j->parts, columns_tile, j->outs, 1);
+    hx_parallel(blocks, columns_tile, j);
+    return true;
+}
+
+/* Small rows would drown in calls; a tile of outputs reads them across. */
+static bool by_columns(const job *j) {
+    if (!j->kept.n || j->kept.size[j->kept.n - 1] < 16) return false;
+    int64_t kept = llabs(j->kept.step[j->kept.n - 1]);
+    return kept <= llabs(j->run_step) || j->count < 16;
+}
+
+static bool run_stage(job *j) {
+    if (by_columns(j)) return run_columns(j);
+    return run_rows(j);
+}
+
+/* The centers of all outputs in a pass of their own, where they cannot be had output by output. */
+static bool run_first(job *j) {
+    job f = *j;
+    f.stage = *j->first;
+    f.with = j->first_with;
+    f.first = NULL;
+    f.result = j->center;
+    f.center = NULL;
+    if (!run_stage(&f)) return false;
+    j->first = NULL;
+    return true;
+}
+
+static bool run_job(job *j) {
+    if (!j->outs) return true;
+    if (!j->count) {
+        for (int64_t o = 0; o < j->outs; o++) {
+            cell a = j->with.identity;
+            if (j->first) {
+                j->center[o] = j->first_with.identity;
+                finish(j, j->first, j->center + o, NULL, 1);
+            }
+            deliver(j, o, &a, 1);
+        }
+        return true;
+    }
+    if (j->first && (by_columns(j) || j->count >= 2 * CHUNK) && !run_first(j)) return false;
+    return run_stage(j);
+}
+
+/* ---- geometry ---- */
+
+static void axes_add(axes *a, int64_t size, int64_t step) {
+    if (size == 1) return;
+    if (a->n && a->step[a->n - 1] == size * step) {
+        a->size[a->n - 1] *= size;
+        a->step[a->n - 1] = step;
+        return;
+    }
+    a->size[a->n] = size;
+    a->step[a->n++] = step;
+}
+
+static void axes_by_step(axes *a) {
+    for (int i = 1; i < a->n; i++)
+        for (int k = i; k > 0 && llabs(a->step[k - 1]) < llabs(a->step[k]); k--) {
+            int64_t size = a->size[k], step = a->step[k];
+            a->size[k] = a->size[k - 1], a->step[k] = a->step[k - 1];
+            a->size[k - 1] = size, a->step[k - 1] = step;
+        }
+}
+
+static uint32_t reduced_mask(const hx_attr *dims) {
+    uint32_t mask = 0;
+    for (uint32_t i = 0; i < dims->count; i++) mask |= 1u << dims->v.ints[i];
+    return mask;
+}
+
+static family family_of(int dtype) {
+    if (dtype == HX_F64) return IN_F64;
+    return dtype >= HX_F16 ? IN_F32 : IN_I64;
+}
+
+static void geometry(job *j, const hx_view *in, const hx_view *out, uint32_t mask) {
+    int64_t size = (int64_t)hx_dtype_size((hx_dtype)in->dtype), out_size = (int64_t)hx_dtype_size((hx_dtype)out->dtype);
+    bool keepdim = out->ndim == in->ndim;
+    axes reduced = {0};
+    j->outs = j->count = 1;
+    for (int d = 0, o = 0; d < in->ndim; d++) {
+        int64_t n = in->shape[d], step = in->strides[d] * size;
+        if (mask >> d & 1) {
+            j->count *= n;
+            if (n != 1) reduced.size[reduced.n] = n, reduced.step[reduced.n++] = step;
+        } else {
+            j->outs *= n;
+            if (n != 1) axes_add(&j->kept, n, step), axes_add(&j->out_axes, n, out->strides[o] * out_size);
+        }
+        o += keepdim || !(mask >> d & 1);
+    }
+    axes_by_step(&reduced);
+    for (int d = 0; d < reduced.n; d++) axes_add(&j->reduced, reduced.size[d], reduced.step[d]);
+    j->in = in->data;
+    j->out = out->data;
+    j->out_packed = out->contiguous;
+    j->out_dtype = out->dtype;
+    j->out_size = out_size;
+    j->dtype = in->dtype;
+    bool arithmetic = j->family != IN_TRUTH && j->stage.map != TRUTH_COUNT;
+    if (arithmetic && hx_is_complex((hx_dtype)in->dtype)) { /* two reals side by side: one more kept axis */
+        j->dtype = in->dtype == HX_C64 ? HX_F32 : HX_F64;
+        j->out_dtype = j->dtype;
+        axes_add(&j->kept, 2, size / 2);
+        axes_add(&j->out_axes, 2, size / 2);
+        j->out_size = size / 2;
+        j->outs *= 2;
+    }
+    if (arithmetic) j->family = family_of(j->dtype);
+    j->runs = j->reduced;
+    j->run = 1;
+    if (j->runs.n) {
+        j->runs.n--;
+        j->run = j->reduced.size[j->runs.n];
+        j->run_step = j->reduced.step[j->runs.n];
+    }
+}
+
+static hx_code no_memory(hx_err *err) {
+    return hx_kernel_fail(err, HX_E_MEMORY, HX1402_MEMORY, "no memory for the partial results of the reduction");
+}
+
+/* Reduces in[0] over attr[0] into out[0]; with a `first` stage its result goes to `centers_to` when that is given. */
+static hx_code reduce(job *j, const hx_op_call *call, const hx_view *centers_to, hx_err *err) {
+    geometry(j, &call->in[0], &call->out[0], reduced_mask(&call->attr[0]));
+    j->with = combines[j->stage.op][j->family];
+    size_t bytes = (size_t)j->outs * sizeof(cell);
+    if (j->first) {
+        j->first_with = combines[j->first->op][j->family];
+        j->center = hx_pool_alloc(bytes);
+        if (!j->center) return no_memory(err);
+    }
+    bool done = run_job(j);
+    if (done && centers_to && j->outs) {
+        job c = {.out = centers_to->data, .out_dtype = j->out_dtype, .out_size = j->out_size, .family = j->family,
+                 .out_packed = centers_to->contiguous, .out_axes = j->out_axes};
+        for (int64_t o = 0; o < j->outs; o++) deliver(&c, o, j->center + o, 1);
+    }
+    if (j->center) hx_pool_free(j->center, bytes);
+    return done ? HX_OK : no_memory(err);
+}
+
+static hx_code reduce_simply(const hx_op_call *call, stage s, hx_err *err) {
+    job j = {.stage = s};
+    return reduce(&j, call, NULL, err);
+}
+
+HX_KERNEL(k_sum) {
+    HX_UNUSED;
+    return reduce_simply(call, (stage){SUM, PLAIN, AS_IT_IS}, err);
+}
+HX_KERNEL(k_nansum) {
+    HX_UNUSED;
+    return reduce_simply(call, (stage){SUM, NAN_IS_0, AS_IT_IS}, err);
+}
+HX_KERNEL(k_mean) {
+    HX_UNUSED;
+    return reduce_simply(call, (stage){SUM, PLAIN, MEAN}, err);
+}
+HX_KERNEL(k_prod) {
+    HX_UNUSED;
+    return reduce_simply(call, (stage){PROD, PLAIN, AS_IT_IS}, err);
+}
+static hx_code extreme(const hx_op_call *call, operation op, hx_err *err) {
+    job j = {.stage = {op, PLAIN, AS_IT_IS}, .family = call->in[0].dtype == HX_BOOL ? IN_TRUTH : IN_I64};
+    return reduce(&j, call, NULL, err);
+}
+HX_KERNEL(k_amax) {
+    HX_UNUSED;
+    return extreme(call, MAX, err);
+}
+HX_KERNEL(k_amin) {
+    HX_UNUSED;
+    return extreme(call, MIN, err);
+}
+static hx_code truth(const hx_op_call *call, operation op, hx_err *err) {
+    job j = {.stage = {op, PLAIN, AS_IT_IS}, .family = IN_TRUTH};
+    return reduce(&j, call, NULL, err);
+}
+HX_KERNEL(k_all) {
+    HX_UNUSED;
+    return truth(call, MIN, err);
+}
+HX_KERNEL(k_any) {
+    HX_UNUSED;
+    return truth(call, MAX, err);
+}
+HX_KERNEL(k_count_nonzero) {
+    HX_UNUSED;
+    job j = {.stage = {SUM, TRUTH_COUNT, AS_IT_IS}, .family = IN_I64};
+    return reduce(&j, call, NULL, err);
+}
+HX_KERNEL(k_var_mean) {
+    HX_UNUSED;
+    static const stage mean = {SUM, PLAIN, MEAN};
+    job j = {.stage = {SUM, OFF_CENTER_SQUARE, VARIANCE}, .first = &mean};
+    int64_t count = 1;
+    for (uint32_t i = 0; i < call->attr[0].count; i++) count *= call->in[0].shape[call->attr[0].v.ints[i]];
+    j.divisor = (double)count - call->attr[1].v.f;
+    return reduce(&j, call, &call->out[1], err);
+}
+HX_KERNEL(k_logsumexp) {
+    HX_UNUSED;
+    static const stage top = {MAX, PLAIN, FINITE};
+    job j = {.stage = {SUM, OFF_CENTER_EXP, LOG_CENTER}, .first = &top};
+    return reduce(&j, call, NULL, err);
+}
+/* attr: dim, ord */
+HX_KERNEL(k_vector_norm) {
+    HX_UNUSED;
+    double p = call->attr[1].v.f;
+    job j = {.stage = {SUM, POWER, POWER_ROOT}, .power = p};
+    if (p == 0) j.stage = (stage){SUM, NOT_ZERO, AS_IT_IS};
+    else if (p == 1) j.stage = (stage){SUM, ABS, AS_IT_IS};
+    else if (p == 2) j.stage = (stage){SUM, SQUARE, ROOT};
+    else if (isinf(p)) j.stage = (stage){p > 0 ? MAX : MIN, ABS, AS_IT_IS};
+    return reduce(&j, call, NULL, err);
+}
+
+HX_KERNELS(reduce) = {
+    KERNEL(sum, k_sum, HX_SET_ALL),
+    KERNEL(mean, k_mean, HX_SET_FLOAT | HX_SET_COMPLEX),
+    KERNEL(prod, k_prod, HX_SET_REAL),
+    KERNEL(amax, k_amax, HX_SET_REAL),
+    KERNEL(amin, k_amin, HX_SET_REAL),
+    KERNEL(all, k_all, HX_SET_ALL),
+    KERNEL(any, k_any, HX_SET_ALL),
+    KERNEL(count_nonzero, k_count_nonzero, HX_SET_ALL),
+    KERNEL(nansum, k_nansum, HX_SET_FLOAT),
+    KERNEL(var_mean, k_var_mean, HX_SET_FLOAT),
+    KERNEL(logsumexp, k_logsumexp, HX_SET_FLOAT),
+    KERNEL(linalg_vector_norm, k_vector_norm, HX_SET_FLOAT),
+    {0}};
