@@ -629,9 +629,9 @@ static hx_code no_memory(hx_err *err) {
     return hx_kernel_fail(err, HX_E_MEMORY, HX1402_MEMORY, "no memory for the partial results of the reduction");
 }
 
-/* Reduces in[0] over attr[0] into out[0]; with a `first` stage its result goes to `centers_to` when that is given. */
-static hx_code reduce(job *j, const hx_op_call *call, const hx_view *centers_to, hx_err *err) {
-    geometry(j, &call->in[0], &call->out[0], reduced_mask(&call->attr[0]));
+/* Reduces in[0] over the axes in attr[dims_at] into out[0]; with a `first` stage its result goes to `centers_to` when that is given. */
+static hx_code reduce(job *j, const hx_op_call *call, int dims_at, const hx_view *centers_to, hx_err *err) {
+    geometry(j, &call->in[0], &call->out[0], reduced_mask(&call->attr[dims_at]));
     j->with = combines[j->stage.op][j->family];
     size_t bytes = (size_t)j->outs * sizeof(cell);
     if (j->first) {
@@ -651,7 +651,7 @@ static hx_code reduce(job *j, const hx_op_call *call, const hx_view *centers_to,
 
 static hx_code reduce_simply(const hx_op_call *call, stage s, hx_err *err) {
     job j = {.stage = s};
-    return reduce(&j, call, NULL, err);
+    return reduce(&j, call, 0, NULL, err);
 }
 
 HX_KERNEL(k_sum) {
@@ -672,7 +672,7 @@ HX_KERNEL(k_prod) {
 }
 static hx_code extreme(const hx_op_call *call, operation op, hx_err *err) {
     job j = {.stage = {op, PLAIN, AS_IT_IS}, .family = call->in[0].dtype == HX_BOOL ? IN_TRUTH : IN_I64};
-    return reduce(&j, call, NULL, err);
+    return reduce(&j, call, 0, NULL, err);
 }
 HX_KERNEL(k_amax) {
     HX_UNUSED;
@@ -684,7 +684,7 @@ HX_KERNEL(k_amin) {
 }
 static hx_code truth(const hx_op_call *call, operation op, hx_err *err) {
     job j = {.stage = {op, PLAIN, AS_IT_IS}, .family = IN_TRUTH};
-    return reduce(&j, call, NULL, err);
+    return reduce(&j, call, 0, NULL, err);
 }
 HX_KERNEL(k_all) {
     HX_UNUSED;
@@ -697,7 +697,7 @@ HX_KERNEL(k_any) {
 HX_KERNEL(k_count_nonzero) {
     HX_UNUSED;
     job j = {.stage = {SUM, TRUTH_COUNT, AS_IT_IS}, .family = IN_I64};
-    return reduce(&j, call, NULL, err);
+    return reduce(&j, call, 0, NULL, err);
 }
 HX_KERNEL(k_var_mean) {
     HX_UNUSED;
@@ -705,25 +705,196 @@ HX_KERNEL(k_var_mean) {
     job j = {.stage = {SUM, OFF_CENTER_SQUARE, VARIANCE}, .first = &mean};
     int64_t count = 1;
     for (uint32_t i = 0; i < call->attr[0].count; i++) count *= call->in[0].shape[call->attr[0].v.ints[i]];
-    j.divisor = (double)count - call->attr[1].v.f;
-    return reduce(&j, call, &call->out[1], err);
+    j.divisor = (double)count - call->attr[3].v.f; /* attr: dim, unbiased, keepdim, correction */
+    return reduce(&j, call, 0, &call->out[1], err);
 }
 HX_KERNEL(k_logsumexp) {
     HX_UNUSED;
     static const stage top = {MAX, PLAIN, FINITE};
     job j = {.stage = {SUM, OFF_CENTER_EXP, LOG_CENTER}, .first = &top};
-    return reduce(&j, call, NULL, err);
+    return reduce(&j, call, 0, NULL, err);
 }
-/* attr: dim, ord */
+/* attr: ord, dim, keepdim */
 HX_KERNEL(k_vector_norm) {
     HX_UNUSED;
-    double p = call->attr[1].v.f;
+    double p = call->attr[0].v.f;
     job j = {.stage = {SUM, POWER, POWER_ROOT}, .power = p};
     if (p == 0) j.stage = (stage){SUM, NOT_ZERO, AS_IT_IS};
     else if (p == 1) j.stage = (stage){SUM, ABS, AS_IT_IS};
     else if (p == 2) j.stage = (stage){SUM, SQUARE, ROOT};
     else if (isinf(p)) j.stage = (stage){p > 0 ? MAX : MIN, ABS, AS_IT_IS};
-    return reduce(&j, call, NULL, err);
+    return reduce(&j, call, 1, NULL, err);
+}
+
+/* ---- the extreme value along one axis and where it first stands ---- */
+
+typedef struct extreme_job {
+    operation op;
+    family family;
+    int dtype, out_dtype;
+    const char *in;
+    char *values;
+    int64_t *indices;
+    int64_t size, n, inner, parts;
+    cell *part;
+    int64_t *part_index;
+} extreme_job;
+
+#define FIND(T)                                                                                               \
+    do {                                                                                                      \
+        const T *x = run;                                                                                     \
+        T best = (T)value;                                                                                    \
+        for (int64_t i = 0; i < n; i++)                                                                       \
+            if (x[i] == best || (best != best && x[i] != x[i])) return i;                                     \
+    } while (0)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wtautological-compare"
+static int64_t find(family f, const void *run, int64_t n, cell best) {
+    if (f == IN_F32) {
+        double value = best.f;
+        FIND(float);
+    } else if (f == IN_F64) {
+        double value = best.f;
+        FIND(double);
+    } else {
+        int64_t value = best.i;
+        FIND(int64_t);
+    }
+    return 0;
+}
+#pragma GCC diagnostic pop
+
+static const void *read_run(const extreme_job *j, const char *p, int64_t n, void *room) {
+    if (j->family == IN_F32) return hx_read_f32(p, j->dtype, j->size, n, room);
+    if (j->family == IN_F64) return hx_read_f64(p, j->size, n, room);
+    return hx_read_i64(p, j->dtype, j->size, n, room, true);
+}
+
+/* Is x to be taken over m? Equal values keep the earlier one; the first NaN wins. */
+static bool beats(const extreme_job *j, cell x, cell m) {
+    if (j->family == IN_I64) return j->op == MAX ? x.i > m.i : x.i < m.i;
+    if (m.f != m.f) return false;
+    return x.f != x.f || (j->op == MAX ? x.f > m.f : x.f < m.f);
+}
+
+static cell extreme_run(const extreme_job *j, const char *p, int64_t n, int64_t *index) {
+    double room[HX_BLOCK];
+    cell best = {0};
+    for (int64_t i = 0; i < n; i += HX_BLOCK) {
+        int64_t m = n - i < HX_BLOCK ? n - i : HX_BLOCK;
+        const void *x = read_run(j, p + i * j->size, m, room);
+        cell b = combines[j->op][j->family].row(x, m);
+        if (i && !beats(j, b, best)) continue;
+        best = b;
+        *index = i + find(j->family, x, m, b);
+    }
+    return best;
+}
+
+static void write_value(const extreme_job *j, int64_t at, cell v) {
+    char *to = j->values + at * j->size;
+    if (j->family == IN_I64) hx_write_i64(to, j->dtype, 0, 1, &v.i, true);
+    else hx_write_f64(to, j->dtype, 0, 1, &v.f);
+}
+
+static void extreme_rows(void *ctx, int64_t begin, int64_t end) {
+    const extreme_job *j = ctx;
+    for (int64_t r = begin; r < end; r++)
+        write_value(j, r, extreme_run(j, j->in + r * j->n * j->size, j->n, &j->indices[r]));
+}
+
+static void extreme_part(void *ctx, int64_t k) {
+    const extreme_job *j = ctx;
+    int64_t row = k / j->parts, from = k % j->parts * CHUNK, n = j->n - from < CHUNK ? j->n - from : CHUNK;
+    j->part[k] = extreme_run(j, j->in + (row * j->n + from) * j->size, n, &j->part_index[k]);
+    j->part_index[k] += from;
+}
+
+#define TAKE_ROW(T, I, better)                                                                                \
+    do {                                                                                                      \
+        const T *restrict x = run;                                                                            \
+        T *restrict b = (void *)best;                                                                                \
+        I *restrict at = (void *)index, here = (I)k;                                                                  \
+        for (int64_t i = 0; i < n; i++) {                                                                     \
+            bool take = better;                                                                               \
+            b[i] = take ? x[i] : b[i];                                                                        \
+            at[i] = take ? here : at[i];                                                                      \
+        }                                                                                                     \
+    } while (0)
+
+static void extreme_columns(void *ctx, int64_t task) {
+    const extreme_job *j = ctx;
+    int64_t tiles = up(j->inner, COLUMNS), outer = task / tiles, column = task % tiles * COLUMNS;
+    int64_t n = j->inner - column < COLUMNS ? j->inner - column : COLUMNS;
+    double room[COLUMNS], best[COLUMNS];
+    int64_t index[COLUMNS] = {0};
+    const char *base = j->in + (outer * j->n * j->inner + column) * j->size;
+    size_t width = j->family == IN_F32 ? 4 : 8;
+    memcpy(best, read_run(j, base, n, room), (size_t)n * width);
+    for (int64_t k = 1; k < j->n; k++) {
+        const void *run = read_run(j, base + k * j->inner * j->size, n, room);
+        if (j->family == IN_F32) {
+            if (j->op == MAX) TAKE_ROW(float, int32_t, (x[i] > b[i]) | ((x[i] != x[i]) & (b[i] == b[i])));
+            else TAKE_ROW(float, int32_t, (x[i] < b[i]) | ((x[i] != x[i]) & (b[i] == b[i])));
+        } else if (j->family == IN_F64) {
+            if (j->op == MAX) TAKE_ROW(double, int64_t, (x[i] > b[i]) | ((x[i] != x[i]) & (b[i] == b[i])));
+            else TAKE_ROW(double, int64_t, (x[i] < b[i]) | ((x[i] != x[i]) & (b[i] == b[i])));
+        } else {
+            if (j->op == MAX) TAKE_ROW(int64_t, int64_t, x[i] > b[i]);
+            else TAKE_ROW(int64_t, int64_t, x[i] < b[i]);
+        }
+    }
+    int64_t at = outer * j->inner + column;
+    char *to = j->values + at * j->size;
+    if (j->family == IN_F32) hx_write_f32(to, j->dtype, j->size, n, (const float *)best);
+    else if (j->family == IN_F64) hx_write_f64(to, j->dtype, j->size, n, best);
+    else hx_write_i64(to, j->dtype, j->size, n, (const int64_t *)best, true);
+    for (int64_t i = 0; i < n; i++) j->indices[at + i] = j->family == IN_F32 ? ((const int32_t *)index)[i] : index[i];
+}
+
+static hx_code extreme_split(extreme_job *j, int64_t rows, hx_err *err) {
+    j->parts = up(j->n, CHUNK);
+    size_t count = (size_t)(rows * j->parts), bytes = count * (sizeof(cell) + sizeof(int64_t));
+    j->part = hx_pool_alloc(bytes);
+    if (!j->part) return no_memory(err);
+    j->part_index = (int64_t *)(j->part + count);
+    hx_parallel(rows * j->parts, extreme_part, j);
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t best = r * j->parts;
+        for (int64_t k = best + 1; k < (r + 1) * j->parts; k++)
+            if (beats(j, j->part[k], j->part[best])) best = k;
+        write_value(j, r, j->part[best]);
+        j->indices[r] = j->part_index[best];
+    }
+    hx_pool_free(j->part, bytes);
+    return HX_OK;
+}
+
+/* attr: dim, keepdim; the input is contiguous */
+static hx_code extreme_dim(const hx_op_call *call, operation op, hx_err *err) {
+    const hx_view *in = &call->in[0];
+    int dim = (int)call->attr[0].v.i;
+    extreme_job j = {.op = op, .family = family_of(in->dtype), .dtype = in->dtype, .in = in->data,
+                     .values = call->out[0].data, .indices = call->out[1].data,
+                     .size = (int64_t)hx_dtype_size((hx_dtype)in->dtype), .n = 1, .inner = 1};
+    if (!in->numel) return HX_OK;
+    if (in->ndim) {
+        j.n = in->shape[dim];
+        for (int d = dim + 1; d < in->ndim; d++) j.inner *= in->shape[d];
+    }
+    int64_t rows = in->numel / j.n / j.inner;
+    if (j.inner > 1 && j.n <= INT32_MAX) hx_parallel(rows * up(j.inner, COLUMNS), extreme_columns, &j);
+    else if (j.n >= 2 * CHUNK) return extreme_split(&j, rows, err);
+    else hx_parallel_range(rows, j.n < CHUNK ? CHUNK / j.n : 1, extreme_rows, &j);
+    return HX_OK;
+}
+HX_KERNEL(k_max_dim) {
+    HX_UNUSED;
+    return extreme_dim(call, MAX, err);
+}
+HX_KERNEL(k_min_dim) {
+    HX_UNUSED;
+    return extreme_dim(call, MIN, err);
 }
 
 HX_KERNELS(reduce) = {
@@ -739,4 +910,6 @@ HX_KERNELS(reduce) = {
     KERNEL(var_mean, k_var_mean, HX_SET_FLOAT),
     KERNEL(logsumexp, k_logsumexp, HX_SET_FLOAT),
     KERNEL(linalg_vector_norm, k_vector_norm, HX_SET_FLOAT),
+    KERNEL_CONTIGUOUS(max_dim, k_max_dim, HX_SET_REAL),
+    KERNEL_CONTIGUOUS(min_dim, k_min_dim, HX_SET_REAL),
     {0}};
