@@ -82,11 +82,11 @@ static void test_view_write(void) {
     hx_scope_enter(&s);
     hx_tensor *base = CALL(mul, x, 2);
     hx_tensor *part = CALL(narrow, base, 0, 1, 2), *other = CALL(narrow, base, 0, 0, 2);
-    CHECK(CALL_(mul, part, w));
+    CHECK(CALL_(copy, part, w));
     backward(CALL(sum, CALL(add, CALL(sum, base), CALL(sum, other))));
-    const double wanted[] = {4, 40, 40, 2};
+    const double wanted[] = {4, 0, 0, 2};
     for (int i = 0; i < 4; i++) CHECK(at(x->gradient, i) == wanted[i]);
-    CHECK(at(w->gradient, 0) == 8 && at(w->gradient, 1) == 6);
+    CHECK(at(w->gradient, 0) == 2 && at(w->gradient, 1) == 1);
     hx_scope_leave(&s);
     hx_tensor_release(x);
     hx_tensor_release(w);

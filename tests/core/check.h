@@ -21,6 +21,7 @@
         long long got_ = (long long)(got), wanted_ = (long long)(wanted);                                     \
         if (got_ != wanted_) {                                                                                \
             fprintf(stderr, "%s:%d: %s is %lld, not %lld\n", __FILE__, __LINE__, #got, got_, wanted_);        \
+            if (hx_error_pending()) fprintf(stderr, "pending: %s\n", hx_error_last()->text);                  \
             exit(1);                                                                                          \
         }                                                                                                     \
     } while (0)

@@ -84,8 +84,9 @@ static hx_status decompose_cube(hx_call *c) {
     return c->out[0] ? HX_OK : hx_error_last()->code;
 }
 
+static const hx_op cube = {.name = "test_cube", .params = PARAMS(TENSOR("input")), .decompose = decompose_cube};
+
 static void test_register(void) {
-    static const hx_op cube = {.name = "test_cube", .params = PARAMS(TENSOR("input")), .decompose = decompose_cube};
     CHECK_INT(hx_op_register(&cube), HX_OK);
     CHECK_FAILS(hx_op_register(&cube), HX_E_VALUE, 1403, "registered already");
     hx_tensor *x = FILLED(HX_F64, 3, 1);

@@ -61,7 +61,6 @@ static hx_node *new_node(const hx_op *op, int n_in, int n_out, const hx_attr *at
     memset(n, 0, sizeof *n);
     atomic_init(&n->refs, 1);
     n->op = op;
-    n->sequence = atomic_fetch_add_explicit(&next_sequence, 1, memory_order_relaxed);
     n->n_in = n_in;
     n->n_out = n_out;
     n->n_attr = n_attr;
@@ -148,6 +147,11 @@ hx_status hx_edge_of(hx_tensor *t, hx_edge *edge) {
     return HX_OK;
 }
 
+/* A node gets its number after its edges, because taking an edge may make a node that must come before. */
+static void stamp(hx_node *n) {
+    n->sequence = atomic_fetch_add_explicit(&next_sequence, 1, memory_order_relaxed);
+}
+
 static hx_status take_edge(hx_edge *slot, hx_tensor *t) {
     HX_TRY(hx_edge_of(t, slot));
     if (slot->node) hx_node_retain(slot->node);
@@ -175,6 +179,7 @@ static hx_status node_for_view(hx_tensor *t, hx_node **out) {
     hx_node *n = new_node(HX_OPREF(view_of_base), 1, 1, attr, 3);
     if (!n) return HX_E_MEMORY;
     hx_status status = take_edge(&n->edges[0], t->base);
+    stamp(n);
     note_spec(&n->spec[0], t->base);
     note_spec(&n->spec[1], t);
     if (status)
@@ -206,6 +211,7 @@ static hx_status adopt_through_base(hx_tensor *t, hx_node *node, int number) {
     note_spec(&exchange->spec[1], t);
     note_spec(&exchange->spec[2], base);
     hx_status status = take_edge(&exchange->edges[0], base);
+    stamp(exchange);
     exchange->edges[1] = (hx_edge){.node = hx_node_retain(node), .number = number};
     if (status) {
         hx_node_release(exchange);
@@ -289,6 +295,7 @@ hx_status hx_record(hx_call *c) {
     n->list_at = c->list_at;
     n->list_n = c->list_n;
     hx_status status = fill_node(n, c);
+    stamp(n);
     for (int i = 0; i < c->n_out && !status; i++) {
         hx_tensor *t = c->out[i];
         if (!hx_is_differentiable((hx_dtype)t->dtype) || (i > 0 && c->op->flags & HX_NONDIFF_OUT1)) continue;
@@ -313,6 +320,7 @@ hx_status hx_record_custom(const hx_custom *custom, hx_tensor **in, int n_in, hx
         if (hx_requires_grad(in[i]) && hx_is_differentiable((hx_dtype)in[i]->dtype))
             status = take_edge(&n->edges[i], in[i]);
     }
+    stamp(n);
     for (int i = 0; i < n_out && !status; i++) {
         note_spec(&n->spec[n_in + i], out[i]);
         if (!hx_is_differentiable((hx_dtype)out[i]->dtype)) continue;
