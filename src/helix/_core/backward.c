@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "autograd.h"
-#include "ops/rules.h"
+#include "dispatch.h"
+#include "trace.h"
 
 typedef struct leaf_gradient {
     hx_tensor *leaf; /* borrowed: the node's edge or the root owns it */
@@ -251,14 +252,10 @@ static hx_status run_vjp(walk *w, hx_node *n, hx_tensor **g, const bool *need, h
         if (s->tensor && !out[i]) return HX_E_MEMORY;
         if (s->tensor && s->tensor->storage && s->tensor->storage->version != s->version) v.stale |= 1ull << (32 + i);
     }
-    hx_device *device = NULL;
-    for (int i = 0; i < n->n_out && !device; i++) device = g[i] ? g[i]->device : NULL;
-    hx_device *before = hx_creation_device_set(device);
     const char *outer = hx_error_enter_op(n->op->name);
     hx_status status = n->op->vjp(&v);
     if (!status && hx_error_pending()) status = hx_error_last()->code;
     hx_error_enter_op(outer);
-    hx_creation_device_set(before);
     return status;
 }
 
@@ -421,7 +418,7 @@ static hx_status seed(walk *w, hx_tensor *root, hx_tensor *given) {
             return hx_fail(HX_E_GRADIENT, HX1505_GRAD_SHAPE,
                            "a gradient is made only for outputs of one element, this one has shape %s; pass gradient=",
                            hx_shape_text(root->shape, root->ndim));
-        g = hx_full_like_spec(&s, 1, root->device);
+        g = CALL(full, ((hx_ints){s.shape, s.ndim}), 1.0, s.dtype);
     } else if (!same_shape(given, &s)) {
         return hx_fail(HX_E_SHAPE, HX1505_GRAD_SHAPE, "the given gradient has shape %s, the output has %s",
                        hx_shape_text(given->shape, given->ndim), hx_shape_text(s.shape, s.ndim));

@@ -14,7 +14,6 @@ enum { SMALL = 12 }; /* tensors a call handles without an allocation */
 static _Thread_local struct {
     bool no_grad, inference;
     int64_t kernels_run;
-    hx_device *creation; /* where ops without tensor inputs put their results; NULL: the CPU */
 } mode;
 
 bool hx_grad_enabled(void) { return !mode.no_grad && !mode.inference; }
@@ -30,11 +29,6 @@ bool hx_inference_set(bool enabled) {
     return before;
 }
 int64_t hx_kernels_run(void) { return mode.kernels_run; }
-hx_device *hx_creation_device_set(hx_device *device) {
-    hx_device *before = mode.creation;
-    mode.creation = device;
-    return before;
-}
 
 void hx_call_init(hx_call *c, const hx_op *op) {
     c->op = op;
@@ -85,7 +79,7 @@ static hx_status common_device(hx_call *c) {
     if (first)
         c->device = first->device;
     else if (!c->device)
-        c->device = mode.creation ? mode.creation : hx_cpu();
+        c->device = hx_cpu();
     return HX_OK;
 }
 
@@ -415,9 +409,7 @@ static hx_status decompose(hx_call *c) {
     hx_scope scope;
     hx_scope_enter(&scope);
     for (int i = 0; i < HX_MAX_OUTPUTS; i++) c->out[i] = NULL;
-    hx_device *before = hx_creation_device_set(c->device);
     hx_status status = c->op->decompose(c);
-    hx_creation_device_set(before);
     if (!status)
         for (int i = 0; i < c->n_out; i++) hx_tensor_retain(c->out[i]);
     hx_scope_leave(&scope);

@@ -20,10 +20,6 @@ bool hx_grad_set(bool enabled);      /* returns the mode before */
 bool hx_inference_enabled(void);
 bool hx_inference_set(bool enabled); /* inference mode: no nodes, no version counts, results may not enter autograd */
 
-/* Where ops that create tensors put them when the call names no device: decompositions and vjps run with the device
- * of the call they serve. Returns the device before (NULL: the CPU). */
-hx_device *hx_creation_device_set(hx_device *device);
-
 /* Ops that helpers of the core need without a record at hand. Results are owned by the caller. */
 hx_status hx_contiguous_of(hx_tensor *t, hx_tensor **out); /* t itself (retained) when it is contiguous */
 hx_status hx_cast_to(hx_tensor *t, hx_dtype dtype, hx_tensor **out);

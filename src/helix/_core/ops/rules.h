@@ -67,7 +67,7 @@ static inline hx_tensor *hx_vjp_out(hx_vjp *v, int i) {
 static inline hx_tensor *cj(hx_tensor *t) { return t && hx_is_complex((hx_dtype)t->dtype) ? CALL(conj, t) : t; }
 /* Gradient i as zeros when that output was not used. */
 hx_tensor *hx_vjp_gradient(hx_vjp *v, int i);
-/* A tensor of one value with a spec's shape and dtype; `device` NULL: that of the call being served. */
+/* A tensor of one value with a spec's shape and dtype. */
 hx_tensor *hx_full_like_spec(const hx_spec *s, double value, hx_device *device);
 /* For reductions: puts back reduced axes as 1 so that the result broadcasts against the input.
  * `mask` as from hx_axes; nothing to do when keepdim. */

@@ -1,0 +1,557 @@
+/* Elementwise ops of two tensors of one dtype. The commonest have loops of their own for contiguous operands and
+ * for one stretched operand (`hot`); all have a map body for each class of dtypes. */
+#include "maps.h"
+#include "vmath.h"
+
+/* `va`, `vb`: does the operand move, or is it one value? At least one does. */
+typedef void (*hot_loop)(void *out, const void *a, const void *b, int64_t n, bool va, bool vb);
+
+typedef struct binary {
+    hx_map map; /* first: a binary is its map */
+    hot_loop f32, f64, i32, i64;
+} binary;
+
+#define EACH(T, R, x_at, y_at, expr)                                                                          \
+    _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                    \
+        const T x = x_at, y = y_at;                                                                           \
+        o[i] = (R)(expr);                                                                                     \
+    }
+
+#define HOT(name, T, R, expr)                                                                                 \
+    static void name(void *out, const void *pa, const void *pb, int64_t n, bool va, bool vb) {                \
+        R *o = out;                                                                                           \
+        const T *a = pa, *b = pb;                                                                             \
+        if (va && vb) {                                                                                       \
+            EACH(T, R, a[i], b[i], expr)                                                                      \
+        } else if (va) {                                                                                      \
+            const T only = *b;                                                                                \
+            EACH(T, R, a[i], only, expr)                                                                      \
+        } else {                                                                                              \
+            const T only = *a;                                                                                \
+            EACH(T, R, only, b[i], expr)                                                                      \
+        }                                                                                                     \
+    }
+
+#define BODY(name, T, R, expr)                                                                                \
+    static void name(void *out, const T *const *in, int64_t n, const void *args) {                            \
+        (void)args;                                                                                           \
+        R *o = out;                                                                                           \
+        const T *a = in[0], *b = in[1];                                                                       \
+        EACH(T, R, a[i], b[i], expr)                                                                          \
+    }
+
+static inline bool run_hot(hot_loop hot, int64_t size, int64_t out_size, char **p, const int64_t *step, int64_t n) {
+    bool va = step[1] == size, vb = step[2] == size;
+    if (!hot || step[0] != out_size || !(va || vb) || !(va || step[1] == 0) || !(vb || step[2] == 0)) return false;
+    hot(p[0], p[1], p[2], n, va, vb);
+    return true;
+}
+
+#define LOOP(name, cls, member, size, own)                                                                    \
+    static void loop_##name(char **p, const int64_t *step, int64_t n, const void *ctx) {                      \
+        const hx_mapping *m = ctx;                                                                            \
+        const binary *op = (const binary *)m->map;                                                            \
+        int64_t out_size = op->map.result == HX_MAP_BOOL ? 1 : size;                                          \
+        if ((own) && run_hot(op->member, size, out_size, p, step, n)) return;                                 \
+        hx_map_##cls(p, step, n, ctx);                                                                        \
+    }
+LOOP(f32, f32, f32, 4, m->dtype == HX_F32)
+LOOP(f64, f64, f64, 8, true)
+LOOP(i32, i64, i32, 4, true)
+LOOP(i64, i64, i64, 8, true)
+
+static hx_loop loop_of(const binary *op, int dtype) {
+    switch (dtype) {
+    case HX_F64: return loop_f64;
+    case HX_I32: return loop_i32;
+    case HX_U32: return op->map.ordered ? hx_map_i64 : loop_i32;
+    case HX_I64: return loop_i64;
+    case HX_U64: return op->map.ordered ? hx_map_i64 : loop_i64;
+    case HX_F16:
+    case HX_BF16:
+    case HX_F32: return loop_f32;
+    default: return hx_map_loop(dtype);
+    }
+}
+
+static hx_code run(const hx_op_call *call, const binary *op, const void *args, hx_err *err) {
+    hx_mapping m = {&op->map, args, 2, call->in[0].dtype, call->out[0].dtype};
+    hx_loop loop = loop_of(op, m.dtype);
+    if (!op->map.cost) return hx_iterate(call, loop, &m, err);
+    const hx_view *views[3] = {&call->out[0], &call->in[0], &call->in[1]};
+    return hx_iterate_views(views, 3, loop, &m, op->map.cost, err);
+}
+
+#define KERNEL_OF(op)                                                                                         \
+    HX_KERNEL(k_##op) {                                                                                       \
+        HX_UNUSED;                                                                                            \
+        return run(call, &op, NULL, err);                                                                     \
+    }
+
+/* ---- arithmetic ---- */
+
+#define WRAP(op) ((int64_t)((uint64_t)x op (uint64_t)y))
+#define ARITHMETIC(name, op)                                                                                  \
+    HOT(name##_hot_f32, float, float, x op y)                                                                 \
+    HOT(name##_hot_f64, double, double, x op y)                                                               \
+    HOT(name##_hot_i32, uint32_t, uint32_t, x op y)                                                           \
+    HOT(name##_hot_i64, uint64_t, uint64_t, x op y)                                                           \
+    BODY(name##_f32, float, float, x op y)                                                                    \
+    BODY(name##_f64, double, double, x op y)                                                                  \
+    BODY(name##_i64, int64_t, int64_t, WRAP(op))                                                              \
+    BODY(name##_c128, hx_c128, hx_c128, x op y)                                                               \
+    static const binary name = {{name##_f32, name##_f64, name##_i64, name##_c128, HX_MAP_SAME, false, 0},     \
+                                name##_hot_f32, name##_hot_f64, name##_hot_i32, name##_hot_i64};
+ARITHMETIC(add, +)
+ARITHMETIC(sub, -)
+ARITHMETIC(mul, *)
+
+/* x + alpha y */
+typedef struct alpha {
+    double real;
+    int64_t whole;
+    hx_c128 both;
+} alpha;
+#define SCALED(name, T, member)                                                                               \
+    static void name(void *out, const T *const *in, int64_t n, const void *args) {                            \
+        T *o = out, factor = (T)((const alpha *)args)->member;                                                \
+        const T *a = in[0], *b = in[1];                                                                       \
+        EACH(T, T, a[i], b[i], x + factor * y)                                                                \
+    }
+SCALED(scaled_f32, float, real)
+SCALED(scaled_f64, double, real)
+SCALED(scaled_c128, hx_c128, both)
+static void scaled_i64(void *out, const int64_t *const *in, int64_t n, const void *args) {
+    uint64_t *o = out, factor = (uint64_t)((const alpha *)args)->whole;
+    for (int64_t i = 0; i < n; i++) o[i] = (uint64_t)in[0][i] + factor * (uint64_t)in[1][i];
+}
+static const binary scaled = {{scaled_f32, scaled_f64, scaled_i64, scaled_c128, HX_MAP_SAME, false, 0},
+                              NULL, NULL, NULL, NULL};
+
+static hx_code add_scaled(const hx_op_call *call, const binary *plain, double sign, hx_err *err) {
+    const hx_attr *a = &call->attr[0];
+    alpha f;
+    if (a->kind == HX_A_COMPLEX) {
+        f.both = a->v.c[0] + a->v.c[1] * _Complex_I;
+        f.real = a->v.c[0];
+        f.whole = (int64_t)f.real;
+        if (f.both == 1) return run(call, plain, NULL, err);
+    } else {
+        f.real = a->kind == HX_A_FLOAT ? a->v.f : (double)a->v.i;
+        f.whole = a->kind == HX_A_FLOAT ? (int64_t)a->v.f : a->v.i;
+        f.both = f.real;
+        if (f.real == 1) return run(call, plain, NULL, err);
+    }
+    f.real *= sign;
+    f.both *= sign;
+    if (sign < 0) f.whole = (int64_t)(0 - (uint64_t)f.whole);
+    return run(call, &scaled, &f, err);
+}
+HX_KERNEL(k_add) {
+    HX_UNUSED;
+    return add_scaled(call, &add, 1, err);
+}
+HX_KERNEL(k_sub) {
+    HX_UNUSED;
+    return add_scaled(call, &sub, -1, err);
+}
+KERNEL_OF(mul)
+
+/* ---- division ----
+ * Integer bodies note a division by zero in their arguments, and the kernel reports it. */
+
+typedef struct integers {
+    int bits;
+    bool is_unsigned, by_zero;
+} integers;
+
+HOT(div_hot_f32, float, float, x / y)
+HOT(div_hot_f64, double, double, x / y)
+BODY(div_f32, float, float, x / y)
+BODY(div_f64, double, double, x / y)
+BODY(div_c128, hx_c128, hx_c128, x / y)
+static const binary divide = {{div_f32, div_f64, NULL, div_c128, HX_MAP_SAME, false, 0},
+                              div_hot_f32, div_hot_f64, NULL, NULL};
+
+/* The double quotient of two floats is never rounded up to a whole number. */
+BODY(floor_divide_f32, float, float, floor((double)x / (double)y))
+BODY(trunc_divide_f32, float, float, trunc((double)x / (double)y))
+BODY(trunc_divide_f64, double, double, trunc(x / y))
+
+static double floor_quotient(double x, double y) {
+    if (y == 0) return x / y;
+    double rest = fmod(x, y), q = (x - rest) / y;
+    if (rest != 0 && (y < 0) != (rest < 0)) q -= 1;
+    if (q == 0) return copysign(0.0, x / y);
+    double whole = floor(q);
+    return q - whole > 0.5 ? whole + 1 : whole;
+}
+BODY(floor_divide_f64, double, double, floor_quotient(x, y))
+
+/* fmod; by one exact multiplication while the quotient is small. */
+static inline double rest_of_floats(double x, double y) {
+    double q = x / y;
+    if (!(fabs(q) < 0x1p28)) return fmod(x, y);
+    return copysign(x - trunc(q) * y, x);
+}
+static inline double with_sign_of(double rest, double y) {
+    return rest != 0 && (rest < 0) != (y < 0) ? rest + y : rest == 0 ? copysign(rest, y) : rest;
+}
+BODY(fmod_f32, float, float, rest_of_floats(x, y))
+BODY(fmod_f64, double, double, fmod(x, y))
+BODY(remainder_f32, float, float, with_sign_of(rest_of_floats(x, y), y))
+BODY(remainder_f64, double, double, with_sign_of(fmod(x, y), y))
+
+static inline int64_t trunc_of(int64_t x, int64_t y) { return y == -1 ? (int64_t)(0 - (uint64_t)x) : x / y; }
+static inline int64_t fmod_of(int64_t x, int64_t y) { return y == -1 ? 0 : x % y; }
+static inline int64_t floor_of(int64_t x, int64_t y) {
+    if (y == -1) return trunc_of(x, y);
+    return x / y - (x % y != 0 && (x < 0) != (y < 0));
+}
+static inline int64_t remainder_of(int64_t x, int64_t y) {
+    int64_t r = fmod_of(x, y);
+    return r != 0 && (r < 0) != (y < 0) ? r + y : r;
+}
+
+#define WHOLE(name, signed_expr, unsigned_expr)                                                               \
+    static void name(void *out, const int64_t *const *in, int64_t n, const void *args) {                      \
+        integers *w = (integers *)args;                                                                       \
+        int64_t *o = out;                                                                                     \
+        for (int64_t i = 0; i < n; i++) {                                                                     \
+            int64_t x = in[0][i], y = in[1][i];                                                               \
+            uint64_t ux = (uint64_t)x, uy = (uint64_t)y;                                                      \
+            if (y == 0) __atomic_store_n(&w->by_zero, true, __ATOMIC_RELAXED);                                \
+            o[i] = y == 0 ? 0 : w->is_unsigned ? (int64_t)(unsigned_expr) : signed_expr;                      \
+        }                                                                                                     \
+    }
+WHOLE(trunc_divide_i64, trunc_of(x, y), ux / uy)
+WHOLE(floor_divide_i64, floor_of(x, y), ux / uy)
+WHOLE(fmod_i64, fmod_of(x, y), ux % uy)
+WHOLE(remainder_i64, remainder_of(x, y), ux % uy)
+
+#define WHOLE_OP(name, f32, f64, i64)                                                                         \
+    static const binary name = {{f32, f64, i64, NULL, HX_MAP_SAME, false, 0}, NULL, NULL, NULL, NULL};
+WHOLE_OP(trunc_divide, trunc_divide_f32, trunc_divide_f64, trunc_divide_i64)
+WHOLE_OP(floor_divide, floor_divide_f32, floor_divide_f64, floor_divide_i64)
+WHOLE_OP(fmod_, fmod_f32, fmod_f64, fmod_i64)
+WHOLE_OP(remainder_, remainder_f32, remainder_f64, remainder_i64)
+
+static bool unsigned_dtype(int dtype) { return dtype == HX_BOOL || (dtype >= HX_U8 && dtype <= HX_U64); }
+
+static hx_code run_integers(const hx_op_call *call, const binary *op, hx_err *err) {
+    int dtype = call->in[0].dtype;
+    integers w = {(int)hx_dtype_size((hx_dtype)dtype) * 8, unsigned_dtype(dtype), false};
+    hx_code code = run(call, op, &w, err);
+    if (!code && w.by_zero)
+        return hx_kernel_fail(err, HX_E_VALUE, 1403, "integer division by zero: 'other' holds 0. Convert to a float dtype "
+                                                     "for inf and nan, or mask the zeros.");
+    return code;
+}
+#define KERNEL_OF_INTEGERS(name, op)                                                                          \
+    HX_KERNEL(k_##name) {                                                                                     \
+        HX_UNUSED;                                                                                            \
+        return run_integers(call, &op, err);                                                                  \
+    }
+KERNEL_OF_INTEGERS(floor_divide, floor_divide)
+KERNEL_OF_INTEGERS(fmod, fmod_)
+KERNEL_OF_INTEGERS(remainder, remainder_)
+
+static bool mode_is(const hx_attr *a, const char *text) {
+    return a->kind == HX_A_STR && a->count == strlen(text) && !memcmp(a->v.str, text, a->count);
+}
+HX_KERNEL(k_div) {
+    HX_UNUSED;
+    if (mode_is(&call->attr[0], "floor")) return run_integers(call, &floor_divide, err);
+    if (mode_is(&call->attr[0], "trunc")) return run_integers(call, &trunc_divide, err);
+    return run(call, &divide, NULL, err);
+}
+
+/* ---- powers, angles, logarithms of sums ---- */
+
+static inline double power(double x, double y) {
+    double a = fabs(x), r = hx_d_exp(y * hx_d_log(a));
+    double half = y * 0.5;
+    bool whole = floor(y) == y, odd = whole && floor(half) != half;
+    r = a == 1 && fabs(y) == __builtin_inf() ? 1.0 : r;
+    r = signbit(x) && odd ? -r : r;
+    r = x < 0 && !whole && a != __builtin_inf() ? __builtin_nan("") : r;
+    return y == 0 || x == 1 ? 1.0 : r;
+}
+BODY(pow_f32, float, float, power(x, y))
+BODY(pow_f64, double, double, pow(x, y))
+BODY(pow_c128, hx_c128, hx_c128, y == 0 ? 1 : x == 0 && creal(y) > 0 && cimag(y) == 0 ? 0 : cpow(x, y))
+
+/* Wraps; a negative exponent gives what is left of 1 / x**-y as an integer. */
+static int64_t power_of(int64_t x, int64_t y, bool is_unsigned) {
+    if (y < 0 && !is_unsigned) return x == 1 ? 1 : x == -1 ? (y & 1 ? -1 : 1) : 0;
+    uint64_t base = (uint64_t)x, r = 1;
+    for (uint64_t e = (uint64_t)y; e; e >>= 1, base *= base)
+        if (e & 1) r *= base;
+    return (int64_t)r;
+}
+static void pow_i64(void *out, const int64_t *const *in, int64_t n, const void *args) {
+    const integers *w = args;
+    int64_t *o = out;
+    for (int64_t i = 0; i < n; i++) o[i] = power_of(in[0][i], in[1][i], w->is_unsigned);
+}
+static const binary pow_ = {{pow_f32, pow_f64, pow_i64, pow_c128, HX_MAP_SAME, false, 0}, NULL, NULL, NULL, NULL};
+
+/* The exponents of everyday: one body each, chosen once a call. */
+#define FIXED_POWER(name, expr)                                                                               \
+    BODY(name##_f32, float, float, expr)                                                                      \
+    BODY(name##_f64, double, double, expr)                                                                    \
+    HOT(name##_hot_f32, float, float, expr)                                                                   \
+    static const binary name = {{name##_f32, name##_f64, NULL, NULL, HX_MAP_SAME, false, 0},                  \
+                                name##_hot_f32, NULL, NULL, NULL};
+FIXED_POWER(power_2, ((void)y, x * x))
+FIXED_POWER(power_3, ((void)y, x * x * x))
+FIXED_POWER(power_half, ((void)y, sqrt(x)))
+FIXED_POWER(power_minus_1, ((void)y, 1 / x))
+
+static double single_value(const hx_view *v) {
+    switch (v->dtype) {
+    case HX_F16: return hx_f16_to_f32(*(const uint16_t *)v->data);
+    case HX_BF16: return hx_bf16_to_f32(*(const uint16_t *)v->data);
+    case HX_F32: return *(const float *)v->data;
+    default: return *(const double *)v->data;
+    }
+}
+static const binary *power_for(const hx_view *exponent) {
+    if (exponent->numel != 1 || exponent->dtype < HX_F16 || exponent->dtype > HX_F64) return &pow_;
+    double y = single_value(exponent);
+    if (y == 2) return &power_2;
+    if (y == 3) return &power_3;
+    if (y == 0.5) return &power_half;
+    return y == -1 ? &power_minus_1 : &pow_;
+}
+HX_KERNEL(k_pow) {
+    HX_UNUSED;
+    integers w = {0, unsigned_dtype(call->in[0].dtype), false};
+    return run(call, power_for(&call->in[1]), &w, err);
+}
+
+static inline double angle_of(double y, double x) {
+    double a = fabs(y), b = fabs(x), large = a > b ? a : b, small = a > b ? b : a;
+    double t = small == large ? 1.0 : small / large;
+    double r = hx_d_atan(large == 0 ? 0.0 : t);
+    r = a > b ? 0x1.921fb54442d18p+0 - r : r;
+    r = signbit(x) ? 0x1.921fb54442d18p+1 - r : r;
+    return x != x || y != y ? x + y : copysign(r, y);
+}
+static inline double hypotenuse(double x, double y) {
+    double r = sqrt(x * x + y * y);
+    return fabs(x) == __builtin_inf() || fabs(y) == __builtin_inf() ? __builtin_inf() : r;
+}
+static inline double log_add(double x, double y) {
+    double top = x > y ? x : y, r = top + hx_d_log1p(hx_d_exp(-fabs(x - y)));
+    return x == y ? x + 0x1.62e42fefa39efp-1 : x != x || y != y ? x + y : r;
+}
+#define LOG_2 0x1.62e42fefa39efp-1
+#define FLOATS(name, expr32, expr64)                                                                          \
+    BODY(name##_f32, float, float, expr32)                                                                    \
+    BODY(name##_f64, double, double, expr64)                                                                  \
+    static const binary name##_ = {{name##_f32, name##_f64, NULL, NULL, HX_MAP_SAME, false, 64}, NULL, NULL, NULL, NULL}; \
+    HX_KERNEL(k_##name) {                                                                                     \
+        HX_UNUSED;                                                                                            \
+        return run(call, &name##_, NULL, err);                                                                \
+    }
+FLOATS(atan2, angle_of(x, y), atan2(x, y))
+FLOATS(hypot, hypotenuse(x, y), hypot(x, y))
+FLOATS(logaddexp, log_add(x, y), x == y ? x + LOG_2 : x != x || y != y ? x + y : fmax(x, y) + log1p(exp(-fabs(x - y))))
+FLOATS(logaddexp2, log_add((double)x * LOG_2, (double)y * LOG_2) * 0x1.71547652b82fep+0,
+       x == y ? x + 1 : x != x || y != y ? x + y : fmax(x, y) + log1p(exp2(-fabs(x - y))) * 0x1.71547652b82fep+0)
+FLOATS(copysign, copysignf(x, y), copysign(x, y))
+FLOATS(nextafter, nextafterf(x, y), nextafter(x, y))
+FLOATS(xlogy, y != y ? y : x == 0 ? 0 : (double)x * hx_d_log(y), y != y ? y : x == 0 ? 0 : x * log(y))
+
+/* ---- larger and smaller ---- */
+
+#define CHOICE(name, expr, with_nan)                                                                          \
+    HOT(name##_hot_f32, float, float, with_nan)                                                               \
+    HOT(name##_hot_f64, double, double, with_nan)                                                             \
+    BODY(name##_f32, float, float, with_nan)                                                                  \
+    BODY(name##_f64, double, double, with_nan)                                                                \
+    BODY(name##_i64, int64_t, int64_t, expr)                                                                  \
+    static const binary name = {{name##_f32, name##_f64, name##_i64, NULL, HX_MAP_SAME, true, 0},             \
+                                name##_hot_f32, name##_hot_f64, NULL, NULL};                                  \
+    KERNEL_OF(name)
+CHOICE(maximum, x > y ? x : y, x > y || x != x ? x : y)
+CHOICE(minimum, x < y ? x : y, x < y || x != x ? x : y)
+#define CHOICE_OF_NUMBERS(name, expr, number)                                                                 \
+    BODY(name##_f32, float, float, number)                                                                    \
+    BODY(name##_f64, double, double, number)                                                                  \
+    BODY(name##_i64, int64_t, int64_t, expr)                                                                  \
+    static const binary name##_ = {{name##_f32, name##_f64, name##_i64, NULL, HX_MAP_SAME, true, 0},          \
+                                   NULL, NULL, NULL, NULL};                                                   \
+    HX_KERNEL(k_##name) {                                                                                     \
+        HX_UNUSED;                                                                                            \
+        return run(call, &name##_, NULL, err);                                                                \
+    }
+CHOICE_OF_NUMBERS(fmax, x > y ? x : y, x > y || y != y ? x : y)
+CHOICE_OF_NUMBERS(fmin, x < y ? x : y, x < y || y != y ? x : y)
+
+static void heaviside_f32(void *out, const float *const *in, int64_t n, const void *args) {
+    (void)args;
+    float *o = out;
+    for (int64_t i = 0; i < n; i++) {
+        float x = in[0][i];
+        o[i] = x != x ? x : x == 0 ? in[1][i] : x > 0;
+    }
+}
+static void heaviside_f64(void *out, const double *const *in, int64_t n, const void *args) {
+    (void)args;
+    double *o = out;
+    for (int64_t i = 0; i < n; i++) {
+        double x = in[0][i];
+        o[i] = x != x ? x : x == 0 ? in[1][i] : x > 0;
+    }
+}
+BODY(heaviside_i64, int64_t, int64_t, x == 0 ? y : x > 0)
+WHOLE_OP(heaviside, heaviside_f32, heaviside_f64, heaviside_i64)
+KERNEL_OF(heaviside)
+
+/* ---- comparisons and logic: bool results ---- */
+
+#define COMPARISON(name, expr)                                                                                \
+    HOT(name##_hot_f32, float, uint8_t, expr)                                                                 \
+    HOT(name##_hot_f64, double, uint8_t, expr)                                                                \
+    HOT(name##_hot_i32, int32_t, uint8_t, expr)                                                               \
+    HOT(name##_hot_i64, int64_t, uint8_t, expr)                                                               \
+    BODY(name##_f32, float, uint8_t, expr)                                                                    \
+    BODY(name##_f64, double, uint8_t, expr)                                                                   \
+    BODY(name##_i64, int64_t, uint8_t, expr)
+#define COMPARISON_OP(name, c128)                                                                             \
+    static const binary name = {{name##_f32, name##_f64, name##_i64, c128, HX_MAP_BOOL, true, 0},             \
+                                name##_hot_f32, name##_hot_f64, name##_hot_i32, name##_hot_i64};              \
+    KERNEL_OF(name)
+COMPARISON(eq, x == y)
+COMPARISON(ne, x != y)
+COMPARISON(lt, x < y)
+COMPARISON(le, x <= y)
+COMPARISON(gt, x > y)
+COMPARISON(ge, x >= y)
+BODY(eq_c128, hx_c128, uint8_t, x == y)
+BODY(ne_c128, hx_c128, uint8_t, x != y)
+COMPARISON_OP(eq, eq_c128)
+COMPARISON_OP(ne, ne_c128)
+COMPARISON_OP(lt, NULL)
+COMPARISON_OP(le, NULL)
+COMPARISON_OP(gt, NULL)
+COMPARISON_OP(ge, NULL)
+
+#define LOGIC(name, op)                                                                                       \
+    BODY(name##_f32, float, uint8_t, (x != 0) op (y != 0))                                                    \
+    BODY(name##_f64, double, uint8_t, (x != 0) op (y != 0))                                                   \
+    BODY(name##_i64, int64_t, uint8_t, (x != 0) op (y != 0))                                                  \
+    BODY(name##_c128, hx_c128, uint8_t, (x != 0) op (y != 0))                                                 \
+    static const binary name = {{name##_f32, name##_f64, name##_i64, name##_c128, HX_MAP_BOOL, false, 0},     \
+                                NULL, NULL, NULL, NULL};                                                      \
+    KERNEL_OF(name)
+LOGIC(logical_and, &)
+LOGIC(logical_or, |)
+LOGIC(logical_xor, ^)
+
+/* ---- bits and number theory ---- */
+
+#define BITS(name, expr)                                                                                      \
+    HOT(name##_hot_i32, int32_t, int32_t, expr)                                                               \
+    HOT(name##_hot_i64, int64_t, int64_t, expr)                                                               \
+    BODY(name##_i64, int64_t, int64_t, expr)                                                                  \
+    static const binary name = {{NULL, NULL, name##_i64, NULL, HX_MAP_SAME, false, 0},                        \
+                                NULL, NULL, name##_hot_i32, name##_hot_i64};                                  \
+    KERNEL_OF(name)
+BITS(bitwise_and, x & y)
+BITS(bitwise_or, x | y)
+BITS(bitwise_xor, x ^ y)
+
+/* A shift by the width or more, or by a negative count, moves everything out. */
+static void left_shift_i64(void *out, const int64_t *const *in, int64_t n, const void *args) {
+    const integers *w = args;
+    uint64_t *o = out;
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t y = (uint64_t)in[1][i];
+        o[i] = y < (uint64_t)w->bits ? (uint64_t)in[0][i] << y : 0;
+    }
+}
+static void right_shift_i64(void *out, const int64_t *const *in, int64_t n, const void *args) {
+    const integers *w = args;
+    int64_t *o = out;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t x = in[0][i];
+        uint64_t y = (uint64_t)in[1][i];
+        bool inside = y < (uint64_t)w->bits;
+        if (w->is_unsigned) o[i] = inside ? (int64_t)((uint64_t)x >> y) : 0;
+        else o[i] = x >> (inside ? y : 63);
+    }
+}
+static int64_t gcd_of(uint64_t x, uint64_t y) {
+    while (y) {
+        uint64_t r = x % y;
+        x = y;
+        y = r;
+    }
+    return (int64_t)x;
+}
+static inline uint64_t size_of(int64_t x, bool is_unsigned) { return x < 0 && !is_unsigned ? 0 - (uint64_t)x : (uint64_t)x; }
+static void gcd_i64(void *out, const int64_t *const *in, int64_t n, const void *args) {
+    const integers *w = args;
+    int64_t *o = out;
+    for (int64_t i = 0; i < n; i++) o[i] = gcd_of(size_of(in[0][i], w->is_unsigned), size_of(in[1][i], w->is_unsigned));
+}
+static void lcm_i64(void *out, const int64_t *const *in, int64_t n, const void *args) {
+    const integers *w = args;
+    int64_t *o = out;
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t x = size_of(in[0][i], w->is_unsigned), y = size_of(in[1][i], w->is_unsigned);
+        uint64_t g = (uint64_t)gcd_of(x, y);
+        o[i] = g ? (int64_t)(x / g * y) : 0;
+    }
+}
+#define INTEGERS_ONLY(name, body)                                                                             \
+    WHOLE_OP(name##_, NULL, NULL, body)                                                                       \
+    KERNEL_OF_INTEGERS(name, name##_)
+INTEGERS_ONLY(bitwise_left_shift, left_shift_i64)
+INTEGERS_ONLY(bitwise_right_shift, right_shift_i64)
+INTEGERS_ONLY(gcd, gcd_i64)
+INTEGERS_ONLY(lcm, lcm_i64)
+
+#define BITS_SET (HX_SET_INTEGER | HX_BIT(HX_BOOL))
+#define EXACT_FLOATS (HX_BIT(HX_F32) | HX_BIT(HX_F64))
+
+HX_KERNELS(binary) = {KERNEL(add, k_add, HX_SET_ALL),
+                      KERNEL(sub, k_sub, HX_SET_ALL),
+                      KERNEL(mul, k_mul, HX_SET_ALL),
+                      KERNEL(div, k_div, HX_SET_ALL & ~HX_BIT(HX_BOOL)),
+                      KERNEL(floor_divide, k_floor_divide, HX_SET_REAL),
+                      KERNEL(fmod, k_fmod, HX_SET_REAL),
+                      KERNEL(remainder, k_remainder, HX_SET_REAL),
+                      KERNEL(pow, k_pow, HX_SET_ALL),
+                      KERNEL(atan2, k_atan2, HX_SET_FLOAT),
+                      KERNEL(hypot, k_hypot, HX_SET_FLOAT),
+                      KERNEL(logaddexp, k_logaddexp, HX_SET_FLOAT),
+                      KERNEL(logaddexp2, k_logaddexp2, HX_SET_FLOAT),
+                      KERNEL(copysign, k_copysign, HX_SET_FLOAT),
+                      KERNEL(nextafter, k_nextafter, EXACT_FLOATS),
+                      KERNEL(xlogy, k_xlogy, HX_SET_FLOAT),
+                      KERNEL(maximum, k_maximum, HX_SET_REAL),
+                      KERNEL(minimum, k_minimum, HX_SET_REAL),
+                      KERNEL(fmax, k_fmax, HX_SET_REAL),
+                      KERNEL(fmin, k_fmin, HX_SET_REAL),
+                      KERNEL(heaviside, k_heaviside, HX_SET_REAL),
+                      KERNEL(eq, k_eq, HX_SET_ALL),
+                      KERNEL(ne, k_ne, HX_SET_ALL),
+                      KERNEL(lt, k_lt, HX_SET_REAL),
+                      KERNEL(le, k_le, HX_SET_REAL),
+                      KERNEL(gt, k_gt, HX_SET_REAL),
+                      KERNEL(ge, k_ge, HX_SET_REAL),
+                      KERNEL(logical_and, k_logical_and, HX_SET_ALL),
+                      KERNEL(logical_or, k_logical_or, HX_SET_ALL),
+                      KERNEL(logical_xor, k_logical_xor, HX_SET_ALL),
+                      KERNEL(bitwise_and, k_bitwise_and, BITS_SET),
+                      KERNEL(bitwise_or, k_bitwise_or, BITS_SET),
+                      KERNEL(bitwise_xor, k_bitwise_xor, BITS_SET),
+                      KERNEL(bitwise_left_shift, k_bitwise_left_shift, HX_SET_INTEGER),
+                      KERNEL(bitwise_right_shift, k_bitwise_right_shift, HX_SET_INTEGER),
+                      KERNEL(gcd, k_gcd, HX_SET_INTEGER),
+                      KERNEL(lcm, k_lcm, HX_SET_INTEGER),
+                      {0}};
