@@ -1,0 +1,134 @@
+# What the number slots call.
+
+cdef const hx_op *op_add
+cdef const hx_op *op_sub
+cdef const hx_op *op_mul
+cdef const hx_op *op_div
+cdef const hx_op *op_floor_divide
+cdef const hx_op *op_remainder
+cdef const hx_op *op_pow
+cdef const hx_op *op_matmul
+cdef const hx_op *op_bitwise_and
+cdef const hx_op *op_bitwise_or
+cdef const hx_op *op_bitwise_xor
+cdef const hx_op *op_bitwise_left_shift
+cdef const hx_op *op_bitwise_right_shift
+cdef const hx_op *op_neg
+cdef const hx_op *op_positive
+cdef const hx_op *op_abs
+cdef const hx_op *op_bitwise_not
+cdef const hx_op *compare_ops[6]
+
+
+cdef void find_operators() noexcept:
+    global op_add, op_sub, op_mul, op_div, op_floor_divide, op_remainder, op_pow, op_matmul, op_bitwise_and
+    global op_bitwise_or, op_bitwise_xor, op_bitwise_left_shift, op_bitwise_right_shift, op_neg, op_positive, op_abs
+    global op_bitwise_not
+    op_add = hx_op_find("add")
+    op_sub = hx_op_find("sub")
+    op_mul = hx_op_find("mul")
+    op_div = hx_op_find("div")
+    op_floor_divide = hx_op_find("floor_divide")
+    op_remainder = hx_op_find("remainder")
+    op_pow = hx_op_find("pow")
+    op_matmul = hx_op_find("matmul")
+    op_bitwise_and = hx_op_find("bitwise_and")
+    op_bitwise_or = hx_op_find("bitwise_or")
+    op_bitwise_xor = hx_op_find("bitwise_xor")
+    op_bitwise_left_shift = hx_op_find("bitwise_left_shift")
+    op_bitwise_right_shift = hx_op_find("bitwise_right_shift")
+    op_neg = hx_op_find("neg")
+    op_positive = hx_op_find("positive")
+    op_abs = hx_op_find("abs")
+    op_bitwise_not = hx_op_find("bitwise_not")
+    compare_ops[Py_LT] = hx_op_find("lt")
+    compare_ops[Py_LE] = hx_op_find("le")
+    compare_ops[Py_EQ] = hx_op_find("eq")
+    compare_ops[Py_NE] = hx_op_find("ne")
+    compare_ops[Py_GT] = hx_op_find("gt")
+    compare_ops[Py_GE] = hx_op_find("ge")
+
+
+cdef int missing_operator() except -1:
+    fail(HX_E_UNSUPPORTED, 1701, "", "this build of helix has no op for the operator.")
+
+
+cdef int operand(object value, hx_tensor **slot, bint *owned) except -1:
+    """Fills one operand; 0 when the other side should be asked instead."""
+    if isinstance(value, Tensor):
+        slot[0] = (<Tensor>value).t
+        return 1
+    slot[0] = number_tensor(value)
+    if slot[0] != NULL:
+        owned[0] = True
+        return 1
+    if hasattr(value, "__array__") and not hasattr(value, "__helix_function__"):
+        refuse_foreign(value, "operator", "the operand")
+    return 0
+
+
+cdef object finish_pair(const hx_op *op, hx_tensor **pair, bint inplace, bint own_a, bint own_b):
+    cdef hx_call c
+    cdef hx_status status
+    hx_call_init(&c, op)
+    c.in_ = pair
+    c.n_in = 2
+    c.inplace = inplace
+    status = hx_dispatch(&c)
+    if own_a:
+        hx_tensor_release(pair[0])
+    if own_b:
+        hx_tensor_release(pair[1])
+    if status != HX_OK:
+        raise_pending()
+    return wrap(c.out[0])
+
+
+cdef object binary(const hx_op *op, object a, object b):
+    cdef hx_tensor *pair[2]
+    cdef bint own_a = False, own_b = False
+    if op == NULL:
+        missing_operator()
+    if not operand(a, &pair[0], &own_a):
+        return NotImplemented
+    try_b = False
+    if isinstance(b, Tensor):
+        pair[1] = (<Tensor>b).t
+    else:
+        try:
+            try_b = operand(b, &pair[1], &own_b) == 0
+        except BaseException:
+            if own_a:
+                hx_tensor_release(pair[0])
+            raise
+        if try_b:
+            return NotImplemented
+    return finish_pair(op, pair, False, own_a, own_b)
+
+
+cdef object binary_inplace(const hx_op *op, Tensor a, object b):
+    cdef hx_tensor *pair[2]
+    cdef bint own_b = False
+    if op == NULL:
+        missing_operator()
+    pair[0] = a.t
+    if not operand(b, &pair[1], &own_b):
+        return NotImplemented
+    return finish_pair(op, pair, True, False, own_b)
+
+
+cdef object unary(const hx_op *op, Tensor x):
+    cdef hx_call c
+    if op == NULL:
+        missing_operator()
+    hx_call_init(&c, op)
+    c.in_ = &x.t
+    c.n_in = 1
+    check(hx_dispatch(&c))
+    return wrap(c.out[0])
+
+
+cdef object compare(object a, object b, int which):
+    if b is None or isinstance(b, str):
+        return NotImplemented
+    return binary(compare_ops[which], a, b)

@@ -1,0 +1,331 @@
+# What the door uses of the C core.
+
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef extern from "<stdbool.h>" nogil:
+    ctypedef bint c_bool "bool"
+
+cdef extern from "helix/backend.h" nogil:
+    ctypedef int32_t hx_code
+    enum: HX_OK, HX_E_SHAPE, HX_E_DTYPE, HX_E_DEVICE, HX_E_INDEX, HX_E_VALUE, HX_E_OVERFLOW, HX_E_MEMORY, HX_E_GRADIENT
+    enum: HX_E_UNSUPPORTED, HX_E_TYPE, HX_E_TRACE, HX_E_DEVICE_LOST, HX_E_COMPILE, HX_E_TIMEOUT, HX_E_VERSION
+    enum: HX_E_CALLBACK, HX_E_INTERNAL
+    enum: HX_MAX_RANK
+    ctypedef enum hx_dtype:
+        HX_BOOL, HX_I8, HX_I16, HX_I32, HX_I64, HX_U8, HX_U16, HX_U32, HX_U64, HX_F16, HX_BF16, HX_F32, HX_F64
+        HX_C64, HX_C128, HX_DTYPE_COUNT
+    ctypedef struct hx_err:
+        uint32_t struct_size
+        hx_code code
+        int32_t number
+        char msg[1000]
+    ctypedef struct hx_mem:
+        void *host_ptr
+        uint64_t nbytes
+    ctypedef struct hx_attr_rng:
+        uint64_t seed
+        uint64_t stream
+    ctypedef union hx_attr_value:
+        int64_t i
+        double f
+        double c[2]
+        const int64_t *ints
+        const double *floats
+        const char *str
+        hx_attr_rng rng
+    ctypedef struct hx_attr:
+        uint32_t kind
+        uint32_t count
+        hx_attr_value v
+    enum: HX_A_NONE, HX_A_BOOL, HX_A_INT, HX_A_FLOAT, HX_A_COMPLEX, HX_A_INTS, HX_A_FLOATS, HX_A_DTYPE, HX_A_STR, HX_A_RNG
+    ctypedef struct hx_device_info:
+        uint32_t struct_size
+        int32_t dlpack_type
+        char name[128]
+        char arch[64]
+        uint64_t total_memory
+        uint64_t caps
+        uint64_t dtypes
+    ctypedef struct hx_backend:
+        const char *name
+        const char *version
+        void *ctx
+        uint16_t abi_major
+        uint16_t abi_minor
+        int32_t (*device_count)(void *ctx)
+        hx_code (*device_info)(void *ctx, int32_t index, hx_device_info *info, hx_err *err)
+
+cdef extern from "error.h" nogil:
+    ctypedef hx_code hx_status
+    enum: HX1003_BROADCAST, HX1006_INPLACE, HX1101_DTYPE, HX1102_CAST, HX1103_ARGUMENT, HX1202_NO_DEVICE, HX1301_INDEX
+    enum: HX1302_AXIS, HX1303_INDEXING, HX1401_OVERFLOW, HX1403_VALUE, HX1501_VERSION, HX1503_NO_GRAD, HX1504_LEAF
+    enum: HX1505_GRAD_SHAPE, HX1506_INFERENCE, HX1702_TRACE, HX1901_INTERNAL
+    hx_status hx_fail(hx_code code, int number, const char *format, ...)
+    ctypedef struct hx_error:
+        hx_code code
+        int number
+        char op[64]
+        char text[1000]
+    const hx_error *hx_error_last()
+    bint hx_error_pending()
+    void hx_error_clear()
+    const char *hx_error_enter_op(const char *op)
+    const char *hx_error_explain(int number)
+    int hx_error_number_at(int index)
+
+cdef extern from "dtype.h" nogil:
+    ctypedef enum hx_kind:
+        HX_KIND_BOOL, HX_KIND_UINT, HX_KIND_INT, HX_KIND_FLOAT, HX_KIND_COMPLEX
+    size_t hx_dtype_size(hx_dtype t)
+    hx_kind hx_dtype_kind(hx_dtype t)
+    const char *hx_dtype_name(hx_dtype t)
+    int hx_dtype_from_name(const char *name)
+    bint hx_is_floating(hx_dtype t)
+    bint hx_is_complex(hx_dtype t)
+    bint hx_is_integral(hx_dtype t)
+    bint hx_is_differentiable(hx_dtype t)
+    hx_dtype hx_real_of(hx_dtype t)
+    hx_dtype hx_complex_of(hx_dtype t)
+    hx_dtype hx_promote(hx_dtype a, hx_dtype b)
+    ctypedef struct hx_operand:
+        hx_dtype dtype
+        bint rank0
+        bint number
+    hx_dtype hx_result_type(const hx_operand *operands, int n, hx_dtype default_float)
+    bint hx_can_cast(hx_dtype a, hx_dtype b)
+    hx_dtype hx_default_float()
+    void hx_set_default_float(hx_dtype t)
+    float hx_f16_to_f32(uint16_t bits)
+    uint16_t hx_f32_to_f16(float value)
+    float hx_bf16_to_f32(uint16_t bits)
+    uint16_t hx_f32_to_bf16(float value)
+
+cdef extern from "shape.h" nogil:
+    bint hx_mul_ok(int64_t a, int64_t b, int64_t *r)
+    hx_status hx_numel(const int64_t *shape, int ndim, int64_t *numel)
+    void hx_row_major(const int64_t *shape, int ndim, int64_t *strides)
+    hx_status hx_extent(const int64_t *shape, const int64_t *strides, int ndim, int64_t *low, int64_t *high)
+    hx_status hx_axis(int64_t axis, int ndim, int *result)
+    hx_status hx_broadcast_into(int64_t *r, int *r_ndim, const int64_t *b, int b_ndim)
+
+cdef extern from "storage.h" nogil:
+    ctypedef struct hx_device:
+        const hx_backend *backend
+        void *handle
+        int32_t index
+        int32_t id
+        bint host_addressable
+        char name[32]
+    ctypedef struct hx_storage:
+        uint32_t version
+        hx_device *device
+        hx_mem mem
+        bint read_only
+    ctypedef struct hx_memory_stats:
+        int64_t live_bytes, peak_bytes, cached_bytes, limit_bytes
+        int64_t live_tensors, live_nodes, live_blocks, allocations
+    void hx_memory_get(hx_memory_stats *stats)
+    void hx_memory_reset_peak()
+    void hx_memory_set_limit(int64_t nbytes)
+    void hx_memory_empty_cache()
+    void hx_memory_fail_at(int64_t n, bint persistent)
+    int64_t hx_memory_allocation_count()
+
+cdef extern from "tensor.h" nogil:
+    ctypedef struct hx_node
+    ctypedef struct hx_hook
+    ctypedef struct hx_tensor:
+        uint8_t dtype
+        uint8_t ndim
+        uint8_t flags
+        int32_t output_number
+        hx_storage *storage
+        hx_device *device
+        void *data
+        int64_t offset
+        int64_t numel
+        hx_node *history
+        hx_tensor *gradient
+        hx_tensor *base
+        uint32_t base_writes
+        uint32_t writes
+        hx_hook *hooks
+        void *wrapper
+        int64_t *shape
+        int64_t *strides
+    enum: HX_T_REQUIRES_GRAD, HX_T_CONTIGUOUS, HX_T_NUMBER, HX_T_INFERENCE, HX_T_RETAIN_GRAD
+    ctypedef struct hx_spec:
+        uint8_t dtype
+        uint8_t ndim
+        int64_t *shape
+    bint hx_requires_grad(const hx_tensor *t)
+    bint hx_contiguous(const hx_tensor *t)
+    hx_status hx_tensor_empty(hx_device *device, hx_dtype dtype, const int64_t *shape, int ndim, hx_tensor **out)
+    hx_status hx_tensor_view(hx_storage *storage, hx_dtype dtype, const int64_t *shape, const int64_t *strides, int ndim,
+                             int64_t offset, hx_tensor **out)
+    hx_status hx_tensor_alias(const hx_tensor *t, hx_tensor **out)
+    hx_status hx_tensor_wrap(hx_device *device, void *data, int64_t nbytes, bint read_only, hx_dtype dtype,
+                             const int64_t *shape, const int64_t *strides, int ndim, int64_t offset,
+                             void (*release)(void *) noexcept, void *owner, hx_tensor **out)
+    hx_status hx_tensor_from_bool(bint value, hx_tensor **out)
+    hx_status hx_tensor_from_int(int64_t value, hx_tensor **out)
+    hx_status hx_tensor_from_float(double value, hx_tensor **out)
+    hx_status hx_tensor_from_complex(double re, double im, hx_tensor **out)
+    hx_tensor *hx_tensor_retain(hx_tensor *t)
+    void hx_tensor_release(hx_tensor *t)
+    ctypedef union hx_scalar_value:
+        int64_t i
+        uint64_t u
+        double f
+        double c[2]
+    ctypedef struct hx_scalar:
+        hx_kind kind
+        hx_scalar_value v
+    hx_status hx_tensor_item(const hx_tensor *t, hx_scalar *value)
+    hx_status hx_tensor_read(const hx_tensor *t, void *host, int64_t nbytes)
+    const char *hx_tensor_text(const hx_tensor *t)
+    void hx_bump_version(hx_tensor *t)
+
+cdef extern from "op.h" nogil:
+    enum: HX_MAX_PARAMS, HX_MAX_OUTPUTS
+    enum hx_param_kind:
+        HX_P_END, HX_P_TENSOR, HX_P_OPT_TENSOR, HX_P_TENSORS, HX_P_BOOL, HX_P_INT, HX_P_OPT_INT, HX_P_FLOAT
+        HX_P_OPT_FLOAT, HX_P_NUMBER, HX_P_OPT_NUMBER, HX_P_INTS, HX_P_OPT_INTS, HX_P_FLOATS, HX_P_DTYPE
+        HX_P_OPT_DTYPE, HX_P_STRING, HX_P_RNG
+    ctypedef struct hx_param:
+        const char *name
+        hx_param_kind kind
+        bint required
+        double number
+        const char *text
+        const char *choices
+        uint8_t flags
+    enum: HX_PF_KEYWORD, HX_PF_VARARGS, HX_PF_HOLES
+    ctypedef struct hx_op_info:
+        int id
+        int n_params, n_tensors, n_attr, n_outputs
+        int list_at, rng_attr
+        const hx_attr *defaults
+    ctypedef struct hx_op:
+        const char *name
+        const hx_param *params
+        const char *doc
+        const char *outputs
+        void *shape
+        void *vjp
+        void *decompose
+        uint32_t saves
+        uint32_t flags
+        uint64_t grad_dtypes
+        const char *aliases
+        uint8_t groups
+        uint8_t writes
+        const hx_op_info *info
+    ctypedef struct hx_call:
+        const hx_op *op
+        hx_tensor **in_ "in"
+        int n_in, n_attr, n_out, list_at, list_n
+        bint inplace, has_out
+        hx_attr *attr
+        hx_spec *spec
+        hx_tensor **out
+        hx_device *device
+    enum: HX_PRIMITIVE, HX_NON_DIFF, HX_GRAD_ERROR, HX_VIEW, HX_INPLACE, HX_ALIAS_OK, HX_METHOD, HX_FUNCTION, HX_NN
+    enum: HX_VALUES, HX_MUTATES, HX_CREATES, HX_OUT, HX_RANDOM, HX_INTERNAL_OP, HX_NONDIFF_OUT1
+    const hx_op *hx_op_find(const char *name)
+    int hx_op_count()
+    const hx_op *hx_op_at(int i)
+
+cdef extern from "dispatch.h" nogil:
+    hx_status hx_dispatch(hx_call *c)
+    void hx_call_init(hx_call *c, const hx_op *op)
+    bint hx_grad_enabled()
+    bint hx_grad_set(bint enabled)
+    bint hx_inference_enabled()
+    bint hx_inference_set(bint enabled)
+    hx_status hx_contiguous_of(hx_tensor *t, hx_tensor **out)
+    hx_status hx_cast_to(hx_tensor *t, hx_dtype dtype, hx_tensor **out)
+    hx_status hx_copy_into(hx_tensor *dst, hx_tensor *src)
+    hx_device *hx_cpu()
+    hx_status hx_device_find(const char *name, hx_device **out)
+    hx_status hx_backend_register(const hx_backend *backend)
+    int hx_backend_count()
+    const hx_backend *hx_backend_at(int i)
+    hx_status hx_init()
+    int64_t hx_kernels_run()
+
+cdef extern from "autograd.h" nogil:
+    ctypedef struct hx_edge:
+        hx_node *node
+        hx_tensor *leaf
+        int32_t number
+    ctypedef struct hx_custom:
+        hx_status (*backward)(void *ctx, hx_tensor **g, int n_out, const c_bool *need, hx_tensor **gin, int n_in) noexcept
+        void (*release)(void *ctx) noexcept
+        void *ctx
+        const char *name
+    ctypedef struct hx_node:
+        const hx_op *op
+        int16_t n_in, n_out
+        bint freed
+        hx_edge *edges
+        hx_custom custom
+    hx_status hx_record_custom(const hx_custom *custom, hx_tensor **inputs, int n_in, hx_tensor **out, int n_out)
+    ctypedef struct hx_backward_options:
+        bint retain_graph, create_graph, allow_unused, accumulate
+    hx_status hx_backward(hx_tensor **roots, hx_tensor **gradients, int n_roots, hx_tensor **inputs, int n_inputs,
+                          hx_tensor **results, const hx_backward_options *options)
+    hx_status hx_edge_of(hx_tensor *t, hx_edge *edge)
+    hx_status hx_hook_add(hx_tensor *t, hx_status (*call)(void *, hx_tensor **) noexcept, void (*release)(void *) noexcept,
+                          void *ctx, uint64_t *id)
+    bint hx_hook_remove(hx_tensor *t, uint64_t id)
+    hx_status hx_retain_grad(hx_tensor *t)
+    ctypedef struct hx_anomaly:
+        void *(*note)() noexcept
+        void (*release)(void *where) noexcept
+        const char *(*text)(void *where) noexcept
+    bint hx_anomaly_set(bint enabled)
+    void hx_anomaly_hooks(const hx_anomaly *hooks)
+    void hx_node_release(hx_node *n)
+    hx_node *hx_node_retain(hx_node *n)
+
+cdef extern from "trace.h" nogil:
+    ctypedef struct hx_trace
+    ctypedef struct hx_trace_call:
+        const hx_op *op
+        int n_in, n_out, n_attr
+        bint inplace
+        int32_t *in_ "in"
+        int32_t *out
+        hx_attr *attr
+        hx_spec *spec
+    hx_status hx_trace_new(hx_trace **out)
+    void hx_trace_release(hx_trace *t)
+    hx_status hx_trace_begin(hx_trace *t)
+    void hx_trace_end(hx_trace *t)
+    bint hx_tracing()
+    hx_status hx_trace_input(hx_trace *t, hx_dtype dtype, const int64_t *shape, int ndim, hx_tensor **out)
+    hx_status hx_trace_output(hx_trace *t, hx_tensor *x)
+    int hx_trace_length(const hx_trace *t)
+    const hx_trace_call *hx_trace_at(const hx_trace *t, int i)
+    const hx_spec *hx_trace_value(const hx_trace *t, int32_t v)
+    hx_status hx_trace_replay(hx_trace *t, hx_tensor **inputs, int n_inputs, hx_tensor **outputs, int n_outputs)
+
+cdef extern from "rng.h" nogil:
+    ctypedef struct hx_generator:
+        uint64_t seed
+        uint64_t next_stream
+    hx_generator *hx_default_generator()
+    void hx_generator_seed(hx_generator *g, uint64_t seed)
+    uint64_t hx_generator_draw(hx_generator *g)
+
+cdef extern from "threads.h" nogil:
+    int hx_threads_get()
+    void hx_threads_set(int n)
+    ctypedef struct hx_blocking:
+        void *(*enter)() noexcept
+        void (*leave)(void *token) noexcept
+    void hx_set_blocking(const hx_blocking *hooks)
+
+cdef extern from "cpu/cpu.h" nogil:
+    const char *hx_cpu_isa()

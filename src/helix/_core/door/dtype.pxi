@@ -1,0 +1,239 @@
+# dtype and device objects: one object for each dtype and each opened device.
+
+cdef class dtype:
+    """A data type, e.g. `helix.float32`. One object each, so `is` compares."""
+    cdef readonly int code
+    cdef readonly str name
+    cdef readonly int itemsize
+
+    def __init__(self):
+        raise TypeError("data types are made by helix: use helix.float32 and so on")
+
+    @property
+    def is_floating_point(self):
+        """True for float16, bfloat16, float32 and float64."""
+        return bool(hx_is_floating(<hx_dtype>self.code))
+
+    @property
+    def is_complex(self):
+        """True for complex64 and complex128."""
+        return bool(hx_is_complex(<hx_dtype>self.code))
+
+    @property
+    def is_signed(self):
+        """False for bool and the unsigned integers."""
+        return hx_dtype_kind(<hx_dtype>self.code) > HX_KIND_UINT
+
+    def to_real(self):
+        """The dtype of the real part: float32 for complex64; itself for real types."""
+        return DTYPES[<int>hx_real_of(<hx_dtype>self.code)]
+
+    def to_complex(self):
+        """The complex dtype of the same precision."""
+        return DTYPES[<int>hx_complex_of(<hx_dtype>self.code)]
+
+    @property
+    def numpy(self):
+        """The equivalent numpy.dtype (bfloat16 through ml_dtypes)."""
+        return numpy_dtype(self)
+
+    def __repr__(self):
+        return f"helix.{self.name}"
+
+    def __str__(self):
+        return f"helix.{self.name}"
+
+    def __reduce__(self):
+        return dtype_named, (self.name,)
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+cdef list DTYPES = []
+cdef dict DTYPE_ALIASES = {
+    "float": HX_F32, "double": HX_F64, "half": HX_F16, "int": HX_I32, "long": HX_I64, "short": HX_I16,
+    "cfloat": HX_C64, "cdouble": HX_C128}
+
+
+cdef void make_dtypes(dict names):
+    cdef dtype d
+    cdef int i
+    for i in range(HX_DTYPE_COUNT):
+        d = dtype.__new__(dtype)
+        d.code = i
+        d.name = hx_dtype_name(<hx_dtype>i).decode()
+        d.itemsize = <int>hx_dtype_size(<hx_dtype>i)
+        DTYPES.append(d)
+        names[d.name] = d
+
+
+def dtype_named(str name):
+    """The dtype of that name."""
+    return DTYPES[dtype_code(name)]
+
+
+cdef object numpy_dtype(dtype d):
+    import numpy
+    if d.code == HX_BF16:
+        import ml_dtypes
+        return numpy.dtype(ml_dtypes.bfloat16)
+    return numpy.dtype(d.name)
+
+
+cdef int dtype_code(object value) except -1:
+    """The core's number for a dtype given as an object, a name, a Python type or a NumPy dtype."""
+    cdef int code
+    if isinstance(value, dtype):
+        return (<dtype>value).code
+    if value is float:
+        return hx_default_float()
+    if value is int:
+        return HX_I64
+    if value is bool:
+        return HX_BOOL
+    if value is complex:
+        return hx_complex_of(hx_default_float())
+    if isinstance(value, str):
+        name = value
+    else:
+        name = getattr(value, "name", None) or getattr(value, "__name__", None)
+    if isinstance(name, str):
+        name = (<str>name).removeprefix("helix.")
+        if name in DTYPE_ALIASES and isinstance(value, str):
+            return DTYPE_ALIASES[name]
+        code = hx_dtype_from_name((<str>name).encode())
+        if code >= 0:
+            return code
+    fail(HX_E_TYPE, HX1103_ARGUMENT, "", f"dtype must be a helix dtype such as helix.float32, got {short_repr(value)}.")
+
+
+cdef class device:
+    """A device: `helix.device("cpu")`. Equal to its name: `x.device == "cpu"`."""
+    cdef hx_device *d
+
+    def __cinit__(self, name=None, index=None):
+        self.d = hx_cpu() if name is None else find_device(name, index)
+
+    @property
+    def type(self):
+        """The kind of device: "cpu"."""
+        return self.d.backend.name.decode()
+
+    @property
+    def index(self):
+        """Its number among the devices of this kind; None for the CPU."""
+        return None if self.d == hx_cpu() else self.d.index
+
+    def __str__(self):
+        return self.d.name.decode()
+
+    def __repr__(self):
+        return f"device({str(self)!r})"
+
+    def __hash__(self):
+        return hash(str(self))
+
+    def __eq__(self, other):
+        if isinstance(other, device):
+            return self.d == (<device>other).d
+        if isinstance(other, str):
+            return other == str(self) or (other == self.type and not self.d.index)
+        return NotImplemented
+
+    def __reduce__(self):
+        return device, (str(self),)
+
+
+cdef dict DEVICES = {}
+
+
+cdef object device_object(hx_device *d):
+    found = DEVICES.get(d.id)
+    if found is None:
+        found = DEVICES[d.id] = device(d.name.decode())
+    return found
+
+
+cdef hx_device *find_device(object name, object index=None) except NULL:
+    cdef hx_device *d = NULL
+    if isinstance(name, device):
+        return (<device>name).d
+    if not isinstance(name, str):
+        fail(HX_E_TYPE, HX1103_ARGUMENT, "", f"device must be a name such as 'cpu' or a helix.device, got {short_repr(name)}.")
+    if index is not None:
+        name = f"{name}:{index}"
+    check(hx_device_find((<str>name).encode(), &d))
+    return d
+
+
+def devices():
+    """A list of (name, facts) for every device of every registered backend."""
+    cdef const hx_backend *backend
+    cdef hx_device_info info
+    cdef hx_err err
+    cdef int i, k
+    found = []
+    for i in range(hx_backend_count()):
+        backend = hx_backend_at(i)
+        for k in range(backend.device_count(backend.ctx)):
+            memset(&info, 0, sizeof(info))
+            memset(&err, 0, sizeof(err))
+            info.struct_size = sizeof(info)
+            err.struct_size = sizeof(err)
+            name = backend.name.decode()
+            if backend.device_info(backend.ctx, k, &info, &err) != HX_OK:
+                found.append((f"{name}:{k}", {"error": err.msg.decode("utf-8", "replace")}))
+                continue
+            found.append((name if name == "cpu" else f"{name}:{k}", {
+                "name": info.name.decode("utf-8", "replace"), "arch": info.arch.decode("utf-8", "replace"),
+                "total_memory": info.total_memory,
+                "dtypes": [t.name for t in DTYPES if info.dtypes >> (<dtype>t).code & 1]}))
+    return found
+
+
+cpdef object get_default_dtype():
+    """The dtype of floating results that nothing else decides: float32 unless changed."""
+    return DTYPES[<int>hx_default_float()]
+
+
+def set_default_dtype(d):
+    """Sets the default floating dtype: float32, float64, float16 or bfloat16."""
+    cdef int code = dtype_code(d)
+    if not hx_is_floating(<hx_dtype>code):
+        fail(HX_E_TYPE, HX1101_DTYPE, "set_default_dtype", f"d must be a floating dtype, got {DTYPES[code].name}.")
+    hx_set_default_float(<hx_dtype>code)
+
+
+def promote_types(type1, type2):
+    """The smallest dtype that both dtypes can be stored in."""
+    return DTYPES[<int>hx_promote(<hx_dtype>dtype_code(type1), <hx_dtype>dtype_code(type2))]
+
+
+def can_cast(from_, to):
+    """True when values of dtype `from_` may be stored in place into `to`."""
+    return bool(hx_can_cast(<hx_dtype>dtype_code(from_), <hx_dtype>dtype_code(to)))
+
+
+def result_type(*operands):
+    """The dtype that arithmetic between the given tensors, numbers and dtypes has."""
+    cdef hx_operand room[16]
+    cdef int n = 0
+    if not 0 < len(operands) <= 16:
+        fail(HX_E_TYPE, HX1103_ARGUMENT, "result_type", f"takes 1 to 16 operands, got {len(operands)}.")
+    for value in operands:
+        room[n].rank0 = False
+        room[n].number = False
+        if isinstance(value, Tensor):
+            room[n].dtype = <hx_dtype>(<Tensor>value).t.dtype
+            room[n].rank0 = (<Tensor>value).t.ndim == 0
+        elif isinstance(value, (int, float, complex)):
+            room[n].dtype = <hx_dtype>dtype_code(type(value))
+            room[n].number = True
+        else:
+            room[n].dtype = <hx_dtype>dtype_code(value)
+        n += 1
+    return DTYPES[<int>hx_result_type(room, n, hx_default_float())]

@@ -1,0 +1,227 @@
+# Random generators, memory, threads, traces, and the counters that tests read.
+
+cdef class Generator:
+    """A source of random streams: a seed, and the number of the next stream.
+
+    Every random op takes one stream; element i of a stream is the same number on every device.
+    """
+    cdef hx_generator own
+    cdef hx_generator *g
+
+    def __cinit__(self, seed=None):
+        self.g = &self.own
+        hx_generator_seed(self.g, fresh_seed() if seed is None else seed_value(seed))
+
+    def manual_seed(self, seed):
+        """Starts over from `seed`; returns the generator."""
+        hx_generator_seed(self.g, seed_value(seed))
+        return self
+
+    def seed(self):
+        """Starts over from a seed of the operating system, and returns it."""
+        value = fresh_seed()
+        hx_generator_seed(self.g, value)
+        return value
+
+    def initial_seed(self):
+        """The seed it was started from."""
+        return self.g.seed
+
+    def get_state(self):
+        """The state as a dictionary: seed and next stream."""
+        return {"seed": self.g.seed, "stream": generator_stream(self.g)}
+
+    def set_state(self, state):
+        """Goes on from a state that get_state gave."""
+        restore_generator(self.g, seed_value(state["seed"]), seed_value(state["stream"]))
+
+    def __repr__(self):
+        return f"Generator(seed={self.g.seed}, stream={generator_stream(self.g)})"
+
+    def __reduce__(self):
+        return restored_generator, (self.get_state(),)
+
+
+cdef extern from *:
+    """
+    static uint64_t generator_stream(hx_generator *g) { return g->next_stream; }
+    static void restore_generator(hx_generator *g, uint64_t seed, uint64_t stream) {
+        hx_generator_seed(g, seed);
+        g->next_stream = stream;
+    }
+    """
+    uint64_t generator_stream(hx_generator *g)
+    void restore_generator(hx_generator *g, uint64_t seed, uint64_t stream)
+
+
+def restored_generator(state):
+    """A generator with a state that get_state gave."""
+    made = Generator(0)
+    made.set_state(state)
+    return made
+
+
+cdef uint64_t seed_value(object seed) except? 0:
+    """Any int, folded into 64 bits."""
+    return PyLong_AsUnsignedLongLongMask(PyNumber_Index(seed))
+
+
+cdef object fresh_seed():
+    import os
+    return int.from_bytes(os.urandom(8), "little")
+
+
+cdef Generator DEFAULT_GENERATOR = Generator(0)
+DEFAULT_GENERATOR.g = hx_default_generator()
+
+
+def default_generator():
+    """The generator that random ops use when none is given."""
+    return DEFAULT_GENERATOR
+
+
+# ---- memory and threads ----
+
+def memory_stats():
+    """Counters of the core: bytes live, at most, cached and allowed; tensors, nodes and blocks alive; allocations."""
+    cdef hx_memory_stats s
+    hx_memory_get(&s)
+    return {"live_bytes": s.live_bytes, "peak_bytes": s.peak_bytes, "cached_bytes": s.cached_bytes,
+            "limit_bytes": s.limit_bytes, "live_tensors": s.live_tensors, "live_nodes": s.live_nodes,
+            "live_blocks": s.live_blocks, "allocations": s.allocations}
+
+
+def reset_peak_memory():
+    """Sets the peak to what is live now."""
+    hx_memory_reset_peak()
+
+
+def set_memory_limit(nbytes):
+    """Allocations beyond `nbytes` raise OutOfMemoryError; 0 or None removes the limit."""
+    cdef int64_t n = 0 if nbytes is None else int_value(nbytes)
+    if n < 0:
+        fail(HX_E_VALUE, HX1403_VALUE, "set_memory_limit", f"nbytes must not be negative, got {n}.")
+    hx_memory_set_limit(n)
+
+
+def empty_cache():
+    """Gives memory that the pool keeps back to the operating system."""
+    hx_memory_empty_cache()
+
+
+def fail_allocation(n, persistent=False):
+    """For tests: the n-th allocation from now fails (1 is the next one), and with `persistent` all after it; 0 stops."""
+    hx_memory_fail_at(int_value(n), bool(persistent))
+
+
+def allocation_count():
+    """For tests: allocations since the start."""
+    return hx_memory_allocation_count()
+
+
+def get_num_threads():
+    """How many threads kernels use."""
+    return hx_threads_get()
+
+
+def set_num_threads(n):
+    """Sets how many threads kernels use (1 to 64)."""
+    cdef int64_t value = int_value(n)
+    if not 1 <= value <= 64:
+        fail(HX_E_VALUE, HX1403_VALUE, "set_num_threads", f"n must be 1 to 64, got {value}.")
+    hx_threads_set(<int>value)
+
+
+def kernels_run():
+    """For tests: kernels run by this thread since the start."""
+    return hx_kernels_run()
+
+
+def cpu_isa():
+    """The instruction set that the CPU kernels use."""
+    return hx_cpu_isa().decode()
+
+
+# Long kernels let other Python threads run.
+
+cdef void *enter_blocking() noexcept nogil:
+    return PyEval_SaveThread() if PyGILState_Check() else NULL
+
+
+cdef void leave_blocking(void *token) noexcept nogil:
+    if token != NULL:
+        PyEval_RestoreThread(<PyThreadState *>token)
+
+
+cdef hx_blocking BLOCKING
+BLOCKING.enter = enter_blocking
+BLOCKING.leave = leave_blocking
+
+
+# ---- traces ----
+
+cdef class Trace:
+    """A list of op calls recorded on shapes alone, which can be replayed on values."""
+    cdef hx_trace *trace
+
+    def __cinit__(self):
+        check(hx_trace_new(&self.trace))
+
+    def __dealloc__(self):
+        if self.trace != NULL:
+            hx_trace_release(self.trace)
+
+    def __enter__(self):
+        check(hx_trace_begin(self.trace))
+        return self
+
+    def __exit__(self, *exception):
+        hx_trace_end(self.trace)
+
+    def input(self, shape, dtype=None):
+        """A placeholder of which only shape and dtype are known."""
+        cdef int64_t sizes[HX_MAX_RANK]
+        cdef hx_tensor *made = NULL
+        cdef int n = 0
+        if len(shape) > HX_MAX_RANK:
+            fail(HX_E_SHAPE, 1001, "Trace.input", f"a tensor has at most {HX_MAX_RANK} dimensions, got {len(shape)}.")
+        for size in shape:
+            sizes[n] = int_value(size)
+            n += 1
+        check(hx_trace_input(self.trace, hx_default_float() if dtype is None else <hx_dtype>dtype_code(dtype), sizes, n, &made))
+        return wrap(made)
+
+    def output(self, Tensor x not None):
+        """Marks a tensor as a result."""
+        check(hx_trace_output(self.trace, x.t))
+
+    def __len__(self):
+        return hx_trace_length(self.trace)
+
+    def calls(self):
+        """The calls: (op name, input numbers, output numbers, output shapes) each; -1 is an absent tensor."""
+        cdef const hx_trace_call *c
+        cdef int i, k
+        found = []
+        for i in range(hx_trace_length(self.trace)):
+            c = hx_trace_at(self.trace, i)
+            found.append((c.op.name.decode() + ("_" if c.inplace else ""), [c.in_[k] for k in range(c.n_in)],
+                          [c.out[k] for k in range(c.n_out)],
+                          [ints_tuple(c.spec[k].shape, c.spec[k].ndim) for k in range(c.n_out)]))
+        return found
+
+    def replay(self, inputs, n_outputs):
+        """Runs the calls on values; returns the `n_outputs` results."""
+        cdef list keep = []
+        cdef list given = list(inputs)
+        cdef list results = [None] * n_outputs
+        cdef hx_tensor **i = pointers(given, keep, "replay", "inputs")
+        cdef hx_tensor **o = pointers(results, keep, "replay", "outputs")
+        cdef int k
+        check(hx_trace_replay(self.trace, i, <int>len(given), o, <int>len(results)))
+        return [wrap(o[k]) for k in range(len(results))]
+
+
+def tracing():
+    """True while a trace records this thread's calls."""
+    return bool(hx_tracing())
