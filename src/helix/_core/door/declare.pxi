@@ -266,7 +266,7 @@ cdef extern from "autograd.h" nogil:
         const char *name
     ctypedef struct hx_node:
         const hx_op *op
-        int16_t n_in, n_out
+        int32_t n_in, n_out
         bint freed
         hx_edge *edges
         hx_custom custom
@@ -294,7 +294,7 @@ cdef extern from "trace.h" nogil:
     ctypedef struct hx_trace_call:
         const hx_op *op
         int n_in, n_out, n_attr
-        bint inplace
+        bint into
         int32_t *in_ "in"
         int32_t *out
         hx_attr *attr

@@ -205,7 +205,7 @@ cdef class Trace:
         found = []
         for i in range(hx_trace_length(self.trace)):
             c = hx_trace_at(self.trace, i)
-            found.append((c.op.name.decode() + ("_" if c.inplace else ""), [c.in_[k] for k in range(c.n_in)],
+            found.append((c.op.name.decode() + ("_" if c.into else ""), [c.in_[k] for k in range(c.n_in)],
                           [c.out[k] for k in range(c.n_out)],
                           [ints_tuple(c.spec[k].shape, c.spec[k].ndim) for k in range(c.n_out)]))
         return found
