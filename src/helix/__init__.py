@@ -1,0 +1,49 @@
+"""helix: one deep-learning framework for any architecture, any data and any hardware."""
+
+from helix import _core
+
+globals().update(_core.functions())
+
+from math import e, inf, nan, pi  # noqa: E402
+
+from helix import autograd, device, dtypes, errors, ops, random, tensor  # noqa: E402  (rebound below)
+
+globals().update(dtypes.TYPES)
+globals().update({alias: dtypes.TYPES[name] for alias, name in dtypes.ALIASES.items()})
+globals().update(ops.FUNCTIONS)
+
+from helix._core import (  # noqa: E402
+    Generator, Tensor, as_tensor, asarray, can_cast, default_generator, device, devices, dtype, empty_cache,
+    from_dlpack, from_numpy, frombuffer, get_default_dtype, get_num_threads, is_grad_enabled,
+    is_inference_mode_enabled, memory_stats, promote_types, reset_peak_memory, result_type, set_default_dtype,
+    set_memory_limit, set_num_threads, tensor)
+from helix.autograd import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: E402
+from helix.dtypes import finfo, iinfo  # noqa: E402
+from helix.printing import get_printoptions, set_printoptions  # noqa: E402
+from helix.random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, set_rng_state  # noqa: E402
+
+__version__ = "0.1.0"
+newaxis = None
+
+# Imported at their first use.
+_LAZY = ("array_api", "backends", "cli", "config", "data", "func", "functional", "graph", "io", "models", "nn", "optim",
+         "testing", "train")
+
+
+def __getattr__(name):
+    if name in _LAZY:
+        from importlib import import_module
+
+        try:
+            return import_module("helix." + name)
+        except ModuleNotFoundError as error:
+            if error.name != "helix." + name:
+                raise
+    raise AttributeError(f"module 'helix' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_LAZY})
+
+
+__all__ = [name for name in dir() if not name.startswith("_")]

@@ -189,13 +189,39 @@ cdef Tensor from_nested(object data, object dtype_wanted):
 
 
 cdef Tensor on_device(Tensor x, object where):
-    if where is None or find_device(where) == x.t.device:
+    return x if where is None else copy_to_device(x, where)
+
+
+cpdef Tensor copy_to_device(Tensor x, where):
+    """The values on another device; x itself when it is there already."""
+    cdef hx_device *target = find_device(where)
+    cdef hx_tensor *made = NULL
+    cdef hx_copy copy
+    cdef hx_err err
+    cdef Tensor result
+    cdef int64_t nbytes = x.t.numel * <int64_t>hx_dtype_size(<hx_dtype>x.t.dtype)
+    cdef bytearray staged
+    if target == x.t.device:
         return x
-    return OPS["to_device"](x, str(where)) if "to_device" in OPS else other_device(x, where)
-
-
-cdef Tensor other_device(Tensor x, object where):
-    fail(HX_E_UNSUPPORTED, 1701, "to", f"copies to {where} need a backend for it.")
+    if recording(x.t):
+        fail(HX_E_UNSUPPORTED, 1701, "to", "copies between devices are not followed by gradients or traces yet; use x.detach().to(device).")
+    staged = bytearray(nbytes)
+    check(hx_tensor_read(x.t, PyByteArray_AS_STRING(staged), nbytes))
+    check(hx_tensor_empty(target, <hx_dtype>x.t.dtype, x.t.shape, x.t.ndim, &made))
+    result = wrap(made)
+    if made.data != NULL:
+        memcpy(made.data, PyByteArray_AS_STRING(staged), nbytes)
+    elif nbytes:
+        memset(&copy, 0, sizeof(copy))
+        memset(&err, 0, sizeof(err))
+        copy.struct_size = sizeof(copy)
+        err.struct_size = sizeof(err)
+        copy.dst = &made.storage.mem
+        copy.host_src = PyByteArray_AS_STRING(staged)
+        copy.nbytes = nbytes
+        if target.backend.copy(target.handle, NULL, &copy, &err) != HX_OK or target.backend.sync(target.handle, NULL, &err) != HX_OK:
+            fail(HX_E_DEVICE, HX1901_INTERNAL, "to", f"the copy to {where} failed: {err.msg.decode('utf-8', 'replace')}.")
+    return result
 
 
 def tensor(data, *, dtype=None, device=None, requires_grad=False):

@@ -46,6 +46,13 @@ cdef extern from "helix/backend.h" nogil:
         uint64_t total_memory
         uint64_t caps
         uint64_t dtypes
+    ctypedef struct hx_copy:
+        uint32_t struct_size
+        const hx_mem *src
+        const hx_mem *dst
+        const void *host_src
+        void *host_dst
+        uint64_t src_offset, dst_offset, nbytes
     ctypedef struct hx_backend:
         const char *name
         const char *version
@@ -54,6 +61,8 @@ cdef extern from "helix/backend.h" nogil:
         uint16_t abi_minor
         int32_t (*device_count)(void *ctx)
         hx_code (*device_info)(void *ctx, int32_t index, hx_device_info *info, hx_err *err)
+        hx_code (*copy)(void *dev, void *stream, const hx_copy *copy, hx_err *err)
+        hx_code (*sync)(void *dev, void *stream, hx_err *err)
 
 cdef extern from "error.h" nogil:
     ctypedef hx_code hx_status

@@ -76,6 +76,11 @@ def dtype_named(str name):
     return DTYPES[dtype_code(name)]
 
 
+def as_dtype(value):
+    """The dtype that a dtype object, a name, a Python type or a NumPy dtype stands for."""
+    return DTYPES[dtype_code(value)]
+
+
 cdef object numpy_dtype(dtype d):
     import numpy
     if d.code == HX_BF16:

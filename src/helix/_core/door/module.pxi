@@ -10,6 +10,11 @@ cdef dict function_names = {}
 cdef dict nn_names = {}
 
 
+def __getattr__(name):
+    """Ops that stand in no namespace, such as fused optimizer steps: `helix._core.adam_step`."""
+    return op_named(name)
+
+
 def functions():
     """The functions of the helix namespace that come from records, by name."""
     return dict(function_names)

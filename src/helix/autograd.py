@@ -1,0 +1,218 @@
+"""Gradients: modes, backward, custom functions, anomaly detection, numerical checks."""
+
+from __future__ import annotations
+
+from functools import wraps
+
+from helix import _core
+from helix._core import Node, Tensor, backward, grad, is_grad_enabled, is_inference_mode_enabled
+from helix.errors import ArgumentError, GradientError
+
+__all__ = ["Function", "GradientError", "Node", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck",
+           "gradgradcheck", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad",
+           "set_grad_enabled"]
+
+
+class _Mode:
+    """A switch of the thread, as context manager and decorator."""
+
+    _switch = staticmethod(_core.grad_mode)
+
+    def __init__(self, enabled=True):
+        self._enabled = enabled
+        self._before = []
+
+    def __enter__(self):
+        self._before.append(self._switch(self._enabled))
+        return self
+
+    def __exit__(self, *exception):
+        self._switch(self._before.pop())
+
+    def __call__(self, function):
+        @wraps(function)
+        def inside(*args, **kwargs):
+            before = self._switch(self._enabled)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._switch(before)
+
+        return inside
+
+
+class _FixedMode(_Mode):
+    """A mode without parameters: also a decorator without parentheses."""
+
+    _wanted = False
+
+    def __new__(cls, function=None):
+        made = super().__new__(cls)
+        made.__init__()
+        return made if function is None else made(function)
+
+    def __init__(self):
+        super().__init__(self._wanted)
+
+
+class no_grad(_FixedMode):
+    """Ops inside are not recorded.
+
+    >>> x = helix.tensor([1.0], requires_grad=True)
+    >>> with helix.no_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
+
+
+class enable_grad(_FixedMode):
+    """Ops inside are recorded, also within no_grad."""
+
+    _wanted = True
+
+
+class inference_mode(_Mode):
+    """Ops inside leave nothing for autograd, not even version counts; their results may not enter autograd later."""
+
+    _switch = staticmethod(_core.inference)
+
+
+class detect_anomaly(_Mode):
+    """A gradient with NaN inside is an error that names the op, and the line of yours that called it."""
+
+    _switch = staticmethod(_core.anomaly_mode)
+
+
+class set_grad_enabled(_Mode):
+    """Switches recording on or off at once; as a context manager, until its end."""
+
+    def __init__(self, enabled):
+        super().__init__(bool(enabled))
+        super().__enter__()
+
+    def __enter__(self):
+        return self
+
+    def __call__(self, function):
+        self.__exit__()
+        return super().__call__(function)
+
+
+class FunctionContext:
+    """What `forward` leaves for `backward`: saved tensors, and any attributes."""
+
+    _saved = ()
+    _non_differentiable = ()
+    _materialize = True
+
+    def save_for_backward(self, *tensors):
+        """Keeps tensors (or None) for `backward`, which finds them in `saved_tensors`."""
+        self._saved = tuple((t, None if t is None else t._version) for t in tensors)
+
+    @property
+    def saved_tensors(self):
+        """The tensors of save_for_backward; an error when one was changed in place since."""
+        for tensor, version in self._saved:
+            if tensor is not None and tensor._version != version:
+                raise GradientError(
+                    f"HX1501 {self._name}: a tensor saved for backward, shape {tensor.shape}, was changed in place "
+                    f"afterwards (version {version} to {tensor._version}). Use an out-of-place update, or save a clone.",
+                    op=self._name, code="HX1501")
+        return tuple(tensor for tensor, _ in self._saved)
+
+    def mark_non_differentiable(self, *outputs):
+        """Says that no gradient flows through these outputs."""
+        self._non_differentiable = outputs
+
+    def set_materialize_grads(self, value):
+        """With False, `backward` gets None instead of zeros for outputs that were not used."""
+        self._materialize = value
+
+
+class Function:
+    """A custom op: subclass with static `forward(ctx, *args)` and `backward(ctx, *grads)`, call with `apply`.
+
+    `backward` returns one gradient, or None, for each argument of `forward`. What it computes from ops is
+    differentiable again.
+    """
+
+    @staticmethod
+    def forward(ctx, *args):
+        """Computes the result."""
+        raise NotImplementedError("a Function needs a static method forward(ctx, *args)")
+
+    @staticmethod
+    def backward(ctx, *grads):
+        """Computes the gradients of the arguments."""
+        raise NotImplementedError("a Function that is differentiated needs a static method backward(ctx, *grads)")
+
+    @classmethod
+    def apply(cls, *args, **kwargs):
+        """Calls forward, and leaves a node that will call backward."""
+        ctx = FunctionContext()
+        ctx._name = cls.__name__
+        ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
+        recording = is_grad_enabled() and any(ctx.needs_input_grad)
+        with no_grad():
+            results = cls.forward(ctx, *args, **kwargs)
+        if not recording:
+            return results
+        raw = results if isinstance(results, tuple) else (results,)
+        outputs = tuple(_fresh(o, args) for o in raw)
+        followed = [i for i, o in enumerate(raw) if _follows(o, ctx)]
+        if followed:
+            _record(cls, ctx, args, outputs, followed)
+        return outputs if isinstance(results, tuple) else outputs[0]
+
+
+def _fresh(output, args):
+    """A result that forward handed through gets an object of its own, so that its history can differ."""
+    if isinstance(output, Tensor) and (output.requires_grad or any(output is a for a in args)):
+        return output.detach()
+    return output
+
+
+def _follows(output, ctx):
+    return (isinstance(output, Tensor) and (output.is_floating_point() or output.is_complex())
+            and not any(output is other for other in ctx._non_differentiable))
+
+
+def _record(cls, ctx, args, outputs, followed):
+    """Leaves the node: the engine calls `call` with the gradients of the followed outputs."""
+    places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
+    kinds = [(o.shape, o.dtype) if isinstance(o, Tensor) else None for o in outputs]
+
+    def call(gradients, needed):
+        given = [None] * len(kinds)
+        for i, gradient in zip(followed, gradients):
+            given[i] = gradient
+        if ctx._materialize:
+            given = [_zeros(*kinds[i]) if g is None and kinds[i] else g for i, g in enumerate(given)]
+        found = cls.backward(ctx, *given)
+        found = found if isinstance(found, tuple) else (found,)
+        if len(found) < len(args) or any(extra is not None for extra in found[len(args):]):
+            raise ArgumentError(
+                f"HX1103 {cls.__name__}: backward must return {len(args)} gradients, one for each argument of forward, "
+                f"got {len(found)}.", op=cls.__name__, code="HX1103")
+        return [found[place] for place in places]
+
+    _core.record_custom(cls.__name__ + "Backward", [args[i] for i in places], [outputs[i] for i in followed], call)
+
+
+def _zeros(shape, dtype):
+    return _core.op_named("zeros")(shape, dtype=dtype)
+
+
+def gradcheck(function, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True):
+    """True when the gradients of `function` at `inputs` agree with numerical differences. See helix.gradients."""
+    from helix.gradients import gradcheck as run
+
+    return run(function, inputs, eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception)
+
+
+def gradgradcheck(function, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True):
+    """gradcheck of the gradients themselves."""
+    from helix.gradients import gradgradcheck as run
+
+    return run(function, inputs, grad_outputs, eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception)

@@ -1,0 +1,81 @@
+"""Functions whose meaning depends on how they are called, so that one record cannot say it. They call ops."""
+
+from __future__ import annotations
+
+from helix import _core
+from helix._core import Tensor
+from helix.errors import ArgumentError
+
+_op = _core.op_named
+
+
+def _extreme(name, input, dim, keepdim, axis, keepdims, out):
+    """max and min: of everything, along a dimension, or of two tensors."""
+    if axis is not None or keepdims is not None:
+        if (axis is not None and dim is not None) or (keepdims is not None and keepdim):
+            raise ArgumentError(f"HX1103 {name}: dim and axis (keepdim and keepdims) are the same parameter.", op=name, code="HX1103")
+        dim, keepdim = dim if axis is None else axis, keepdim or bool(keepdims)
+    if isinstance(dim, Tensor):
+        return _op(name + "imum")(input, dim, **({} if out is None else {"out": out}))
+    if dim is None:
+        return _op("a" + name)(input, (), keepdim) if keepdim else _op("a" + name)(input)
+    return _op(name + "_dim")(input, dim, keepdim)
+
+
+def max(input, dim=None, keepdim=False, *, other=None, out=None, axis=None, keepdims=None):
+    """The largest element; with `dim`, the largest along it as (values, indices); `max(a, b)` is `maximum(a, b)`.
+
+    NaN counts as the largest. `max` over no elements is an error.
+
+    Example:
+        >>> helix.max(helix.tensor([[1, 5], [7, 2]]), 1).values.tolist()
+        [5, 7]
+    """
+    return _extreme("max", input, dim if other is None else other, keepdim, axis, keepdims, out)
+
+
+def min(input, dim=None, keepdim=False, *, other=None, out=None, axis=None, keepdims=None):
+    """The smallest element; with `dim`, the smallest along it as (values, indices); `min(a, b)` is `minimum(a, b)`.
+
+    NaN is handed on. `min` over no elements is an error.
+
+    Example:
+        >>> helix.min(helix.tensor([[1, 5], [7, 2]])).item()
+        1
+    """
+    return _extreme("min", input, dim if other is None else other, keepdim, axis, keepdims, out)
+
+
+def equal(input, other):
+    """True when both have the same shape and all elements are equal.
+
+    Example:
+        >>> helix.equal(helix.tensor([1, 2]), helix.tensor([1, 2]))
+        True
+    """
+    return input.shape == other.shape and bool(_op("all")(input == other))
+
+
+def is_tensor(obj):
+    """True for a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+def is_floating_point(input):
+    """True when the dtype is a floating one."""
+    return input.is_floating_point()
+
+
+def is_complex(input):
+    """True when the dtype is complex."""
+    return input.is_complex()
+
+
+def numel(input):
+    """How many elements there are."""
+    return input.numel()
+
+
+METHODS = {"max": max, "min": min, "equal": equal}
+FUNCTIONS = {f.__name__: f for f in (max, min, equal, is_tensor, is_floating_point, is_complex, numel)}
+_core.add_methods(METHODS)
