@@ -455,7 +455,9 @@ static hx_status compute_into(hx_call *c, hx_tensor **target) {
         memcpy(keep, c->out, sizeof keep);
         hx_status status = HX_OK;
         for (int i = 0; i < c->n_out && !status; i++) {
-            status = check_written(target[i], &(hx_spec){.dtype = keep[i]->dtype, .ndim = target[i]->ndim});
+            hx_spec made = {.dtype = keep[i]->dtype, .ndim = keep[i]->ndim};
+            memcpy(made.shape, keep[i]->shape, keep[i]->ndim * sizeof *made.shape);
+            status = check_written(target[i], &made);
             if (!status) status = hx_copy_into(target[i], keep[i]);
         }
         for (int i = 0; i < c->n_out; i++) hx_tensor_release(keep[i]);

@@ -174,7 +174,12 @@ static const binary divide = {{div_f32, div_f64, NULL, div_c128, HX_MAP_SAME, fa
                               div_hot_f32, div_hot_f64, NULL, NULL};
 
 /* The double quotient of two floats is never rounded up to a whole number. */
-BODY(floor_divide_f32, float, float, floor((double)x / (double)y))
+static inline double floor_of_floats(double x, double y) {
+    double q = x / y, whole = floor(q);
+    whole = q == 0 && x != 0 && signbit(q) ? -1.0 : whole;
+    return fabs(x) == __builtin_inf() && y != 0 ? __builtin_nan("") : whole;
+}
+BODY(floor_divide_f32, float, float, floor_of_floats(x, y))
 BODY(trunc_divide_f32, float, float, trunc((double)x / (double)y))
 BODY(trunc_divide_f64, double, double, trunc(x / y))
 
@@ -192,7 +197,8 @@ BODY(floor_divide_f64, double, double, floor_quotient(x, y))
 static inline double rest_of_floats(double x, double y) {
     double q = x / y;
     if (!(fabs(q) < 0x1p28)) return fmod(x, y);
-    return copysign(x - trunc(q) * y, x);
+    double whole = trunc(q);
+    return whole == 0 ? x : copysign(x - whole * y, x);
 }
 static inline double with_sign_of(double rest, double y) {
     return rest != 0 && (rest < 0) != (y < 0) ? rest + y : rest == 0 ? copysign(rest, y) : rest;
