@@ -35,6 +35,17 @@ static inline hx_vl hx_vl_load(const int64_t *p) { return *(const hx_vl_at *)p; 
 static inline hx_vb hx_vb_load(const uint8_t *p) { return *(const hx_vb_at *)p; }
 static inline void hx_vf_store(float *p, hx_vf v) { *(hx_vf_at *)p = v; }
 static inline void hx_vd_store(double *p, hx_vd v) { *(hx_vd_at *)p = v; }
+/* Past the caches, for results that will not be read soon; `p` is aligned to a register. Close with the fence. */
+#if defined HX_ISA_AVX512
+static inline void hx_vf_stream(float *p, hx_vf v) { _mm512_stream_ps(p, (__m512)v); }
+static inline void hx_stream_fence(void) { _mm_sfence(); }
+#elif defined HX_ISA_AVX2
+static inline void hx_vf_stream(float *p, hx_vf v) { _mm256_stream_ps(p, (__m256)v); }
+static inline void hx_stream_fence(void) { _mm_sfence(); }
+#else
+static inline void hx_vf_stream(float *p, hx_vf v) { hx_vf_store(p, v); }
+static inline void hx_stream_fence(void) {}
+#endif
 static inline hx_vf hx_vf_all(float x) { return x - (hx_vf){0}; }
 static inline hx_vd hx_vd_all(double x) { return x - (hx_vd){0}; }
 

@@ -7,7 +7,7 @@
  * any number of threads. */
 #include <stdlib.h>
 #include "blocks.h"
-#include "vexp.h"
+#include "vmath.h"
 
 typedef union cell {
     double f;
@@ -270,9 +270,10 @@ static const float *map_f32(const job *j, map_kind map, const float *x, int64_t 
     case NAN_IS_0: MAP_LOOP(x[i] != x[i] ? 0 : x[i]);
     case NOT_ZERO: MAP_LOOP(x[i] != 0);
     case OFF_CENTER_SQUARE: MAP_CENTER(float, (x[i] - c) * (x[i] - c));
-    case OFF_CENTER_EXP: {
-        MAP_CENTER(float, hx_exp_f32(x[i] - c));
-    }
+    case OFF_CENTER_EXP:
+        for (int64_t i = 0; i < n; i++) room[i] = x[i] - (float)center[spread ? i : 0].f;
+        HX_VF_LOOP(room, room, n, value, hx_vf_exp(value));
+        return room;
     default: return x;
     }
 }
@@ -286,9 +287,7 @@ static const double *map_f64(const job *j, map_kind map, const double *x, int64_
     case NAN_IS_0: MAP_LOOP(x[i] != x[i] ? 0 : x[i]);
     case NOT_ZERO: MAP_LOOP(x[i] != 0);
     case OFF_CENTER_SQUARE: MAP_CENTER(double, (x[i] - c) * (x[i] - c));
-    case OFF_CENTER_EXP: {
-        MAP_CENTER(double, exp(x[i] - c));
-    }
+    case OFF_CENTER_EXP: MAP_CENTER(double, hx_d_exp(x[i] - c));
     default: return x;
     }
 }
