@@ -29,7 +29,8 @@ typedef struct hx_gemm_args {
     void *c;
     int64_t c_row;
     const void *d;        /* NULL: nothing is added. May be c itself (accumulate) */
-    int64_t d_row, d_col; /* bias of each column: 0, 1; bias of each row: 1, 0; accumulate: c_row, 1 */
+    int64_t d_row, d_col; /* bias of each column: 0, 1; bias of each row: 1, 0; accumulate: c_row, 1.
+                             d_col is 0 or 1; only 1 for complex */
     double alpha, beta;   /* beta is not read without d */
     int batch_ndim;       /* 0: one product */
     const int64_t *batch_shape, *a_batch, *b_batch, *c_batch, *d_batch; /* batch_ndim each; strides may be 0 */
