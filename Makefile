@@ -1,0 +1,74 @@
+# The one entry. Needs Python 3.11 or later, a C compiler and make; everything else goes into .venv.
+PYTHON ?= python3
+JOBS ?= 2
+N ?= 50000
+
+VENV := .venv
+BIN := $(VENV)/bin
+BUILD := build/venv
+EXTRAS := test,lint,demo
+SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
+	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
+
+.DEFAULT_GOAL := help
+.PHONY: help install train test core-test tiny bench lint format stubs asan fuzz add-op-check clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
+
+$(VENV)/.created: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "helix needs Python 3.11 or later")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet $$($(BIN)/python tools/requirements.py $(EXTRAS))
+	touch $@
+
+# An ordinary install from an incremental build: what is tested is what a user gets. Every change under src makes it again.
+$(VENV)/.installed: $(VENV)/.created $(SOURCES)
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation \
+		--force-reinstall -Cbuild-dir=$(BUILD) -Ccompile-args=-j$(JOBS) .
+	touch $@
+
+install: $(VENV)/.installed  ## build helix and install it into .venv
+
+train: install  ## train a small network on the digits and save it
+	$(BIN)/helix train examples/digits.toml
+
+core-test: install  ## the C tests of the core, without Python
+	$(BIN)/meson configure $(BUILD) > /dev/null
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/meson test -C $(BUILD) --print-errorlogs
+
+test: core-test  ## everything: C tests, then the Python tests
+	$(BIN)/python -m pytest
+
+tiny: install  ## the quickest check that all parts still meet (seconds)
+	$(BIN)/python -m pytest -q -x -m tiny
+
+bench: install  ## helix beside its peers
+	$(BIN)/python -m pip install --quiet $$($(BIN)/python tools/requirements.py bench)
+	$(BIN)/python -m asv_benchmarks.peers
+
+lint: install  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python tools/lint_c.py
+
+format:  ## put Python files into the house's form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+stubs: install  ## write the type stubs from the op records
+	$(BIN)/python -m helix.testing.stubs
+
+asan: $(VENV)/.created  ## the generic tests under the address and undefined-behaviour sanitizers
+	$(BIN)/python tools/sanitized.py -m pytest -q -n 0 tests/core_py tests/ops -m 'not slow'
+
+fuzz: $(VENV)/.created  ## N random op calls under the sanitizers: make fuzz N=50000
+	$(BIN)/python tools/sanitized.py -m tests.fuzz --calls $(N)
+
+add-op-check: $(VENV)/.created  ## a toy op in three places, built, used and tested in a copy of the tree
+	$(BIN)/python tests/add_op/check.py
+
+clean:  ## remove what was built
+	rm -rf build $(VENV)

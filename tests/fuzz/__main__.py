@@ -1,0 +1,93 @@
+"""python -m tests.fuzz --calls 50000: random op calls driven by hypothesis, which shrinks what fails.
+
+The last call is announced in a file, so that after a crash it is known.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import helix
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from .calls import LIMIT, Count, Fuzzer, samples_by_op
+
+LAST_CALL = Path(os.environ.get("HELIX_FUZZ_LAST", "build/fuzz-last-call.txt"))
+
+
+class Drawn:
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def integer(self, low: int, high: int) -> int:
+        return self.data.draw(st.integers(low, high))
+
+
+class Seeds:
+    """Half the examples are long and seeded: quick, and not shrunk; the others are drawn choice by choice."""
+
+    @staticmethod
+    def choosers() -> Any:
+        from .calls import Seeded
+
+        return st.one_of(st.integers(0, 2**32).map(Seeded), st.data().map(Drawn))
+
+
+def announcer() -> Any:
+    LAST_CALL.parent.mkdir(parents=True, exist_ok=True)
+    file = LAST_CALL.open("w")
+
+    def announce(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        file.seek(0)
+        file.truncate()
+        file.write(f"{name}{tuple(describe(a) for a in args)} {kwargs}\n")
+        file.flush()
+
+    return announce
+
+
+def describe(value: Any) -> str:
+    if isinstance(value, helix.Tensor):
+        return f"{value.dtype} {tuple(value.shape)} strides {value.stride()} offset {value.storage_offset()} grad {value.requires_grad}"
+    return repr(value)[:200]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="random op calls")
+    parser.add_argument("--calls", type=int, default=50_000)
+    parser.add_argument("--seed", type=int, default=None, help="a fixed seed, for a run that can be repeated")
+    options = parser.parse_args()
+    helix.set_memory_limit(LIMIT)
+    ops, count, announce, start = samples_by_op(), Count(), announcer(), time.monotonic()
+
+    @settings(max_examples=10**9, deadline=None, database=None, phases=[Phase.generate, Phase.shrink],
+              suppress_health_check=list(HealthCheck))
+    @given(Seeds.choosers())
+    def fuzz(choose: Any) -> None:
+        if count.calls.total() >= options.calls:
+            raise Enough
+        Fuzzer(choose, count, announce).sequence(ops, 20)
+
+    if options.seed is not None:
+        from hypothesis import seed
+
+        fuzz = seed(options.seed)(fuzz)
+    try:
+        fuzz()
+    except Enough:
+        pass
+    print(count.report())
+    print(f"{count.calls.total() / (time.monotonic() - start):.0f} calls a second, no finding")
+
+
+class Enough(BaseException):
+    """As many calls as were asked for."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""The forms `name_` and `out=`: the same numbers, written where they belong and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import helix
+import numpy as np
+import pytest
+
+from .cases import each_sample
+from .records import RECORDS
+from .sample import Sample, T
+from .values import (
+    as_list,
+    assert_same_bits,
+    call_helix,
+    convert,
+    differentiable,
+    dtype_name,
+    function_of,
+    numpy_arguments,
+    seed_of,
+    to_helix,
+)
+
+
+def has_inplace(sample: Sample) -> bool:
+    record = RECORDS.get(sample.op)
+    return record is not None and record["inplace"] and bool(sample.args) and isinstance(sample.args[0], T)
+
+
+def has_out(sample: Sample) -> bool:
+    record = RECORDS.get(sample.op)
+    return record is not None and record["out"]
+
+
+def fits(sample: Sample, dtype: str, result: Any, target: np.ndarray) -> bool:
+    return tuple(result.shape) == target.shape and helix.can_cast(result.dtype, getattr(helix, dtype))
+
+
+def call_inplace(sample: Sample, target: helix.Tensor, arrays: tuple[Any, ...]) -> helix.Tensor:
+    kwargs = {k: convert(v, to_helix, helix) for k, v in sample.kwargs.items()}
+    helix.manual_seed(seed_of(sample))
+    return function_of(sample.op + "_")(target, *convert(arrays[1:], to_helix, helix), **kwargs)
+
+
+@each_sample(has_inplace)
+def test_inplace_writes_the_same_numbers(sample: Sample) -> None:
+    for dtype in sample.dtypes:
+        arrays = numpy_arguments(sample, dtype)
+        result = as_list(call_helix(sample, arrays))[0]
+        if not fits(sample, dtype, result, arrays[0]):
+            continue
+        target = to_helix(arrays[0])
+        version = target._version
+        returned = call_inplace(sample, target, arrays)
+        assert returned is target
+        assert target._version > version
+        assert_same_bits(target, result.to(target.dtype), f"{sample.op}_ {dtype}")
+
+
+@each_sample(has_inplace)
+def test_inplace_on_a_view_writes_the_view_only(sample: Sample) -> None:
+    dtype = sample.dtypes[0]
+    arrays = numpy_arguments(sample, dtype)
+    result = as_list(call_helix(sample, arrays))[0]
+    if arrays[0].ndim == 0 or not fits(sample, dtype, result, arrays[0]):
+        return
+    doubled = np.repeat(arrays[0], 2, axis=-1)
+    base = to_helix(doubled)
+    call_inplace(sample, base[..., ::2], arrays)
+    assert_same_bits(base[..., ::2], result.to(base.dtype), f"{sample.op}_ on a view")
+    assert_same_bits(base[..., 1::2], doubled[..., 1::2], f"{sample.op}_ beside the view")
+
+
+@each_sample(lambda s: has_inplace(s) and s.grad)
+def test_a_leaf_that_requires_grad_is_refused(sample: Sample) -> None:
+    dtype = next((d for d in sample.dtypes if differentiable(d)), None)
+    if dtype is None:
+        return
+    arrays = numpy_arguments(sample, dtype)
+    leaf = to_helix(arrays[0], requires_grad=True)
+    with pytest.raises(helix.errors.GradientError) as caught:
+        call_inplace(sample, leaf, arrays)
+    assert caught.value.code == "HX1504"
+    assert_same_bits(leaf, arrays[0], "the leaf after the refusal")
+
+
+@each_sample(has_out)
+def test_out_is_written_and_returned(sample: Sample) -> None:
+    for dtype in sample.dtypes:
+        arrays = numpy_arguments(sample, dtype)
+        results = as_list(call_helix(sample, arrays))
+        if len(results) != 1:
+            return
+        target = helix.empty(tuple(results[0].shape), dtype=results[0].dtype)
+        kwargs = {k: convert(v, to_helix, helix) for k, v in sample.kwargs.items()}
+        helix.manual_seed(seed_of(sample))
+        returned = function_of(sample.op)(*convert(arrays, to_helix, helix), **kwargs, out=target)
+        assert returned is target
+        assert_same_bits(target, results[0], f"{sample.op} out=, {dtype}")
+
+
+def test_overlap_is_handled() -> None:
+    """A shifted view of its own memory as operand: as if the operand had been copied first."""
+    for shift in (1, 3):
+        x = helix.arange(20, dtype=helix.float32)
+        wanted = x[:-shift].numpy().copy() + x[shift:].numpy()
+        x[shift:].add_(x[:-shift])
+        np.testing.assert_array_equal(x[shift:].numpy(), wanted)
+        assert dtype_name(x) == "float32"

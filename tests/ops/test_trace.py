@@ -1,0 +1,95 @@
+"""Shapes alone: what a trace predicts is what a run gives, and a replay gives the run's numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import helix
+import numpy as np
+import pytest
+from helix._core import Trace
+
+from .cases import each_sample
+from .records import RECORDS
+from .sample import Sample
+from .values import as_list, assert_same_bits, call_helix, dtype_name, leaves, numpy_arguments
+
+
+def depends_on_values(sample: Sample) -> bool:
+    record = RECORDS.get(sample.op)
+    return record is not None and record["values"]
+
+
+def is_traceable(sample: Sample) -> bool:
+    return sample.op in RECORDS and not depends_on_values(sample) and not RECORDS[sample.op]["mutates"]
+
+
+def traced(sample: Sample, arrays: tuple[Any, ...]) -> tuple[Trace, list[Any]]:
+    trace = Trace()
+    with trace:
+        made = call_helix(
+            sample, arrays, lambda v: trace.input(v.shape, getattr(helix, v.dtype.name))
+        )
+        results = [r for r in as_list(made) if isinstance(r, helix.Tensor)]
+        for r in results:
+            trace.output(r)
+    return trace, results
+
+
+@each_sample(is_traceable)
+def test_traced_shapes_and_replayed_numbers(sample: Sample) -> None:
+    for dtype in sample.dtypes[:2]:
+        arrays = numpy_arguments(sample, dtype)
+        run = [r for r in as_list(call_helix(sample, arrays)) if isinstance(r, helix.Tensor)]
+        trace, predicted = traced(sample, arrays)
+        for p, r in zip(predicted, run, strict=True):
+            assert p.shape == r.shape, f"{sample.op}: traced {p.shape}, run {r.shape}"
+            assert dtype_name(p) == dtype_name(r), sample.op
+        if not RECORDS[sample.op]["random"]:
+            given = leaves(arrays, np.ndarray)
+            replayed = trace.replay([helix.tensor(v) if v.ndim else helix.tensor(v[()]) for v in map(plain, given)], len(run))
+            for again, r in zip(replayed, run, strict=True):
+                assert_same_bits(again, r, f"{sample.op} {dtype} replayed")
+
+
+def plain(v: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(v).reshape(v.shape)
+
+
+@each_sample(depends_on_values)
+def test_values_are_refused(sample: Sample) -> None:
+    with pytest.raises(helix.errors.TraceError) as caught:
+        traced(sample, numpy_arguments(sample, sample.dtypes[0]))
+    assert caught.value.code == "HX1702"
+    assert not helix._core.tracing()
+
+
+def test_a_whole_training_step() -> None:
+    """Forward, backward and optimizer recorded on shapes; replayed, it changes the weights as a run does."""
+    rng = np.random.default_rng(0)
+    batch, target = rng.normal(size=(8, 5)).astype(np.float32), rng.normal(size=(8, 3)).astype(np.float32)
+    start = [rng.normal(size=s).astype(np.float32) for s in [(5, 7), (7,), (7, 3), (3,)]]
+
+    def step(weights: list[helix.Tensor], x: helix.Tensor, y: helix.Tensor) -> helix.Tensor:
+        hidden = (x @ weights[0] + weights[1]).relu()
+        loss = ((hidden @ weights[2] + weights[3] - y) ** 2).mean()
+        gradients = helix.autograd.grad(loss, weights)
+        with helix.no_grad():
+            for w, g in zip(weights, gradients, strict=True):
+                w.sub_(g * 0.1)
+        return loss
+
+    run = [helix.tensor(w).requires_grad_() for w in start]
+    losses = [step(run, helix.tensor(batch), helix.tensor(target)).item() for _ in range(3)]
+
+    replayed = [helix.tensor(w).requires_grad_() for w in start]
+    trace = Trace()
+    with trace:
+        loss = step(replayed, trace.input((8, 5), helix.float32), trace.input((8, 3), helix.float32))
+        trace.output(loss.detach())
+    for weight, first in zip(replayed, start, strict=True):
+        assert_same_bits(weight, first, "tracing must not run anything")
+    again = [trace.replay([helix.tensor(batch), helix.tensor(target)], 1)[0].item() for _ in range(3)]
+    assert again == losses
+    for mine, theirs in zip(replayed, run, strict=True):
+        assert_same_bits(mine, theirs, "weights after three replayed steps")
