@@ -43,11 +43,13 @@ def test_limit_is_checked_before_anything_is_taken(limit) -> None:
 
 
 def test_absurd_sizes() -> None:
-    for shape in [(100_000, 100_000), (2**40,), (2**62,)]:
+    for shape in [(100_000, 100_000), (2**40,), (2**59,)]:
         with pytest.raises(MemoryError):
             helix.zeros(shape, dtype=helix.float64)
     with pytest.raises(OverflowError):
         helix.zeros((2**62, 2**62))
+    with pytest.raises(OverflowError):
+        helix.zeros((2**62,), dtype=helix.float64)
 
 
 def test_peak() -> None:

@@ -11,7 +11,7 @@ import helix
 import numpy as np
 
 from tests.ops.corners import INTEGERS, force, is_integer
-from tests.ops.records import RECORDS
+from tests.ops.records import has
 from tests.ops.sample import Sample, T
 from tests.ops.samples import SAMPLES
 from tests.ops.values import LAYOUTS, convert, draw, function_of, map_tensors, to_helix
@@ -125,7 +125,7 @@ class Fuzzer:
             return
         kwargs = {k: convert(self.parameter(v, sizes), to_helix, helix) for k, v in sample.kwargs.items()}
         name = sample.op
-        if self.chance(10) and RECORDS.get(name, {}).get("inplace"):
+        if self.chance(10) and has(name, "inplace"):
             name += "_"
         self.run(name, args, kwargs, grad)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from .cases import each_sample
-from .records import RECORDS
+from .records import has
 from .sample import Sample, T
 from .values import (
     as_list,
@@ -26,13 +26,11 @@ from .values import (
 
 
 def has_inplace(sample: Sample) -> bool:
-    record = RECORDS.get(sample.op)
-    return record is not None and record["inplace"] and bool(sample.args) and isinstance(sample.args[0], T)
+    return has(sample.op, "inplace") and bool(sample.args) and isinstance(sample.args[0], T)
 
 
 def has_out(sample: Sample) -> bool:
-    record = RECORDS.get(sample.op)
-    return record is not None and record["out"]
+    return has(sample.op, "out")
 
 
 def fits(sample: Sample, dtype: str, result: Any, target: np.ndarray) -> bool:

@@ -10,18 +10,17 @@ import pytest
 from helix._core import Trace
 
 from .cases import each_sample
-from .records import RECORDS
+from .records import RECORDS, has
 from .sample import Sample
 from .values import as_list, assert_same_bits, call_helix, dtype_name, leaves, numpy_arguments
 
 
 def depends_on_values(sample: Sample) -> bool:
-    record = RECORDS.get(sample.op)
-    return record is not None and record["values"]
+    return has(sample.op, "values")
 
 
 def is_traceable(sample: Sample) -> bool:
-    return sample.op in RECORDS and not depends_on_values(sample) and not RECORDS[sample.op]["mutates"]
+    return sample.op in RECORDS and not depends_on_values(sample) and not has(sample.op, "mutates")
 
 
 def traced(sample: Sample, arrays: tuple[Any, ...]) -> tuple[Trace, list[Any]]:
@@ -45,7 +44,7 @@ def test_traced_shapes_and_replayed_numbers(sample: Sample) -> None:
         for p, r in zip(predicted, run, strict=True):
             assert p.shape == r.shape, f"{sample.op}: traced {p.shape}, run {r.shape}"
             assert dtype_name(p) == dtype_name(r), sample.op
-        if not RECORDS[sample.op]["random"]:
+        if not has(sample.op, "random"):
             given = leaves(arrays, np.ndarray)
             replayed = trace.replay([helix.tensor(v) if v.ndim else helix.tensor(v[()]) for v in map(plain, given)], len(run))
             for again, r in zip(replayed, run, strict=True):

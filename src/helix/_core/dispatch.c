@@ -107,6 +107,8 @@ static bool overlaps_itself(const hx_tensor *t) {
     return false;
 }
 
+static bool is_user_leaf(const hx_tensor *t) { return t->flags & HX_T_REQUIRES_GRAD && !t->history; }
+
 static hx_status check_written(const hx_tensor *t, const hx_spec *s) {
     if (t->storage && t->storage->read_only)
         return hx_fail(HX_E_VALUE, HX1006_INPLACE, "the memory of %s is read-only; write into a .clone()",
@@ -126,8 +128,7 @@ static hx_status check_written(const hx_tensor *t, const hx_spec *s) {
         return hx_fail(HX_E_GRADIENT, HX1506_INFERENCE,
                        "a tensor made in inference_mode cannot be written outside of it; clone it first");
     if (!hx_grad_enabled()) return HX_OK;
-    const hx_tensor *leaf = t->base ? t->base : t;
-    if (leaf->flags & HX_T_REQUIRES_GRAD && !leaf->history)
+    if (is_user_leaf(t) || (t->base && is_user_leaf(t->base)))
         return hx_fail(HX_E_GRADIENT, HX1504_LEAF,
                        "a leaf that requires grad cannot be written in place; wrap the update in helix.no_grad()");
     return HX_OK;
