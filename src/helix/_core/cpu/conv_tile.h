@@ -1,0 +1,628 @@
+/* Convolution kernels of one element type. Included by cpu/conv.c once a type with
+ *   CONV_TYPE  the element type        CONV(name)  the name with the type's suffix */
+
+typedef CONV_TYPE CONV(vec) __attribute__((vector_size(VECTOR_BYTES)));
+typedef CONV_TYPE CONV(vec_at) __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(CONV_TYPE)), may_alias));
+enum { CONV(lanes) = VECTOR_BYTES / sizeof(CONV_TYPE), CONV(columns) = TILE_VECTORS * CONV(lanes) };
+
+static ALWAYS_INLINE CONV(vec) CONV(load)(const CONV_TYPE *p) { return *(const CONV(vec_at) *)p; }
+static ALWAYS_INLINE void CONV(store)(CONV_TYPE *p, CONV(vec) x) { *(CONV(vec_at) *)p = x; }
+static ALWAYS_INLINE CONV(vec) CONV(splat)(CONV_TYPE x) { return x - (CONV(vec)){0}; }
+
+/* ---- source blocks --------------------------------------------------------------------------------------- */
+
+/* out[i] = row[first + i * step] for i in [0, n), zero where that lies outside [0, size). */
+static void CONV(copy_row)(CONV_TYPE *out, const CONV_TYPE *row, int64_t first, int64_t step, int64_t n, int64_t size) {
+    int64_t begin = first < 0 ? at_most(ceil_div(-first, step), n) : 0;
+    int64_t end = size > first ? at_most(ceil_div(size - first, step), n) : 0;
+    if (end < begin) end = begin;
+    for (int64_t i = 0; i < begin; i++) out[i] = 0;
+    const CONV_TYPE *from = row + first;
+    if (step == 1)
+        for (int64_t i = begin; i < end; i++) out[i] = from[i];
+    else if (step == 2)
+        for (int64_t i = begin; i < end; i++) out[i] = from[2 * i];
+    else
+        for (int64_t i = begin; i < end; i++) out[i] = from[i * step];
+    for (int64_t i = end; i < n; i++) out[i] = 0;
+}
+
+/* Copies channels [c0, c1) of group g that block b reads into scratch (channel c0 first in every image). */
+static void CONV(fill)(const conv_plan *p, const conv_layout *l, const conv_block *b, int64_t g, int64_t c0,
+                       int64_t c1, const CONV_TYPE *src, CONV_TYPE *scratch) {
+    int64_t plane = p->src[1] * p->src[2], volume = p->src[0] * plane;
+    for (int64_t image = 0; image < b->images; image++)
+        for (int64_t c = c0; c < c1; c++) {
+            const CONV_TYPE *channel = src + (((b->image + image) * p->groups + g) * p->kc + c) * volume;
+            CONV_TYPE *out = scratch + image * (c1 - c0) * l->channel_size + (c - c0) * l->channel_size;
+            for (int64_t s = 0; s < l->slices; s++) {
+                int64_t z = b->depth * p->stride[0] + l->slice_shift[s];
+                for (int64_t f1 = 0; f1 < l->phases[1]; f1++)
+                    for (int64_t f2 = 0; f2 < l->phases[2]; f2++)
+                        for (int64_t r = 0; r < l->height; r++, out += l->width) {
+                            int64_t y = (b->row + r) * p->stride[1] + f1 + l->low[1];
+                            if (z < 0 || z >= p->src[0] || y < 0 || y >= p->src[1] || r >= b->rows + l->reach[1])
+                                memset(out, 0, (size_t)l->width * sizeof *out);
+                            else
+                                CONV(copy_row)(out, channel + z * plane + y * p->src[2],
+                                               b->column * p->stride[2] + f2 + l->low[2], p->stride[2], l->width,
+                                               p->src[2]);
+                        }
+            }
+        }
+    memset(scratch + b->images * (c1 - c0) * l->channel_size, 0, CONV(columns) * sizeof *scratch);
+}
+
+/* ---- dense: a product of packed weights with shifted rows of the block ----------------------------------- */
+
+typedef struct CONV(job) {
+    const conv_plan *p;
+    const conv_layout *l;
+    const CONV_TYPE *src, *weight, *bias, *packed;
+    const CONV_TYPE *src_end;
+    CONV_TYPE *dst;
+    const int64_t *offset;   /* of source row k = (channel, tap) */
+    const int64_t *line;     /* k * columns: offsets of rows copied one after another */
+    int64_t k, panels, furthest; /* largest offset */
+    size_t scratch;          /* elements of scratch a chunk needs */
+    atomic_bool *failed;
+} CONV(job);
+
+/* tile[i][j] = sum over k of a[k][i] * b[offset[k] + j] */
+static ALWAYS_INLINE void CONV(product)(const int rows, int64_t k, const CONV_TYPE *a, const CONV_TYPE *b,
+                                        const int64_t *offset, CONV_TYPE *tile) {
+    CONV(vec) sum[TILE_ROWS][TILE_VECTORS];
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] = (CONV(vec)){0};
+    for (int64_t p = 0; p < k; p++, a += TILE_ROWS) {
+        const CONV_TYPE *row = b + offset[p];
+        CONV(vec) x[TILE_VECTORS];
+        UNROLL for (int v = 0; v < TILE_VECTORS; v++) x[v] = CONV(load)(row + v * CONV(lanes));
+        UNROLL for (int i = 0; i < rows; i++) {
+            CONV(vec) w = CONV(splat)(a[i]);
+            UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] += w * x[v];
+        }
+    }
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int v = 0; v < TILE_VECTORS; v++)
+            CONV(store)(tile + i * CONV(columns) + v * CONV(lanes), sum[i][v]);
+}
+static void CONV(product_full)(int64_t k, const CONV_TYPE *a, const CONV_TYPE *b, const int64_t *offset, CONV_TYPE *tile) {
+    CONV(product)(TILE_ROWS, k, a, b, offset, tile);
+}
+static void CONV(product_half)(int64_t k, const CONV_TYPE *a, const CONV_TYPE *b, const int64_t *offset, CONV_TYPE *tile) {
+    CONV(product)(TILE_ROWS / 2, k, a, b, offset, tile);
+}
+
+/* Weights of group g as panels of TILE_ROWS output channels: packed[panel][k][row], zero below the last row. */
+static void CONV(pack)(const conv_plan *p, const CONV_TYPE *weight, int64_t g, CONV_TYPE *packed) {
+    for (int64_t m0 = 0; m0 < p->m; m0 += TILE_ROWS)
+        for (int64_t c = 0; c < p->kc; c++)
+            for (int64_t t = 0; t < p->taps; t++, packed += TILE_ROWS) {
+                const CONV_TYPE *from = weight + g * p->w_group + m0 * p->w_m + c * p->w_c + p->tap[t];
+                int64_t n = at_most(TILE_ROWS, p->m - m0);
+                for (int64_t i = 0; i < TILE_ROWS; i++) packed[i] = i < n ? from[i * p->w_m] : 0;
+            }
+}
+
+/* out[j * step] = in[j] + add */
+static ALWAYS_INLINE void CONV(put)(CONV_TYPE *out, int64_t step, const CONV_TYPE *in, int64_t n, CONV_TYPE add) {
+    int64_t j = 0;
+    if (step == 1) {
+        for (; j + CONV(lanes) <= n; j += CONV(lanes))
+            CONV(store)(out + j, CONV(load)(in + j) + CONV(splat)(add));
+#ifdef HX_ISA_AVX512
+        if (j < n && sizeof(CONV_TYPE) == 4)
+            _mm512_mask_storeu_epi32(out + j, (__mmask16)((1u << (n - j)) - 1),
+                                     (__m512i)(CONV(load)(in + j) + CONV(splat)(add)));
+        else if (j < n)
+            _mm512_mask_storeu_epi64(out + j, (__mmask8)((1u << (n - j)) - 1),
+                                     (__m512i)(CONV(load)(in + j) + CONV(splat)(add)));
+        return;
+#endif
+    }
+    for (; j < n; j++) out[j * step] = in[j] + add;
+}
+
+/* Writes a tile: columns [at, at + n) of the block counted along rows of the scratch's width. */
+static void CONV(put_tile)(const CONV(job) *job, const conv_block *b, int64_t g, int64_t m0, int64_t at, int64_t n,
+                           const CONV_TYPE *tile) {
+    const conv_plan *p = job->p;
+    const conv_layout *l = job->l;
+    int64_t rows = at_most(TILE_ROWS, p->m - m0), row = at / l->width, column = at % l->width;
+    int64_t volume = p->dst[0] * p->dst[1] * p->dst[2], channel = (b->image * p->groups + g) * p->m + m0;
+    for (int64_t j = 0; j < n; row++, column = 0) {
+        int64_t run = at_most(b->columns - column, n - j);
+        if (run > 0) {
+            int64_t z = b->depth * p->step[0] + p->base[0], y = (b->row + row) * p->step[1] + p->base[1];
+            int64_t x = (b->column + column) * p->step[2] + p->base[2];
+            CONV_TYPE *out = job->dst + channel * volume + (z * p->dst[1] + y) * p->dst[2] + x;
+            for (int64_t i = 0; i < rows; i++)
+                CONV(put)(out + i * volume, p->step[2], tile + i * CONV(columns) + j, run,
+                          job->bias ? job->bias[g * p->m + m0 + i] : 0);
+        }
+        j += l->width - column;
+    }
+}
+
+static void CONV(dense_tile)(const CONV(job) *job, const conv_block *b, int64_t g, int64_t panel, int64_t at,
+                             int64_t n, const CONV_TYPE *base, const int64_t *offset) {
+    CONV_TYPE tile[TILE_ROWS * CONV(columns) + CONV(lanes)] __attribute__((aligned(64)));
+    const CONV_TYPE *a = job->packed + (g * job->panels + panel) * job->k * TILE_ROWS;
+    (job->p->m - panel * TILE_ROWS > TILE_ROWS / 2 ? CONV(product_full) : CONV(product_half))(job->k, a, base, offset, tile);
+    CONV(put_tile)(job, b, g, panel * TILE_ROWS, at, n, tile);
+}
+
+/* The last columns of a source that is read where it lies: copied, so that no load passes its end. */
+static const CONV_TYPE *CONV(copy_tile)(const CONV(job) *job, const CONV_TYPE *base, int64_t n, CONV_TYPE *room) {
+    for (int64_t k = 0; k < job->k; k++)
+        for (int64_t j = 0; j < CONV(columns); j++) room[k * CONV(columns) + j] = j < n ? base[job->offset[k] + j] : 0;
+    return room;
+}
+
+static void CONV(dense_chunk)(void *ctx, int64_t chunk) {
+    const CONV(job) *job = ctx;
+    const conv_plan *p = job->p;
+    const conv_layout *l = job->l;
+    int64_t g = chunk % p->groups;
+    conv_block b = conv_block_at(p, l, chunk / p->groups);
+    CONV_TYPE *scratch = hx_pool_alloc(job->scratch * sizeof *scratch);
+    if (!scratch) {
+        atomic_store(job->failed, true);
+        return;
+    }
+    const CONV_TYPE *base = scratch;
+    if (l->direct)
+        base = job->src + ((b.image * p->groups + g) * p->kc * p->src[0] + b.depth * p->stride[0]) * p->src[1] * p->src[2] +
+               b.row * p->src[2] + b.column;
+    else
+        CONV(fill)(p, l, &b, g, 0, p->kc, job->src, scratch);
+    int64_t n = (b.rows - 1) * l->width + b.columns, tiles = ceil_div(n, CONV(columns));
+    bool by_tile = job->k * CONV(columns) * (int64_t)sizeof(CONV_TYPE) <= 24576; /* a tile's rows stay in L1 */
+    int64_t outer = by_tile ? tiles : job->panels, inner = by_tile ? job->panels : tiles;
+    int64_t copied = -1;
+    for (int64_t i = 0; i < outer; i++)
+        for (int64_t j = 0; j < inner; j++) {
+            int64_t tile = by_tile ? i : j, panel = by_tile ? j : i, at = tile * CONV(columns);
+            const CONV_TYPE *from = base + at;
+            const int64_t *offset = job->offset;
+            int64_t wide = at_most(CONV(columns), n - at);
+            if (l->direct && job->src_end - from < job->furthest + CONV(columns)) {
+                if (copied != tile) CONV(copy_tile)(job, from, wide, scratch);
+                copied = tile;
+                from = scratch;
+                offset = job->line;
+            }
+            CONV(dense_tile)(job, &b, g, panel, at, wide, from, offset);
+        }
+    hx_pool_free(scratch, job->scratch * sizeof *scratch);
+}
+
+/* ---- depthwise: one source channel a group --------------------------------------------------------------- */
+
+/* out[j] = add + sum over taps of w[t] * b[offset[t] + j] for `vectors` vectors at the places at[v] */
+static ALWAYS_INLINE void CONV(taps)(const int vectors, CONV_TYPE *out, const CONV_TYPE *b, const int64_t *offset,
+                                     const CONV_TYPE *w, int64_t taps, const int64_t *at, CONV_TYPE add) {
+    CONV(vec) sum[4];
+    UNROLL for (int v = 0; v < vectors; v++) sum[v] = CONV(splat)(add);
+    for (int64_t t = 0; t < taps; t++) {
+        const CONV_TYPE *row = b + offset[t];
+        CONV(vec) x = CONV(splat)(w[t]);
+        UNROLL for (int v = 0; v < vectors; v++) sum[v] += x * CONV(load)(row + at[v]);
+    }
+    UNROLL for (int v = 0; v < vectors; v++) CONV(store)(out + at[v], sum[v]);
+}
+
+/* One row of n outputs; the last vector of a row overlaps the one before, so that nothing is written past it. */
+static void CONV(depthwise_row)(CONV_TYPE *out, const CONV_TYPE *b, const int64_t *offset, const CONV_TYPE *w,
+                                int64_t taps, int64_t n, CONV_TYPE add) {
+    if (n < CONV(lanes)) {
+        for (int64_t j = 0; j < n; j++) {
+            CONV_TYPE sum = add;
+            for (int64_t t = 0; t < taps; t++) sum += w[t] * b[offset[t] + j];
+            out[j] = sum;
+        }
+        return;
+    }
+    for (int64_t j = 0; j < n; j += 4 * CONV(lanes)) {
+        int64_t at[4];
+        for (int v = 0; v < 4; v++) at[v] = at_most(j + v * CONV(lanes), n - CONV(lanes));
+        int64_t vectors = ceil_div(n - j, CONV(lanes));
+        if (vectors >= 4)
+            CONV(taps)(4, out, b, offset, w, taps, at, add);
+        else if (vectors == 3)
+            CONV(taps)(3, out, b, offset, w, taps, at, add);
+        else if (vectors == 2)
+            CONV(taps)(2, out, b, offset, w, taps, at, add);
+        else
+            CONV(taps)(1, out, b, offset, w, taps, at, add);
+    }
+}
+
+static void CONV(depthwise_chunk)(void *ctx, int64_t chunk) {
+    const CONV(job) *job = ctx;
+    const conv_plan *p = job->p;
+    const conv_layout *l = job->l;
+    CONV_TYPE *scratch = hx_pool_alloc(job->scratch * sizeof *scratch);
+    if (!scratch) {
+        atomic_store(job->failed, true);
+        return;
+    }
+    CONV_TYPE *line = scratch + job->scratch - l->columns; /* a row of outputs that lie apart */
+    int64_t volume = p->dst[0] * p->dst[1] * p->dst[2], end = at_most((chunk + 1) * job->panels, p->groups * l->blocks);
+    for (int64_t item = chunk * job->panels; item < end; item++) {
+        int64_t g = item % p->groups;
+        conv_block b = conv_block_at(p, l, item / p->groups);
+        const CONV_TYPE *base = scratch;
+        if (l->direct)
+            base = job->src + ((b.image * p->groups + g) * p->src[0] + b.depth * p->stride[0]) * p->src[1] * p->src[2] +
+                   b.row * p->src[2] + b.column;
+        else
+            CONV(fill)(p, l, &b, g, 0, 1, job->src, scratch);
+        for (int64_t m = 0; m < p->m; m++) {
+            const CONV_TYPE *w = job->packed + (g * p->m + m) * p->taps;
+            CONV_TYPE add = job->bias ? job->bias[g * p->m + m] : 0;
+            for (int64_t r = 0; r < b.rows; r++) {
+                int64_t z = b.depth * p->step[0] + p->base[0], y = (b.row + r) * p->step[1] + p->base[1];
+                CONV_TYPE *out = job->dst + ((b.image * p->groups + g) * p->m + m) * volume +
+                                 (z * p->dst[1] + y) * p->dst[2] + b.column * p->step[2] + p->base[2];
+                CONV_TYPE *to = p->step[2] == 1 ? out : line;
+                CONV(depthwise_row)(to, base + r * l->width, l->offset, w, p->taps, b.columns, add);
+                if (to == line)
+                    for (int64_t j = 0; j < b.columns; j++) out[j * p->step[2]] = line[j];
+            }
+        }
+    }
+    hx_pool_free(scratch, job->scratch * sizeof *scratch);
+}
+
+/* ---- running a plan -------------------------------------------------------------------------------------- */
+
+/* Rows and columns of a block whose scratch takes about `bytes`, with at least one tile of columns. */
+static void CONV(choose_block)(const conv_plan *p, conv_layout *l, int64_t channels, int64_t bytes) {
+    int64_t per = channels * l->slices * l->phases[1] * l->phases[2] * (int64_t)sizeof(CONV_TYPE);
+    int64_t room = at_least(bytes / at_least(per, 1), 4 * CONV(columns));
+    int64_t rows = at_least(room / (p->count[2] + l->reach[2]) - l->reach[1], 1);
+    rows = at_most(rows, p->count[1]);
+    rows = ceil_div(p->count[1], ceil_div(p->count[1], rows));
+    int64_t columns = p->count[2];
+    if (rows == 1 && columns > room) columns = round_up(ceil_div(columns, ceil_div(columns, room)), CONV(columns));
+    conv_layout_cut(l, p, 1, rows, columns);
+}
+
+static hx_code CONV(run_depthwise)(CONV(job) *job, conv_layout *l) {
+    const conv_plan *p = job->p;
+    CONV(choose_block)(p, l, 1, 24576);
+    job->l = l;
+    CONV_TYPE *packed = hx_pool_alloc((size_t)at_least(p->groups * p->m * p->taps, 1) * sizeof *packed);
+    if (!packed) return HX_E_MEMORY;
+    for (int64_t i = 0; i < p->groups * p->m; i++)
+        for (int64_t t = 0; t < p->taps; t++)
+            packed[i * p->taps + t] = job->weight[i / p->m * p->w_group + i % p->m * p->w_m + p->tap[t]];
+    job->packed = packed;
+    job->scratch = (size_t)((l->direct ? 0 : l->channel_size) + CONV(columns) + l->columns);
+    int64_t items = p->groups * l->blocks, work = l->rows * l->columns * p->m;
+    job->panels = at_most(at_least(32768 / at_least(work, 1), 1), at_least(items, 1)); /* items a chunk */
+    hx_parallel(ceil_div(items, job->panels), CONV(depthwise_chunk), job);
+    hx_pool_free(packed, (size_t)at_least(p->groups * p->m * p->taps, 1) * sizeof *packed);
+    return HX_OK;
+}
+
+static hx_code CONV(run_dense)(CONV(job) *job, conv_layout *l) {
+    const conv_plan *p = job->p;
+    CONV(choose_block)(p, l, p->kc, 393216);
+    job->l = l;
+    job->k = p->kc * p->taps;
+    job->panels = ceil_div(p->m, TILE_ROWS);
+    size_t weights = (size_t)(p->groups * job->panels * job->k * TILE_ROWS), lists = (size_t)(2 * job->k);
+    size_t bytes = (weights + CONV(lanes)) * sizeof(CONV_TYPE) + lists * sizeof(int64_t);
+    int64_t *offset = hx_pool_alloc(bytes);
+    if (!offset) return HX_E_MEMORY;
+    CONV_TYPE *packed = (CONV_TYPE *)(offset + lists);
+    for (int64_t k = 0; k < job->k; k++) {
+        offset[k] = k / p->taps * l->channel_size + l->offset[k % p->taps];
+        offset[job->k + k] = k * CONV(columns);
+        job->furthest = at_least(job->furthest, offset[k]);
+    }
+    for (int64_t g = 0; g < p->groups; g++) CONV(pack)(p, job->weight, g, packed + g * job->panels * job->k * TILE_ROWS);
+    job->offset = offset;
+    job->line = offset + job->k;
+    job->packed = packed;
+    job->src_end = job->src + p->batch * p->groups * p->kc * p->src[0] * p->src[1] * p->src[2];
+    job->scratch = (size_t)((l->direct ? job->k * CONV(columns) : l->image_size) + CONV(columns));
+    hx_parallel(p->groups * l->blocks, CONV(dense_chunk), job);
+    hx_pool_free(offset, bytes);
+    return HX_OK;
+}
+
+static hx_code CONV(run)(const conv_plan *p, const CONV_TYPE *src, const CONV_TYPE *weight, const CONV_TYPE *bias,
+                         CONV_TYPE *dst) {
+    if (p->batch * p->groups * p->m * p->count[0] * p->count[1] * p->count[2] == 0) return HX_OK;
+    size_t bytes = (size_t)at_least(2 * p->taps, 1) * sizeof(int64_t);
+    int64_t *room = hx_pool_alloc(bytes);
+    if (!room) return HX_E_MEMORY;
+    atomic_bool failed = false;
+    conv_layout l;
+    conv_layout_init(&l, p, room);
+    CONV(job) job = {.p = p, .src = src, .weight = weight, .bias = bias, .dst = dst, .failed = &failed};
+    hx_code code = p->kc == 1 && p->m <= 4 ? CONV(run_depthwise)(&job, &l) : CONV(run_dense)(&job, &l);
+    hx_pool_free(room, bytes);
+    return code ? code : failed ? HX_E_MEMORY : HX_OK;
+}
+
+/* ---- gradient of the weight ------------------------------------------------------------------------------ */
+
+typedef struct CONV(weight_job) {
+    const conv_plan *p;
+    const conv_layout *l;
+    const CONV_TYPE *x, *grad;
+    CONV_TYPE *out, *sums;     /* sums[task][k][padded m] */
+    int64_t parts, part, splits, padded, pixels;
+    size_t sum_size, scratch;  /* elements of one task's sums; of a block of x */
+    atomic_bool *failed;
+} CONV(weight_job);
+
+/* The first n lanes, the others zero. */
+static ALWAYS_INLINE CONV(vec) CONV(load_some)(const CONV_TYPE *p, int64_t n) {
+#ifdef HX_ISA_AVX512
+    if (sizeof(CONV_TYPE) == 4) return (CONV(vec))_mm512_maskz_loadu_epi32((__mmask16)((1u << n) - 1), p);
+    return (CONV(vec))_mm512_maskz_loadu_epi64((__mmask8)((1u << n) - 1), p);
+#else
+    CONV_TYPE lane[CONV(lanes)] __attribute__((aligned(64))) = {0};
+    for (int64_t i = 0; i < n; i++) lane[i] = p[i];
+    return CONV(load)(lane);
+#endif
+}
+
+enum { CONV(weight_rows) = TILE_ROWS == 8 ? 6 : 3, CONV(weight_vectors) = TILE_ROWS == 8 ? 4 : 3 };
+
+/* sums[i][j] += sum over pixels of x[offset[i] + place[pixel]] * grad[pixel][j] */
+static ALWAYS_INLINE void CONV(outer)(const int vectors, int64_t pixels, const CONV_TYPE *x, const int64_t *place,
+                                      const int64_t *offset, int64_t rows, const CONV_TYPE *grad, int64_t pitch,
+                                      CONV_TYPE *sums) {
+    CONV(vec) sum[CONV(weight_rows)][CONV(weight_vectors)];
+    const CONV_TYPE *row[CONV(weight_rows)];
+    UNROLL for (int i = 0; i < CONV(weight_rows); i++) {
+        row[i] = x + offset[i < rows ? i : 0];
+        UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = (CONV(vec)){0};
+    }
+    for (int64_t n = 0; n < pixels; n++, grad += pitch) {
+        int64_t at = place[n];
+        CONV(vec) g[CONV(weight_vectors)];
+        UNROLL for (int v = 0; v < vectors; v++) g[v] = CONV(load)(grad + v * CONV(lanes));
+        UNROLL for (int i = 0; i < CONV(weight_rows); i++) {
+            CONV(vec) a = CONV(splat)(row[i][at]);
+            UNROLL for (int v = 0; v < vectors; v++) sum[i][v] += a * g[v];
+        }
+    }
+    for (int64_t i = 0; i < CONV(weight_rows); i++)
+        if (i < rows)
+            UNROLL for (int v = 0; v < vectors; v++) {
+                CONV_TYPE *to = sums + i * pitch + v * CONV(lanes);
+                CONV(store)(to, CONV(load)(to) + sum[i][v]);
+            }
+}
+#define OUTER(v)                                                                                              \
+    static void CONV(outer_##v)(int64_t pixels, const CONV_TYPE *x, const int64_t *place, const int64_t *offset,  \
+                                int64_t rows, const CONV_TYPE *grad, int64_t pitch, CONV_TYPE *sums) {        \
+        CONV(outer)(v, pixels, x, place, offset, rows, grad, pitch, sums);                                    \
+    }
+OUTER(1)
+OUTER(2)
+OUTER(3)
+#if TILE_ROWS == 8
+OUTER(4)
+#endif
+#undef OUTER
+
+/* to[j * pitch + i] = from[i * stride + j] for j in [0, n): a row for each of `rows` channels becomes a column;
+ * columns up to the number of lanes are zero. */
+static void CONV(transpose)(CONV_TYPE *to, int64_t pitch, const CONV_TYPE *from, int64_t stride, int64_t rows, int64_t n) {
+    int64_t j = 0;
+#ifdef HX_ISA_AVX512
+    if (sizeof(CONV_TYPE) == 4)
+        for (; j < n; j += 16) transpose_16x16((float *)to + j * pitch, pitch, (const float *)from + j, stride, rows, n - j);
+#endif
+    for (; j < n; j++)
+        for (int64_t i = 0; i < CONV(lanes); i++) to[j * pitch + i] = i < rows ? from[i * stride + j] : 0;
+}
+
+/* The gradient of a block with channels adjacent, grad[pixel][padded m], and where each pixel's source stands. */
+static int64_t CONV(pack_gradient)(const CONV(weight_job) *job, const conv_block *b, int64_t g, int64_t image_size,
+                                   CONV_TYPE *grad, int64_t *place) {
+    const conv_plan *p = job->p;
+    const conv_layout *l = job->l;
+    int64_t volume = p->dst[0] * p->dst[1] * p->dst[2], pixels = 0;
+    for (int64_t image = 0; image < b->images; image++)
+        for (int64_t r = 0; r < b->rows; r++, pixels += b->columns) {
+            const CONV_TYPE *from = job->grad + ((b->image + image) * p->groups + g) * p->m * volume +
+                                    (b->depth * p->dst[1] + b->row + r) * p->dst[2] + b->column;
+            CONV_TYPE *to = grad + pixels * job->padded;
+            for (int64_t j = 0; j < b->columns; j++) place[pixels + j] = image * image_size + r * l->width + j;
+            for (int64_t m = 0; m < job->padded; m += CONV(lanes))
+                CONV(transpose)(to + m, job->padded, from + m * volume, volume, at_most(CONV(lanes), p->m - m),
+                                b->columns);
+        }
+    return pixels;
+}
+
+static void CONV(weight_task)(void *ctx, int64_t task) {
+    const CONV(weight_job) *job = ctx;
+    const conv_plan *p = job->p;
+    const conv_layout *l = job->l;
+    int64_t split = task % job->splits, part = task / job->splits % job->parts, g = task / job->splits / job->parts;
+    int64_t c0 = part * job->part, c1 = at_most(c0 + job->part, p->kc), k = (c1 - c0) * p->taps;
+    size_t grad_size = (size_t)(job->pixels * job->padded);
+    size_t bytes = (job->scratch + grad_size) * sizeof(CONV_TYPE) + (size_t)k * sizeof(int64_t) +
+                   (size_t)job->pixels * sizeof(int64_t);
+    CONV_TYPE *grad = hx_pool_alloc(bytes);
+    if (!grad) {
+        atomic_store(job->failed, true);
+        return;
+    }
+    int64_t *offset = (int64_t *)(grad + grad_size);
+    int64_t *place = (int64_t *)(offset + k);
+    CONV_TYPE *scratch = (CONV_TYPE *)(place + job->pixels);
+    for (int64_t i = 0; i < k; i++) offset[i] = i / p->taps * l->channel_size + l->offset[i % p->taps];
+    CONV_TYPE *sums = job->sums + (size_t)task * job->sum_size;
+    memset(sums, 0, job->sum_size * sizeof *sums);
+    for (int64_t i = split * l->blocks / job->splits; i < (split + 1) * l->blocks / job->splits; i++) {
+        conv_block b = conv_block_at(p, l, i);
+        CONV(fill)(p, l, &b, g, c0, c1, job->x, scratch);
+        int64_t pixels = CONV(pack_gradient)(job, &b, g, (c1 - c0) * l->channel_size, grad, place);
+        for (int64_t m = 0; m < job->padded; m += CONV(weight_vectors) * CONV(lanes)) {
+            int64_t vectors = at_most((job->padded - m) / CONV(lanes), CONV(weight_vectors));
+            void (*outer)(int64_t, const CONV_TYPE *, const int64_t *, const int64_t *, int64_t, const CONV_TYPE *,
+                          int64_t, CONV_TYPE *) = vectors == 1 ? CONV(outer_1) : vectors == 2 ? CONV(outer_2)
+#if TILE_ROWS == 8
+                                                  : vectors == 4 ? CONV(outer_4)
+#endif
+                                                                 : CONV(outer_3);
+            for (int64_t j = 0; j < k; j += CONV(weight_rows))
+                outer(pixels, scratch, place, offset + j, at_most(k - j, CONV(weight_rows)), grad + m, job->padded,
+                      sums + j * job->padded + m);
+        }
+    }
+    hx_pool_free(grad, bytes);
+}
+
+/* Adds the sums of all splits in order, and writes them as (m, channel, tap). One item is a group and part. */
+static void CONV(weight_finish)(void *ctx, int64_t item) {
+    const CONV(weight_job) *job = ctx;
+    const conv_plan *p = job->p;
+    int64_t part = item % job->parts, g = item / job->parts, c0 = part * job->part;
+    int64_t k = (at_most(c0 + job->part, p->kc) - c0) * p->taps;
+    CONV_TYPE *sums = job->sums + (size_t)(item * job->splits) * job->sum_size;
+    for (int64_t s = 1; s < job->splits; s++)
+        for (int64_t i = 0; i < k * job->padded; i++) sums[i] += sums[(size_t)s * job->sum_size + (size_t)i];
+    for (int64_t m = 0; m < p->m; m++)
+        for (int64_t i = 0; i < k; i++)
+            job->out[((g * p->m + m) * p->kc + c0) * p->taps + i] = sums[i * job->padded + m];
+}
+
+static hx_code CONV(run_weight_dense)(CONV(weight_job) *job, conv_layout *l) {
+    const conv_plan *p = job->p;
+    int64_t pixels = p->count[1] * p->count[2];
+    job->part = at_most(at_least(768 / p->taps, 1), p->kc);
+    job->parts = ceil_div(p->kc, job->part);
+    job->part = ceil_div(p->kc, job->parts);
+    job->padded = round_up(p->m, CONV(lanes));
+    int64_t target = at_least(32768 / (job->padded * (int64_t)sizeof(CONV_TYPE)), 64);
+    l->direct = false;
+    if (pixels * 2 <= target)
+        conv_layout_cut(l, p, at_most(target / pixels, p->batch), p->count[1], p->count[2]);
+    else {
+        int64_t rows = at_most(at_least(target / p->count[2], 1), p->count[1]), columns = p->count[2];
+        if (rows == 1 && columns > 2 * target) columns = ceil_div(columns, ceil_div(columns, target));
+        conv_layout_cut(l, p, 1, rows, columns);
+    }
+    job->pixels = l->images * l->rows * l->columns;
+    job->scratch = (size_t)(l->images * job->part * l->channel_size + CONV(columns));
+    job->splits = at_most(at_least(ceil_div(16, p->groups * job->parts), 1), at_least(l->blocks, 1));
+    job->sum_size = (size_t)(job->part * p->taps * job->padded);
+    int64_t tasks = p->groups * job->parts * job->splits;
+    job->l = l;
+    size_t bytes = (size_t)tasks * job->sum_size * sizeof(CONV_TYPE);
+    job->sums = hx_pool_alloc(bytes);
+    if (!job->sums) return HX_E_MEMORY;
+    hx_parallel(tasks, CONV(weight_task), job);
+    if (!atomic_load(job->failed)) hx_parallel(p->groups * job->parts, CONV(weight_finish), job);
+    hx_pool_free(job->sums, bytes);
+    return HX_OK;
+}
+
+/* sums[t] += grad . x[offset[t]] over rows of n columns */
+static ALWAYS_INLINE void CONV(dots)(const int taps, int64_t rows, int64_t n, const CONV_TYPE *x, int64_t width,
+                                     const int64_t *offset, const CONV_TYPE *grad, int64_t pitch, double *sums) {
+    CONV(vec) sum[9];
+    UNROLL for (int t = 0; t < taps; t++) sum[t] = (CONV(vec)){0};
+    for (int64_t r = 0; r < rows; r++, x += width, grad += pitch) {
+        int64_t j = 0;
+        for (; j + CONV(lanes) <= n; j += CONV(lanes)) {
+            CONV(vec) g = CONV(load)(grad + j);
+            UNROLL for (int t = 0; t < taps; t++) sum[t] += g * CONV(load)(x + offset[t] + j);
+        }
+        if (j < n) {
+            CONV(vec) g = CONV(load_some)(grad + j, n - j);
+            UNROLL for (int t = 0; t < taps; t++) sum[t] += g * CONV(load_some)(x + offset[t] + j, n - j);
+        }
+    }
+    for (int t = 0; t < taps; t++)
+        for (int i = 0; i < CONV(lanes); i++) sums[t] += (double)sum[t][i];
+}
+static void CONV(dots_9)(int64_t rows, int64_t n, const CONV_TYPE *x, int64_t width, const int64_t *offset,
+                         const CONV_TYPE *grad, int64_t pitch, double *sums) {
+    CONV(dots)(9, rows, n, x, width, offset, grad, pitch, sums);
+}
+static void CONV(dots_4)(int64_t rows, int64_t n, const CONV_TYPE *x, int64_t width, const int64_t *offset,
+                         const CONV_TYPE *grad, int64_t pitch, double *sums) {
+    CONV(dots)(4, rows, n, x, width, offset, grad, pitch, sums);
+}
+static void CONV(dots_1)(int64_t rows, int64_t n, const CONV_TYPE *x, int64_t width, const int64_t *offset,
+                         const CONV_TYPE *grad, int64_t pitch, double *sums) {
+    CONV(dots)(1, rows, n, x, width, offset, grad, pitch, sums);
+}
+
+static void CONV(weight_depthwise)(void *ctx, int64_t g) {
+    const CONV(weight_job) *job = ctx;
+    const conv_plan *p = job->p;
+    const conv_layout *l = job->l;
+    size_t bytes = job->scratch * sizeof(CONV_TYPE) + job->sum_size * sizeof(double);
+    double *sums = hx_pool_alloc(bytes);
+    if (!sums) {
+        atomic_store(job->failed, true);
+        return;
+    }
+    CONV_TYPE *scratch = (CONV_TYPE *)(sums + job->sum_size);
+    memset(sums, 0, job->sum_size * sizeof *sums);
+    int64_t volume = p->dst[0] * p->dst[1] * p->dst[2];
+    for (int64_t i = 0; i < l->blocks; i++) {
+        conv_block b = conv_block_at(p, l, i);
+        const CONV_TYPE *x = scratch;
+        if (l->direct)
+            x = job->x + ((b.image * p->groups + g) * p->src[0] + b.depth * p->stride[0]) * p->src[1] * p->src[2] +
+                b.row * p->src[2] + b.column;
+        else
+            CONV(fill)(p, l, &b, g, 0, 1, job->x, scratch);
+        for (int64_t m = 0; m < p->m; m++) {
+            const CONV_TYPE *grad = job->grad + ((b.image * p->groups + g) * p->m + m) * volume +
+                                    (b.depth * p->dst[1] + b.row) * p->dst[2] + b.column;
+            for (int64_t t = 0; t < p->taps;) {
+                int64_t left = p->taps - t, step = left >= 9 ? 9 : left >= 4 ? 4 : 1;
+                (step == 9 ? CONV(dots_9) : step == 4 ? CONV(dots_4) : CONV(dots_1))(
+                    b.rows, b.columns, x, l->width, l->offset + t, grad, p->dst[2], sums + m * p->taps + t);
+                t += step;
+            }
+        }
+    }
+    for (int64_t i = 0; i < p->m * p->taps; i++) job->out[g * p->m * p->taps + i] = (CONV_TYPE)sums[i];
+    hx_pool_free(sums, bytes);
+}
+
+static hx_code CONV(run_weight_depthwise)(CONV(weight_job) *job, conv_layout *l) {
+    const conv_plan *p = job->p;
+    CONV(choose_block)(p, l, 1, 24576);
+    job->l = l;
+    job->scratch = (size_t)((l->direct ? 0 : l->channel_size) + CONV(columns));
+    job->sum_size = (size_t)(p->m * p->taps);
+    hx_parallel(p->groups, CONV(weight_depthwise), job);
+    return HX_OK;
+}
+
+/* out (groups * m, kc, taps) from the source x and the gradient of the destination, with the plan of the forward
+ * convolution. */
+static hx_code CONV(run_weight)(const conv_plan *p, const CONV_TYPE *x, const CONV_TYPE *grad, CONV_TYPE *out) {
+    int64_t size = p->groups * p->m * p->kc * p->taps;
+    if (p->batch * p->count[0] * p->count[1] * p->count[2] == 0) memset(out, 0, (size_t)size * sizeof *out);
+    if (p->batch * p->count[0] * p->count[1] * p->count[2] * size == 0) return HX_OK;
+    size_t bytes = (size_t)(2 * p->taps) * sizeof(int64_t);
+    int64_t *room = hx_pool_alloc(bytes);
+    if (!room) return HX_E_MEMORY;
+    atomic_bool failed = false;
+    conv_layout l;
+    conv_layout_init(&l, p, room);
+    CONV(weight_job) job = {.p = p, .x = x, .grad = grad, .out = out, .failed = &failed};
+    hx_code code = p->kc == 1 && p->m <= 4 ? CONV(run_weight_depthwise)(&job, &l) : CONV(run_weight_dense)(&job, &l);
+    hx_pool_free(room, bytes);
+    return code ? code : failed ? HX_E_MEMORY : HX_OK;
+}
