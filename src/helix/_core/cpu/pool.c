@@ -242,11 +242,11 @@ HX_KERNEL(k_avg_pool) {
     const hx_attr *a = call->attr;
     return run_average(call, 0, a[4].v.i != 0, divisor_of(&a[5]), (int)a[0].count);
 }
-/* gradient; size, kernel_size, stride, padding, count_include_pad, divisor_override */
+/* gradient; size, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override */
 HX_KERNEL(k_avg_pool_backward) {
     HX_UNUSED;
     const hx_attr *a = call->attr;
-    return run_average_gradient(call, 1, a[4].v.i != 0, divisor_of(&a[5]), (int)a[0].count);
+    return run_average_gradient(call, 1, a[5].v.i != 0, divisor_of(&a[6]), (int)a[0].count);
 }
 /* input; output_size */
 HX_KERNEL(k_adaptive_avg_pool) {

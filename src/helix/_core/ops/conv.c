@@ -2,54 +2,26 @@
  * linear in two tensors, and the vjp of each is made of the other two; a transposed convolution is the gradient of
  * the input, called as an op of its own. */
 #include <string.h>
-#include "rules.h"
+#include "spatial.h"
 
 #define NONE ((hx_tensor *)NULL)
 #define FIELD (HX_SET_INTEGER | HX_SET_FLOAT | HX_SET_COMPLEX)
 
 /* ---- checks and sizes ------------------------------------------------------------------------------------ */
 
-/* Attribute `at` as one value for each of n spatial axes, none below `least`. */
-static hx_status spatial(hx_call *c, int at, const char *name, int n, int64_t least) {
-    hx_ints given = hx_ints_of(&c->attr[at]);
-    if (given.n != 1 && given.n != n)
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "%s has %d values, but there are %d spatial axes; give one value or %d",
-                       name, given.n, n, n);
-    for (int i = 0; i < given.n; i++)
-        if (given.v[i] < least)
-            return hx_fail(HX_E_VALUE, HX1403_VALUE, "%s must be at least %lld, got %lld (of %s)", name, (long long)least,
-                           (long long)given.v[i], hx_shape_text(given.v, given.n));
-    if (given.n == n) return HX_OK;
-    int64_t *all = hx_call_ints(c, n);
-    if (!all) return HX_E_VALUE;
-    for (int i = 0; i < n; i++) all[i] = given.v[0];
-    c->attr[at] = (hx_attr){.kind = HX_A_INTS, .count = (uint32_t)n, .v.ints = all};
-    return HX_OK;
-}
-
 /* The attributes stride, padding, dilation, groups from position `at` on. */
 static hx_status check_window(hx_call *c, int at, int n) {
-    HX_TRY(spatial(c, at, "stride", n, 1));
-    HX_TRY(spatial(c, at + 1, "padding", n, 0));
-    HX_TRY(spatial(c, at + 2, "dilation", n, 1));
+    HX_TRY(hx_spatial(c, at, "stride", n, 1));
+    HX_TRY(hx_spatial(c, at + 1, "padding", n, 0));
+    HX_TRY(hx_spatial(c, at + 2, "dilation", n, 1));
     int64_t groups = c->attr[at + 3].v.i;
     if (groups < 1) return hx_fail(HX_E_VALUE, HX1403_VALUE, "groups must be at least 1, got %lld", (long long)groups);
     return HX_OK;
 }
 
-/* dilation * (kernel - 1) + 1 */
-static hx_status span_of(int64_t kernel, int64_t dilation, int64_t *span) {
-    if (kernel < 1)
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "every kernel size must be at least 1, got %lld", (long long)kernel);
-    if (!hx_mul_ok(kernel - 1, dilation, span) || !hx_add_ok(*span, 1, span))
-        return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "a kernel of %lld with dilation %lld does not fit in 64 bits",
-                       (long long)kernel, (long long)dilation);
-    return HX_OK;
-}
-
 static hx_status output_size(int64_t in, int64_t kernel, const hx_call *c, int at, int axis, int64_t *out) {
     int64_t stride = c->attr[at].v.ints[axis], pad = c->attr[at + 1].v.ints[axis], span, padded;
-    HX_TRY(span_of(kernel, c->attr[at + 2].v.ints[axis], &span));
+    HX_TRY(hx_span(kernel, c->attr[at + 2].v.ints[axis], &span));
     if (!hx_mul_ok(pad, 2, &padded) || !hx_add_ok(padded, in, &padded))
         return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "padding %lld does not fit in 64 bits", (long long)pad);
     if (padded < span)
@@ -83,27 +55,12 @@ static hx_status check_weight(const hx_tensor *w, int n, int64_t groups, const c
     return HX_OK;
 }
 
-/* An image tensor: (batch, channels, *spatial) or (channels, *spatial). */
-static hx_status check_image(const hx_tensor *t, const char *name, int n) {
-    if (t->ndim == n + 1 || t->ndim == n + 2) return HX_OK;
-    return hx_fail(HX_E_SHAPE, HX1001_RANK,
-                   "%s must have %d dimensions (batch, channels and %d spatial), or %d without the batch, got shape %s",
-                   name, n + 2, n, n + 1, hx_shape_text(t->shape, t->ndim));
-}
-
 static hx_status check_bias(const hx_tensor *bias, const hx_tensor *like, int64_t channels) {
     if (!bias) return HX_OK;
     HX_TRY(same_dtype(like, "input", bias, "bias"));
     if (bias->ndim == 1 && bias->shape[0] == channels) return HX_OK;
     return hx_fail(HX_E_SHAPE, HX1002_INNER, "bias must have shape (%lld,), one value for each output channel, got %s",
                    (long long)channels, hx_shape_text(bias->shape, bias->ndim));
-}
-
-/* The result: the leading axes of `image` before its channels, then channels and sizes. */
-static void image_spec(hx_spec *s, const hx_tensor *image, int n, int64_t channels, const int64_t *sizes) {
-    hx_spec_like(s, image);
-    s->shape[image->ndim - n - 1] = channels;
-    for (int i = 0; i < n; i++) s->shape[image->ndim - n + i] = sizes[i];
 }
 
 /* ---- conv ------------------------------------------------------------------------------------------------ */
@@ -116,7 +73,7 @@ static hx_status conv_rule(hx_call *c) {
     if (groups < 1) return hx_fail(HX_E_VALUE, HX1403_VALUE, "groups must be at least 1, got %lld", (long long)groups);
     HX_TRY(check_weight(w, n, groups, "(out channels, in channels / groups, *kernel)"));
     n = w->ndim - 2;
-    HX_TRY(check_image(x, "input", n));
+    HX_TRY(hx_check_image(x, "input", n));
     HX_TRY(same_dtype(x, "input", w, "weight"));
     HX_TRY(check_bias(c->in[2], x, w->shape[0]));
     HX_TRY(check_window(c, 0, n));
@@ -127,12 +84,9 @@ static hx_status conv_rule(hx_call *c) {
                        (long long)channels, x->ndim - n - 1, hx_shape_text(x->shape, x->ndim),
                        hx_shape_text(w->shape, w->ndim), (long long)groups, (long long)wanted);
     for (int i = 0; i < n; i++) HX_TRY(output_size(x->shape[x->ndim - n + i], w->shape[2 + i], c, 0, i, &sizes[i]));
-    image_spec(&c->spec[0], x, n, w->shape[0], sizes);
+    hx_image_spec(&c->spec[0], x, n, w->shape[0], sizes);
     return HX_OK;
 }
-
-/* The last n sizes of a shape. */
-static hx_ints tail(const hx_spec *s, int n) { return (hx_ints){s->shape + s->ndim - n, n}; }
 
 /* The gradient of a bias: summed over everything but the channels. */
 static hx_tensor *channel_sum(hx_tensor *g, int n) {
@@ -145,8 +99,8 @@ static hx_tensor *channel_sum(hx_tensor *g, int n) {
 
 static hx_status conv_vjp(hx_vjp *v) {
     int n = v->in_spec[1].ndim - 2;
-    GIN(0, CALL(conv_backward_input, G, cj(IN(1)), NONE, tail(&v->in_spec[0], n), ATTR(0), ATTR(1), ATTR(2), ATTR(3)));
-    GIN(1, CALL(conv_backward_weight, G, cj(IN(0)), tail(&v->in_spec[1], n), ATTR(0), ATTR(1), ATTR(2), ATTR(3)));
+    GIN(0, CALL(conv_backward_input, G, cj(IN(1)), NONE, hx_tail(&v->in_spec[0], n), ATTR(0), ATTR(1), ATTR(2), ATTR(3)));
+    GIN(1, CALL(conv_backward_weight, G, cj(IN(0)), hx_tail(&v->in_spec[1], n), ATTR(0), ATTR(1), ATTR(2), ATTR(3)));
     GIN(2, channel_sum(G, n));
     return HX_OK;
 }
@@ -163,9 +117,9 @@ static hx_status conv_backward_input_rule(hx_call *c) {
     int64_t groups = c->attr[4].v.i, channels, out;
     HX_TRY(check_weight(w, 0, groups, "(out channels, in channels / groups, *kernel)"));
     int n = w->ndim - 2;
-    HX_TRY(check_image(g, "grad", n));
+    HX_TRY(hx_check_image(g, "grad", n));
     HX_TRY(same_dtype(g, "grad", w, "weight"));
-    HX_TRY(spatial(c, 0, "size", n, 0));
+    HX_TRY(hx_spatial(c, 0, "size", n, 0));
     HX_TRY(check_window(c, 1, n));
     if (!hx_mul_ok(w->shape[1], groups, &channels))
         return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "%lld x %lld channels do not fit in 64 bits",
@@ -180,14 +134,14 @@ static hx_status conv_backward_input_rule(hx_call *c) {
         return hx_fail(HX_E_SHAPE, HX1002_INNER, "grad %s is not the shape of a convolution with weight %s over %s",
                        hx_shape_text(g->shape, g->ndim), hx_shape_text(w->shape, w->ndim),
                        hx_shape_text(c->attr[0].v.ints, n));
-    image_spec(&c->spec[0], g, n, channels, c->attr[0].v.ints);
+    hx_image_spec(&c->spec[0], g, n, channels, c->attr[0].v.ints);
     return HX_OK;
 }
 
 static hx_status conv_backward_input_vjp(hx_vjp *v) {
     int n = v->in_spec[1].ndim - 2;
     GIN(0, CALL(conv, G, cj(IN(1)), NONE, ATTR(1), ATTR(2), ATTR(3), ATTR(4)));
-    GIN(1, CALL(conv_backward_weight, cj(IN(0)), G, tail(&v->in_spec[1], n), ATTR(1), ATTR(2), ATTR(3), ATTR(4)));
+    GIN(1, CALL(conv_backward_weight, cj(IN(0)), G, hx_tail(&v->in_spec[1], n), ATTR(1), ATTR(2), ATTR(3), ATTR(4)));
     GIN(2, channel_sum(G, n));
     return HX_OK;
 }
@@ -197,8 +151,8 @@ static hx_status conv_backward_weight_rule(hx_call *c) {
     int n = (int)c->attr[0].count;
     if (n < 1 || n > 3)
         return hx_fail(HX_E_VALUE, HX1403_VALUE, "size must have 1 to 3 values, got %d", n);
-    HX_TRY(check_image(g, "grad", n));
-    HX_TRY(check_image(x, "input", n));
+    HX_TRY(hx_check_image(g, "grad", n));
+    HX_TRY(hx_check_image(x, "input", n));
     HX_TRY(same_dtype(x, "input", g, "grad"));
     HX_TRY(check_window(c, 1, n));
     int64_t groups = c->attr[4].v.i, in = x->shape[x->ndim - n - 1], out = g->shape[g->ndim - n - 1], size;
@@ -222,7 +176,7 @@ static hx_status conv_backward_weight_rule(hx_call *c) {
 static hx_status conv_backward_weight_vjp(hx_vjp *v) {
     int n = v->out_spec[0].ndim - 2;
     GIN(0, CALL(conv, cj(IN(1)), G, NONE, ATTR(1), ATTR(2), ATTR(3), ATTR(4)));
-    GIN(1, CALL(conv_backward_input, cj(IN(0)), G, NONE, tail(&v->in_spec[1], n), ATTR(1), ATTR(2), ATTR(3), ATTR(4)));
+    GIN(1, CALL(conv_backward_input, cj(IN(0)), G, NONE, hx_tail(&v->in_spec[1], n), ATTR(1), ATTR(2), ATTR(3), ATTR(4)));
     return HX_OK;
 }
 
@@ -234,11 +188,11 @@ static hx_status transposed(hx_call *c, int n) {
     int64_t groups = c->attr[3].v.i, size[3];
     if (groups < 1) return hx_fail(HX_E_VALUE, HX1403_VALUE, "groups must be at least 1, got %lld", (long long)groups);
     HX_TRY(check_weight(w, n, groups, "(in channels, out channels / groups, *kernel)"));
-    HX_TRY(check_image(x, "input", n));
-    HX_TRY(spatial(c, 0, "stride", n, 1));
-    HX_TRY(spatial(c, 1, "padding", n, 0));
-    HX_TRY(spatial(c, 2, "output_padding", n, 0));
-    HX_TRY(spatial(c, 4, "dilation", n, 1));
+    HX_TRY(hx_check_image(x, "input", n));
+    HX_TRY(hx_spatial(c, 0, "stride", n, 1));
+    HX_TRY(hx_spatial(c, 1, "padding", n, 0));
+    HX_TRY(hx_spatial(c, 2, "output_padding", n, 0));
+    HX_TRY(hx_spatial(c, 4, "dilation", n, 1));
     if (x->shape[x->ndim - n - 1] != w->shape[0])
         return hx_fail(HX_E_SHAPE, HX1002_INNER, "input has %lld channels (axis %d of %s), but weight %s takes %lld",
                        (long long)x->shape[x->ndim - n - 1], x->ndim - n - 1, hx_shape_text(x->shape, x->ndim),
@@ -246,7 +200,7 @@ static hx_status transposed(hx_call *c, int n) {
     for (int i = 0; i < n; i++) {
         int64_t in = x->shape[x->ndim - n + i], stride = c->attr[0].v.ints[i], pad = c->attr[1].v.ints[i];
         int64_t extra = c->attr[2].v.ints[i], span;
-        HX_TRY(span_of(w->shape[2 + i], c->attr[4].v.ints[i], &span));
+        HX_TRY(hx_span(w->shape[2 + i], c->attr[4].v.ints[i], &span));
         if (extra >= stride)
             return hx_fail(HX_E_VALUE, HX1403_VALUE,
                            "output_padding must be smaller than the stride, got %lld and %lld on spatial axis %d",
