@@ -21,6 +21,7 @@ static hx_status check_window(hx_call *c, int at, int n) {
 
 static hx_status output_size(int64_t in, int64_t kernel, const hx_call *c, int at, int axis, int64_t *out) {
     int64_t stride = c->attr[at].v.ints[axis], pad = c->attr[at + 1].v.ints[axis], span, padded;
+    *out = 0;
     HX_TRY(hx_span(kernel, c->attr[at + 2].v.ints[axis], &span));
     if (!hx_mul_ok(pad, 2, &padded) || !hx_add_ok(padded, in, &padded))
         return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "padding %lld does not fit in 64 bits", (long long)pad);

@@ -322,7 +322,7 @@ RANKS(adaptive_avg_pool)
     "without its batch axis. Fails with HX1404 for an axis without elements.\n\n"                             \
     "Example:\n"
 #define MAX(rank, example)                                                                                    \
-    {.name = "max_pool" #rank, .decompose = max_pool##rank, .outputs = "values, indices",                     \
+    {.name = "max_pool" #rank, .decompose = max_pool##rank,                                                  \
      .flags = HX_FUNCTION | HX_NN | HX_NONDIFF_OUT1,                                                          \
      .params = PARAMS(TENSOR("input"), REQ_INTS("kernel_size"), OPT_INTS("stride"), INTS("padding", 0),       \
                       INTS("dilation", 1), BOOL("ceil_mode", false), BOOL("return_indices", false)),          \
@@ -333,7 +333,7 @@ RANKS(adaptive_avg_pool)
                       BOOL("ceil_mode", false), BOOL("count_include_pad", true), OPT_INT("divisor_override")), \
      .doc = AVG_DOC example}
 #define ADAPTIVE_MAX(rank, example)                                                                           \
-    {.name = "adaptive_max_pool" #rank, .decompose = adaptive_max_pool##rank, .outputs = "values, indices",   \
+    {.name = "adaptive_max_pool" #rank, .decompose = adaptive_max_pool##rank,                                \
      .flags = HX_FUNCTION | HX_NN | HX_NONDIFF_OUT1,                                                          \
      .params = PARAMS(TENSOR("input"), REQ_INTS("output_size"), BOOL("return_indices", false)),               \
      .doc = ADAPTIVE_DOC("The largest values") example}
