@@ -21,7 +21,9 @@ def stale_because(package: Path, module: Path) -> str | None:
         if "no work to do" not in ninja.stdout:
             return f"{build.relative_to(ROOT)} is older than its sources; run ninja"
     else:
-        newest = max((p for p in (SOURCE / "_core").rglob("*") if p.suffix in {".c", ".h", ".pyx", ".pxi", ".build"}), key=mtime)
+        newest = max(
+            (p for p in (SOURCE / "_core").rglob("*") if p.suffix in {".c", ".h", ".pyx", ".pxi", ".build"}), key=mtime
+        )
         if mtime(newest) > mtime(module):
             return f"{newest.relative_to(ROOT)} is newer than the installed module; run make"
     if package != SOURCE:

@@ -27,14 +27,18 @@ def build() -> None:
         run("meson", "setup", str(BUILD), str(ROOT), "-Dsanitize=true", "-Dbuildtype=debugoptimized")
     run("ninja", "-C", str(BUILD))
     shutil.rmtree(PACKAGE, ignore_errors=True)
-    shutil.copytree(ROOT / "src" / "helix", PACKAGE / "helix", ignore=shutil.ignore_patterns("_core", "*.so", "__pycache__"))
+    shutil.copytree(
+        ROOT / "src" / "helix", PACKAGE / "helix", ignore=shutil.ignore_patterns("_core", "*.so", "__pycache__")
+    )
     for module in (BUILD / "src/helix/_core").glob("_core.*.so"):
         (PACKAGE / "helix" / module.name).symlink_to(module)
 
 
 def library(name: str) -> str:
     compiler = os.environ.get("CC", "gcc").split()[-1]
-    return subprocess.run([compiler, f"-print-file-name={name}"], check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        [compiler, f"-print-file-name={name}"], check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def main() -> None:

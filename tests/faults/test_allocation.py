@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import helix
 import helix.nn.functional as F
 import numpy as np
 import pytest
+
+import helix
 from helix import _core
 
 BETAS, RATE, EPS = (0.9, 0.999), 1e-2, 1e-8
@@ -70,7 +71,9 @@ def same(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def fails_cleanly(model: Model, step: Callable[[Model], Any], start: list[np.ndarray], n: int, persistent: bool) -> bool:
+def fails_cleanly(
+    model: Model, step: Callable[[Model], Any], start: list[np.ndarray], n: int, persistent: bool
+) -> bool:
     """One step with the n-th allocation refused. True when the step raised."""
     before = live()
     raised = False

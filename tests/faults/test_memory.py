@@ -7,9 +7,10 @@ import os
 import subprocess
 import sys
 
-import helix
 import numpy as np
 import pytest
+
+import helix
 from helix import _core
 
 
@@ -92,7 +93,9 @@ assert x.sum().item() == 65536
 
 
 def test_the_system_refuses() -> None:
-    done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, env={**os.environ, "HELIX_NUM_THREADS": "2"})
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED], capture_output=True, text=True, env={**os.environ, "HELIX_NUM_THREADS": "2"}
+    )
     assert done.returncode == 0, done.stderr
 
 

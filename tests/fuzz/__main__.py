@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import helix
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+
+import helix
 
 from .calls import LIMIT, Count, Fuzzer, samples_by_op
 
@@ -65,8 +66,13 @@ def main() -> None:
     helix.set_memory_limit(LIMIT)
     ops, count, announce, start = samples_by_op(), Count(), announcer(), time.monotonic()
 
-    @settings(max_examples=10**9, deadline=None, database=None, phases=[Phase.generate, Phase.shrink],
-              suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=10**9,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(Seeds.choosers())
     def fuzz(choose: Any) -> None:
         if count.calls.total() >= options.calls:

@@ -7,16 +7,29 @@ import math
 from collections import Counter
 from typing import Any, Protocol
 
-import helix
 import numpy as np
 
+import helix
 from tests.ops.corners import INTEGERS, force, is_integer
 from tests.ops.records import has
 from tests.ops.sample import Sample, T
 from tests.ops.samples import SAMPLES
 from tests.ops.values import LAYOUTS, convert, draw, function_of, map_tensors, to_helix
 
-DTYPES = ("bool", "int8", "int32", "int64", "uint8", "uint32", "float16", "bfloat16", "float32", "float64", "complex64", "complex128")
+DTYPES = (
+    "bool",
+    "int8",
+    "int32",
+    "int64",
+    "uint8",
+    "uint32",
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+)
 SIZES = (0, 1, 1, 2, 3, 4, 5, 8, 17, 33)
 MOST_ELEMENTS = 20_000
 LIMIT = 256 << 20
@@ -47,8 +60,10 @@ class Count:
         few = sorted(self.valid[op] for op in self.calls)
         lines = [f"{op:28} {self.calls[op]:8} calls {self.valid[op]:8} valid" for op in sorted(self.calls)]
         middle = few[len(few) // 2] if few else 0
-        lines.append(f"{calls} calls of {len(self.calls)} ops, {valid} valid ({valid / max(calls, 1):.0%}); "
-                     f"{len(hit)} ops with valid calls, median {middle} an op")
+        lines.append(
+            f"{calls} calls of {len(self.calls)} ops, {valid} valid ({valid / max(calls, 1):.0%}); "
+            f"{len(hit)} ops with valid calls, median {middle} an op"
+        )
         return "\n".join(lines)
 
 
@@ -102,7 +117,11 @@ class Fuzzer:
         if isinstance(value, float):
             return self.one_of((0.0, -1.0, 0.5, 3.0, math.inf, math.nan, 1e300))
         if isinstance(value, list | tuple) and value and all(is_integer(v) for v in value):
-            return [self.parameter(v, sizes) for v in value] if self.chance(70) else [self.choose.integer(-3, 5)] * self.choose.integer(0, 5)
+            return (
+                [self.parameter(v, sizes) for v in value]
+                if self.chance(70)
+                else [self.choose.integer(-3, 5)] * self.choose.integer(0, 5)
+            )
         return value
 
     # ---- calls ----

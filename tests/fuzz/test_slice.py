@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import helix
 import pytest
 
+import helix
 from tests.ops import values
 
 from .calls import LIMIT, Count, Fuzzer, Seeded, samples_by_op

@@ -16,8 +16,9 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-import helix
 import numpy as np
+
+import helix
 
 from .sample import Sample, T
 from .samples import SAMPLES
@@ -27,7 +28,18 @@ LIMIT = 64 << 20
 INTEGERS = (0, 1, -1, 2, -2, 7, 17, 2**31 - 1, 2**31, 2**32, 2**62, 2**63 - 1, -(2**63), 2**64)
 NUMBERS = (0.0, -0.0, 1.0, -1.0, 2.5, 1e-300, 1e300, math.inf, -math.inf, math.nan, 2**63, True, 1j)
 LISTS: tuple[Any, ...] = (
-    [], [0], [-1], [0, 0], [1, 2, 3], [-5, 4], [2**62, 2**62], [2**31, 2**32], [2**63 - 1], [1] * 17, [0] * 40, [2**32] * 3
+    [],
+    [0],
+    [-1],
+    [0, 0],
+    [1, 2, 3],
+    [-5, 4],
+    [2**62, 2**62],
+    [2**31, 2**32],
+    [2**63 - 1],
+    [1] * 17,
+    [0] * 40,
+    [2**32] * 3,
 )
 ODD = (None, "", "a\0b", "mean", [], {}, object(), b"x", 1.5, True)
 SHAPES: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 3), (3, 0), (1,) * 16, (2, 0, 5), (1, 1, 1, 1), (5,), (2, 3))
@@ -121,11 +133,15 @@ def run(sample: Sample) -> int:
         count += 1
         print(f"\r@ {sample.op} {what}", flush=True)
         try:
-            force(function_of(sample.op)(*convert(args, to_helix, helix), **{k: convert(v, to_helix, helix) for k, v in kwargs.items()}))
+            force(
+                function_of(sample.op)(
+                    *convert(args, to_helix, helix), **{k: convert(v, to_helix, helix) for k, v in kwargs.items()}
+                )
+            )
         except helix.errors.HelixError as error:
             if isinstance(error, helix.errors.InternalError):
                 print(f"FINDING {sample.op} {what}: {error}")
-        except Exception:  # noqa: BLE001 - the finding is that it is another exception
+        except Exception:
             print(f"FINDING {sample.op} {what}: {traceback.format_exc(limit=-1)}")
         if helix._core.tracing():
             print(f"FINDING {sample.op} {what}: left tracing on")

@@ -7,7 +7,9 @@ from typing import Any
 import helix
 
 RECORDS: dict[str, dict[str, Any]] = {record["name"]: record for record in helix._core.ops()}
-PUBLIC = {n: r for n, r in RECORDS.items() if r["flags"] & {"function", "method", "nn"} and "internal" not in r["flags"]}
+PUBLIC = {
+    n: r for n, r in RECORDS.items() if r["flags"] & {"function", "method", "nn"} and "internal" not in r["flags"]
+}
 
 
 def has(op: str, flag: str) -> bool:

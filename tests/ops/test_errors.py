@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import helix
 import pytest
+
+import helix
 
 from .cases import each_sample
 from .records import PUBLIC

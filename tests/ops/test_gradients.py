@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import helix
 import numpy as np
 import pytest
+
+import helix
 from helix.autograd import grad, gradcheck
 
 from .cases import each_sample
@@ -79,7 +80,9 @@ def as_function(
         tensors = iter([view(next(left)) if view else to_helix(v) for v, view in shaped])
         kwargs = {k: convert(v, to_helix, helix) for k, v in sample.kwargs.items()}
         helix.manual_seed(seed_of(sample))
-        results = function_of(sample.op)(*convert(map_tensors(args, lambda _: next(tensors)), to_helix, helix), **kwargs)
+        results = function_of(sample.op)(
+            *convert(map_tensors(args, lambda _: next(tensors)), to_helix, helix), **kwargs
+        )
         return tuple(r for r in as_list(results) if differentiable(dtype_name(r)) and r.requires_grad)
 
     return f, starts

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import helix
 import numpy as np
 import pytest
+
+import helix
 
 from .cases import each_sample
 from .records import has

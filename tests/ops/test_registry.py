@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-import helix
 import pytest
+
+import helix
 
 from .records import PUBLIC, RECORDS, has
 from .sample import Sample

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import helix
 import numpy as np
 import pytest
+
+import helix
 from helix._core import Trace
 
 from .cases import each_sample
@@ -26,9 +27,7 @@ def is_traceable(sample: Sample) -> bool:
 def traced(sample: Sample, arrays: tuple[Any, ...]) -> tuple[Trace, list[Any]]:
     trace = Trace()
     with trace:
-        made = call_helix(
-            sample, arrays, lambda v: trace.input(v.shape, getattr(helix, v.dtype.name))
-        )
+        made = call_helix(sample, arrays, lambda v: trace.input(v.shape, getattr(helix, v.dtype.name)))
         results = [r for r in as_list(made) if isinstance(r, helix.Tensor)]
         for r in results:
             trace.output(r)
@@ -46,7 +45,9 @@ def test_traced_shapes_and_replayed_numbers(sample: Sample) -> None:
             assert dtype_name(p) == dtype_name(r), sample.op
         if not has(sample.op, "random"):
             given = leaves(arrays, np.ndarray)
-            replayed = trace.replay([helix.tensor(v) if v.ndim else helix.tensor(v[()]) for v in map(plain, given)], len(run))
+            replayed = trace.replay(
+                [helix.tensor(v) if v.ndim else helix.tensor(v[()]) for v in map(plain, given)], len(run)
+            )
             for again, r in zip(replayed, run, strict=True):
                 assert_same_bits(again, r, f"{sample.op} {dtype} replayed")
 

@@ -8,15 +8,32 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import helix
 import ml_dtypes
 import numpy as np
 import torch
 
+import helix
+
 from .sample import Sample, T
 
 DTYPES = tuple(
-    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64 complex64 complex128".split()
+    [
+        "bool",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "float16",
+        "bfloat16",
+        "float32",
+        "float64",
+        "complex64",
+        "complex128",
+    ]
 )
 TOLERANCE = {  # relative, absolute
     "float16": (4e-3, 4e-3),
