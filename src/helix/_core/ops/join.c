@@ -1,0 +1,511 @@
+/* Joining, repeating and padding tensors, and the triangles of matrices. */
+#include <string.h>
+#include "view.h"
+
+/* ---- cat, stack ---- */
+
+static hx_status none_given(void) { return hx_fail(HX_E_VALUE, HX1403_VALUE, "the list of tensors is empty"); }
+
+static bool left_out(const hx_tensor *t, int ndim) { return t->ndim == 1 && t->shape[0] == 0 && ndim != 1; }
+
+static hx_status differs(const hx_call *c, int i, const hx_tensor *first, int axis) {
+    const hx_tensor *t = c->in[i];
+    char but[48] = "";
+    if (axis >= 0) snprintf(but, sizeof but, " in every axis but %d", axis);
+    return hx_fail(HX_E_SHAPE, HX1002_INNER, "shapes must be equal%s: tensors[%d] is %s, and one before it is %s", but,
+                   i, hx_shape_text(t->shape, t->ndim), hx_shape_text(first->shape, first->ndim));
+}
+
+static hx_dtype common_dtype(const hx_call *c) {
+    hx_dtype dtype = (hx_dtype)c->in[0]->dtype;
+    for (int i = 1; i < c->n_in; i++)
+        if (c->in[i]->dtype != dtype) dtype = hx_promote(dtype, (hx_dtype)c->in[i]->dtype);
+    return dtype;
+}
+
+/* A one-dimensional tensor without elements joins with anything, as in torch. */
+static hx_status cat_rule(hx_call *c) {
+    if (c->n_in == 0) return none_given();
+    const hx_tensor *first = c->in[0];
+    for (int i = 1; i < c->n_in && left_out(first, 0); i++) first = c->in[i];
+    hx_spec *s = &c->spec[0];
+    int axis;
+    if (first->ndim == 0)
+        return hx_fail(HX_E_SHAPE, HX1001_RANK, "0-dimensional tensors cannot be joined along an axis; use stack");
+    HX_TRY(hx_axis(c->attr[0].v.i, first->ndim, &axis));
+    hx_spec_like(s, first);
+    s->shape[axis] = 0;
+    for (int i = 0; i < c->n_in; i++) {
+        const hx_tensor *t = c->in[i];
+        if (left_out(t, first->ndim)) continue;
+        if (t->ndim != first->ndim) return differs(c, i, first, axis);
+        for (int k = 0; k < t->ndim; k++)
+            if (k != axis && t->shape[k] != first->shape[k]) return differs(c, i, first, axis);
+        if (!hx_add_ok(s->shape[axis], t->shape[axis], &s->shape[axis]))
+            return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the joined size does not fit in 64 bits");
+    }
+    c->attr[0].v.i = axis;
+    s->dtype = (uint8_t)common_dtype(c);
+    c->compute = (int8_t)s->dtype;
+    return HX_OK;
+}
+
+static hx_status cat_vjp(hx_vjp *v) {
+    int64_t axis = ATTR(0)->v.i, at = 0;
+    for (int i = 0; i < v->n_in; i++) {
+        const hx_spec *s = &v->in_spec[i];
+        if (s->ndim != v->out_spec[0].ndim) {
+            GIN(i, hx_full_like_spec(s, 0, G->device));
+            continue;
+        }
+        GIN(i, CALL(narrow, G, axis, at, s->shape[axis]));
+        at += s->shape[axis];
+    }
+    return HX_OK;
+}
+
+static hx_status stack_rule(hx_call *c) {
+    if (c->n_in == 0) return none_given();
+    const hx_tensor *first = c->in[0];
+    hx_spec *s = &c->spec[0];
+    int axis;
+    HX_TRY(hx_axis(c->attr[0].v.i, first->ndim + 1, &axis));
+    if (first->ndim == HX_MAX_RANK)
+        return hx_fail(HX_E_SHAPE, HX1001_RANK, "the result would have %d dimensions", first->ndim + 1);
+    for (int i = 1; i < c->n_in; i++)
+        if (c->in[i]->ndim != first->ndim || memcmp(c->in[i]->shape, first->shape, first->ndim * sizeof *first->shape))
+            return differs(c, i, first, -1);
+    s->ndim = (uint8_t)(first->ndim + 1);
+    for (int i = 0, k = 0; i < s->ndim; i++) s->shape[i] = i == axis ? c->n_in : first->shape[k++];
+    c->attr[0].v.i = axis;
+    s->dtype = (uint8_t)common_dtype(c);
+    c->compute = (int8_t)s->dtype;
+    return HX_OK;
+}
+
+static hx_status stack_vjp(hx_vjp *v) {
+    for (int i = 0; i < v->n_in; i++) GIN(i, CALL(select, G, ATTR(0), i));
+    return HX_OK;
+}
+
+/* A list as large as the call's, filled by `make` and joined along `axis`. */
+static hx_status join_made(hx_call *c, hx_tensor *(*make)(hx_tensor *), int axis, bool stack) {
+    if (c->n_in == 0) return none_given();
+    size_t nbytes = (size_t)c->n_in * sizeof(hx_tensor *);
+    hx_tensor **made = hx_alloc(nbytes);
+    if (!made) return HX_E_MEMORY;
+    for (int i = 0; i < c->n_in; i++) made[i] = make(c->in[i]);
+    hx_list list = {made, c->n_in};
+    c->out[0] = stack ? CALL(stack, list, axis) : CALL(cat, list, axis);
+    hx_free(made, nbytes);
+    return c->out[0] ? HX_OK : hx_error_last()->code;
+}
+
+static hx_tensor *same(hx_tensor *t) { return t; }
+static hx_tensor *rank1(hx_tensor *t) { return t->ndim ? t : CALL(unsqueeze, t, 0); }
+static hx_tensor *rank2(hx_tensor *t) { return t->ndim > 1 ? t : CALL(unsqueeze, rank1(t), 0); }
+static hx_tensor *rank3(hx_tensor *t) { return t->ndim > 2 ? t : CALL(unsqueeze, rank2(t), -1); }
+static hx_tensor *column(hx_tensor *t) { return t->ndim > 1 ? t : CALL(unsqueeze, rank1(t), 1); }
+
+static hx_status stack_parts(hx_call *c) { return join_made(c, same, (int)c->attr[0].v.i, true); }
+static hx_status hstack_parts(hx_call *c) {
+    return join_made(c, rank1, c->n_in && c->in[0]->ndim > 1 ? 1 : 0, false);
+}
+static hx_status vstack_parts(hx_call *c) { return join_made(c, rank2, 0, false); }
+static hx_status dstack_parts(hx_call *c) { return join_made(c, rank3, 2, false); }
+static hx_status column_stack_parts(hx_call *c) { return join_made(c, column, 1, false); }
+
+/* ---- repeating ---- */
+
+static hx_tensor *repeated(hx_tensor *t, const int64_t *times, int n) {
+    int64_t spread[2 * HX_MAX_RANK], stretched[2 * HX_MAX_RANK], shape[HX_MAX_RANK];
+    int lead = n - t->ndim, m = 0;
+    if (n > HX_MAX_RANK || n + t->ndim > HX_MAX_RANK) {
+        hx_fail(HX_E_SHAPE, HX1001_RANK, "%d repeats of an input with %d axes need too many dimensions", n, t->ndim);
+        return NULL;
+    }
+    for (int i = 0; i < n; i++) {
+        int64_t size = i < lead ? 1 : t->shape[i - lead];
+        if (times[i] < 0) {
+            hx_fail(HX_E_VALUE, HX1403_VALUE, "repeats %s has a negative entry", hx_shape_text(times, n));
+            return NULL;
+        }
+        if (!hx_mul_ok(size, times[i], &shape[i])) {
+            hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the repeated size of axis %d does not fit in 64 bits", i);
+            return NULL;
+        }
+        spread[m] = 1;
+        stretched[m++] = times[i];
+        if (i >= lead) {
+            spread[m] = size;
+            stretched[m++] = size;
+        }
+    }
+    hx_tensor *wide = CALL(expand, CALL(reshape, t, ((hx_ints){spread, m})), ((hx_ints){stretched, m}));
+    return CALL(reshape, CALL(clone, wide), ((hx_ints){shape, n}));
+}
+
+static hx_status repeat_parts(hx_call *c) {
+    hx_ints times = hx_ints_of(&c->attr[0]);
+    if (times.n < c->in[0]->ndim)
+        return hx_fail(HX_E_SHAPE, HX1001_RANK, "repeats has %d entries, the input %s has %d axes", times.n,
+                       hx_shape_text(c->in[0]->shape, c->in[0]->ndim), c->in[0]->ndim);
+    RESULT(0, repeated(c->in[0], times.v, times.n));
+    return HX_OK;
+}
+
+static hx_status tile_parts(hx_call *c) {
+    hx_ints times = hx_ints_of(&c->attr[0]);
+    int64_t all[2 * HX_MAX_RANK];
+    int n = times.n > c->in[0]->ndim ? times.n : c->in[0]->ndim;
+    if (n > HX_MAX_RANK) return hx_fail(HX_E_SHAPE, HX1001_RANK, "%d repeats are too many", n);
+    for (int i = 0; i < n; i++) all[i] = i < n - times.n ? 1 : times.v[i - (n - times.n)];
+    RESULT(0, repeated(c->in[0], all, n));
+    return HX_OK;
+}
+
+static hx_status repeat_each(hx_call *c, hx_tensor *t, int axis, int64_t times) {
+    int64_t shape[HX_MAX_RANK + 1], flat[HX_MAX_RANK];
+    if (times < 0) return hx_fail(HX_E_VALUE, HX1403_VALUE, "repeats is %lld and cannot be negative", (long long)times);
+    for (int i = 0; i < t->ndim; i++) {
+        shape[i + (i > axis)] = t->shape[i];
+        flat[i] = t->shape[i];
+    }
+    shape[axis + 1] = times;
+    if (!hx_mul_ok(flat[axis], times, &flat[axis]))
+        return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the repeated size of axis %d does not fit in 64 bits", axis);
+    hx_tensor *wide = CALL(expand, CALL(unsqueeze, t, axis + 1), ((hx_ints){shape, t->ndim + 1}));
+    RESULT(0, CALL(reshape, CALL(clone, wide), ((hx_ints){flat, t->ndim})));
+    return HX_OK;
+}
+
+/* Element i of the result comes from the number of running totals that are <= i: a count of marks before it. */
+static hx_status repeat_interleave_parts(hx_call *c) {
+    hx_tensor *t = c->in[0], *repeats = c->in[1];
+    hx_scalar number;
+    int axis;
+    HX_TRY(hx_require_dtype(repeats, "repeats", HX_SET_INTEGER));
+    if (!hx_given(&c->attr[0])) t = CALL(reshape, t, HX_INTS(-1));
+    if (!t) return hx_error_last()->code;
+    HX_TRY(hx_axis(hx_int_or(&c->attr[0], 0), t->ndim, &axis));
+    t = rank1(t);
+    if (repeats->numel == 1) {
+        HX_TRY(hx_tensor_item(repeats, &number));
+        return repeat_each(c, t, axis, number.v.i);
+    }
+    if (repeats->ndim != 1 || repeats->shape[0] != t->shape[axis])
+        return hx_fail(HX_E_SHAPE, HX1002_INNER, "repeats %s must hold one number for each of the %lld elements of axis %d",
+                       hx_shape_text(repeats->shape, repeats->ndim), (long long)t->shape[axis], axis);
+    if (repeats->numel == 0) {
+        RESULT(0, CALL(clone, t));
+        return HX_OK;
+    }
+    hx_tensor *lowest = CALL(amin, repeats), *ends = CALL(cumsum, CALL(cast, repeats, HX_I64), 0);
+    hx_tensor *total = CALL(select, ends, 0, -1);
+    if (!lowest || !total) return hx_error_last()->code;
+    HX_TRY(hx_tensor_item(lowest, &number));
+    if (number.kind != HX_KIND_UINT && number.v.i < 0)
+        return hx_fail(HX_E_VALUE, HX1403_VALUE, "repeats holds %lld; repeats cannot be negative", (long long)number.v.i);
+    HX_TRY(hx_tensor_item(total, &number));
+    hx_spec marks = {.dtype = HX_I64, .ndim = 1, .shape = {number.v.i + 1}};
+    hx_spec ones = {.dtype = HX_I64, .ndim = 1, .shape = {repeats->numel}};
+    hx_tensor *counts = CALL(index_add, hx_full_like_spec(&marks, 0, t->device), 0, ends, hx_full_like_spec(&ones, 1, t->device));
+    hx_tensor *source = CALL(narrow, CALL(cumsum, counts, 0), 0, 0, number.v.i);
+    RESULT(0, CALL(index_select, t, axis, source));
+    return HX_OK;
+}
+
+/* ---- moving ---- */
+
+static hx_tensor *rolled(hx_tensor *t, int axis, int64_t shift) {
+    if (!t) return NULL;
+    int64_t n = t->shape[axis];
+    if (n == 0 || shift % n == 0) return t;
+    int64_t by = (shift % n + n) % n;
+    hx_tensor *parts[2] = {CALL(narrow, t, axis, n - by, by), CALL(narrow, t, axis, 0, n - by)};
+    return CALL(cat, ((hx_list){parts, 2}), axis);
+}
+
+static hx_status roll_parts(hx_call *c) {
+    hx_tensor *t = c->in[0];
+    hx_ints shifts = hx_ints_of(&c->attr[0]), dims = hx_given(&c->attr[1]) ? hx_ints_of(&c->attr[1]) : (hx_ints){NULL, 0};
+    int axis;
+    if (dims.n == 0) {
+        if (shifts.n != 1)
+            return hx_fail(HX_E_VALUE, HX1403_VALUE, "shifts has %d entries, but without dims it must have 1", shifts.n);
+        hx_tensor *flat = CALL(reshape, t, HX_INTS(-1)), *moved = rolled(flat, 0, shifts.v[0]);
+        RESULT(0, moved == flat ? CALL(clone, t) : CALL(reshape, moved, SHAPE_OF(t)));
+        return HX_OK;
+    }
+    if (shifts.n != dims.n)
+        return hx_fail(HX_E_VALUE, HX1403_VALUE, "shifts has %d entries and dims has %d", shifts.n, dims.n);
+    hx_tensor *moved = t;
+    for (int i = 0; i < dims.n; i++) {
+        HX_TRY(hx_axis(dims.v[i], t->ndim, &axis));
+        if (t->ndim) moved = rolled(moved, axis, shifts.v[i]);
+    }
+    RESULT(0, moved == t ? CALL(clone, t) : moved);
+    return HX_OK;
+}
+
+static hx_status rot90_parts(hx_call *c) {
+    hx_tensor *t = c->in[0];
+    hx_ints dims = hx_given(&c->attr[1]) ? hx_ints_of(&c->attr[1]) : HX_INTS(0, 1);
+    uint32_t mask;
+    int k = (int)((c->attr[0].v.i % 4 + 4) % 4);
+    if (dims.n != 2 || t->ndim < 2)
+        return hx_fail(HX_E_SHAPE, HX1001_RANK, "turns a plane: dims must name 2 axes, and the input %s must have them",
+                       hx_shape_text(t->shape, t->ndim));
+    HX_TRY(hx_axes(dims.v, 2, t->ndim, &mask));
+    int64_t a = dims.v[0], b = dims.v[1];
+    if (k == 2) t = CALL(flip, t, dims);
+    if (k == 1) t = CALL(transpose, CALL(flip, t, b), a, b);
+    if (k == 3) t = CALL(flip, CALL(transpose, t, a, b), b);
+    RESULT(0, CALL(clone, t));
+    return HX_OK;
+}
+
+/* ---- padding ---- */
+
+static hx_status padded_shape(hx_ints pad, const int64_t *shape, int ndim, int64_t *result) {
+    if (pad.n % 2 || pad.n / 2 > ndim)
+        return hx_fail(HX_E_VALUE, HX1403_VALUE,
+                       "pad has %d entries; it must hold a pair for each of at most %d axes, from the last one on", pad.n,
+                       ndim);
+    for (int i = 0; i < ndim; i++) result[i] = shape[i];
+    for (int i = 0; i < pad.n / 2; i++) {
+        int axis = ndim - 1 - i;
+        int64_t size;
+        if (!hx_add_ok(shape[axis], pad.v[2 * i], &size) || !hx_add_ok(size, pad.v[2 * i + 1], &size) || size < 0)
+            return hx_fail(HX_E_VALUE, HX1403_VALUE, "pad (%lld, %lld) does not fit axis %d, whose size is %lld",
+                           (long long)pad.v[2 * i], (long long)pad.v[2 * i + 1], axis, (long long)shape[axis]);
+        result[axis] = size;
+    }
+    return HX_OK;
+}
+
+static hx_status constant_pad_rule(hx_call *c) {
+    const hx_tensor *t = c->in[0];
+    HX_TRY(hx_require_rank(c->in[1], "value", 0));
+    hx_spec_like(&c->spec[0], t);
+    c->cast[1] = (int8_t)t->dtype;
+    return padded_shape(hx_ints_of(&c->attr[0]), t->shape, t->ndim, c->spec[0].shape);
+}
+
+static hx_status constant_pad_vjp(hx_vjp *v) {
+    hx_ints pad = hx_ints_of(ATTR(0));
+    int64_t back[2 * HX_MAX_RANK];
+    for (int i = 0; i < pad.n; i++) back[i] = -pad.v[i];
+    GIN(0, CALL(constant_pad, G, 0, ((hx_ints){back, pad.n})));
+    if (v->need[1]) {
+        hx_tensor *inside = CALL(constant_pad, hx_full_like_spec(&v->in_spec[0], 0, G->device), 1, ATTR(0));
+        GIN(1, CALL(mul, G, inside));
+    }
+    return HX_OK;
+}
+
+static hx_status constant_pad_parts(hx_call *c) {
+    hx_ints pad = hx_ints_of(&c->attr[0]);
+    hx_tensor *from = c->in[0], *whole = hx_full_like_spec(&c->spec[0], 0, c->device), *to;
+    if (!CALL_(copy, whole, c->in[1])) return hx_error_last()->code;
+    to = whole;
+    for (int i = 0; i < pad.n / 2; i++) {
+        int axis = from->ndim - 1 - i;
+        int64_t before = pad.v[2 * i], after = pad.v[2 * i + 1], size = c->in[0]->shape[axis];
+        int64_t cut = before < 0 ? -before : 0, end = after < 0 ? size + after : size;
+        from = CALL(narrow, from, axis, cut, end - cut);
+        to = CALL(narrow, to, axis, before > 0 ? before : 0, end - cut);
+    }
+    CALL_(copy, to, from);
+    RESULT(0, hx_error_pending() ? NULL : whole);
+    return HX_OK;
+}
+
+/* The elements beside an axis: mirrored without the edge, the edge again, or those of the other end. */
+static hx_tensor *beside(hx_tensor *t, int axis, int64_t n, bool front, char mode) {
+    int64_t size = t->shape[axis];
+    if (mode == 'c') return CALL(narrow, t, axis, front ? size - n : 0, n);
+    if (mode == 'r' && front) return CALL(slice, t, axis, n, 0, -1);
+    if (mode == 'r' && n == size - 1) return CALL(slice, t, axis, size - 2, DEFAULT, -1);
+    if (mode == 'r') return CALL(slice, t, axis, size - 2, size - 2 - n, -1);
+    int64_t shape[HX_MAX_RANK];
+    for (int i = 0; i < t->ndim; i++) shape[i] = i == axis ? n : -1;
+    return CALL(expand, CALL(narrow, t, axis, front ? 0 : size - 1, 1), ((hx_ints){shape, t->ndim}));
+}
+
+static hx_tensor *pad_axis(hx_tensor *t, int axis, int64_t before, int64_t after, char mode) {
+    if (!t) return NULL;
+    if (before < 0 || after < 0) {
+        int64_t cut = before < 0 ? -before : 0;
+        t = CALL(narrow, t, axis, cut, t->shape[axis] - cut + (after < 0 ? after : 0));
+        if (!t) return NULL;
+    }
+    int64_t size = t->shape[axis], most = mode == 'r' ? size - 1 : mode == 'c' ? size : size ? INT64_MAX : 0;
+    if (before > most || after > most) {
+        hx_fail(HX_E_VALUE, HX1403_VALUE, "pad (%lld, %lld) is too large for axis %d, whose size is %lld, in this mode",
+                (long long)before, (long long)after, axis, (long long)size);
+        return NULL;
+    }
+    hx_tensor *parts[3];
+    int n = 0;
+    if (before > 0) parts[n++] = beside(t, axis, before, true, mode);
+    parts[n++] = t;
+    if (after > 0) parts[n++] = beside(t, axis, after, false, mode);
+    return n == 1 ? t : CALL(cat, ((hx_list){parts, n}), axis);
+}
+
+static hx_tensor *number_tensor(const hx_attr *a) {
+    hx_tensor *t = NULL;
+    hx_status status = a->kind == HX_A_BOOL      ? hx_tensor_from_bool(a->v.i, &t)
+                       : a->kind == HX_A_FLOAT   ? hx_tensor_from_float(a->v.f, &t)
+                       : a->kind == HX_A_COMPLEX ? hx_tensor_from_complex(a->v.c[0], a->v.c[1], &t)
+                                                 : hx_tensor_from_int(hx_int_or(a, 0), &t);
+    return status ? NULL : hx_scope_own(t);
+}
+
+static hx_status pad_parts(hx_call *c) {
+    hx_tensor *t = c->in[0];
+    hx_ints pad = hx_ints_of(&c->attr[0]);
+    char mode = c->attr[1].v.str[0] == 'r' && c->attr[1].v.str[2] == 'p' ? 'e' : c->attr[1].v.str[0];
+    if (hx_str_is(&c->attr[1], "constant")) {
+        RESULT(0, CALL(constant_pad, t, number_tensor(&c->attr[2]), &c->attr[0]));
+        return HX_OK;
+    }
+    int64_t shape[HX_MAX_RANK];
+    HX_TRY(padded_shape(pad, t->shape, t->ndim, shape));
+    hx_tensor *padded = t;
+    for (int i = 0; i < pad.n / 2; i++) padded = pad_axis(padded, t->ndim - 1 - i, pad.v[2 * i], pad.v[2 * i + 1], mode);
+    RESULT(0, padded == t ? CALL(clone, t) : padded);
+    return HX_OK;
+}
+
+/* ---- triangles ---- */
+
+static hx_status triangle_rule(hx_call *c) {
+    if (c->in[0]->ndim < 2)
+        return hx_fail(HX_E_SHAPE, HX1001_RANK, "needs at least 2 dimensions, got shape %s",
+                       hx_shape_text(c->in[0]->shape, c->in[0]->ndim));
+    return hx_shape_same(c);
+}
+
+static hx_status tril_vjp(hx_vjp *v) {
+    GIN(0, CALL(tril, G, ATTR(0)));
+    return HX_OK;
+}
+
+static hx_status triu_vjp(hx_vjp *v) {
+    GIN(0, CALL(triu, G, ATTR(0)));
+    return HX_OK;
+}
+
+static hx_status triangle_indices(hx_call *c, bool lower) {
+    int64_t rows = c->attr[0].v.i, columns = c->attr[1].v.i;
+    if (rows < 0 || columns < 0)
+        return hx_fail(HX_E_VALUE, HX1403_VALUE, "row %lld and col %lld cannot be negative", (long long)rows,
+                       (long long)columns);
+    hx_spec s = {.dtype = HX_BOOL, .ndim = 2, .shape = {rows, columns}};
+    hx_tensor *all = hx_full_like_spec(&s, 1, c->device);
+    hx_tensor *part = lower ? CALL(tril, all, &c->attr[2]) : CALL(triu, all, &c->attr[2]);
+    RESULT(0, CALL(clone, CALL(transpose, CALL(nonzero, part), 0, 1)));
+    return HX_OK;
+}
+static hx_status tril_indices_parts(hx_call *c) { return triangle_indices(c, true); }
+static hx_status triu_indices_parts(hx_call *c) { return triangle_indices(c, false); }
+
+static hx_status atleast_1d_parts(hx_call *c) {
+    RESULT(0, rank1(c->in[0]));
+    return HX_OK;
+}
+static hx_status atleast_2d_parts(hx_call *c) {
+    RESULT(0, rank2(c->in[0]));
+    return HX_OK;
+}
+static hx_status atleast_3d_parts(hx_call *c) {
+    RESULT(0, rank3(c->in[0]));
+    return HX_OK;
+}
+
+#define LIST PARAMS(TENSORS("tensors"))
+#define FUNCTION(n, parts) .name = n, .decompose = parts, .flags = HX_FUNCTION
+#define BOTH(n, parts) .name = n, .decompose = parts, .flags = HX_PUBLIC
+
+const hx_op hx_ops_join[] = {
+    {.name = "cat", .shape = cat_rule, .vjp = cat_vjp, .flags = HX_PRIMITIVE | HX_FUNCTION | HX_OUT,
+     .params = PARAMS(TENSORS("tensors"), INT("dim", 0)), .aliases = "concat, concatenate",
+     .doc = "Joins tensors along an existing axis.\n\n"
+            "Shapes are equal but for axis `dim`; dtypes are promoted to one. HX1002 when the shapes differ.\n\n"
+            "Example:\n    >>> helix.cat([helix.tensor([1, 2]), helix.tensor([3])]).tolist()\n    [1, 2, 3]"},
+    {.name = "stack", .shape = stack_rule, .vjp = stack_vjp, .decompose = stack_parts, .flags = HX_FUNCTION | HX_OUT,
+     .params = PARAMS(TENSORS("tensors"), INT("dim", 0)),
+     .doc = "Joins tensors of one shape along a new axis.\n\n"
+            "Example:\n    >>> helix.stack([helix.tensor([1, 2]), helix.tensor([3, 4])]).tolist()\n"
+            "    [[1, 2], [3, 4]]"},
+    {FUNCTION("hstack", hstack_parts), .params = LIST,
+     .doc = "Joins tensors side by side: along axis 1, or axis 0 for vectors.\n\n"
+            "Example:\n    >>> helix.hstack([helix.tensor([1]), helix.tensor([2])]).tolist()\n    [1, 2]"},
+    {FUNCTION("vstack", vstack_parts), .params = LIST, .aliases = "row_stack",
+     .doc = "Joins tensors as rows: along axis 0, after vectors became rows.\n\n"
+            "Example:\n    >>> helix.vstack([helix.tensor([1]), helix.tensor([2])]).tolist()\n    [[1], [2]]"},
+    {FUNCTION("dstack", dstack_parts), .params = LIST,
+     .doc = "Joins tensors in depth: along axis 2, after all have at least 3 axes.\n\n"
+            "Example:\n    >>> helix.dstack([helix.tensor([1]), helix.tensor([2])]).tolist()\n    [[[1, 2]]]"},
+    {FUNCTION("column_stack", column_stack_parts), .params = LIST,
+     .doc = "Joins tensors along axis 1, after vectors became columns.\n\n"
+            "Example:\n    >>> helix.column_stack([helix.tensor([1]), helix.tensor([2])]).tolist()\n    [[1, 2]]"},
+    {.name = "repeat", .decompose = repeat_parts, .flags = HX_METHOD,
+     .params = PARAMS(TENSOR("input"), VAR_INTS("repeats")),
+     .doc = "The input repeated along every axis, as a copy; further repeats make new axes in front.\n\n"
+            "Example:\n    >>> helix.tensor([1, 2]).repeat(2, 2).tolist()\n    [[1, 2, 1, 2], [1, 2, 1, 2]]"},
+    {BOTH("tile", tile_parts), .params = PARAMS(TENSOR("input"), VAR_INTS("dims")),
+     .doc = "The input repeated along its last axes, as a copy.\n\n"
+            "Example:\n    >>> helix.tensor([[1, 2]]).tile(2).tolist()\n    [[1, 2, 1, 2]]"},
+    {BOTH("repeat_interleave", repeat_interleave_parts),
+     .params = PARAMS(TENSOR("input"), TENSOR("repeats"), OPT_INT("dim")),
+     .doc = "Each element repeated in place, along axis `dim` or in the flattened input.\n\n"
+            "repeats: one number, or an integer tensor with one for each element of the axis.\n\n"
+            "Example:\n    >>> helix.tensor([1, 2]).repeat_interleave(2).tolist()\n    [1, 1, 2, 2]"},
+    {BOTH("roll", roll_parts), .params = PARAMS(TENSOR("input"), REQ_INTS("shifts"), OPT_INTS("dims")),
+     .doc = "The elements moved along axes; those that leave come in again at the other end.\n\n"
+            "Example:\n    >>> helix.tensor([1, 2, 3]).roll(1).tolist()\n    [3, 1, 2]"},
+    {BOTH("rot90", rot90_parts), .params = PARAMS(TENSOR("input"), INT("k", 1), OPT_INTS("dims")),
+     .doc = "The plane of two axes turned by k quarters, from the first axis of dims (0, 1) to the second.\n\n"
+            "Example:\n    >>> helix.tensor([[1, 2], [3, 4]]).rot90().tolist()\n    [[2, 4], [1, 3]]"},
+    {.name = "pad", .decompose = pad_parts, .flags = HX_NN,
+     .params = PARAMS(TENSOR("input"), REQ_INTS("pad"),
+                      STRING("mode", "constant", "constant|reflect|replicate|circular"), OPT_NUMBER("value")),
+     .doc = "The input with elements added at the ends of its axes.\n\n"
+            "pad holds (before, after) for the last axis, then for the one before it, and so on; negative numbers cut "
+            "off. mode: constant (value, 0 by default), reflect (mirrored without the edge), replicate (the edge "
+            "again), circular (from the other end).\n\n"
+            "Example:\n    >>> helix.nn.functional.pad(helix.tensor([1, 2]), (1, 2)).tolist()\n    [0, 1, 2, 0, 0]"},
+    {.name = "constant_pad", .shape = constant_pad_rule, .vjp = constant_pad_vjp, .decompose = constant_pad_parts,
+     .flags = HX_INTERNAL_OP, .params = PARAMS(TENSOR("input"), TENSOR("value"), REQ_INTS("pad")),
+     .doc = "The input with `value` added, or elements cut off, at the ends of its last axes."},
+    {.name = "tril", .shape = triangle_rule, .vjp = tril_vjp, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_INPLACE | HX_ALIAS_OK,
+     .params = PARAMS(TENSOR("input"), INT("diagonal", 0)),
+     .doc = "The lower triangle of matrices: zeros above the diagonal.\n\n"
+            "diagonal: 0 for the main one, positive above it.\n\n"
+            "Example:\n    >>> helix.tensor([[1, 2], [3, 4]]).tril().tolist()\n    [[1, 0], [3, 4]]"},
+    {.name = "triu", .shape = triangle_rule, .vjp = triu_vjp, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_INPLACE | HX_ALIAS_OK,
+     .params = PARAMS(TENSOR("input"), INT("diagonal", 0)),
+     .doc = "The upper triangle of matrices: zeros below the diagonal.\n\n"
+            "Example:\n    >>> helix.tensor([[1, 2], [3, 4]]).triu().tolist()\n    [[1, 2], [0, 4]]"},
+    {.name = "tril_indices", .decompose = tril_indices_parts, .flags = HX_FUNCTION | HX_CREATES | HX_NON_DIFF,
+     .params = PARAMS(REQ_INT("row"), REQ_INT("col"), INT("offset", 0)),
+     .doc = "Row and column numbers of the lower triangle of a (row, col) matrix, as a (2, n) tensor.\n\n"
+            "Example:\n    >>> helix.tril_indices(2, 2).tolist()\n    [[0, 1, 1], [0, 0, 1]]"},
+    {.name = "triu_indices", .decompose = triu_indices_parts, .flags = HX_FUNCTION | HX_CREATES | HX_NON_DIFF,
+     .params = PARAMS(REQ_INT("row"), REQ_INT("col"), INT("offset", 0)),
+     .doc = "Row and column numbers of the upper triangle of a (row, col) matrix, as a (2, n) tensor.\n\n"
+            "Example:\n    >>> helix.triu_indices(2, 2).tolist()\n    [[0, 0, 1], [0, 1, 1]]"},
+    {FUNCTION("atleast_1d", atleast_1d_parts), .params = PARAMS(TENSOR("input")),
+     .doc = "The input with at least one axis, as a view.\n\n"
+            "Example:\n    >>> helix.atleast_1d(helix.tensor(3)).tolist()\n    [3]"},
+    {FUNCTION("atleast_2d", atleast_2d_parts), .params = PARAMS(TENSOR("input")),
+     .doc = "The input with at least two axes, new ones in front, as a view.\n\n"
+            "Example:\n    >>> helix.atleast_2d(helix.tensor([3])).tolist()\n    [[3]]"},
+    {FUNCTION("atleast_3d", atleast_3d_parts), .params = PARAMS(TENSOR("input")),
+     .doc = "The input with at least three axes; a matrix gets its new axis at the end, as a view.\n\n"
+            "Example:\n    >>> helix.atleast_3d(helix.tensor([3])).shape\n    (1, 1, 1)"},
+    {0},
+};
