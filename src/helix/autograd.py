@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import wraps
-
 from helix import _core
 from helix._core import Node, Tensor, backward, grad, is_grad_enabled, is_inference_mode_enabled
 from helix.errors import ArgumentError, GradientError
@@ -30,6 +28,8 @@ class _Mode:
         self._switch(self._before.pop())
 
     def __call__(self, function):
+        from functools import wraps
+
         @wraps(function)
         def inside(*args, **kwargs):
             before = self._switch(self._enabled)

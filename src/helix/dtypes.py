@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 
 from helix import _core
 from helix._core import can_cast, dtype, get_default_dtype, promote_types, result_type, set_default_dtype
@@ -19,28 +18,28 @@ ALIASES = {"half": "float16", "float": "float32", "double": "float64", "short": 
 __all__ = ["dtype", "can_cast", "promote_types", "result_type", "get_default_dtype", "set_default_dtype", "finfo", "iinfo"]
 
 
-@dataclass(frozen=True)
-class FloatInfo:
-    """What a floating dtype can hold."""
+class _Info:
+    """Named facts about a dtype."""
 
-    dtype: str
-    bits: int
-    eps: float
-    max: float
-    min: float
-    tiny: float
-    smallest_normal: float
-    resolution: float
+    def __init__(self, **facts):
+        self.__dict__.update(facts)
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in vars(self).items())})"
+
+    def __eq__(self, other):
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self):
+        return hash(self.dtype)
 
 
-@dataclass(frozen=True)
-class IntInfo:
-    """What an integer dtype can hold."""
+class FloatInfo(_Info):
+    """What a floating dtype can hold: dtype, bits, eps, max, min, tiny, smallest_normal, resolution."""
 
-    dtype: str
-    bits: int
-    max: int
-    min: int
+
+class IntInfo(_Info):
+    """What an integer dtype can hold: dtype, bits, max, min."""
 
 
 # bits, fraction bits, largest exponent
@@ -61,7 +60,8 @@ def finfo(type=None):
     largest = sys.float_info.max if name == "float64" else (2 - 2.0 ** -fraction) * 2.0 ** exponent
     normal = 2.0 ** (1 - exponent)
     digits = {"float16": 3, "bfloat16": 2, "float32": 6, "float64": 15}[name]
-    return FloatInfo(found.name, bits, 2.0 ** -fraction, largest, -largest, normal, normal, 10.0 ** -digits)
+    return FloatInfo(dtype=found.name, bits=bits, eps=2.0 ** -fraction, max=largest, min=-largest, tiny=normal,
+                     smallest_normal=normal, resolution=10.0 ** -digits)
 
 
 def iinfo(type):
@@ -75,5 +75,5 @@ def iinfo(type):
         raise DTypeError(f"HX1101 iinfo: type must be an integer dtype, got {found.name}.", op="iinfo", code="HX1101")
     bits = 8 * found.itemsize
     if found.is_signed:
-        return IntInfo(found.name, bits, 2 ** (bits - 1) - 1, -(2 ** (bits - 1)))
-    return IntInfo(found.name, bits, 2 ** bits - 1, 0)
+        return IntInfo(dtype=found.name, bits=bits, max=2 ** (bits - 1) - 1, min=-(2 ** (bits - 1)))
+    return IntInfo(dtype=found.name, bits=bits, max=2 ** bits - 1, min=0)

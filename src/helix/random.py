@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 from helix._core import Generator, default_generator
 
 __all__ = ["Generator", "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]
@@ -40,11 +38,12 @@ def set_rng_state(state):
     default_generator().set_state(state)
 
 
-@contextmanager
-def fork_rng():
-    """What is drawn inside does not change the default generator."""
-    state = get_rng_state()
-    try:
-        yield
-    finally:
-        set_rng_state(state)
+class fork_rng:
+    """A context manager: what is drawn inside does not change the default generator."""
+
+    def __enter__(self):
+        self._state = get_rng_state()
+        return self
+
+    def __exit__(self, *exception):
+        set_rng_state(self._state)
