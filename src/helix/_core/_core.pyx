@@ -24,6 +24,7 @@ from libc.string cimport memcmp, memcpy, memset
 cdef extern from "Python.h":
     PyObject *Py_None
     bint PyBool_Check(object)
+    double PyLong_AsDouble(object) except? -1.0
     bint PyTuple_Check(object)
     Py_ssize_t PyTuple_GET_SIZE(object)
     PyObject *PyTuple_GET_ITEM(object, Py_ssize_t)

@@ -53,10 +53,13 @@ cdef int missing_operator() except -1:
     fail(HX_E_UNSUPPORTED, 1701, "", "this build of helix has no op for the operator.")
 
 
-cdef int operand(object value, hx_tensor **slot, bint *owned) except -1:
-    """Fills one operand; 0 when the other side should be asked instead."""
+cdef int operand(object value, hx_tensor *other, hx_tensor **slot, bint *owned) except -1:
+    """Fills one operand; 0 when the other side should be asked instead. `other` is the operand beside a number."""
     if isinstance(value, Tensor):
         slot[0] = (<Tensor>value).t
+        return 1
+    slot[0] = cached_number(value, other)
+    if slot[0] != NULL:
         return 1
     slot[0] = number_tensor(value)
     if slot[0] != NULL:
@@ -67,54 +70,106 @@ cdef int operand(object value, hx_tensor **slot, bint *owned) except -1:
     return 0
 
 
-cdef object finish_pair(const hx_op *op, hx_tensor **pair, bint inplace, bint own_a, bint own_b):
+# Numbers beside floating tensors are kept as tensors of that dtype, so that `x * 2` neither allocates nor casts.
+
+cdef enum:
+    NUMBER_SLOTS = 128
+
+cdef struct NumberSlot:
+    hx_tensor *tensor
+    double value
+
+cdef NumberSlot number_cache[NUMBER_SLOTS]
+
+
+cdef extern from *:
+    """
+    static inline uint64_t door_bits(double v) { union { double d; uint64_t u; } b = {v}; return b.u; }
+    """
+    uint64_t door_bits(double value) noexcept
+
+
+cdef hx_tensor *cached_number(object value, hx_tensor *beside) except? NULL:
+    """A borrowed number tensor of the dtype of `beside`; NULL where that is not what promotion gives."""
+    cdef double d
+    cdef NumberSlot *slot
+    cdef hx_tensor *made = NULL
+    cdef int64_t none = 0
+    if beside == NULL or not hx_is_floating(<hx_dtype>beside.dtype):
+        return NULL
+    if PyFloat_CheckExact(value):
+        d = PyFloat_AS_DOUBLE(value)
+    elif PyLong_CheckExact(value):
+        d = PyLong_AsDouble(value)
+    else:
+        return NULL
+    slot = &number_cache[((door_bits(d) * 0x9E3779B97F4A7C15 >> 32) + beside.dtype) % NUMBER_SLOTS]
+    if slot.tensor != NULL and door_bits(slot.value) == door_bits(d) and slot.tensor.dtype == beside.dtype:
+        return slot.tensor
+    check(hx_tensor_empty(hx_cpu(), <hx_dtype>beside.dtype, &none, 0, &made))
+    store_float(d, <hx_dtype>beside.dtype, <char *>made.data)
+    made.flags = HX_T_CONTIGUOUS | HX_T_NUMBER
+    hx_tensor_release(slot.tensor)
+    slot.tensor = made
+    slot.value = d
+    return made
+
+
+cdef void drop_numbers() noexcept:
+    cdef int i
+    for i in range(NUMBER_SLOTS):
+        hx_tensor_release(number_cache[i].tensor)
+        number_cache[i].tensor = NULL
+
+
+cdef object finish_pair(const hx_op *op, hx_tensor **pair, bint inplace):
     cdef hx_call c
-    cdef hx_status status
     hx_call_init(&c, op)
     c.in_ = pair
     c.n_in = 2
     c.inplace = inplace
-    status = hx_dispatch(&c)
-    if own_a:
-        hx_tensor_release(pair[0])
-    if own_b:
-        hx_tensor_release(pair[1])
-    if status != HX_OK:
+    if hx_dispatch(&c) != HX_OK:
         raise_pending()
     return wrap(c.out[0])
 
 
 cdef object binary(const hx_op *op, object a, object b):
     cdef hx_tensor *pair[2]
-    cdef bint own_a = False, own_b = False
     if op == NULL:
         missing_operator()
-    if not operand(a, &pair[0], &own_a):
-        return NotImplemented
-    try_b = False
-    if isinstance(b, Tensor):
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        pair[0] = (<Tensor>a).t
         pair[1] = (<Tensor>b).t
-    else:
-        try:
-            try_b = operand(b, &pair[1], &own_b) == 0
-        except BaseException:
-            if own_a:
-                hx_tensor_release(pair[0])
-            raise
-        if try_b:
-            return NotImplemented
-    return finish_pair(op, pair, False, own_a, own_b)
+        return finish_pair(op, pair, False)
+    return mixed(op, a, b, False)
 
 
 cdef object binary_inplace(const hx_op *op, Tensor a, object b):
     cdef hx_tensor *pair[2]
-    cdef bint own_b = False
     if op == NULL:
         missing_operator()
-    pair[0] = a.t
-    if not operand(b, &pair[1], &own_b):
+    if isinstance(b, Tensor):
+        pair[0] = a.t
+        pair[1] = (<Tensor>b).t
+        return finish_pair(op, pair, True)
+    return mixed(op, a, b, True)
+
+
+cdef object mixed(const hx_op *op, object a, object b, bint inplace):
+    """A tensor and a number, in either order."""
+    cdef hx_tensor *pair[2]
+    cdef bint own_a = False, own_b = False
+    if not operand(a, (<Tensor>b).t if isinstance(b, Tensor) else NULL, &pair[0], &own_a):
         return NotImplemented
-    return finish_pair(op, pair, True, False, own_b)
+    try:
+        if not operand(b, (<Tensor>a).t if isinstance(a, Tensor) else NULL, &pair[1], &own_b):
+            return NotImplemented
+        return finish_pair(op, pair, inplace)
+    finally:
+        if own_a:
+            hx_tensor_release(pair[0])
+        if own_b:
+            hx_tensor_release(pair[1])
 
 
 cdef object unary(const hx_op *op, Tensor x):

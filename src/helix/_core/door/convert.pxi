@@ -90,8 +90,18 @@ cdef int ragged(Nest *nest, int depth, object length) except -1:
          f"there is {found} where {wanted} must stand.")
 
 
+cdef inline void store_float(double d, hx_dtype t, char *p) noexcept:
+    if t == HX_F32:
+        (<float *>p)[0] = <float>d
+    elif t == HX_F64:
+        (<double *>p)[0] = d
+    elif t == HX_F16:
+        (<uint16_t *>p)[0] = hx_f32_to_f16(<float>d)
+    else:
+        (<uint16_t *>p)[0] = hx_f32_to_bf16(<float>d)
+
+
 cdef int store_number(object v, hx_dtype t, char **at) except -1:
-    cdef double d
     cdef int64_t i
     cdef uint64_t u
     cdef double complex z
@@ -107,15 +117,7 @@ cdef int store_number(object v, hx_dtype t, char **at) except -1:
     elif t >= HX_F16:
         if isinstance(v, complex):
             fail(HX_E_DTYPE, HX1102_CAST, "tensor", f"the complex number {short_repr(v)} has no place in {DTYPES[<int>t].name}.")
-        d = float(v)
-        if t == HX_F32:
-            (<float *>p)[0] = <float>d
-        elif t == HX_F64:
-            (<double *>p)[0] = d
-        elif t == HX_F16:
-            (<uint16_t *>p)[0] = hx_f32_to_f16(<float>d)
-        else:
-            (<uint16_t *>p)[0] = hx_f32_to_bf16(<float>d)
+        store_float(float(v), t, p)
     elif t == HX_BOOL:
         p[0] = 1 if v else 0
     elif t == HX_U64:

@@ -8,8 +8,44 @@ cdef object get_item(Tensor x, object key):
             return OPS["select"](x, 0, key)
         return plain_view(x, t.shape + 1, t.strides + 1, t.ndim - 1, t.offset + index_in(x, key, 0) * t.strides[0])
     cdef Key k
+    if (type(key) is slice or type(key) is tuple) and not recording(t) and take_fast(x, key, &k):
+        return plain_view(x, k.shape, k.strides, k.ndim, k.offset)
     take_apart(x, key, &k)
     return read_key(x, <tuple>key if type(key) is tuple else (key,), &k)
+
+
+cdef bint take_fast(Tensor x, object key, Key *k) except -1:
+    """take_apart for keys of plain ints, slices and None; False for any other."""
+    cdef hx_tensor *t = x.t
+    cdef int dim = 0
+    cdef Py_ssize_t i, n
+    cdef object part
+    k.ndim = 0
+    k.offset = t.offset
+    k.gathers = False
+    n = PyTuple_GET_SIZE(key) if type(key) is tuple else 1
+    for i in range(n):
+        part = <object>PyTuple_GET_ITEM(key, i) if type(key) is tuple else key
+        if part is None:
+            add_dim(k, 1, 0)
+            continue
+        if dim >= t.ndim:
+            return False
+        if type(part) is slice:
+            take_slice(x, part, dim, k)
+        elif PyLong_CheckExact(part):
+            k.offset += index_in(x, part, dim) * t.strides[dim]
+        else:
+            return False
+        dim += 1
+    if k.ndim + t.ndim - dim > HX_MAX_RANK:
+        return False
+    while dim < t.ndim:
+        k.shape[k.ndim] = t.shape[dim]
+        k.strides[k.ndim] = t.strides[dim]
+        k.ndim += 1
+        dim += 1
+    return True
 
 
 cdef int64_t index_in(Tensor x, object key, int dim) except? -1:

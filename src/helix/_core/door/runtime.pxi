@@ -85,6 +85,7 @@ def default_generator():
 def memory_stats():
     """Counters of the core: bytes live, at most, cached and allowed; tensors, nodes and blocks alive; allocations."""
     cdef hx_memory_stats s
+    drop_numbers()
     hx_memory_get(&s)
     return {"live_bytes": s.live_bytes, "peak_bytes": s.peak_bytes, "cached_bytes": s.cached_bytes,
             "limit_bytes": s.limit_bytes, "live_tensors": s.live_tensors, "live_nodes": s.live_nodes,
@@ -106,6 +107,7 @@ def set_memory_limit(nbytes):
 
 def empty_cache():
     """Gives memory that the pool keeps back to the operating system."""
+    drop_numbers()
     hx_memory_empty_cache()
 
 
