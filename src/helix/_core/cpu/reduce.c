@@ -18,8 +18,8 @@ enum { COLUMNS = 1024, ROWS_AT_ONCE = 8, CHUNK = 65536 };
 
 typedef enum { IN_F32, IN_F64, IN_I64, IN_TRUTH } family;
 typedef enum { SUM, PROD, MAX, MIN } operation;
-typedef enum { PLAIN, ABS, SQUARE, POWER, NAN_IS_0, NOT_ZERO, TRUTH_COUNT, OFF_CENTER_SQUARE, OFF_CENTER_EXP } map_kind;
-typedef enum { AS_IT_IS, MEAN, VARIANCE, ROOT, POWER_ROOT, LOG_CENTER, FINITE } finish_kind;
+typedef enum { PLAIN, ABS, SQUARE, POWER, NAN_IS_0, NOT_ZERO, TRUTH_COUNT, OFF_CENTER, OFF_CENTER_SQUARE, OFF_CENTER_EXP } map_kind;
+typedef enum { AS_IT_IS, MEAN, CENTER_MEAN, VARIANCE, ROOT, POWER_ROOT, LOG_CENTER, FINITE } finish_kind;
 
 /* ---- combining runs of one type ---- */
 
@@ -269,6 +269,7 @@ static const float *map_f32(const job *j, map_kind map, const float *x, int64_t 
     case POWER: MAP_LOOP(powf(fabsf(x[i]), (float)j->power));
     case NAN_IS_0: MAP_LOOP(x[i] != x[i] ? 0 : x[i]);
     case NOT_ZERO: MAP_LOOP(x[i] != 0);
+    case OFF_CENTER: MAP_CENTER(float, x[i] - c);
     case OFF_CENTER_SQUARE: MAP_CENTER(float, (x[i] - c) * (x[i] - c));
     case OFF_CENTER_EXP:
         for (int64_t i = 0; i < n; i++) room[i] = x[i] - (float)center[spread ? i : 0].f;
@@ -286,6 +287,7 @@ static const double *map_f64(const job *j, map_kind map, const double *x, int64_
     case POWER: MAP_LOOP(pow(fabs(x[i]), j->power));
     case NAN_IS_0: MAP_LOOP(x[i] != x[i] ? 0 : x[i]);
     case NOT_ZERO: MAP_LOOP(x[i] != 0);
+    case OFF_CENTER: MAP_CENTER(double, x[i] - c);
     case OFF_CENTER_SQUARE: MAP_CENTER(double, (x[i] - c) * (x[i] - c));
     case OFF_CENTER_EXP: MAP_CENTER(double, hx_d_exp(x[i] - c));
     default: return x;
@@ -322,6 +324,9 @@ static void finish(const job *j, const stage *s, cell *a, const cell *center, in
     case AS_IT_IS: break;
     case MEAN:
         for (int64_t i = 0; i < n; i++) a[i].f /= (double)j->count;
+        break;
+    case CENTER_MEAN:
+        for (int64_t i = 0; i < n; i++) a[i].f = center[i].f + a[i].f / (double)j->count;
         break;
     case VARIANCE: /* squares were taken around the mean rounded to the input's type */
         for (int64_t i = 0; i < n; i++) {
@@ -368,6 +373,13 @@ static void deliver(const job *j, int64_t at, cell *a, int64_t n) {
     }
 }
 
+/* The element that a first stage may take differences from: any that is near the others does. */
+static cell first_element(const job *j, const char *p) {
+    float f = 0;
+    if (j->family == IN_F64) return (cell){.f = *(const double *)p};
+    return (cell){.f = *hx_read_f32(p, j->dtype, 0, 1, &f)};
+}
+
 /* ---- rows ---- */
 
 /* Pieces [from, to) of the output whose elements start at `base`. */
@@ -402,8 +414,9 @@ static void rows_whole(void *ctx, int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; o++, walk_on(&w)) {
         const char *base = j->in + w.offset;
         if (j->first) {
-            j->center[o] = row_pieces(j, j->first, &j->first_with, base, 0, pieces, NULL);
-            finish(j, j->first, j->center + o, NULL, 1);
+            cell around = first_element(j, base);
+            j->center[o] = row_pieces(j, j->first, &j->first_with, base, 0, pieces, &around);
+            finish(j, j->first, j->center + o, &around, 1);
         }
         buffer[n++] = row_pieces(j, &j->stage, &j->with, base, 0, pieces, j->center ? j->center + o : NULL);
         if (n == 64 || o + 1 == end) {
@@ -525,10 +538,16 @@ static bool run_first(job *j) {
     f.with = j->first_with;
     f.first = NULL;
     f.result = j->center;
-    f.center = NULL;
-    if (!run_stage(&f)) return false;
+    size_t bytes = (size_t)j->outs * sizeof(cell);
+    f.center = hx_pool_alloc(bytes);
+    if (!f.center) return false;
+    walk w;
+    walk_to(&w, &j->kept, 0);
+    for (int64_t o = 0; o < j->outs; o++, walk_on(&w)) f.center[o] = first_element(j, j->in + w.offset);
+    bool done = run_stage(&f);
+    hx_pool_free(f.center, bytes);
     j->first = NULL;
-    return true;
+    return done;
 }
 
 static bool run_job(job *j) {
@@ -537,8 +556,9 @@ static bool run_job(job *j) {
         for (int64_t o = 0; o < j->outs; o++) {
             cell a = j->with.identity;
             if (j->first) {
+                cell none = {0};
                 j->center[o] = j->first_with.identity;
-                finish(j, j->first, j->center + o, NULL, 1);
+                finish(j, j->first, j->center + o, &none, 1);
             }
             deliver(j, o, &a, 1);
         }
@@ -700,7 +720,7 @@ HX_KERNEL(k_count_nonzero) {
 }
 HX_KERNEL(k_var_mean) {
     HX_UNUSED;
-    static const stage mean = {SUM, PLAIN, MEAN};
+    static const stage mean = {SUM, OFF_CENTER, CENTER_MEAN};
     job j = {.stage = {SUM, OFF_CENTER_SQUARE, VARIANCE}, .first = &mean};
     int64_t count = 1;
     for (uint32_t i = 0; i < call->attr[0].count; i++) count *= call->in[0].shape[call->attr[0].v.ints[i]];
