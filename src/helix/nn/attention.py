@@ -1,0 +1,129 @@
+"""MultiheadAttention: Vaswani et al., "Attention is all you need", NeurIPS 2017; torch's weights and packing."""
+
+from __future__ import annotations
+
+from .. import empty
+from ..tensor import Tensor
+from . import functional as F
+from . import init
+from .linear import Linear
+from .misfit import describe
+from .module import Module
+from .parameter import Parameter
+
+
+class MultiheadAttention(Module):
+    """Returns (output, weights); weights is None unless `need_weights`.
+
+    Inputs are (length, batch, embed) or, with `batch_first`, (batch, length, embed); unbatched inputs lack the
+    batch axis. Boolean masks forbid where they are True; float masks are added to the scores.
+    """
+
+    def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True,
+                 kdim: int | None = None, vdim: int | None = None, batch_first: bool = False,
+                 device=None, dtype=None) -> None:
+        if num_heads < 1 or embed_dim % num_heads:
+            raise ValueError(f"MultiheadAttention: embed_dim ({embed_dim}) must be a multiple of num_heads ({num_heads})")
+        self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
+        self.kdim, self.vdim = kdim or embed_dim, vdim or embed_dim
+        self.dropout, self.batch_first = dropout, batch_first
+        self._same = self.kdim == embed_dim and self.vdim == embed_dim
+
+        def weight(*shape: int) -> Parameter:
+            return Parameter(empty(*shape, device=device, dtype=dtype))
+
+        self.register_parameter("in_proj_weight", weight(3 * embed_dim, embed_dim) if self._same else None)
+        for name, size in (("q", embed_dim), ("k", self.kdim), ("v", self.vdim)):
+            self.register_parameter(f"{name}_proj_weight", None if self._same else weight(embed_dim, size))
+        self.register_parameter("in_proj_bias", weight(3 * embed_dim) if bias else None)
+        self.out_proj = Linear(embed_dim, embed_dim, bias=bias, device=device, dtype=dtype)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        for name in ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight"):
+            if getattr(self, name) is not None:
+                init.xavier_uniform_(getattr(self, name))
+        if self.in_proj_bias is not None:
+            init.zeros_(self.in_proj_bias)
+            init.zeros_(self.out_proj.bias)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Tensor | None = None,
+                need_weights: bool = True, attn_mask: Tensor | None = None, average_attn_weights: bool = True,
+                is_causal: bool = False) -> tuple[Tensor, Tensor | None]:
+        unbatched = query.ndim == 2
+        same_input = query is key and key is value
+        if unbatched:
+            query, key, value = (t.unsqueeze(0) for t in (query, key, value))
+            key_padding_mask = key_padding_mask.unsqueeze(0) if key_padding_mask is not None else None
+        elif not self.batch_first:
+            query, key, value = (t.transpose(0, 1) for t in (query, key, value))
+        q, k, v = (self._heads(t) for t in self._project(query, key, value, same_input))
+        mask = self._mask(attn_mask, key_padding_mask, q, k)
+        if need_weights:
+            out, weights = self._explicit(q, k, v, mask, is_causal and attn_mask is None)
+        else:
+            causal = is_causal and (mask is None or (key_padding_mask is None and attn_mask is not None))
+            out = F.scaled_dot_product_attention(q, k, v, None if causal else mask,
+                                                 self.dropout if self.training else 0.0, causal)
+            weights = None
+        out = self.out_proj(out.transpose(1, 2).flatten(2))
+        if weights is not None and average_attn_weights:
+            weights = weights.mean(1)
+        if unbatched:
+            return out.squeeze(0), weights.squeeze(0) if weights is not None else None
+        return out if self.batch_first else out.transpose(0, 1), weights
+
+    def _project(self, query: Tensor, key: Tensor, value: Tensor, same_input: bool) -> tuple[Tensor, ...]:
+        if self._same and same_input:
+            return F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, -1)
+        weights = (self.in_proj_weight.chunk(3) if self._same else
+                   (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight))
+        biases = self.in_proj_bias.chunk(3) if self.in_proj_bias is not None else (None,) * 3
+        return tuple(F.linear(t, w, b) for t, w, b in zip((query, key, value), weights, biases))
+
+    def _heads(self, t: Tensor) -> Tensor:
+        """(batch, length, embed) -> (batch, heads, length, head)"""
+        return t.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
+
+    def _mask(self, attn_mask: Tensor | None, key_padding_mask: Tensor | None, q: Tensor, k: Tensor) -> Tensor | None:
+        """Both masks as one that is added to the scores."""
+        mask = None
+        if attn_mask is not None:
+            mask = _additive(attn_mask, q.dtype)
+            if mask.ndim == 3:
+                mask = mask.unflatten(0, (-1, self.num_heads))
+        if key_padding_mask is not None:
+            padding = _additive(key_padding_mask, q.dtype).reshape(k.shape[0], 1, 1, k.shape[2])
+            mask = padding if mask is None else mask + padding
+        return mask
+
+    def _explicit(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool):
+        scores = q @ k.transpose(-2, -1) * self.head_dim ** -0.5
+        if causal:
+            mask = _causal(q, k) if mask is None else mask + _causal(q, k)
+        if mask is not None:
+            scores = scores + mask
+        weights = scores.softmax(-1)
+        if self.training and self.dropout:
+            weights = F.dropout(weights, self.dropout, True)
+        return weights @ v, weights
+
+    def misfit(self, query, *_) -> str | None:
+        if query.ndim not in (2, 3):
+            return f"query has {query.ndim} axes, the layer takes 3 or, unbatched, 2. {describe(query)}"
+        if query.shape[-1] != self.embed_dim:
+            return f"query has {query.shape[-1]} features, the layer was made for {self.embed_dim}. {describe(query)}"
+        return None
+
+
+def _additive(mask: Tensor, dtype) -> Tensor:
+    from .. import bool as boolean
+    from .. import zeros
+    if mask.dtype != boolean:
+        return mask
+    return zeros(*mask.shape, dtype=dtype, device=mask.device).masked_fill(mask, float("-inf"))
+
+
+def _causal(q: Tensor, k: Tensor) -> Tensor:
+    from .. import full
+    return full((q.shape[-2], k.shape[-2]), float("-inf"), dtype=q.dtype, device=q.device).triu(1)

@@ -1,0 +1,163 @@
+"""Sequential, ModuleList, ModuleDict, ParameterList."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+
+from .module import Module
+from .parameter import Parameter
+
+
+class _Indexed(Module):
+    """Sub-modules named 0, 1, 2, …"""
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter([self.__dict__[name] for name in self._modules])
+
+    def _name_at(self, index: int) -> str:
+        names = list(self._modules)
+        try:
+            return names[index]
+        except IndexError:
+            raise IndexError(f"index {index} is outside a {type(self).__name__} of {len(names)}") from None
+
+    def __getitem__(self, index: int | slice):
+        if isinstance(index, slice):
+            return type(self)(*self._taken(index)) if isinstance(self, Sequential) else type(self)(self._taken(index))
+        return self.__dict__[self._name_at(index)]
+
+    def _taken(self, index: slice) -> list[Module]:
+        return [self.__dict__[name] for name in list(self._modules)[index]]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        setattr(self, self._name_at(index), module)
+
+    def append(self, module: Module):
+        self.add_module(str(len(self)), module)
+        return self
+
+    def extend(self, modules: Iterable[Module]):
+        for module in modules:
+            self.append(module)
+        return self
+
+    def insert(self, index: int, module: Module):
+        return self._refill([*list(self)[:index], module, *list(self)[index:]])
+
+    def __delitem__(self, index: int | slice) -> None:
+        kept = list(self)
+        del kept[index]
+        self._refill(kept)
+
+    def _refill(self, modules: list[Module]):
+        for name in list(self._modules):
+            delattr(self, name)
+        return self.extend(modules)
+
+
+class Sequential(_Indexed):
+    """Layers one after the other: `Sequential(Linear(2, 8), ReLU())`, or an ordered dict of named layers."""
+
+    def __init__(self, *layers: Module | Mapping[str, Module]) -> None:
+        if len(layers) == 1 and isinstance(layers[0], Mapping):
+            named = layers[0].items()
+        else:
+            named = ((str(i), layer) for i, layer in enumerate(layers))
+        for name, layer in named:
+            if not isinstance(layer, Module):
+                raise TypeError(f"Sequential: layer {name!r} is a {type(layer).__name__}, not an nn.Module")
+            self.add_module(name, layer)
+
+    def forward(self, input):
+        attributes = self.__dict__
+        for name in self._modules:
+            input = attributes[name](input)
+        return input
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            names = list(self._modules)[index]
+            return type(self)(OrderedDict((name, self.__dict__[name]) for name in names))
+        return super().__getitem__(index)
+
+
+class ModuleList(_Indexed):
+    """A list of modules that its owner finds."""
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        self.extend(modules)
+
+
+class ModuleDict(Module):
+    """A dict of modules that its owner finds."""
+
+    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+        self.update(modules or {})
+
+    def update(self, modules: Mapping[str, Module]) -> None:
+        for name, module in modules.items():
+            self[name] = module
+
+    def __getitem__(self, name: str) -> Module:
+        if name not in self._modules:
+            raise KeyError(name)
+        return self.__dict__[name]
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        if hasattr(type(self), name) or name.startswith("_"):
+            raise KeyError(f"{name!r} cannot be a key of a ModuleDict: it is a name that Module itself uses")
+        self.add_module(name, module)
+
+    def __delitem__(self, name: str) -> None:
+        delattr(self, name)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._modules))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._modules
+
+    def keys(self):
+        return self._modules.keys()
+
+    def values(self) -> list[Module]:
+        return [self.__dict__[name] for name in self._modules]
+
+    def items(self) -> list[tuple[str, Module]]:
+        return [(name, self.__dict__[name]) for name in self._modules]
+
+
+class ParameterList(Module):
+    """A list of parameters that its owner finds; tensors become parameters."""
+
+    def __init__(self, parameters: Iterable = ()) -> None:
+        for parameter in parameters:
+            self.append(parameter)
+
+    def append(self, parameter) -> ParameterList:
+        if not isinstance(parameter, Parameter):
+            parameter = Parameter(parameter)
+        self.register_parameter(str(len(self)), parameter)
+        return self
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __iter__(self) -> Iterator[Parameter]:
+        return iter([self.__dict__[name] for name in self._parameters])
+
+    def __getitem__(self, index: int) -> Parameter:
+        return self.__dict__[list(self._parameters)[index]]
+
+    def __setitem__(self, index: int, parameter: Parameter) -> None:
+        setattr(self, list(self._parameters)[index], parameter)
+
+    def extra_repr(self) -> str:
+        return "\n".join(f"({i}): Parameter of shape {tuple(p.shape)}" for i, p in enumerate(self))

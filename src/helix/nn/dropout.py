@@ -1,0 +1,55 @@
+"""Dropout layers: they drop in train mode and pass the input on in eval mode."""
+
+from __future__ import annotations
+
+from ..tensor import Tensor
+from . import functional as F
+from .module import Module
+
+
+class _Dropout(Module):
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        if not 0.0 <= p <= 1.0:
+            raise ValueError(f"{type(self).__name__}: p must lie between 0 and 1, got {p}")
+        self.p, self.inplace = p, inplace
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, inplace={self.inplace}"
+
+
+class Dropout(_Dropout):
+    """Zeroes elements with probability p and scales the rest by 1/(1-p); Srivastava et al., JMLR 2014."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.dropout(input, self.p, True) if self.training and self.p else input
+
+
+class _ChannelDropout(_Dropout):
+    """Zeroes whole channels of (N, C, …), so that neighbouring elements fall together."""
+
+    axes: int
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training or not self.p:
+            return input
+        from .. import ones
+        channels = tuple(input.shape[:input.ndim - self.axes]) + (1,) * self.axes
+        return input * F.dropout(ones(*channels, dtype=input.dtype, device=input.device), self.p, True)
+
+
+class Dropout1d(_ChannelDropout):
+    """Channel dropout for (N, C, L) or (C, L)."""
+
+    axes = 1
+
+
+class Dropout2d(_ChannelDropout):
+    """Channel dropout for (N, C, H, W) or (C, H, W)."""
+
+    axes = 2
+
+
+class Dropout3d(_ChannelDropout):
+    """Channel dropout for (N, C, D, H, W) or (C, D, H, W)."""
+
+    axes = 3

@@ -1,0 +1,80 @@
+"""Names the layer in errors: which module of the network an input did not fit, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import HelixError, ShapeError
+
+if TYPE_CHECKING:
+    from .module import Module
+
+
+class LayerError(ShapeError):
+    """HX1004: an input does not fit a layer. `.layer` is the layer, `.path` its dotted path in the network."""
+
+    def __init__(self, layer: Module, reason: str) -> None:
+        self.layer, self.reason, self.path = layer, reason, ""
+        self.child: Module = layer
+        self.hint = ""
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        kind = type(self.layer).__name__
+        where = f"{self.path} ({kind})" if self.path else kind
+        return f"HX1004 {where}: {self.reason}{self.hint}"
+
+
+def locate(module: Module, error: HelixError, args: tuple) -> HelixError:
+    """Called by every module an error passes on its way out: the innermost gives the reason, others the path."""
+    if isinstance(error, LayerError):
+        _extend(module, error)
+        return error
+    layer = getattr(error, "child", None)
+    if layer is None:
+        reason = module.misfit(*args)
+        if reason is not None:
+            return LayerError(module, reason)
+    error.layer = getattr(error, "layer", module)
+    error.path = _join(_name_of(layer, module), getattr(error, "path", ""))
+    error.child = module
+    if error.path:
+        error.__notes__ = [f"in module {error.path} ({type(error.layer).__name__})"]
+    return error
+
+
+def _extend(module: Module, error: LayerError) -> None:
+    name = _name_of(error.child, module)
+    if not error.path and name:
+        error.hint = _earlier(module, name, error.layer)
+    error.path = _join(name, error.path)
+    error.child = module
+    error.args = (str(error),)
+
+
+def _join(outer: str, inner: str) -> str:
+    return ".".join(part for part in (outer, inner) if part)
+
+
+def _name_of(child: Module | None, module: Module) -> str:
+    return next((name for name, value in module.named_children() if value is child), "")
+
+
+def _earlier(module: Module, name: str, layer: Module) -> str:
+    """The last layer before `name` that says how many features it gives."""
+    giver = None
+    for sibling, value in module.named_children():
+        if sibling == name:
+            break
+        for attribute in ("out_channels", "out_features", "num_features"):
+            if isinstance(getattr(value, attribute, None), int):
+                giver = (sibling, getattr(value, attribute))
+    return f" An earlier layer, {giver[0]}, gives {giver[1]}." if giver else ""
+
+
+def describe(tensor) -> str:
+    """"Input (16, 64, 28, 28) float32 cpu." for messages."""
+    if not hasattr(tensor, "shape"):
+        return f"Input is a {type(tensor).__name__}."
+    dtype = str(tensor.dtype).rpartition(".")[2]
+    return f"Input {tuple(tensor.shape)} {dtype} {tensor.device}."

@@ -1,0 +1,118 @@
+"""Pooling layers over one, two and three axes."""
+
+from __future__ import annotations
+
+from ..tensor import Tensor
+from . import functional as F
+from .conv import LAYOUT
+from .misfit import describe
+from .module import Module
+
+
+class _Pool(Module):
+    axes: int
+
+    def misfit(self, input) -> str | None:
+        rank = len(getattr(input, "shape", ()))
+        if rank in (self.axes + 1, self.axes + 2):
+            return None
+        return (f"input has {rank} axes, the layer takes {self.axes + 2} ({LAYOUT[self.axes]}) or {self.axes + 1}. "
+                f"{describe(input)}")
+
+
+class _MaxPool(_Pool):
+    def __init__(self, kernel_size, stride=None, padding=0, dilation=1, return_indices: bool = False,
+                 ceil_mode: bool = False) -> None:
+        self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
+        self.padding, self.dilation = padding, dilation
+        self.return_indices, self.ceil_mode = return_indices, ceil_mode
+
+    def forward(self, input: Tensor):
+        return self._function(input, self.kernel_size, self.stride, self.padding, self.dilation,
+                              ceil_mode=self.ceil_mode, return_indices=self.return_indices)
+
+    def extra_repr(self) -> str:
+        return (f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
+                f"dilation={self.dilation}, ceil_mode={self.ceil_mode}")
+
+
+class MaxPool1d(_MaxPool):
+    axes, _function = 1, staticmethod(F.max_pool1d)
+
+
+class MaxPool2d(_MaxPool):
+    axes, _function = 2, staticmethod(F.max_pool2d)
+
+
+class MaxPool3d(_MaxPool):
+    axes, _function = 3, staticmethod(F.max_pool3d)
+
+
+class _AvgPool(_Pool):
+    def __init__(self, kernel_size, stride=None, padding=0, ceil_mode: bool = False,
+                 count_include_pad: bool = True, divisor_override: int | None = None) -> None:
+        self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
+        self.padding, self.ceil_mode = padding, ceil_mode
+        self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self._function(input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
+                              self.count_include_pad, self.divisor_override)
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool1d(_AvgPool):
+    axes = 1
+
+    def __init__(self, kernel_size, stride=None, padding=0, ceil_mode: bool = False,
+                 count_include_pad: bool = True) -> None:
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.avg_pool1d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
+                            self.count_include_pad)
+
+
+class AvgPool2d(_AvgPool):
+    axes, _function = 2, staticmethod(F.avg_pool2d)
+
+
+class AvgPool3d(_AvgPool):
+    axes, _function = 3, staticmethod(F.avg_pool3d)
+
+
+class _AdaptivePool(_Pool):
+    def __init__(self, output_size) -> None:
+        self.output_size = output_size
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self._function(input, self.output_size)
+
+    def extra_repr(self) -> str:
+        return f"output_size={self.output_size}"
+
+
+class AdaptiveAvgPool1d(_AdaptivePool):
+    axes, _function = 1, staticmethod(F.adaptive_avg_pool1d)
+
+
+class AdaptiveAvgPool2d(_AdaptivePool):
+    axes, _function = 2, staticmethod(F.adaptive_avg_pool2d)
+
+
+class AdaptiveAvgPool3d(_AdaptivePool):
+    axes, _function = 3, staticmethod(F.adaptive_avg_pool3d)
+
+
+class AdaptiveMaxPool1d(_AdaptivePool):
+    axes, _function = 1, staticmethod(F.adaptive_max_pool1d)
+
+
+class AdaptiveMaxPool2d(_AdaptivePool):
+    axes, _function = 2, staticmethod(F.adaptive_max_pool2d)
+
+
+class AdaptiveMaxPool3d(_AdaptivePool):
+    axes, _function = 3, staticmethod(F.adaptive_max_pool3d)

@@ -1,0 +1,69 @@
+"""Helpers over all parameters of a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from .. import cat, stack
+from ..autograd import no_grad
+from ..tensor import Tensor
+
+
+def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    tensors = [parameters] if isinstance(parameters, Tensor) else parameters
+    return [tensor.grad for tensor in tensors if tensor.grad is not None]
+
+
+def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
+    """The norm of all tensors taken as one vector."""
+    from .. import tensor as make
+    tensors = list(tensors)
+    if not tensors:
+        return make(0.0)
+    if math.isinf(norm_type):
+        return stack([t.abs().max() for t in tensors]).max()
+    if norm_type == 2.0:
+        return stack([(t * t).sum() for t in tensors]).sum().sqrt()
+    return stack([(t.abs() ** norm_type).sum() for t in tensors]).sum() ** (1.0 / norm_type)
+
+
+def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0,
+                    error_if_nonfinite: bool = False) -> Tensor:
+    """Scales all gradients so that their common norm is at most `max_norm`; returns the norm before."""
+    with no_grad():
+        gradients = _gradients(parameters)
+        total = get_total_norm(gradients, norm_type)
+        if error_if_nonfinite and not math.isfinite(total.item()):
+            raise RuntimeError(f"clip_grad_norm_: the gradients' norm is {total.item()}; nothing was scaled")
+        scale = (max_norm / (total + 1e-6)).clamp(max=1.0)
+        for gradient in gradients:
+            gradient.mul_(scale)
+    return total
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Limits every element of every gradient to ±clip_value."""
+    with no_grad():
+        for gradient in _gradients(parameters):
+            gradient.clamp_(-clip_value, clip_value)
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """All parameters as one flat tensor."""
+    return cat([parameter.reshape(-1) for parameter in parameters])
+
+
+def vector_to_parameters(vector: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Writes a flat tensor back into parameters, in the same order."""
+    parameters = list(parameters)
+    wanted = sum(parameter.numel() for parameter in parameters)
+    if vector.numel() != wanted:
+        raise ValueError(f"vector_to_parameters: the vector has {vector.numel()} elements, "
+                         f"the parameters have {wanted}")
+    start = 0
+    with no_grad():
+        for parameter in parameters:
+            end = start + parameter.numel()
+            parameter.copy_(vector[start:end].reshape(tuple(parameter.shape)))
+            start = end
