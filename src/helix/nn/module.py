@@ -303,12 +303,12 @@ def _indent(text: str) -> str:
 
 
 def _device_and_dtype(args: tuple, kwargs: dict):
-    from ..dtypes import DType
+    from .. import dtype as kind
     device, dtype = kwargs.get("device"), kwargs.get("dtype")
     for arg in args:
         if isinstance(arg, Tensor):
             device, dtype = arg.device, arg.dtype
-        elif isinstance(arg, DType):
+        elif isinstance(arg, kind):
             dtype = arg
         elif arg is not None:
             device = arg

@@ -9,9 +9,7 @@ class Parameter(Tensor):
     """A leaf tensor that requires grad; assigning one to an attribute of a `Module` registers it there."""
 
     def __new__(cls, data: Tensor, requires_grad: bool = True) -> Parameter:
-        parameter = data.detach().as_subclass(cls)
-        parameter.requires_grad_(requires_grad)
-        return parameter
+        return Tensor._make_subclass(cls, data, requires_grad)
 
     def __init__(self, data: Tensor, requires_grad: bool = True) -> None:
         pass
