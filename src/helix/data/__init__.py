@@ -3,11 +3,12 @@
 from .dataset import Dataset, Subset, TensorDataset
 from .digits import digits
 from .images import ImageFolder
+from .info import DataInfo, describe
 from .load import load
 from .loader import Loader
 from .split import random_split, stratified_split
 from .table import read_csv
 from .text import TextFolder
 
-__all__ = ["Dataset", "ImageFolder", "Loader", "Subset", "TensorDataset", "TextFolder", "digits", "load",
+__all__ = ["DataInfo", "Dataset", "ImageFolder", "Loader", "Subset", "TensorDataset", "TextFolder", "describe", "digits", "load",
            "random_split", "read_csv", "stratified_split"]

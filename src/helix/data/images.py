@@ -20,6 +20,26 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
+def open_image(path: Path):
+    """Opens with Pillow, reading the header only, and refuses before decoding what is too large."""
+    image = needed("PIL.Image", "image", "images").open(path)
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        image.close()
+        raise FormatError(f"HX2101 {path.name}: image declares {width} x {height} pixels, above the limit of "
+                          f"{MAX_PIXELS // 10 ** 6} Mpx; refused before decoding.", code="HX2101")
+    return image
+
+
+def decode(path: str | Path, size: tuple[int, int], grayscale: bool = False) -> Tensor:
+    """One file as (channels, height, width) with values in [0, 1]."""
+    import numpy as np
+    with open_image(Path(path)) as image:
+        image = image.convert("L" if grayscale else "RGB").resize((size[1], size[0]), resample=2)  # bilinear
+        pixels = np.asarray(image, dtype=np.float32) / 255.0
+    return from_numpy(np.ascontiguousarray(pixels[None] if grayscale else pixels.transpose(2, 0, 1)))
+
+
 class ImageFolder(Dataset):
     """`folder/<class>/<any>.png` …: images of `size` (height, width) with values in [0, 1], channels first.
 
@@ -29,7 +49,7 @@ class ImageFolder(Dataset):
     task = "classification"
 
     def __init__(self, folder: str | Path, size: int | tuple[int, int] = 64, grayscale: bool = False) -> None:
-        self._image = needed("PIL.Image", "image", "helix.data.ImageFolder")
+        needed("PIL.Image", "image", "helix.data.ImageFolder")
         self.folder, self.grayscale = Path(folder), grayscale
         self.size = (size, size) if isinstance(size, int) else tuple(size)
         if not self.folder.is_dir():
@@ -45,42 +65,22 @@ class ImageFolder(Dataset):
 
     def _readable(self, path: Path) -> bool:
         try:
-            with self._open(path):
+            with open_image(path):
                 return True
         except (OSError, ValueError, SyntaxError) as error:
             self.unreadable.append((str(path.relative_to(self.folder)), str(error)))
             return False
-
-    def _open(self, path: Path):
-        """Opens, reading the header only, and refuses before decoding what is too large."""
-        image = self._image.open(path)
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            image.close()
-            raise FormatError(f"HX2101 {path.name}: image declares {width} x {height} pixels, above the limit of "
-                              f"{MAX_PIXELS // 10 ** 6} Mpx; refused before decoding.")
-        return image
-
-    def decode(self, path: str | Path) -> Tensor:
-        """One file as (channels, height, width)."""
-        import numpy as np
-        with self._open(Path(path)) as image:
-            image = image.convert("L" if self.grayscale else "RGB")
-            image = image.resize((self.size[1], self.size[0]), self._image.Resampling.BILINEAR)
-            pixels = np.asarray(image, dtype=np.float32) / 255.0
-        channels_first = pixels[None] if self.grayscale else pixels.transpose(2, 0, 1)
-        return from_numpy(np.ascontiguousarray(channels_first))
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         path, label = self.samples[index]
-        return self.decode(path), make(label)
+        return decode(path, self.size, self.grayscale), make(label)
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         chosen = [self.samples[int(i)] for i in indices]
-        return stack([self.decode(path) for path, _ in chosen]), make([label for _, label in chosen])
+        return stack([decode(path, self.size, self.grayscale) for path, _ in chosen]), make([label for _, label in chosen])
 
     def targets(self) -> Tensor:
         return make([label for _, label in self.samples])

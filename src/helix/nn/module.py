@@ -220,10 +220,20 @@ class Module:
                 parameter.grad = parameter.grad.detach() * 0
 
     def to(self, *args, **kwargs) -> Module:
-        """Moves parameters and buffers to a device, and floating-point ones to a dtype."""
+        """Moves parameters and buffers to a device, and floating-point ones to a dtype.
+
+        Parameters that move are new objects: make optimizers afterwards.
+        """
         device, dtype = _device_and_dtype(args, kwargs)
-        return self._convert(lambda t: t.to(device=device or t.device,
-                                            dtype=dtype if dtype and t.is_floating_point() else t.dtype))
+
+        def moved(tensor: Tensor) -> Tensor:
+            wanted = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+            place = tensor.device if device is None else device
+            if wanted == tensor.dtype and str(place) == str(tensor.device):
+                return tensor
+            return tensor.to(device=place, dtype=wanted)
+
+        return self._convert(moved)
 
     def float(self) -> Module:
         from .. import float32
@@ -242,8 +252,9 @@ class Module:
                     continue
                 if id(tensor) not in changed:
                     with autograd.no_grad():
-                        new = change(tensor.detach())
-                    changed[id(tensor)] = Parameter(new, tensor.requires_grad) if name in module._parameters else new
+                        new = change(tensor)
+                    keep = new is tensor or name not in module._parameters
+                    changed[id(tensor)] = new if keep else Parameter(new, tensor.requires_grad)
                 module.__dict__[name] = changed[id(tensor)]
         return self
 

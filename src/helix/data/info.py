@@ -1,0 +1,37 @@
+"""What a model has to know of its data: kept with a run, so that the data itself is not needed to predict."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from .dataset import Dataset
+
+
+class DataInfo(msgspec.Struct, frozen=True):
+    """Shapes of one sample, and what the task is."""
+
+    task: str
+    input_shape: tuple[int, ...]
+    outputs: int
+    classes: tuple[str, ...] = ()
+    vocabulary: int = 0
+    format_version: int = 1
+
+
+def describe(dataset: Dataset) -> DataInfo:
+    """The info of a dataset, read from its first sample."""
+    if len(dataset) == 0:
+        raise ValueError("the dataset is empty")
+    sample = dataset[0]
+    task = dataset.task or _guess_task(sample[-1])
+    outputs = math.prod(sample[-1].shape)
+    if task == "classification":
+        outputs = len(dataset.classes) or int(dataset.targets().max()) + 1
+    return DataInfo(task, tuple(sample[0].shape), outputs, tuple(dataset.classes),
+                    getattr(dataset, "vocabulary", 0))
+
+
+def _guess_task(target) -> str:
+    return "regression" if target.dtype.is_floating_point else "classification"

@@ -1,0 +1,64 @@
+"""From a name, or "auto", and what is known of the data to a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from ..data import DataInfo
+from ..errors import ConfigError
+from ..nn import Module
+from .cnn import cnn
+from .decoder import Decoder
+from .mlp import mlp
+
+
+def _decoder(info: DataInfo, **options) -> Module:
+    return Decoder(**{"vocabulary": info.vocabulary or 256, "length": info.input_shape[0], **options})
+
+
+def _cnn(info: DataInfo, **options) -> Module:
+    return cnn(info.input_shape, info.outputs, **options)
+
+
+def _mlp(info: DataInfo, **options) -> Module:
+    return mlp(math.prod(info.input_shape), info.outputs, **options)
+
+
+KINDS: dict[str, Callable[..., Module]] = {"cnn": _cnn, "decoder": _decoder, "mlp": _mlp}
+
+
+def choose(info: DataInfo) -> str:
+    """The kind of model that suits the data: by task, then by the shape of a sample."""
+    if info.task == "language":
+        return "decoder"
+    return "cnn" if len(info.input_shape) == 3 and min(info.input_shape[1:]) > 2 else "mlp"
+
+
+def build(kind: str, info: DataInfo, options: dict[str, Any] | None = None) -> Module:
+    """A fresh model. `kind` is "auto", one of KINDS, or "package.module:function", which is called as
+    `function(info, **options)` and returns a Module."""
+    name = choose(info) if kind == "auto" else kind
+    function = _imported(name) if ":" in name else KINDS.get(name)
+    if function is None:
+        near = get_close_matches(name, [*KINDS, "auto"], n=1)
+        raise ConfigError(f"HX3102 model.kind: unknown kind {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+                          + f" Known: auto, {', '.join(KINDS)}, or package.module:function.")
+    try:
+        model = function(info, **(options or {}))
+    except TypeError as error:
+        raise ConfigError(f"HX3102 model.options: {error}") from error
+    if not isinstance(model, Module):
+        raise ConfigError(f"HX3102 model.kind: {name!r} returned a {type(model).__name__}, not a helix.nn.Module")
+    return model
+
+
+def _imported(kind: str) -> Callable[..., Module]:
+    module, _, name = kind.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"HX3102 model.kind: {kind!r} cannot be imported: {error}") from error

@@ -1,0 +1,146 @@
+"""Checkpoints: directories that appear whole, prove their contents, and never replace the last good one.
+
+    step-000500/model.safetensors   parameters and buffers
+                optim.safetensors   the optimizer's tensors, as <parameter>/<name>
+                state.json          step, random generator, loader, schedule, the optimizer's numbers
+                manifest.json       length and SHA-256 of each file; written last
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import CheckpointError
+from ..io import load_file, save_file
+from ..tensor import Tensor
+from .files import remove_tree, sha256_of, sync_directory, write_atomic, write_synced
+
+FORMAT_VERSION = 1
+FILES = ("model.safetensors", "optim.safetensors", "state.json")
+
+
+class Checkpoint(NamedTuple):
+    """What was loaded, and from where."""
+
+    path: Path
+    step: int
+    model: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    state: dict[str, Any]
+
+
+def save(folder: Path, step: int, model: Mapping[str, Tensor], optimizer: Mapping[str, Any],
+         state: Mapping[str, Any], keep: int = 3) -> Path:
+    """Writes a checkpoint below `folder`, then deletes all but the newest `keep` (at least 2) good ones."""
+    final = folder / f"step-{step:06d}"
+    temporary = folder / f".writing-{final.name}-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        _write(temporary, step, model, optimizer, state)
+        if final.exists():
+            remove_tree(final)
+        os.replace(temporary, final)
+        sync_directory(folder)
+        write_atomic(folder / "LATEST", final.name + "\n")
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise CheckpointError(f"HX3001 checkpoint step {step} could not be written: {error.strerror or error} "
+                              f"({final.name}). The checkpoints before it are untouched.") from error
+    prune(folder, max(2, keep))
+    return final
+
+
+def _write(folder: Path, step: int, model: Mapping[str, Tensor], optimizer: Mapping[str, Any],
+           state: Mapping[str, Any]) -> None:
+    numbers: dict[str, dict[str, Any]] = {}
+    tensors: dict[str, Tensor] = {}
+    for name, values in optimizer["state"].items():
+        numbers[name] = {key: value for key, value in values.items() if not isinstance(value, Tensor)}
+        tensors |= {f"{name}/{key}": value for key, value in values.items() if isinstance(value, Tensor)}
+    described = {"format_version": FORMAT_VERSION, "step": step, **state,
+                 "optimizer": {"param_groups": optimizer["param_groups"], "state": numbers}}
+    save_file(dict(model), folder / "model.safetensors", metadata={"format_version": str(FORMAT_VERSION)})
+    save_file(tensors, folder / "optim.safetensors", metadata={"format_version": str(FORMAT_VERSION)})
+    write_synced(folder / "state.json", json.dumps(described, indent=1).encode())
+    manifest = {"format_version": FORMAT_VERSION, "step": step,
+                "files": {name: {"length": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)}
+                          for name in FILES}}
+    write_synced(folder / "manifest.json", json.dumps(manifest, indent=1).encode())
+    sync_directory(folder)
+
+
+def steps(folder: Path) -> list[Path]:
+    """Checkpoint directories below `folder`, newest first, good or not."""
+    if not folder.is_dir():
+        return []
+    found = [p for p in folder.iterdir() if p.name.startswith("step-") and p.name[5:].isdigit()]
+    return sorted(found, key=lambda p: int(p.name[5:]), reverse=True)
+
+
+def fault(path: Path) -> str | None:
+    """Why a checkpoint cannot be trusted; None when every file has the length and checksum the manifest says."""
+    try:
+        manifest = json.loads((path / "manifest.json").read_bytes())
+        if manifest["format_version"] > FORMAT_VERSION:
+            return f"its format {manifest['format_version']} is newer than this helix knows ({FORMAT_VERSION})"
+        for name in FILES:
+            entry, file = manifest["files"][name], path / name
+            if file.stat().st_size != entry["length"]:
+                return f"file {name} has {file.stat().st_size} bytes, the manifest says {entry['length']}"
+            if sha256_of(file) != entry["sha256"]:
+                return f"file {name} fails its checksum"
+    except FileNotFoundError as error:
+        return f"file {Path(error.filename).name} is missing"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"its manifest cannot be read ({type(error).__name__})"
+    return None
+
+
+def newest(folder: Path) -> Path:
+    """The newest checkpoint that proves good; warns of each newer one that does not."""
+    candidates = steps(folder)
+    faults: list[tuple[Path, str]] = []
+    for path in candidates:
+        reason = fault(path)
+        if reason is None:
+            for bad, why in faults:
+                lost = int(bad.name[5:]) - int(path.name[5:])
+                warnings.warn(f"HX3002 checkpoint {bad.name} is not usable: {why}; taking {path.name} instead, "
+                              f"{lost} steps will be repeated.", stacklevel=2)
+            return path
+        faults.append((path, reason))
+    detail = "; ".join(f"{path.name}: {why}" for path, why in faults)
+    raise CheckpointError(f"HX3002 no usable checkpoint below {folder.parent.name}/{folder.name}"
+                          + (f" ({detail})." if detail else ": there is none."))
+
+
+def load(path: Path) -> Checkpoint:
+    """Reads one checkpoint that `newest` has found good."""
+    state = json.loads((path / "state.json").read_bytes())
+    saved = state.pop("optimizer")
+    values = {name: dict(numbers) for name, numbers in saved["state"].items()}
+    for key, tensor in load_file(path / "optim.safetensors").items():
+        name, _, field = key.rpartition("/")
+        values.setdefault(name, {})[field] = tensor
+    return Checkpoint(path, state["step"], load_file(path / "model.safetensors"),
+                      {"state": values, "param_groups": saved["param_groups"]}, state)
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Deletes the checkpoints behind the newest `keep` good ones, and what killed writers left."""
+    good = 0
+    for path in steps(folder):
+        if good >= keep:
+            remove_tree(path)
+        elif fault(path) is None:
+            good += 1
+    for litter in (*folder.glob(".writing-*"), *folder.glob(".removed-*")):
+        shutil.rmtree(litter, ignore_errors=True)

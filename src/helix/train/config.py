@@ -1,0 +1,163 @@
+"""The configuration of a training run: one TOML file, checked before anything starts.
+
+Later sources win: the defaults here, the file, `--set table.key=value`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from ..errors import ConfigError
+from . import toml
+
+FORMAT_VERSION = 1
+Positive = Annotated[int, Meta(ge=1)]
+Natural = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(gt=0, lt=1)]
+Rate = Annotated[float, Meta(ge=0)]
+
+
+class Data(Struct, kw_only=True):
+    """[data]: where samples come from, and how many are held back for the test."""
+
+    source: Annotated[str, Meta(description="digits, a CSV file, a folder of image folders, a text file or folder; "
+                                            "'stdlib' is the sources of Python's standard library")]
+    test_fraction: Share = 0.3
+    options: Annotated[dict[str, Any], Meta(description="arguments of the dataset")] = {}
+
+
+class Model(Struct, kw_only=True):
+    """[model]: what is trained."""
+
+    kind: Annotated[str, Meta(description="auto, cnn, mlp, decoder, or package.module:function")] = "auto"
+    options: Annotated[dict[str, Any], Meta(description="arguments of the model")] = {}
+
+
+class Optimizer(Struct, kw_only=True):
+    """[optimizer]"""
+
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: Rate = 1e-3
+    weight_decay: Rate = 0.01
+    momentum: Annotated[float, Meta(ge=0, lt=1, description="sgd only")] = 0.9
+
+
+class Schedule(Struct, kw_only=True):
+    """[schedule]: how the learning rate moves."""
+
+    name: Literal["constant", "cosine", "step", "one_cycle", "plateau"] = "cosine"
+    warmup_steps: Annotated[int, Meta(ge=0, description="cosine only")] = 0
+    step_epochs: Annotated[int, Meta(ge=1, description="step only: epochs between falls")] = 10
+    gamma: Annotated[float, Meta(gt=0, le=1, description="step and plateau: factor of a fall")] = 0.1
+
+
+class Training(Struct, kw_only=True):
+    """[train]"""
+
+    epochs: Positive = 10
+    max_steps: Annotated[int, Meta(ge=1, description="stop after so many steps, whatever the epoch")] | None = None
+    batch_size: Positive = 64
+    loss: Literal["auto", "cross_entropy", "mse", "l1", "bce_with_logits"] = "auto"
+    label_smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    grad_clip: Annotated[float, Meta(gt=0, description="limit of the gradients' norm")] | None = None
+    checkpoint_every: Annotated[int, Meta(ge=1, description="steps; without it, every epoch")] | None = None
+    keep: Annotated[int, Meta(ge=2, description="good checkpoints kept")] = 3
+    log_every: Annotated[int, Meta(ge=1, description="steps between lines of metrics.jsonl")] = 20
+
+
+class Sample(Struct, kw_only=True):
+    """[sample]: what a language model writes when it is trained."""
+
+    prompt: str = "def "
+    count: Natural = 400
+    temperature: Rate = 0.8
+
+
+class Config(Struct, kw_only=True):
+    """Everything a run is made of."""
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the run's folder below runs")]
+    seed: Natural = 0
+    device: str = "auto"
+    runs: str = "runs"
+    data: Data
+    model: Model = field(default_factory=Model)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    schedule: Schedule = field(default_factory=Schedule)
+    train: Training = field(default_factory=Training)
+    sample: Sample = field(default_factory=Sample)
+    format_version: Annotated[int, Meta(ge=1, le=FORMAT_VERSION)] = FORMAT_VERSION
+
+
+def read(path: str | Path, changes: Sequence[str] = ()) -> Config:
+    """Reads a TOML file, lays `table.key=value` changes over it, and checks the result."""
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"HX3101 config {str(path)!r} does not exist. `helix config init` prints one to start from."
+                          ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"HX3101 config {str(path)!r} is not valid TOML: {error}") from error
+    for change in changes:
+        _lay(values, change)
+    return check(values)
+
+
+def _lay(values: dict[str, Any], change: str) -> None:
+    """One `table.key=value`; the value is TOML, or a plain word."""
+    path, equals, text = change.partition("=")
+    if not equals:
+        raise ConfigError(f"HX3101 --set {change!r}: write table.key=value, for instance train.epochs=5")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *tables, key = path.strip().split(".")
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"HX3101 --set {change!r}: {table!r} is not a table")
+    values[key] = value
+
+
+def check(values: Mapping[str, Any]) -> Config:
+    """A Config from nested mappings; an unknown key or a bad value is an error that names it."""
+    _no_unknown(Config, values, "")
+    try:
+        return msgspec.convert(values, Config)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$")
+        where = where.strip(".`") or "config"
+        raise ConfigError(f"HX3101 {where}: {what[:1].lower()}{what[1:]}") from None
+
+
+def _no_unknown(kind: type, values: Mapping[str, Any], path: str) -> None:
+    fields = {f.name: f.type for f in msgspec.structs.fields(kind)}
+    for key, value in values.items():
+        if key not in fields:
+            near = get_close_matches(key, fields, n=1, cutoff=0.5)
+            hint = f"did you mean {path + near[0]!r}?" if near else f"known here: {', '.join(fields)}."
+            raise ConfigError(f"HX3101 {path}{key}: unknown key; {hint}")
+        inner = fields[key]
+        if isinstance(inner, type) and issubclass(inner, Struct) and isinstance(value, Mapping):
+            _no_unknown(inner, value, f"{path}{key}.")
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    return msgspec.to_builtins(config)
+
+
+def to_toml(config: Config) -> str:
+    return toml.dump(to_dict(config))
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a configuration file."""
+    return msgspec.json.schema(Config)

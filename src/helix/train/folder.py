@@ -1,0 +1,107 @@
+"""RunFolder: the files of one run. `docs/run-directory.md` says what is in them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+from .files import write_atomic
+
+FORMAT_VERSION = 1
+
+
+class RunFolder:
+    """Writes and reads `runs/<name>/`. While a training holds it, no second one can."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self._metrics = self._log = self._lock = None
+
+    # ---- reading -------------------------------------------------------------------------------------------
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """One of the JSON files; refuses a format newer than this helix knows."""
+        try:
+            values = json.loads((self.path / name).read_bytes())
+        except FileNotFoundError:
+            raise ConfigError(f"HX3103 run {str(self.path)!r} has no {name}; it is not the folder of a run, or the "
+                              "run did not get that far.") from None
+        if values.get("format_version", 0) > FORMAT_VERSION:
+            raise ConfigError(f"HX3103 {name} has format {values['format_version']}, newer than this helix knows "
+                              f"({FORMAT_VERSION}); a newer helix can read it.")
+        return values
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The records of metrics.jsonl; a last line cut short by a kill is left out."""
+        try:
+            lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return
+        for line in lines:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if record.get("event") in ("step", "epoch"):
+                yield record
+
+    # ---- writing -------------------------------------------------------------------------------------------
+
+    def open(self, resume_at: int | None = None) -> None:
+        """Takes the folder for a training: a new run, or one that goes on after step `resume_at`."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = open(self.path / ".lock", "w", encoding="utf-8")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            self._lock = None
+            raise ConfigError(f"HX3104 run {str(self.path)!r} is being trained by another process.") from None
+        header = {"event": "header", "format_version": FORMAT_VERSION}
+        kept = [r for r in self.records() if r["step"] <= resume_at] if resume_at is not None else []
+        write_atomic(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in [header, *kept]))
+        self._metrics = open(self.path / "metrics.jsonl", "a", encoding="utf-8")
+        fresh = resume_at is None or not (self.path / "log.txt").exists()
+        if fresh:
+            write_atomic(self.path / "log.txt", f"helix log, format_version {FORMAT_VERSION}\n")
+        self._log = open(self.path / "log.txt", "a", encoding="utf-8")
+
+    def close(self) -> None:
+        for file in (self._metrics, self._log, self._lock):
+            if file is not None:
+                file.close()
+        self._metrics = self._log = self._lock = None
+
+    def write(self, name: str, text: str) -> None:
+        write_atomic(self.path / name, text)
+
+    def write_json(self, name: str, values: Mapping[str, Any]) -> None:
+        self.write(name, json.dumps({"format_version": FORMAT_VERSION, **values}, indent=1) + "\n")
+
+    def record(self, values: Mapping[str, Any]) -> None:
+        """Adds a line to metrics.jsonl."""
+        self._metrics.write(json.dumps(values) + "\n")
+        self._metrics.flush()
+
+    def log(self, text: str) -> None:
+        self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+        self._log.flush()
+
+
+def environment(device) -> dict[str, Any]:
+    """What env.json holds: enough to know where numbers come from, and no names of people or machines."""
+    from .. import __version__
+    import numpy
+    return {"helix": __version__, "python": platform.python_version(), "numpy": numpy.__version__,
+            "system": platform.system(), "machine": platform.machine(), "processors": os.cpu_count(),
+            "device": str(device), "arguments": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "settings": {k: v for k, v in sorted(os.environ.items()) if k.startswith("HELIX_")}}

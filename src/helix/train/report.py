@@ -1,0 +1,58 @@
+"""What a finished run leaves to look at: summary.json, curve.svg, confusion.svg, sample.txt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .. import Generator
+from ..data import DataInfo, Dataset, Loader
+from . import confusion, curve
+from .config import Sample
+from .trainer import Trainer
+
+MAX_CLASSES = 100
+
+
+def finish(trainer: Trainer, info: DataInfo, test: Dataset, name: str, seconds: float, sample: Sample) -> dict[str, Any]:
+    """Writes the reports into the trainer's run folder; returns the summary."""
+    folder, last = trainer.folder, trainer.history[-1]
+    steps = [r for r in folder.records() if r["event"] == "step"]
+    folder.write("curve.svg", curve.draw(name, steps, trainer.history))
+    summary = {"name": name, "status": "finished", "task": info.task, "steps": last["step"], "epochs": last["epoch"],
+               "parameters": sum(p.numel() for p in trainer.model.parameters()), "seconds": round(seconds, 2),
+               "train": _part(last, "train_"), "test": _part(last, "test_"),
+               "checkpoint": (folder.checkpoints / "LATEST").read_text().strip()}
+    if info.task == "classification" and 2 <= info.outputs <= MAX_CLASSES:
+        summary["confusion"] = _confusion(trainer, info, test, name)
+    if info.task == "language" and hasattr(trainer.model, "generate"):
+        text = trainer.model.generate(sample.prompt.encode(), sample.count, sample.temperature,
+                                      Generator().manual_seed(trainer.settings.seed))
+        summary["sample"] = sample.prompt + text.decode("utf-8", "replace")
+        folder.write("sample.txt", summary["sample"] + "\n")
+    folder.write_json("summary.json", summary)
+    return summary
+
+
+def _part(record: dict[str, Any], prefix: str) -> dict[str, float]:
+    return {key.removeprefix(prefix): value for key, value in record.items() if key.startswith(prefix)}
+
+
+def _confusion(trainer: Trainer, info: DataInfo, test: Dataset, name: str) -> list[list[int]]:
+    targets: list[int] = []
+    guesses: list[int] = []
+    for *inputs, target in Loader(test, 256):
+        targets += target.tolist()
+        guesses += trainer.model.infer(*(x.to(trainer.device) for x in inputs)).argmax(-1).tolist()
+    counts = confusion.matrix(targets, guesses, info.outputs)
+    right = sum(counts[i][i] for i in range(len(counts)))
+    names = info.classes or tuple(map(str, range(info.outputs)))
+    title = f"{name}: {right} of {len(targets)} test samples right, {right / len(targets):.2%}"
+    trainer.folder.write("confusion.svg", confusion.draw(counts, names, title))
+    return counts
+
+
+def files(folder: Path) -> list[str]:
+    """The reports that are there."""
+    return [name for name in ("summary.json", "curve.svg", "confusion.svg", "sample.txt", "metrics.jsonl")
+            if (folder / name).exists()]

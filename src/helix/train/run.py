@@ -1,0 +1,139 @@
+"""Run: a training on disk; starting one, going on with one, and using what it learned."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .. import manual_seed
+from ..data import DataInfo, Dataset, describe, load, random_split, stratified_split
+from ..errors import ConfigError
+from ..models import build
+from ..nn import Module
+from . import checkpoint, report
+from . import config as configuration
+from .config import Config
+from .folder import RunFolder
+from .trainer import Trainer
+
+STDLIB = "stdlib"
+
+
+class Run:
+    """`runs/<name>`: its configuration, its numbers and, when asked for, its model."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.folder = RunFolder(path)
+        self.path = self.folder.path
+        if not (self.path / "config.toml").exists():
+            raise ConfigError(f"HX3103 {str(path)!r} is not the folder of a run: it has no config.toml.", code="HX3103")
+        self.config = configuration.read(self.path / "config.toml")
+        self.info = msgspec.convert(self.folder.read_json("data.json"), DataInfo)
+
+    @cached_property
+    def model(self) -> Module:
+        """The model with the weights of the newest good checkpoint, in eval mode."""
+        model = build(self.config.model.kind, self.info, self.config.model.options)
+        model.load_state_dict(checkpoint.load(checkpoint.newest(self.folder.checkpoints)).model)
+        return model.eval()
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return self.folder.read_json("summary.json")
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The record of each epoch."""
+        return [record for record in self.folder.records() if record["event"] == "epoch"]
+
+    def evaluate(self, data: Dataset | None = None) -> dict[str, float]:
+        """Loss and metrics on `data`; without it, on the samples that the run held back."""
+        test = load(data) if data is not None else split(self.config, open_source(self.config))[1]
+        return trainer_for(self.config, self.model, None, "none").evaluate(test)
+
+    def predict(self, source, **options) -> list[dict[str, Any]] | bytes:
+        """What the model says of an image file, an .npy file, an array, or the beginning of a text."""
+        from .predict import predict
+        return predict(self, source, **options)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+
+def open_source(config: Config) -> Dataset:
+    """The dataset that [data] names."""
+    options = dict(config.data.options)
+    source = config.data.source
+    if source == STDLIB:
+        import sysconfig
+        source = sysconfig.get_path("stdlib")
+        options = {"pattern": "*.py", "limit": 4_000_000, **options}
+    try:
+        return load(source, **options)
+    except TypeError as error:
+        raise ConfigError(f"HX3101 data.options: {error}", code="HX3101") from error
+
+
+def split(config: Config, dataset: Dataset) -> tuple[Dataset, Dataset]:
+    """(training, test), by class where there are classes."""
+    divide = stratified_split if describe(dataset).task == "classification" else random_split
+    return divide(dataset, config.data.test_fraction, config.seed)
+
+
+def trainer_for(config: Config, model: Module, run_dir: Path | None, progress) -> Trainer:
+    o, s, t = config.optimizer, config.schedule, config.train
+    return Trainer(model, t.loss, o.name, epochs=t.epochs, max_steps=t.max_steps, batch_size=t.batch_size, lr=o.lr,
+                   weight_decay=o.weight_decay, momentum=o.momentum, schedule=s.name, warmup_steps=s.warmup_steps,
+                   step_epochs=s.step_epochs, gamma=s.gamma, label_smoothing=t.label_smoothing,
+                   grad_clip=t.grad_clip, device=config.device, seed=config.seed, run_dir=run_dir,
+                   checkpoint_every=t.checkpoint_every, keep=t.keep, log_every=t.log_every, progress=progress)
+
+
+def start(config: Config, dataset: Dataset | None = None, model: Module | None = None, progress="auto") -> Run:
+    """Trains by a configuration, in a fresh folder below `config.runs`."""
+    dataset = dataset if dataset is not None else open_source(config)
+    info = describe(dataset)
+    path = _fresh(Path(config.runs), config.name)
+    folder = RunFolder(path)
+    path.mkdir(parents=True)
+    folder.write("config.toml", configuration.to_toml(config))
+    folder.write_json("data.json", msgspec.to_builtins(info))
+    return _train(config, path, info, dataset, model, progress, resume=False)
+
+
+def resume(path: str | Path, dataset: Dataset | None = None, model: Module | None = None, progress="auto") -> Run:
+    """Goes on with a run that was stopped; without a checkpoint it begins again."""
+    run = Run(path)
+    dataset = dataset if dataset is not None else open_source(run.config)
+    begun = bool(checkpoint.steps(run.folder.checkpoints))
+    return _train(run.config, run.path, run.info, dataset, model, progress, resume=begun)
+
+
+def _train(config: Config, path: Path, info: DataInfo, dataset: Dataset, model: Module | None, progress,
+           resume: bool) -> Run:
+    started = time.perf_counter()
+    training, test = split(config, dataset)
+    if model is None:
+        manual_seed(config.seed)
+        model = build(config.model.kind, info, config.model.options)
+    trainer = trainer_for(config, model, path, progress)
+    parameters = sum(p.numel() for p in model.parameters())
+    trainer.progress.line(f"run {path}  {parameters:,} parameters  {len(training):,} training and {len(test):,} test "
+                          f"samples  device {trainer.device}  seed {config.seed}")
+    trainer.fit(training, test, resume=resume)
+    report.finish(trainer, info, test, path.name, time.perf_counter() - started, config.sample)
+    run = Run(path)
+    run.__dict__["model"] = model.eval()
+    return run
+
+
+def _fresh(runs: Path, name: str) -> Path:
+    """runs/name, or runs/name-2, name-3, … when it is taken."""
+    path, number = runs / name, 2
+    while path.exists():
+        path, number = runs / f"{name}-{number}", number + 1
+    return path

@@ -1,0 +1,73 @@
+"""Session: everything that changes while a model is trained, and its way into a checkpoint and back."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from ..autograd import no_grad
+from ..data import Loader
+from ..errors import TrainingError
+from ..nn import Module
+from ..optim import Optimizer
+from ..random import get_rng_state, set_rng_state
+from . import checkpoint
+from .meter import Meter
+
+
+class Session:
+    """Model, optimizer, schedule, loader, running means and the number of the step."""
+
+    def __init__(self, model: Module, optimizer: Optimizer, schedule, loader: Loader, total_steps: int) -> None:
+        self.model, self.optimizer, self.schedule, self.loader = model, optimizer, schedule, loader
+        self.meter = Meter()
+        self.step = 0
+        self.total_steps = total_steps
+        self.saved_step: int | None = None
+
+    @property
+    def epoch(self) -> int:
+        return self.loader.epoch
+
+    def save(self, folder: Path, keep: int) -> Path:
+        """Writes a checkpoint; refuses to, if a parameter is not finite."""
+        spoiled = first_not_finite(self.model)
+        if spoiled is not None:
+            raise TrainingError(f"HX3202 parameter {spoiled!r} is not finite after step {self.step}; the checkpoint "
+                                f"was not written. {self.advice()}")
+        state = {"epoch": self.epoch, "rng": get_rng_state(), "loader": self.loader.state_dict(),
+                 "schedule": self.schedule.state_dict(), "meter": self.meter.state_dict(),
+                 "total_steps": self.total_steps}
+        path = checkpoint.save(folder, self.step, self.model.state_dict(), self.optimizer.state_dict(), state, keep)
+        self.saved_step = self.step
+        return path
+
+    def restore(self, folder: Path) -> None:
+        """Takes up the newest good checkpoint: from here on, every number is as if nothing had happened."""
+        saved = checkpoint.load(checkpoint.newest(folder))
+        self.model.load_state_dict(saved.model)
+        self.schedule.load_state_dict(saved.state["schedule"])
+        self.optimizer.load_state_dict(saved.optimizer)
+        self.loader.load_state_dict(saved.state["loader"])
+        self.meter.load_state_dict(saved.state["meter"])
+        set_rng_state(saved.state["rng"])
+        self.step = self.saved_step = saved.step
+
+    def advice(self) -> str:
+        kept = f"The checkpoint of step {self.saved_step} is good. " if self.saved_step is not None else ""
+        return f"{kept}A smaller lr or grad_clip=1.0 usually helps."
+
+    def check_loss(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(f"HX3201 the loss is {loss} at step {self.step + 1} (epoch {self.epoch + 1}, batch "
+                                f"{self.loader.position}); training stopped before the model was changed. "
+                                f"{self.advice()}")
+
+
+def first_not_finite(model: Module) -> str | None:
+    """The name of a parameter or buffer that holds NaN or infinity."""
+    with no_grad():
+        for name, tensor in model.state_dict().items():
+            if tensor.is_floating_point() and not math.isfinite(tensor.abs().max().item() if tensor.numel() else 0.0):
+                return name
+    return None
