@@ -105,9 +105,14 @@ def read(path: str | Path, changes: Sequence[str] = ()) -> Config:
                           ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"HX3101 config {str(path)!r} is not valid TOML: {error}") from error
+    return check(overlaid(values, changes))
+
+
+def overlaid(values: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """The values with each `table.key=value` put in its place."""
     for change in changes:
         _lay(values, change)
-    return check(values)
+    return values
 
 
 def _lay(values: dict[str, Any], change: str) -> None:

@@ -1,0 +1,102 @@
+"""train, resume, eval, predict."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .output import changes, common, give
+
+
+def _progress(as_json: bool, quiet: bool) -> str:
+    return "none" if quiet else "lines" if as_json else "auto"
+
+
+@click.command()
+@click.argument("source", metavar="CONFIG.toml|DATA")
+@changes
+@common
+def train(source: str, changes: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+    """Train by a configuration file, or on data with everything chosen."""
+    from ..train import config as configuration
+    from ..train import start
+
+    if source.endswith(".toml"):
+        config = configuration.read(source, changes)
+    else:
+        values: dict[str, Any] = {"name": Path(source).stem or "run", "data": {"source": source}}
+        config = configuration.check(configuration.overlaid(values, changes))
+    _tell(start(config, progress=_progress(as_json, quiet)), as_json)
+
+
+@click.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False))
+@common
+def resume(run: str, as_json: bool, quiet: bool) -> None:
+    """Go on with a run from its newest good checkpoint; the result is as if it had never stopped."""
+    from ..train import resume as go_on
+
+    warnings.showwarning = lambda message, *_: click.echo(str(message), err=True)
+    _tell(go_on(run, progress=_progress(as_json, quiet)), as_json)
+
+
+def _tell(run, as_json: bool) -> None:
+    summary = run.summary
+    test = "  ".join(f"test {name} {value:.4f}" for name, value in summary["test"].items())
+    lines = [f"{test}   ({summary['steps']} steps, {summary['seconds']:.1f} s)",
+             f"in {run.path}: checkpoints/{summary['checkpoint']}, " + ", ".join(
+                 name for name in ("metrics.jsonl", "curve.svg", "confusion.svg", "sample.txt", "summary.json")
+                 if (run.path / name).exists())]
+    if "sample" in summary:
+        lines = ["", summary["sample"], "", *lines]
+    give({"run": str(run.path), **summary}, "\n".join(lines), as_json)
+
+
+@click.command("eval")
+@click.argument("run", type=click.Path(exists=True, file_okay=False))
+@click.option("--data", help="Other data than the run's own test samples.")
+@common
+def evaluate(run: str, data: str | None, as_json: bool, quiet: bool) -> None:
+    """Loss and metrics of a run's newest good checkpoint."""
+    from ..data import load
+    from ..train import Run
+
+    values = Run(run).evaluate(load(data) if data is not None else None)
+    give(values, "  ".join(f"{name} {value:.4f}" for name, value in values.items()), as_json)
+
+
+@click.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False))
+@click.argument("inputs", nargs=-1, required=True, metavar="FILE|TEXT...")
+@click.option("--count", default=200, show_default=True, help="Bytes a language model writes.")
+@click.option("--temperature", type=float, help="Of a language model; 0 takes the likeliest byte.")
+@common
+def predict(run: str, inputs: tuple[str, ...], count: int, temperature: float | None, as_json: bool,
+            quiet: bool) -> None:
+    """What a run's model says of image files, .npy files, or the beginning of a text."""
+    from ..train import Run
+
+    opened = Run(run)
+    results: list[dict[str, Any]] = []
+    for given in inputs:
+        answer = opened.predict(given, **({"count": count, "temperature": temperature}
+                                          if opened.info.task == "language" else {}))
+        if isinstance(answer, bytes):
+            results.append({"input": given, "text": answer.decode("utf-8", "replace")})
+        else:
+            results += [{"input": given, **row} for row in answer]
+    give(results, "\n".join(_line(row) for row in results), as_json)
+
+
+def _line(row: dict[str, Any]) -> str:
+    if "text" in row:
+        return row["input"] + row["text"]
+    if "label" in row:
+        return f"{row['input']}  {row['label']} {row['probability']:.2f}"
+    return f"{row['input']}  {row['value']}"
+
+
+commands = {"train": train, "resume": resume, "eval": evaluate, "predict": predict}
