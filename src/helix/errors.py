@@ -10,10 +10,16 @@ class HelixError(Exception):
     def __init__(self, *arguments, op=None, code=None):
         super().__init__(*arguments)
         self.op = op
-        self.code = code
+        self.code = code if code is not None else _leading_number(arguments)
 
     def __reduce__(self):
         return _rebuild, (type(self), self.args, self.op, self.code)
+
+
+def _leading_number(arguments):
+    """"HX3101" of a text that begins with it."""
+    first = arguments[0].split(" ", 1)[0] if arguments and isinstance(arguments[0], str) else ""
+    return first if first.startswith("HX") and first[2:].isdigit() else None
 
 
 def _rebuild(cls, arguments, op, code):
@@ -88,6 +94,14 @@ class CheckpointError(HelixError, OSError):
     """A checkpoint that is damaged or incomplete."""
 
 
+class ConfigError(HelixError, ValueError):
+    """A configuration, or the folder of a run, that does not say what it must."""
+
+
+class TrainingError(HelixError, RuntimeError):
+    """A training that cannot go on."""
+
+
 class BackendLoadError(HelixError, ImportError):
     """A backend plugin that cannot be used."""
 
@@ -106,6 +120,27 @@ _TEXTS = {
     2004: "HX2004: something was asked to be saved that a safetensors file cannot hold: names and metadata are strings, "
     "values are tensors.",
     2005: "HX2005: a JSON file could not be read: it is not JSON, or larger than the limit.",
+    2101: "HX2101: a file declares more than is decoded by default, for instance an image of more than 64 Mpx. It is refused "
+    "before anything is decoded, because such files are mostly made to exhaust memory. Shrink the file with a tool of your trust.",
+    2201: "HX2201: a feature needs a package that is not installed. The message holds the pip line that brings it. helix itself "
+    "needs few packages; all others are extras.",
+    3001: "HX3001: a checkpoint could not be written: the disk is full, read-only or failing. What was written of it is deleted; "
+    "the checkpoints before it are untouched. Make room, then helix resume.",
+    3002: "HX3002: a checkpoint is damaged: a file is missing or fails its checksum. As a warning, an older good one was taken "
+    "and the steps between are repeated; as an error, there is no good one.",
+    3003: "HX3003: a state_dict does not fit the model. All missing, unexpected and misshapen names are listed, with the nearest "
+    "name on the other side, and nothing was loaded. strict=False loads the names that fit.",
+    3004: "HX3004: an optimizer's state belongs to other parameters. States are kept under parameter names: make the optimizer "
+    "from model.named_parameters() on both sides.",
+    3101: "HX3101: a configuration cannot be read, or holds an unknown key or a bad value. helix config schema lists all keys, "
+    "helix config show FILE prints the file with all defaults filled in.",
+    3102: "HX3102: the kind of model is unknown, cannot be imported, or does not take the options given.",
+    3103: "HX3103: a folder is not that of a run, or was written by a newer helix.",
+    3104: "HX3104: another process is training in this run folder. Two would spoil each other's files; wait, or end the other.",
+    3105: "HX3105: a model was asked about something that is not of the shape or kind it was trained on.",
+    3201: "HX3201: the loss is NaN or infinite. Training stopped before the model was changed, and the last checkpoint is good. "
+    "Usual causes: a learning rate that is too large, values that are not scaled, log or division of 0 in the loss.",
+    3202: "HX3202: a parameter is NaN or infinite, so no checkpoint was written over the good ones. Causes and help as for HX3201.",
 }
 
 

@@ -21,12 +21,18 @@ EXTRAS = {"image": ("PIL", "images"), "demo": ("sklearn", "the digits")}
 def devices(as_json: bool, quiet: bool) -> None:
     """Devices that helix can use here."""
     found = _devices()
-    give(found, "\n".join(f"{d['name']:10} {d['state']}" for d in found), as_json)
+    give(found, "\n".join(f"{d['device']:10} {d['state']}" for d in found), as_json)
 
 
-def _devices() -> list[dict[str, str]]:
+def _devices() -> list[dict[str, Any]]:
     from .. import devices as available
-    return [{"name": str(device), "state": "ok"} for device in available()]
+    return [{"device": name, "state": _state(facts), **facts} for name, facts in available()]
+
+
+def _state(facts: dict[str, Any]) -> str:
+    if "error" in facts:
+        return f"failed: {facts['error']}"
+    return f"ok  {facts['name']}, {facts['arch']}, {facts['total_memory'] / 2 ** 30:.1f} GiB"
 
 
 @click.command()
@@ -37,7 +43,7 @@ def doctor(as_json: bool, quiet: bool) -> None:
 
     values: dict[str, Any] = {
         "helix": __version__, "python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}",
-        "instruction_set": getattr(_core, "isa", lambda: "unknown")(), "threads": get_num_threads(),
+        "threads": get_num_threads(),
         "ops": len(_core.ops()), "devices": _devices(),
         "packages": {name: _version(name) for name in ("numpy", "ml_dtypes", "click", "msgspec", "rich")},
         "extras": {name: find_spec(module) is not None for name, (module, _) in EXTRAS.items()},
@@ -70,8 +76,8 @@ def _text(values: dict[str, Any]) -> str:
     extras = "  ".join(f'{name} {"ok" if there else "missing (pip install helix[" + name + "])"}'
                        for name, there in values["extras"].items())
     lines = [f"helix {values['helix']}  python {values['python']}  {values['system']}  "
-             f"{values['instruction_set']}, {values['threads']} threads, {values['ops']} ops",
-             "devices   " + "  ".join(f"{d['name']} {d['state']}" for d in values["devices"]),
+             f"{values['threads']} threads, {values['ops']} ops",
+             "devices   " + "  ".join(f"{d['device']} {d['state']}" for d in values["devices"]),
              "packages  " + "  ".join(f"{name} {found or 'missing'}" for name, found in values["packages"].items()),
              "extras    " + extras]
     if values["settings"]:

@@ -13,6 +13,8 @@ from importlib import import_module
 
 import click
 
+import helix
+
 # command -> module of this package that holds it, and its line in --help
 COMMANDS = {
     "train": ("training", "Train by a configuration file, or on a folder of data."),
@@ -52,7 +54,7 @@ class _Commands(click.Group):
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="helix", prog_name="helix", message="%(prog)s %(version)s")
+@click.version_option(helix.__version__, prog_name="helix", message="%(prog)s %(version)s")
 def cli() -> None:
     """helix: train and use models, on any device it has a backend for."""
 

@@ -17,7 +17,7 @@ class LayerError(ShapeError):
         self.layer, self.reason, self.path = layer, reason, ""
         self.child: Module = layer
         self.hint = ""
-        super().__init__(str(self))
+        super().__init__(str(self), op=type(layer).__name__, code="HX1004")
 
     def __str__(self) -> str:
         kind = type(self.layer).__name__
