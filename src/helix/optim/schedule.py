@@ -205,11 +205,13 @@ class ReduceLROnPlateau:
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "num_bad_epochs": self.num_bad_epochs, "cooldown_counter": self.cooldown_counter,
+        return {"best": self.best if math.isfinite(self.best) else None, "num_bad_epochs": self.num_bad_epochs, "cooldown_counter": self.cooldown_counter,
                 "lrs": self.get_last_lr()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best, self.num_bad_epochs = state["best"], state["num_bad_epochs"]
+        if state["best"] is not None:
+            self.best = state["best"]
+        self.num_bad_epochs = state["num_bad_epochs"]
         self.cooldown_counter = state["cooldown_counter"]
         for group, lr in zip(self.optimizer.param_groups, state["lrs"]):
             group["lr"] = lr

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import warnings
@@ -17,9 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import CheckpointError
-from ..io import load_file, save_file
+from ..io import load_file, load_json, save_file, save_json
 from ..tensor import Tensor
-from .files import remove_tree, sha256_of, sync_directory, write_atomic, write_synced
+from .files import remove_tree, sha256_of, sync_directory, write_text
 
 FORMAT_VERSION = 1
 FILES = ("model.safetensors", "optim.safetensors", "state.json")
@@ -49,7 +48,7 @@ def save(folder: Path, step: int, model: Mapping[str, Tensor], optimizer: Mappin
             remove_tree(final)
         os.replace(temporary, final)
         sync_directory(folder)
-        write_atomic(folder / "LATEST", final.name + "\n")
+        write_text(folder / "LATEST", final.name + "\n")
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise CheckpointError(f"HX3001 checkpoint step {step} could not be written: {error.strerror or error} "
@@ -69,12 +68,11 @@ def _write(folder: Path, step: int, model: Mapping[str, Tensor], optimizer: Mapp
                  "optimizer": {"param_groups": optimizer["param_groups"], "state": numbers}}
     save_file(dict(model), folder / "model.safetensors", metadata={"format_version": str(FORMAT_VERSION)})
     save_file(tensors, folder / "optim.safetensors", metadata={"format_version": str(FORMAT_VERSION)})
-    write_synced(folder / "state.json", json.dumps(described, indent=1).encode())
+    save_json(described, folder / "state.json")
     manifest = {"format_version": FORMAT_VERSION, "step": step,
                 "files": {name: {"length": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)}
                           for name in FILES}}
-    write_synced(folder / "manifest.json", json.dumps(manifest, indent=1).encode())
-    sync_directory(folder)
+    save_json(manifest, folder / "manifest.json")
 
 
 def steps(folder: Path) -> list[Path]:
@@ -88,7 +86,7 @@ def steps(folder: Path) -> list[Path]:
 def fault(path: Path) -> str | None:
     """Why a checkpoint cannot be trusted; None when every file has the length and checksum the manifest says."""
     try:
-        manifest = json.loads((path / "manifest.json").read_bytes())
+        manifest = load_json(path / "manifest.json")
         if manifest["format_version"] > FORMAT_VERSION:
             return f"its format {manifest['format_version']} is newer than this helix knows ({FORMAT_VERSION})"
         for name in FILES:
@@ -124,7 +122,7 @@ def newest(folder: Path) -> Path:
 
 def load(path: Path) -> Checkpoint:
     """Reads one checkpoint that `newest` has found good."""
-    state = json.loads((path / "state.json").read_bytes())
+    state = load_json(path / "state.json")
     saved = state.pop("optimizer")
     values = {name: dict(numbers) for name, numbers in saved["state"].items()}
     for key, tensor in load_file(path / "optim.safetensors").items():

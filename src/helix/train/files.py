@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under a temporary name, flushed to disk, renamed."""
+"""Whole files and whole folders: what a reader finds is never half written or half deleted."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
+
+from ..io import atomic_write
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces the file at `path` in one step."""
+    with atomic_write(path, "w") as file:
+        file.write(text)
 
 
 def sync_directory(path: Path) -> None:
@@ -15,25 +23,6 @@ def sync_directory(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def write_synced(path: Path, data: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def write_atomic(path: Path, data: bytes | str) -> None:
-    """Replaces the file at `path` in one step."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write_synced(temporary, data.encode() if isinstance(data, str) else data)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
 
 
 def sha256_of(path: Path) -> str:

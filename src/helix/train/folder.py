@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import platform
 import sys
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from .files import write_atomic
+from ..io import save_json
+from .files import write_text
 
 FORMAT_VERSION = 1
 
@@ -68,11 +70,11 @@ class RunFolder:
             raise ConfigError(f"HX3104 run {str(self.path)!r} is being trained by another process.") from None
         header = {"event": "header", "format_version": FORMAT_VERSION}
         kept = [r for r in self.records() if r["step"] <= resume_at] if resume_at is not None else []
-        write_atomic(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in [header, *kept]))
+        write_text(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in [header, *kept]))
         self._metrics = open(self.path / "metrics.jsonl", "a", encoding="utf-8")
         fresh = resume_at is None or not (self.path / "log.txt").exists()
         if fresh:
-            write_atomic(self.path / "log.txt", f"helix log, format_version {FORMAT_VERSION}\n")
+            write_text(self.path / "log.txt", f"helix log, format_version {FORMAT_VERSION}\n")
         self._log = open(self.path / "log.txt", "a", encoding="utf-8")
 
     def close(self) -> None:
@@ -82,14 +84,15 @@ class RunFolder:
         self._metrics = self._log = self._lock = None
 
     def write(self, name: str, text: str) -> None:
-        write_atomic(self.path / name, text)
+        write_text(self.path / name, text)
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> None:
-        self.write(name, json.dumps({"format_version": FORMAT_VERSION, **values}, indent=1) + "\n")
+        save_json({"format_version": FORMAT_VERSION, **values}, self.path / name)
 
     def record(self, values: Mapping[str, Any]) -> None:
-        """Adds a line to metrics.jsonl."""
-        self._metrics.write(json.dumps(values) + "\n")
+        """Adds a line to metrics.jsonl; NaN and infinity, which JSON lacks, become null."""
+        known = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+        self._metrics.write(json.dumps(known) + "\n")
         self._metrics.flush()
 
     def log(self, text: str) -> None:
