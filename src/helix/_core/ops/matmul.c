@@ -59,8 +59,9 @@ static hx_status mv_shape(hx_call *c) { return ranked_shape(c, 2, 1, "vec"); }
 static hx_status dot_shape(hx_call *c) { return ranked_shape(c, 1, 1, "tensor"); }
 static hx_status bmm_shape(hx_call *c) {
     const hx_tensor *a = c->in[0], *b = c->in[1];
-    HX_TRY(ranked_shape(c, 3, 3, "mat2"));
-    if (a->shape[0] == b->shape[0]) return HX_OK;
+    HX_TRY(hx_require_rank(a, "input", 3));
+    HX_TRY(hx_require_rank(b, "mat2", 3));
+    if (a->shape[0] == b->shape[0]) return product_shape(c, "input", "mat2");
     return hx_fail(HX_E_SHAPE, HX1002_INNER, "batch sizes differ: input has %lld (axis 0 of %s), mat2 has %lld (axis 0 of "
                    "%s). matmul stretches batches of 1.", (long long)a->shape[0], hx_shape_text(a->shape, 3),
                    (long long)b->shape[0], hx_shape_text(b->shape, 3));
