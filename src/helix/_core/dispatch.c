@@ -199,12 +199,31 @@ static hx_status replace(temporaries *tmp, hx_call *c, int i, hx_tensor *owned) 
     return HX_OK;
 }
 
+/* A wrapped number in another dtype, without a kernel; false when the pair needs one. */
+static bool convert_number(hx_tensor *t, hx_dtype dtype, hx_tensor **out, hx_status *status) {
+    hx_scalar s;
+    if (!(t->flags & HX_T_NUMBER) || hx_tensor_item(t, &s) || s.kind == HX_KIND_COMPLEX) return false;
+    if (dtype != HX_F32 && dtype != HX_F64) return false;
+    double value = s.kind == HX_KIND_FLOAT ? s.v.f : (double)s.v.i;
+    *status = hx_tensor_empty(hx_cpu(), dtype, NULL, 0, out);
+    if (*status) return true;
+    (*out)->flags |= HX_T_NUMBER;
+    if (dtype == HX_F64)
+        *(double *)(*out)->data = value;
+    else
+        *(float *)(*out)->data = (float)value;
+    return true;
+}
+
 static hx_status cast_inputs(hx_call *c, temporaries *tmp) {
     for (int i = 0; i < c->n_in; i++) {
         int target = cast_target(c, i);
         if (!c->in[i] || target < 0 || c->in[i]->dtype == target) continue;
         hx_tensor *cast;
-        HX_TRY(hx_cast_to(c->in[i], (hx_dtype)target, &cast));
+        hx_status status;
+        if (!convert_number(c->in[i], (hx_dtype)target, &cast, &status))
+            status = hx_cast_to(c->in[i], (hx_dtype)target, &cast);
+        HX_TRY(status);
         HX_TRY(replace(tmp, c, i, cast));
     }
     return HX_OK;

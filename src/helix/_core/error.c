@@ -1,22 +1,53 @@
 /* The pending error of a thread, and the paragraphs behind `helix explain`. */
 #include "error.h"
-
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "cpu/cpu.h"
 
-static _Thread_local hx_error pending;
-static _Thread_local const char *current_op;
+enum { TEXTS = 16 };
+
+typedef struct hx_texts {
+    hx_error error;
+    unsigned next;
+    char buffer[TEXTS][HX_TEXT_LENGTH];
+} hx_texts;
+
+_Thread_local hx_thread_errors hx_errors;
+static hx_texts shared; /* for threads that could not get their own: texts may mix, codes do not */
+static pthread_key_t at_exit;
+
+static void make_key(void) { pthread_key_create(&at_exit, free); }
+
+/* The thread's texts, made at its first error and freed when it ends. */
+static hx_texts *texts(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (hx_errors.texts) return hx_errors.texts;
+    pthread_once(&once, make_key);
+    hx_texts *own = calloc(1, sizeof *own);
+    if (!own || pthread_setspecific(at_exit, own) != 0) {
+        free(own);
+        return &shared;
+    }
+    return hx_errors.texts = own;
+}
+
+char *hx_text_buffer(void) {
+    hx_texts *t = texts();
+    return t->buffer[t->next++ % TEXTS];
+}
 
 hx_status hx_fail(hx_code code, int number, const char *format, ...) {
-    if (pending.code != HX_OK) return pending.code; /* the first error is the cause, later ones are its echo */
-    pending.code = code;
-    pending.number = number;
-    snprintf(pending.op, sizeof pending.op, "%s", current_op ? current_op : "");
+    if (hx_error_pending()) return hx_errors.pending; /* the first error is the cause, later ones are its echo */
+    hx_error *e = &texts()->error;
+    hx_errors.pending = e->code = code;
+    e->number = number;
+    snprintf(e->op, sizeof e->op, "%s", hx_errors.op ? hx_errors.op : "");
     va_list args;
     va_start(args, format);
-    vsnprintf(pending.text, sizeof pending.text, format, args);
+    vsnprintf(e->text, sizeof e->text, format, args);
     va_end(args);
     return code;
 }
@@ -31,22 +62,16 @@ hx_code hx_kernel_fail(hx_err *err, hx_code code, int number, const char *format
     return code;
 }
 
-const hx_error *hx_error_last(void) { return &pending; }
-
-bool hx_error_pending(void) { return pending.code != HX_OK; }
-
-void hx_error_clear(void) {
-    pending.code = HX_OK;
-    pending.number = 0;
-    pending.op[0] = pending.text[0] = '\0';
+const hx_error *hx_error_last(void) {
+    static const hx_error none;
+    return hx_error_pending() ? &texts()->error : &none;
 }
 
-void hx_error_restore(const hx_error *saved) { pending = *saved; }
+void hx_error_clear(void) { hx_errors.pending = HX_OK; }
 
-const char *hx_error_enter_op(const char *op) {
-    const char *outer = current_op;
-    current_op = op;
-    return outer;
+void hx_error_restore(const hx_error *saved) {
+    texts()->error = *saved;
+    hx_errors.pending = saved->code;
 }
 
 static const struct {

@@ -59,14 +59,31 @@ typedef struct hx_error {
 } hx_error;
 
 const hx_error *hx_error_last(void);
-bool hx_error_pending(void);
 void hx_error_clear(void);
 
 /* Restores an error saved by copying *hx_error_last(): for clean-up code that calls fallible functions. */
 void hx_error_restore(const hx_error *saved);
 
+/* What every dispatch touches, kept small and at hand; the texts lie elsewhere. */
+typedef struct hx_thread_errors {
+    const char *op; /* being dispatched */
+    hx_code pending;
+    struct hx_texts *texts;
+} hx_thread_errors;
+extern _Thread_local hx_thread_errors hx_errors __attribute__((visibility("hidden")));
+
+static inline bool hx_error_pending(void) { return hx_errors.pending != HX_OK; }
+
 /* Sets the op name that hx_fail records, and returns the one before (both may be NULL). */
-const char *hx_error_enter_op(const char *op);
+static inline const char *hx_error_enter_op(const char *op) {
+    const char *outer = hx_errors.op;
+    hx_errors.op = op;
+    return outer;
+}
+
+/* A buffer of HX_TEXT_LENGTH bytes for a piece of a message: 16 of them rotate in each thread. */
+enum { HX_TEXT_LENGTH = 400 };
+char *hx_text_buffer(void);
 
 /* The documentation of a number: a paragraph, or NULL. hx_error_numbers walks all: index to number, 0 at the end. */
 const char *hx_error_explain(int number);

@@ -2,7 +2,7 @@
 #include <string.h>
 #include "dispatch.h"
 
-enum { ROOM = 64 };
+enum { ROOM = 24 };
 
 static _Thread_local struct {
     hx_tensor *room[ROOM];  /* used until more is needed */
@@ -30,7 +30,7 @@ void hx_scope_leave(hx_scope *s) {
 }
 
 static bool grow(void) {
-    int capacity = scopes.more ? 2 * scopes.capacity : 4 * ROOM;
+    int capacity = scopes.more ? 2 * scopes.capacity : 256;
     hx_tensor **more = hx_alloc((size_t)capacity * sizeof *more);
     if (!more) return false;
     memcpy(more, owned(), (size_t)scopes.n * sizeof *more);

@@ -163,10 +163,9 @@ bool hx_view_strides(const int64_t *shape, const int64_t *strides, int ndim, con
 }
 
 const char *hx_shape_text(const int64_t *shape, int ndim) {
-    enum { BUFFERS = 8, LENGTH = HX_MAX_RANK * 22 + 8 };
-    static _Thread_local char buffers[BUFFERS][LENGTH];
-    static _Thread_local unsigned next;
-    char *text = buffers[next++ % BUFFERS];
+    enum { LENGTH = HX_MAX_RANK * 22 + 8 };
+    _Static_assert(LENGTH <= HX_TEXT_LENGTH, "any shape fits a text buffer");
+    char *text = hx_text_buffer();
     int shown = ndim < HX_MAX_RANK ? ndim : HX_MAX_RANK, at = snprintf(text, LENGTH, "(");
     for (int i = 0; i < shown; i++)
         at += snprintf(text + at, (size_t)(LENGTH - at), i ? ", %lld" : "%lld", (long long)shape[i]);

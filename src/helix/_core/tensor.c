@@ -212,10 +212,8 @@ hx_status hx_tensor_item(const hx_tensor *t, hx_scalar *value) {
 }
 
 const char *hx_tensor_text(const hx_tensor *t) {
-    static _Thread_local char rooms[8][320];
-    static _Thread_local int next;
-    char *room = rooms[next++ & 7];
-    snprintf(room, sizeof rooms[0], "%s %s %s", hx_shape_text(t->shape, t->ndim),
+    char *room = hx_text_buffer();
+    snprintf(room, HX_TEXT_LENGTH, "%s %s %s", hx_shape_text(t->shape, t->ndim),
              hx_dtype_name((hx_dtype)t->dtype), t->device->name);
     return room;
 }
