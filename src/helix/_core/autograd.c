@@ -163,8 +163,8 @@ static void note_spec(hx_spec *s, const hx_tensor *t) {
     s->dtype = t->dtype;
     s->ndim = t->ndim;
     s->offset = t->offset;
-    memcpy(s->shape, t->shape, t->ndim * sizeof *s->shape);
-    memcpy(s->strides, t->strides, t->ndim * sizeof *s->strides);
+    hx_copy_sizes(s->shape, t->shape, t->ndim);
+    hx_copy_sizes(s->strides, t->strides, t->ndim);
 }
 
 static void geometry(const hx_tensor *t, hx_attr attr[3]) {
@@ -274,7 +274,7 @@ static hx_status fill_node(hx_node *n, const hx_call *c) {
     for (int i = 0; i < c->n_out; i++) {
         n->spec[c->n_in + i].dtype = c->spec[i].dtype;
         n->spec[c->n_in + i].ndim = c->spec[i].ndim;
-        memcpy(n->spec[c->n_in + i].shape, c->spec[i].shape, c->spec[i].ndim * sizeof(int64_t));
+        hx_copy_sizes(n->spec[c->n_in + i].shape, c->spec[i].shape, c->spec[i].ndim);
     }
     return save_outputs(n, c);
 }

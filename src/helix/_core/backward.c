@@ -411,7 +411,7 @@ static hx_status seed(walk *w, hx_tensor *root, hx_tensor *given) {
                        "the tensor %s does not require grad and has no history: nothing to differentiate",
                        hx_tensor_text(root));
     hx_spec s = {.dtype = root->dtype, .ndim = root->ndim};
-    memcpy(s.shape, root->shape, root->ndim * sizeof *s.shape);
+    hx_copy_sizes(s.shape, root->shape, root->ndim);
     hx_tensor *g = given;
     if (!g) {
         if (root->numel != 1)

@@ -476,7 +476,7 @@ static hx_status compute_into(hx_call *c, hx_tensor **target) {
         hx_status status = HX_OK;
         for (int i = 0; i < c->n_out && !status; i++) {
             hx_spec made = {.dtype = keep[i]->dtype, .ndim = keep[i]->ndim};
-            memcpy(made.shape, keep[i]->shape, keep[i]->ndim * sizeof *made.shape);
+            hx_copy_sizes(made.shape, keep[i]->shape, keep[i]->ndim);
             status = check_written(target[i], &made);
             if (!status) status = hx_copy_into(target[i], keep[i]);
         }
@@ -561,7 +561,7 @@ static hx_status run_parts(hx_call *c, hx_tensor **target) {
 static void spec_of(hx_spec *s, const hx_tensor *t) {
     s->dtype = t->dtype;
     s->ndim = t->ndim;
-    memcpy(s->shape, t->shape, t->ndim * sizeof *s->shape);
+    hx_copy_sizes(s->shape, t->shape, t->ndim);
 }
 
 static hx_status finish(hx_call *c, temporaries *tmp, hx_tensor **target) {

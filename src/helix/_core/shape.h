@@ -12,6 +12,15 @@ static inline bool hx_mul_ok(int64_t a, int64_t b, int64_t *r) { return !__built
 static inline bool hx_add_ok(int64_t a, int64_t b, int64_t *r) { return !__builtin_add_overflow(a, b, r); }
 static inline bool hx_sub_ok(int64_t a, int64_t b, int64_t *r) { return !__builtin_sub_overflow(a, b, r); }
 
+/* Copies a few sizes. Shapes are short: a plain loop beats memcpy's call and start-up, and the barrier keeps the
+ * compiler from making it one again. */
+static inline void hx_copy_sizes(int64_t *to, const int64_t *from, int n) {
+    for (int i = 0; i < n; i++) {
+        to[i] = from[i];
+        __asm__ volatile("");
+    }
+}
+
 /* Element count of a shape; HX_E_OVERFLOW when it does not fit, HX_E_SHAPE for a negative size. */
 hx_status hx_numel(const int64_t *shape, int ndim, int64_t *numel);
 

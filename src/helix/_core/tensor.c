@@ -62,9 +62,9 @@ hx_status hx_tensor_shape_only(hx_device *device, hx_dtype dtype, const int64_t 
     HX_TRY(hx_numel(shape, ndim, &numel));
     hx_tensor *t = new_shell(device, dtype, ndim);
     if (!t) return HX_E_MEMORY;
-    memcpy(t->shape, shape, (size_t)ndim * sizeof *shape);
+    hx_copy_sizes(t->shape, shape, ndim);
     if (strides)
-        memcpy(t->strides, strides, (size_t)ndim * sizeof *strides);
+        hx_copy_sizes(t->strides, strides, ndim);
     else
         hx_row_major(shape, ndim, t->strides);
     if (hx_is_contiguous(t->shape, t->strides, ndim)) t->flags |= HX_T_CONTIGUOUS;
@@ -99,8 +99,8 @@ hx_status hx_tensor_alias(const hx_tensor *t, hx_tensor **out) {
     a->data = t->data;
     a->offset = t->offset;
     a->numel = t->numel;
-    memcpy(a->shape, t->shape, t->ndim * sizeof *t->shape);
-    memcpy(a->strides, t->strides, t->ndim * sizeof *t->strides);
+    hx_copy_sizes(a->shape, t->shape, t->ndim);
+    hx_copy_sizes(a->strides, t->strides, t->ndim);
     *out = a;
     return HX_OK;
 }

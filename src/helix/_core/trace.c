@@ -112,7 +112,7 @@ static hx_status number_of(hx_trace *t, hx_tensor *x, int origin, int32_t *numbe
     *v = (value){.tensor = hx_tensor_retain(x), .origin = (uint8_t)origin};
     v->spec.dtype = x->dtype;
     v->spec.ndim = x->ndim;
-    memcpy(v->spec.shape, x->shape, x->ndim * sizeof *x->shape);
+    hx_copy_sizes(v->spec.shape, x->shape, x->ndim);
     *number = t->n_values++;
     t->slots[h] = *number + 1;
     return HX_OK;

@@ -22,12 +22,12 @@ hx_status hx_shape_float(hx_call *c);
 static inline void hx_spec_like(hx_spec *s, const hx_tensor *t) {
     s->dtype = t->dtype;
     s->ndim = t->ndim;
-    for (int i = 0; i < t->ndim; i++) s->shape[i] = t->shape[i];
+    hx_copy_sizes(s->shape, t->shape, t->ndim);
 }
 static inline void hx_spec_set(hx_spec *s, hx_dtype dtype, const int64_t *shape, int ndim) {
     s->dtype = (uint8_t)dtype;
     s->ndim = (uint8_t)ndim;
-    for (int i = 0; i < ndim; i++) s->shape[i] = shape[i];
+    hx_copy_sizes(s->shape, shape, ndim);
 }
 /* The reduced shape: axes in `mask` removed, or kept as 1. */
 void hx_spec_reduce(hx_spec *s, hx_dtype dtype, const hx_tensor *t, uint32_t mask, bool keepdim);
