@@ -125,7 +125,7 @@ def _unsaveable(text):
 def _write_tensor(file, tensor):
     tensor = tensor.detach().to("cpu").contiguous()
     if tensor.numel():
-        file.write(memoryview(tensor).cast("B") if tensor.ndim else bytes(memoryview(tensor)))
+        file.write(memoryview(_core.as_bytes(tensor)))
 
 
 # ---- reading ----

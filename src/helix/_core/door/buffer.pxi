@@ -2,8 +2,8 @@
 
 cdef extern from *:
     """
-    /* Formats of PEP 3118, by dtype. bfloat16 has none; it goes out as uint16 and is relabelled. */
-    static char *const door_formats[15] = {"?", "b", "h", "i", "l", "B", "H", "I", "L", "e", "H", "f", "d", "Zf", "Zd"};
+    /* Formats of PEP 3118, by dtype; bfloat16 has none. */
+    static char *const door_formats[15] = {"?", "b", "h", "i", "l", "B", "H", "I", "L", "e", NULL, "f", "d", "Zf", "Zd"};
     """
     char *const *door_formats
 
@@ -15,6 +15,10 @@ cdef int fill_buffer(Tensor x, Py_buffer *view, int flags) except -1:
     cdef Py_ssize_t size = hx_dtype_size(<hx_dtype>t.dtype)
     if t.storage == NULL or (t.data == NULL and t.numel):
         raise BufferError("the values of this tensor are not in host memory")
+    if hx_requires_grad(t):
+        raise BufferError("a tensor that requires grad gives no buffer; use x.detach()")
+    if door_formats[t.dtype] == NULL:
+        raise BufferError(f"{DTYPES[t.dtype].name} has no buffer format; use x.numpy()")
     if flags & PyBUF_WRITABLE and t.storage.read_only:
         raise BufferError("the memory of this tensor is read-only")
     if not hx_contiguous(t) and (flags & PyBUF_STRIDES != PyBUF_STRIDES or flags & PyBUF_C_CONTIGUOUS == PyBUF_C_CONTIGUOUS):
@@ -55,8 +59,27 @@ cdef object to_numpy(Tensor x, bint force):
         fail(HX_E_TRACE, HX1702_TRACE, "numpy", "the values of a traced tensor are not known.")
     if x.t.data == NULL and x.t.numel:
         fail(HX_E_DEVICE, 1201, "numpy", f"the values are on {x.device}; use x.cpu().numpy().")
-    array = numpy.asarray(memoryview(x))
-    return array.view(numpy_dtype(x.dtype)) if x.t.dtype == HX_BF16 else array
+    if x.t.dtype == HX_BF16:
+        return numpy.asarray(memoryview(relabelled(x, HX_U16))).view(numpy_dtype(x.dtype))
+    return numpy.asarray(memoryview(x))
+
+
+cdef Tensor relabelled(Tensor x, hx_dtype t):
+    """The same memory as another dtype of the same size."""
+    cdef hx_tensor *made = NULL
+    check(hx_tensor_view(x.t.storage, t, x.t.shape, x.t.strides, x.t.ndim, x.t.offset, &made))
+    return wrap(made)
+
+
+def as_bytes(Tensor x not None):
+    """The memory of a contiguous tensor as a one-dimensional uint8 tensor."""
+    cdef hx_tensor *made = NULL
+    cdef int64_t size = hx_dtype_size(<hx_dtype>x.t.dtype)
+    cdef int64_t nbytes = x.t.numel * size, step = 1
+    if not hx_contiguous(x.t) or x.t.storage == NULL:
+        fail(HX_E_VALUE, HX1403_VALUE, "as_bytes", "the tensor must be contiguous; call x.contiguous() first.")
+    check(hx_tensor_view(x.t.storage, HX_U8, &nbytes, &step, 1, x.t.offset * size, &made))
+    return wrap(made)
 
 
 def from_numpy(array):

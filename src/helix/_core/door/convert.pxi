@@ -138,16 +138,16 @@ cdef int store_number(object v, hx_dtype t, char **at) except -1:
 
 
 cdef object integer_in_range(object v, hx_dtype t):
-    cdef int bits = 8 * <int>hx_dtype_size(t)
+    cdef object limit = 2 ** <object>(8 * hx_dtype_size(t))
     if isinstance(v, complex):
         fail(HX_E_DTYPE, HX1102_CAST, "tensor", f"the complex number {short_repr(v)} has no place in {DTYPES[<int>t].name}.")
     if isinstance(v, float) and v != v or v in (float("inf"), float("-inf")):
         fail(HX_E_VALUE, HX1403_VALUE, "tensor", f"{v} has no place in {DTYPES[<int>t].name}.")
     v = int(v)
     if hx_dtype_kind(t) == HX_KIND_UINT:
-        low, high = 0, (1 << bits) - 1
+        low, high = 0, limit - 1
     else:
-        low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+        low, high = -limit // 2, limit // 2 - 1
     if not low <= v <= high:
         fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "tensor", f"{short_repr(v)} does not fit in {DTYPES[<int>t].name} ({low} to {high}).")
     return v

@@ -209,7 +209,7 @@ def set_default_dtype(d):
     """Sets the default floating dtype: float32, float64, float16 or bfloat16."""
     cdef int code = dtype_code(d)
     if not hx_is_floating(<hx_dtype>code):
-        fail(HX_E_TYPE, HX1101_DTYPE, "set_default_dtype", f"d must be a floating dtype, got {DTYPES[code].name}.")
+        fail(HX_E_DTYPE, HX1101_DTYPE, "set_default_dtype", f"d must be a floating dtype, got {DTYPES[code].name}.")
     hx_set_default_float(<hx_dtype>code)
 
 

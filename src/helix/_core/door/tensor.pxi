@@ -6,6 +6,7 @@ cdef extern from *:
     static newfunc door_get_new(PyTypeObject *type) { return type->tp_new; }
     static void door_set_new(PyTypeObject *type, newfunc make) {
         type->tp_new = make;
+        type->tp_vectorcall = NULL;
         PyType_Modified(type);
     }
     static int door_add_to_type(PyTypeObject *type, PyObject *name, PyObject *value) {
