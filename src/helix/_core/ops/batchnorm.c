@@ -180,9 +180,10 @@ static hx_status batch_norm_apply_parts(hx_call *c) {
     return HX_OK;
 }
 
-/* running = (1 - momentum) * running + momentum * value, without history */
-static hx_status follow(hx_tensor *running, hx_tensor *value, double momentum) {
-    if (!CALL_(mul, running, 1 - momentum) || !CALL_(add, running, value, momentum)) return hx_error_last()->code;
+/* running = (1 - momentum) * running + momentum * correction * value. The value has no history. */
+static hx_status follow(hx_tensor *running, hx_tensor *value, double momentum, double correction) {
+    if (!CALL_(mul, running, 1 - momentum) || !CALL_(add, running, value, momentum * correction))
+        return hx_error_last()->code;
     return HX_OK;
 }
 
@@ -219,8 +220,8 @@ static hx_status batch_norm_parts(hx_call *c) {
                        hx_shape_text(x->shape, x->ndim));
     if (!CALLN(out, 3, batch_norm_forward, x, c->in[3], c->in[4], &c->attr[2])) return hx_error_last()->code;
     if (c->in[1]) {
-        HX_TRY(follow(c->in[1], out[1], momentum));
-        HX_TRY(follow(c->in[2], out[2], momentum * ((double)values / (double)(values - 1))));
+        HX_TRY(follow(c->in[1], out[1], momentum, 1));
+        HX_TRY(follow(c->in[2], out[2], momentum, (double)values / (double)(values - 1)));
     }
     c->out[0] = out[0];
     return HX_OK;
@@ -276,8 +277,8 @@ static hx_status instance_norm_parts(hx_call *c) {
     }
     if (!CALLN(out, 3, group_norm_forward, x, c->in[3], c->in[4], x->shape[1], &c->attr[2])) return hx_error_last()->code;
     if (c->in[1] && planes) {
-        HX_TRY(follow(c->in[1], CALL(mean, out[1], HX_INTS(0)), momentum));
-        HX_TRY(follow(c->in[2], CALL(mean, out[2], HX_INTS(0)), momentum * ((double)values / (double)(values - 1))));
+        HX_TRY(follow(c->in[1], CALL(mean, out[1], HX_INTS(0)), momentum, 1));
+        HX_TRY(follow(c->in[2], CALL(mean, out[2], HX_INTS(0)), momentum, (double)values / (double)(values - 1)));
     }
     c->out[0] = out[0];
     return HX_OK;
