@@ -76,5 +76,5 @@ const hx_op hx_ops_cast[] = {
             "    [[1.0, 2.0], [1.0, 2.0]]\n",
      .shape = shape_copy,
      .vjp = vjp_copy,
-     .flags = HX_PRIMITIVE | HX_INPLACE | HX_METHOD},
+     .flags = HX_PRIMITIVE | HX_INPLACE | HX_ALIAS_OK | HX_METHOD},
     {0}};

@@ -1,0 +1,543 @@
+/* Elementwise ops of one tensor. float32 runs on registers (vmath.h) or on double arithmetic, float64 on libm
+ * except exp and log, complex on C99 functions in complex128, the halves and complex64 through blocks. */
+#include "maps.h"
+#include "vmath.h"
+
+#define BODY(name, T, R, expr)                                                                                \
+    static void name(void *out, const T *const *in, int64_t n, const void *args) {                            \
+        (void)args;                                                                                           \
+        R *o = out;                                                                                           \
+        const T *a = in[0];                                                                                   \
+        _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                \
+            const T x = a[i];                                                                                 \
+            o[i] = (R)(expr);                                                                                 \
+        }                                                                                                     \
+    }
+#define F32(name, expr) BODY(name##_f32, float, float, expr)
+#define F64(name, expr) BODY(name##_f64, double, double, expr)
+#define I64(name, expr) BODY(name##_i64, int64_t, int64_t, expr)
+#define C128(name, expr) BODY(name##_c128, hx_c128, hx_c128, expr)
+/* A body over registers. */
+#define VF(name, expr)                                                                                        \
+    static void name##_f32(void *out, const float *const *in, int64_t n, const void *args) {                  \
+        (void)args;                                                                                           \
+        float *o = out;                                                                                       \
+        const float *a = in[0];                                                                               \
+        HX_VF_LOOP(o, a, n, x, expr);                                                                         \
+    }
+
+#define OP(name, f32, f64, i64, c128, result, cost)                                                           \
+    static const hx_map name##_map = {f32, f64, i64, c128, result, false, cost};                              \
+    HX_KERNEL(k_##name) {                                                                                     \
+        HX_UNUSED;                                                                                            \
+        return hx_run_map(call, &name##_map, NULL, err);                                                      \
+    }
+#define OP_ALL(name) OP(name, name##_f32, name##_f64, name##_i64, name##_c128, HX_MAP_SAME, 0)
+#define OP_FLOAT(name, cost) OP(name, name##_f32, name##_f64, NULL, NULL, HX_MAP_SAME, cost)
+#define OP_COMPLEX(name, cost) OP(name, name##_f32, name##_f64, NULL, name##_c128, HX_MAP_SAME, cost)
+
+/* f64 and c128 by the C function of the same meaning. */
+#define LIBM(name, f64, c128)                                                                                 \
+    F64(name, f64(x))                                                                                         \
+    C128(name, c128(x))                                                                                       \
+    OP_COMPLEX(name, 64)
+
+/* ---- sign and size ---- */
+
+F32(neg, -x)
+F64(neg, -x)
+I64(neg, 0 - (uint64_t)x)
+C128(neg, -x)
+OP_ALL(neg)
+
+I64(whole, x)
+I64(not_zero, x != 0)
+static const hx_map itself = {.i64 = whole_i64}, not_zero = {.i64 = not_zero_i64};
+
+F32(abs, fabsf(x))
+F64(abs, fabs(x))
+I64(abs, x < 0 ? 0 - (uint64_t)x : (uint64_t)x)
+BODY(abs_c128, hx_c128, double, cabs(x))
+OP(abs, abs_f32, abs_f64, abs_i64, NULL, HX_MAP_SAME, 0)
+static const hx_map abs_complex = {.c128 = abs_c128, .result = HX_MAP_REAL};
+HX_KERNEL(k_abs_any) {
+    if (call->in[0].dtype == HX_U64) return hx_run_map(call, &itself, NULL, err);
+    if (call->in[0].dtype >= HX_C64) return hx_run_map(call, &abs_complex, NULL, err);
+    return k_abs(dev, stream, call, err);
+}
+
+F32(sign, x != x ? x : (float)((x > 0) - (x < 0)))
+F64(sign, x != x ? x : (double)((x > 0) - (x < 0)))
+I64(sign, (x > 0) - (x < 0))
+C128(sign, x == 0 ? 0 : x / cabs(x))
+OP_ALL(sign)
+HX_KERNEL(k_sign_any) {
+    if (call->in[0].dtype == HX_U64) return hx_run_map(call, &not_zero, NULL, err);
+    return k_sign(dev, stream, call, err);
+}
+
+F32(square, x *x)
+F64(square, x *x)
+I64(square, (uint64_t)x * (uint64_t)x)
+C128(square, x *x)
+OP_ALL(square)
+
+F32(reciprocal, 1.0f / x)
+F64(reciprocal, 1.0 / x)
+C128(reciprocal, 1.0 / x)
+OP_COMPLEX(reciprocal, 0)
+F32(sqrt, sqrtf(x))
+F64(sqrt, sqrt(x))
+C128(sqrt, csqrt(x))
+OP_COMPLEX(sqrt, 0)
+F32(rsqrt, 1.0f / sqrtf(x))
+F64(rsqrt, 1.0 / sqrt(x))
+C128(rsqrt, 1.0 / csqrt(x))
+OP_COMPLEX(rsqrt, 0)
+
+BODY(conj_c128, hx_c128, hx_c128, conj(x))
+OP(conj_physical, NULL, NULL, NULL, conj_c128, HX_MAP_SAME, 0)
+BODY(real_c128, hx_c128, double, creal(x))
+OP(real_part, NULL, NULL, NULL, real_c128, HX_MAP_REAL, 0)
+BODY(imag_c128, hx_c128, double, cimag(x))
+OP(imag_part, NULL, NULL, NULL, imag_c128, HX_MAP_REAL, 0)
+F32(angle, x != x ? x : signbit(x) && x != 0 ? 0x1.921fb6p+1f : 0)
+F64(angle, x != x ? x : signbit(x) && x != 0 ? 0x1.921fb54442d18p+1 : 0)
+BODY(angle_c128, hx_c128, double, carg(x))
+OP(angle, angle_f32, angle_f64, NULL, NULL, HX_MAP_SAME, 0)
+static const hx_map angle_complex = {.c128 = angle_c128, .result = HX_MAP_REAL};
+HX_KERNEL(k_angle_any) {
+    if (call->in[0].dtype >= HX_C64) return hx_run_map(call, &angle_complex, NULL, err);
+    return k_angle(dev, stream, call, err);
+}
+
+/* ---- exponentials and logarithms ---- */
+
+#define LN_2 0x1.62e42fefa39efp-1
+#define LOG2_E 0x1.71547652b82fep+0
+#define LOG10_E 0x1.bcb7b1526e50ep-2
+
+VF(exp, hx_vf_exp(x))
+F64(exp, hx_d_exp(x))
+C128(exp, cexp(x))
+OP_COMPLEX(exp, 0)
+VF(expm1, hx_vf_expm1(x))
+static hx_c128 complex_expm1(hx_c128 x) {
+    double a = creal(x), b = cimag(x), half = sin(b * 0.5);
+    double re = expm1(a) * cos(b) - 2 * half * half, im = exp(a) * sin(b);
+    return re + im * _Complex_I;
+}
+LIBM(expm1, expm1, complex_expm1)
+F32(exp2, hx_d_exp((double)x *LN_2))
+static hx_c128 complex_exp2(hx_c128 x) { return cexp(x * LN_2); }
+LIBM(exp2, exp2, complex_exp2)
+VF(log, hx_vf_log(x))
+F64(log, hx_d_log(x))
+C128(log, clog(x))
+OP_COMPLEX(log, 0)
+F32(log2, hx_d_log(x) * LOG2_E)
+static hx_c128 complex_log2(hx_c128 x) { return clog(x) * LOG2_E; }
+LIBM(log2, log2, complex_log2)
+F32(log10, hx_d_log(x) * LOG10_E)
+static hx_c128 complex_log10(hx_c128 x) { return clog(x) * LOG10_E; }
+LIBM(log10, log10, complex_log10)
+VF(log1p, hx_vf_log1p(x))
+static hx_c128 complex_log1p(hx_c128 x) { return clog(1 + x); }
+LIBM(log1p, log1p, complex_log1p)
+
+/* ---- circular ---- */
+
+/* Arguments too large for the fast reduction are rare: one of them sends its block to libm. */
+static bool all_small(const float *a, int64_t n) {
+    int large = 0;
+    for (int64_t i = 0; i < n; i++) large |= !(fabsf(a[i]) <= (float)HX_TRIG_LIMIT);
+    return !large;
+}
+#define CIRCULAR(name, expr, slow)                                                                            \
+    BODY(name##_fast, float, float, expr)                                                                     \
+    BODY(name##_slow, float, float, slow)                                                                     \
+    static void name##_f32(void *out, const float *const *in, int64_t n, const void *args) {                  \
+        for (int64_t at = 0; at < n; at += HX_MAP_BLOCK) {                                                    \
+            int64_t run = n - at < HX_MAP_BLOCK ? n - at : HX_MAP_BLOCK;                                      \
+            const float *from = in[0] + at;                                                                   \
+            (all_small(from, run) ? name##_fast : name##_slow)((float *)out + at, &from, run, args);          \
+        }                                                                                                     \
+    }
+CIRCULAR(sin, hx_d_sincos(x, 0), sin((double)x))
+LIBM(sin, sin, csin)
+CIRCULAR(cos, hx_d_sincos(x, 1), cos((double)x))
+LIBM(cos, cos, ccos)
+CIRCULAR(tan, hx_d_sincos(x, 0) / hx_d_sincos(x, 1), tan((double)x))
+LIBM(tan, tan, ctan)
+F32(asin, hx_d_asin(x))
+LIBM(asin, asin, casin)
+F32(acos, hx_d_acos(x))
+LIBM(acos, acos, cacos)
+F32(atan, hx_d_atan(x))
+LIBM(atan, atan, catan)
+
+#define PI 0x1.921fb54442d18p+1
+CIRCULAR(sinc, x == 0 ? 1.0 : hx_d_sincos(PI * x, 0) / (PI * x), x == 0 ? 1.0 : sin(PI * x) / (PI * x))
+static double plain_sinc(double x) { return x == 0 ? 1.0 : sin(PI * x) / (PI * x); }
+static hx_c128 complex_sinc(hx_c128 x) { return x == 0 ? 1.0 : csin(PI * x) / (PI * x); }
+LIBM(sinc, plain_sinc, complex_sinc)
+
+/* ---- hyperbolic ---- */
+
+static inline double sinh_of(double x) {
+    double e = hx_d_expm1(fabs(x)), y = e == __builtin_inf() ? e : 0.5 * (e + e / (e + 1.0));
+    return copysign(y, x);
+}
+F32(sinh, sinh_of(x))
+LIBM(sinh, sinh, csinh)
+static inline double cosh_of(double x) {
+    double e = hx_d_exp(fabs(x));
+    return 0.5 * e + 0.5 / e;
+}
+F32(cosh, cosh_of(x))
+LIBM(cosh, cosh, ccosh)
+VF(tanh, hx_vf_tanh(x))
+LIBM(tanh, tanh, ctanh)
+static inline double asinh_of(double x) {
+    double a = fabs(x), s = a * a;
+    return copysign(hx_d_log1p(a + s / (1.0 + sqrt(s + 1.0))), x);
+}
+F32(asinh, fabsf(x) == __builtin_inff() ? x : asinh_of(x))
+LIBM(asinh, asinh, casinh)
+static inline double acosh_of(double x) {
+    double t = x - 1.0;
+    return hx_d_log1p(t + sqrt(t * (t + 2.0)));
+}
+F32(acosh, x < 1 ? __builtin_nan("") : acosh_of(x))
+LIBM(acosh, acosh, cacosh)
+F32(atanh, copysign(0.5 * hx_d_log1p(2.0 * fabs((double)x) / (1.0 - fabs((double)x))), x))
+LIBM(atanh, atanh, catanh)
+
+/* ---- error function, gamma function, logistic ---- */
+
+VF(erf, hx_vf_erf(x))
+F64(erf, erf(x))
+OP_FLOAT(erf, 0)
+/* exp(-x * x) times a polynomial in 1 / (1 + x / 2): minimax on [0, 10.3], 1e-11. */
+static inline double erfc_of(double x) {
+    double a = fabs(x), t = 1.0 / (1.0 + 0.5 * (a > 10.3 ? 10.3 : a));
+    double p = t * 0x1.9bdfb155cfb1ap-6 + -0x1.8c525973a9dccp-3;
+    p = p * t + 0x1.483bb5fef5456p-1;
+    p = p * t + -0x1.29148469fdbd1p+0;
+    p = p * t + 0x1.2d2a8a5edaa51p+0;
+    p = p * t + -0x1.23993f6a9a182p-1;
+    p = p * t + 0x1.68c52b35eaa76p-5;
+    p = p * t + 0x1.751eae66c7f2dp-7;
+    p = p * t + -0x1.0992f87d27672p-4;
+    p = p * t + 0x1.bb406e6eaf10ep-4;
+    p = p * t + 0x1.5c623cd2df859p-3;
+    p = p * t + 0x1.fba08be90e019p-3;
+    p = p * t + 0x1.20c09cf1191b2p-2;
+    p = p * t + 0x1.20df3fa3fea0bp-2;
+    p = p * t + -0x1.941d0c309d7cep-23;
+    double y = p * hx_d_exp(-(a * a));
+    return x != x ? x : x < 0 ? 2.0 - y : y;
+}
+F32(erfc, erfc_of(x))
+F64(erfc, erfc(x))
+OP_FLOAT(erfc, 64)
+
+/* Giles, "Approximating the erfinv function", GPU Computing Gems 2 (2011), then two Newton-Halley steps. */
+static double erfinv_of(double x) {
+    if (x != x || fabs(x) > 1) return __builtin_nan("");
+    if (fabs(x) == 1) return copysign(__builtin_inf(), x);
+    double w = -log((1 - x) * (1 + x)), p;
+    if (w < 5) {
+        static const double c[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
+                                   -0.00125372503, -0.00417768164, 0.246640727, 1.50140941};
+        w -= 2.5;
+        p = c[0];
+        for (int i = 1; i < 9; i++) p = p * w + c[i];
+    } else {
+        static const double c[] = {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
+                                   -0.0076224613, 0.00943887047, 1.00167406, 2.83297682};
+        w = sqrt(w) - 3;
+        p = c[0];
+        for (int i = 1; i < 9; i++) p = p * w + c[i];
+    }
+    double y = p * x;
+    for (int i = 0; i < 2; i++) {
+        double miss = fabs(y) < 1 ? erf(y) - x : copysign((1 - fabs(x)) - erfc(fabs(y)), x);
+        double step = miss / (0x1.20dd750429b6dp+0 * exp(-y * y));
+        y -= step / (1 + y * step);
+    }
+    return y;
+}
+F32(erfinv, erfinv_of(x))
+F64(erfinv, erfinv_of(x))
+OP_FLOAT(erfinv, 256)
+
+static double log_gamma(double x) {
+    int sign;
+    return lgamma_r(x, &sign);
+}
+F32(lgamma, log_gamma(x))
+F64(lgamma, log_gamma(x))
+OP_FLOAT(lgamma, 256)
+
+/* Reflection for negative x, recurrence up to 10, then the asymptotic series (Abramowitz and Stegun 6.3.18). */
+static double digamma_of(double x) {
+    if (x == 0) return copysign(__builtin_inf(), -x);
+    double shift = 0;
+    if (x < 0) {
+        if (x == floor(x)) return __builtin_nan("");
+        double whole, part = modf(x, &whole);
+        shift = -PI / tan(PI * part);
+        x = 1 - x;
+    }
+    for (; x < 10; x += 1) shift -= 1 / x;
+    if (x == __builtin_inf()) return x;
+    static const double c[] = {1.0 / 12, -691.0 / 32760, 1.0 / 132, -1.0 / 240, 1.0 / 252, -1.0 / 120, 1.0 / 12};
+    double z = 1 / (x * x), series = c[0];
+    for (int i = 1; i < 7; i++) series = series * z + c[i];
+    return shift + log(x) - 0.5 / x - z * series;
+}
+F32(digamma, digamma_of(x))
+F64(digamma, digamma_of(x))
+OP_FLOAT(digamma, 256)
+
+/* The derivative of digamma, in the same way (6.4.12). */
+static double trigamma_of(double x) {
+    double shift = 0, sign = 1;
+    if (x <= 0) {
+        if (x == floor(x)) return __builtin_inf();
+        double s = sin(PI * x);
+        shift = PI * PI / (s * s);
+        sign = -1;
+        x = 1 - x;
+    }
+    double sum = 0;
+    for (; x < 10; x += 1) sum += 1 / (x * x);
+    static const double c[] = {7.0 / 6, -691.0 / 2730, 5.0 / 66, -1.0 / 30, 1.0 / 42, -1.0 / 30, 1.0 / 6};
+    double z = 1 / (x * x), series = c[0];
+    for (int i = 1; i < 7; i++) series = series * z + c[i];
+    return shift + sign * (sum + 1 / x + 0.5 * z + z / x * series);
+}
+F32(trigamma, trigamma_of(x))
+F64(trigamma, trigamma_of(x))
+OP_FLOAT(trigamma, 256)
+
+VF(sigmoid, hx_vf_sigmoid(x))
+static inline double sigmoid_of(double x) {
+    double e = hx_d_exp(-fabs(x));
+    return (x < 0 ? e : 1.0) / (1.0 + e);
+}
+F64(sigmoid, sigmoid_of(x))
+C128(sigmoid, 1.0 / (1.0 + cexp(-x)))
+OP_COMPLEX(sigmoid, 0)
+
+/* log(x / (1 - x)), x first clamped to [eps, 1 - eps] when eps is given. */
+static inline double clamped(double x, double eps) { return x < eps ? eps : x > 1 - eps ? 1 - eps : x; }
+static void logit_f32(void *out, const float *const *in, int64_t n, const void *args) {
+    float *o = out, eps = (float)*(const double *)args;
+    for (int64_t i = 0; i < n; i++) {
+        float low = eps, high = 1 - eps, x = in[0][i];
+        x = eps < 0 ? x : x < low ? low : x > high ? high : x;
+        o[i] = (float)hx_d_log((double)x / (1.0 - (double)x));
+    }
+}
+static void logit_f64(void *out, const double *const *in, int64_t n, const void *args) {
+    double *o = out, eps = *(const double *)args;
+    for (int64_t i = 0; i < n; i++) {
+        double x = eps < 0 ? in[0][i] : clamped(in[0][i], eps);
+        o[i] = log(x / (1 - x));
+    }
+}
+static const hx_map logit_map = {.f32 = logit_f32, .f64 = logit_f64, .cost = 64};
+HX_KERNEL(k_logit) {
+    HX_UNUSED;
+    double eps = call->attr[0].kind == HX_A_NONE ? -1 : call->attr[0].v.f;
+    return hx_run_map(call, &logit_map, &eps, err);
+}
+
+/* ---- rounding: integers are whole already ---- */
+
+#define ROUNDING(name, f32, f64)                                                                              \
+    F32(name, f32(x))                                                                                         \
+    F64(name, f64(x))                                                                                         \
+    OP(name, name##_f32, name##_f64, whole_i64, NULL, HX_MAP_SAME, 0)
+ROUNDING(floor, floorf, floor)
+ROUNDING(ceil, ceilf, ceil)
+ROUNDING(trunc, truncf, trunc)
+F32(frac, x - truncf(x))
+F64(frac, x - trunc(x))
+OP_FLOAT(frac, 0)
+
+F32(round, rintf(x))
+F64(round, rint(x))
+OP(round, round_f32, round_f64, whole_i64, NULL, HX_MAP_SAME, 0)
+typedef struct decimals {
+    double scale;
+    bool left; /* of the decimal point */
+} decimals;
+static void round_places_f64(void *out, const double *const *in, int64_t n, const void *args) {
+    const decimals *d = args;
+    double *o = out;
+    for (int64_t i = 0; i < n; i++)
+        o[i] = d->left ? rint(in[0][i] / d->scale) * d->scale : rint(in[0][i] * d->scale) / d->scale;
+}
+static void round_places_f32(void *out, const float *const *in, int64_t n, const void *args) {
+    const decimals *d = args;
+    float *o = out, scale = (float)d->scale;
+    for (int64_t i = 0; i < n; i++)
+        o[i] = d->left ? rintf(in[0][i] / scale) * scale : rintf(in[0][i] * scale) / scale;
+}
+static const hx_map round_places = {.f32 = round_places_f32, .f64 = round_places_f64};
+HX_KERNEL(k_round_any) {
+    int64_t places = call->attr[0].v.i;
+    if (places == 0 || call->in[0].dtype < HX_F16) return k_round(dev, stream, call, err);
+    decimals d = {pow(10, (double)(places < 0 ? -places : places)), places < 0};
+    return hx_run_map(call, &round_places, &d, err);
+}
+
+/* ---- angles in degrees ---- */
+
+F32(deg2rad, x * 0x1.1df46ap-6f)
+F64(deg2rad, x * 0x1.1df46a2529d39p-6)
+OP_FLOAT(deg2rad, 0)
+F32(rad2deg, x * 0x1.ca5dc2p+5f)
+F64(rad2deg, x * 0x1.ca5dc1a63c1f8p+5)
+OP_FLOAT(rad2deg, 0)
+
+/* ---- predicates ---- */
+
+#define INF __builtin_inf()
+#define PREDICATE(name, real_expr, whole_expr, complex_expr)                                                  \
+    BODY(name##_f32, float, uint8_t, real_expr)                                                               \
+    BODY(name##_f64, double, uint8_t, real_expr)                                                              \
+    BODY(name##_i64, int64_t, uint8_t, whole_expr)                                                            \
+    BODY(name##_c128, hx_c128, uint8_t, complex_expr)                                                         \
+    OP(name, name##_f32, name##_f64, name##_i64, name##_c128, HX_MAP_BOOL, 0)
+PREDICATE(isnan, x != x, ((void)x, 0), x != x)
+PREDICATE(isinf, x == INF || x == -INF, ((void)x, 0), fabs(creal(x)) == INF || fabs(cimag(x)) == INF)
+PREDICATE(isfinite, x - x == 0, ((void)x, 1), creal(x) - creal(x) == 0 && cimag(x) - cimag(x) == 0)
+PREDICATE(logical_not, x == 0, x == 0, x == 0)
+#define REAL_PREDICATE(name, real_expr, whole_expr)                                                           \
+    BODY(name##_f32, float, uint8_t, real_expr)                                                               \
+    BODY(name##_f64, double, uint8_t, real_expr)                                                              \
+    BODY(name##_i64, int64_t, uint8_t, whole_expr)                                                            \
+    OP(name, name##_f32, name##_f64, name##_i64, NULL, HX_MAP_BOOL, 0)
+REAL_PREDICATE(isposinf, x == INF, ((void)x, 0))
+REAL_PREDICATE(isneginf, x == -INF, ((void)x, 0))
+static inline bool sign_of_f32(float x) {
+    int32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits < 0;
+}
+BODY(signbit_f32, float, uint8_t, sign_of_f32(x))
+BODY(signbit_f64, double, uint8_t, hx_d_bits(x) < 0)
+BODY(signbit_i64, int64_t, uint8_t, x < 0)
+OP(signbit, signbit_f32, signbit_f64, signbit_i64, NULL, HX_MAP_BOOL, 0)
+static const hx_map signbit_unsigned = {.i64 = isneginf_i64, .result = HX_MAP_BOOL};
+HX_KERNEL(k_signbit_any) {
+    if (call->in[0].dtype == HX_U64) return hx_run_map(call, &signbit_unsigned, NULL, err);
+    return k_signbit(dev, stream, call, err);
+}
+
+I64(bitwise_not, ~x)
+I64(not_of_bool, x == 0)
+OP(bitwise_not, NULL, NULL, bitwise_not_i64, NULL, HX_MAP_SAME, 0)
+static const hx_map not_of_bool = {.i64 = not_of_bool_i64};
+HX_KERNEL(k_bitwise_not_any) {
+    if (call->in[0].dtype == HX_BOOL) return hx_run_map(call, &not_of_bool, NULL, err);
+    return k_bitwise_not(dev, stream, call, err);
+}
+
+/* ---- nan_to_num ---- */
+
+typedef struct numbers {
+    double nan, posinf, neginf;
+} numbers;
+#define REPLACE(name, T)                                                                                      \
+    static void name(void *out, const T *const *in, int64_t n, const void *args) {                            \
+        const numbers *r = args;                                                                              \
+        T *o = out, nan = (T)r->nan, high = (T)r->posinf, low = (T)r->neginf;                                 \
+        for (int64_t i = 0; i < n; i++) {                                                                     \
+            T x = in[0][i];                                                                                   \
+            o[i] = x != x ? nan : x == (T)INF ? high : x == (T)-INF ? low : x;                                \
+        }                                                                                                     \
+    }
+REPLACE(nan_to_num_f32, float)
+REPLACE(nan_to_num_f64, double)
+static const hx_map nan_to_num_map = {nan_to_num_f32, nan_to_num_f64, whole_i64, NULL, HX_MAP_SAME, false, 0};
+static double largest(int dtype) {
+    switch (dtype) {
+    case HX_F16: return 65504;
+    case HX_BF16: return 0x1.fep127;
+    case HX_F32: return 0x1.fffffep127;
+    default: return 0x1.fffffffffffffp1023;
+    }
+}
+HX_KERNEL(k_nan_to_num) {
+    HX_UNUSED;
+    const hx_attr *a = call->attr;
+    double top = largest(call->in[0].dtype);
+    numbers r = {a[0].v.f, a[1].kind == HX_A_NONE ? top : a[1].v.f, a[2].kind == HX_A_NONE ? -top : a[2].v.f};
+    return hx_run_map(call, &nan_to_num_map, &r, err);
+}
+
+#define FLOAT_COMPLEX (HX_SET_FLOAT | HX_SET_COMPLEX)
+#define NUMBERS (HX_SET_ALL & ~HX_BIT(HX_BOOL))
+#define REALS (HX_SET_REAL & ~HX_BIT(HX_BOOL))
+
+HX_KERNELS(unary) = {KERNEL(neg, k_neg, NUMBERS),
+                     KERNEL(abs, k_abs_any, HX_SET_ALL),
+                     KERNEL(sign, k_sign_any, HX_SET_ALL),
+                     KERNEL(square, k_square, NUMBERS),
+                     KERNEL(reciprocal, k_reciprocal, FLOAT_COMPLEX),
+                     KERNEL(sqrt, k_sqrt, FLOAT_COMPLEX),
+                     KERNEL(rsqrt, k_rsqrt, FLOAT_COMPLEX),
+                     KERNEL(conj_physical, k_conj_physical, HX_SET_COMPLEX),
+                     KERNEL(real_part, k_real_part, HX_SET_COMPLEX),
+                     KERNEL(imag_part, k_imag_part, HX_SET_COMPLEX),
+                     KERNEL(angle, k_angle_any, FLOAT_COMPLEX),
+                     KERNEL(exp, k_exp, FLOAT_COMPLEX),
+                     KERNEL(expm1, k_expm1, FLOAT_COMPLEX),
+                     KERNEL(exp2, k_exp2, FLOAT_COMPLEX),
+                     KERNEL(log, k_log, FLOAT_COMPLEX),
+                     KERNEL(log2, k_log2, FLOAT_COMPLEX),
+                     KERNEL(log10, k_log10, FLOAT_COMPLEX),
+                     KERNEL(log1p, k_log1p, FLOAT_COMPLEX),
+                     KERNEL(sin, k_sin, FLOAT_COMPLEX),
+                     KERNEL(cos, k_cos, FLOAT_COMPLEX),
+                     KERNEL(tan, k_tan, FLOAT_COMPLEX),
+                     KERNEL(asin, k_asin, FLOAT_COMPLEX),
+                     KERNEL(acos, k_acos, FLOAT_COMPLEX),
+                     KERNEL(atan, k_atan, FLOAT_COMPLEX),
+                     KERNEL(sinc, k_sinc, FLOAT_COMPLEX),
+                     KERNEL(sinh, k_sinh, FLOAT_COMPLEX),
+                     KERNEL(cosh, k_cosh, FLOAT_COMPLEX),
+                     KERNEL(tanh, k_tanh, FLOAT_COMPLEX),
+                     KERNEL(asinh, k_asinh, FLOAT_COMPLEX),
+                     KERNEL(acosh, k_acosh, FLOAT_COMPLEX),
+                     KERNEL(atanh, k_atanh, FLOAT_COMPLEX),
+                     KERNEL(erf, k_erf, HX_SET_FLOAT),
+                     KERNEL(erfc, k_erfc, HX_SET_FLOAT),
+                     KERNEL(erfinv, k_erfinv, HX_SET_FLOAT),
+                     KERNEL(lgamma, k_lgamma, HX_SET_FLOAT),
+                     KERNEL(digamma, k_digamma, HX_SET_FLOAT),
+                     KERNEL(trigamma, k_trigamma, HX_SET_FLOAT),
+                     KERNEL(sigmoid, k_sigmoid, FLOAT_COMPLEX),
+                     KERNEL(logit, k_logit, HX_SET_FLOAT),
+                     KERNEL(floor, k_floor, REALS),
+                     KERNEL(ceil, k_ceil, REALS),
+                     KERNEL(trunc, k_trunc, REALS),
+                     KERNEL(frac, k_frac, HX_SET_FLOAT),
+                     KERNEL(round, k_round_any, REALS),
+                     KERNEL(deg2rad, k_deg2rad, HX_SET_FLOAT),
+                     KERNEL(rad2deg, k_rad2deg, HX_SET_FLOAT),
+                     KERNEL(isnan, k_isnan, HX_SET_ALL),
+                     KERNEL(isinf, k_isinf, HX_SET_ALL),
+                     KERNEL(isfinite, k_isfinite, HX_SET_ALL),
+                     KERNEL(isposinf, k_isposinf, HX_SET_REAL),
+                     KERNEL(isneginf, k_isneginf, HX_SET_REAL),
+                     KERNEL(signbit, k_signbit_any, HX_SET_REAL),
+                     KERNEL(logical_not, k_logical_not, HX_SET_ALL),
+                     KERNEL(bitwise_not, k_bitwise_not_any, HX_SET_INTEGER | HX_BIT(HX_BOOL)),
+                     KERNEL(nan_to_num, k_nan_to_num, HX_SET_REAL),
+                     {0}};

@@ -1,0 +1,507 @@
+/* Elementwise ops of one tensor. */
+#include "rules.h"
+
+/* ---- shape rules ---- */
+
+static hx_status refuse(const hx_call *c, const char *what, const char *advice) {
+    const hx_tensor *t = c->in[0];
+    return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "is not defined for %s tensors, got shape %s and dtype %s. %s", what,
+                   hx_shape_text(t->shape, t->ndim), hx_dtype_name((hx_dtype)t->dtype), advice);
+}
+static hx_status shape_number(hx_call *c) {
+    if (c->in[0]->dtype == HX_BOOL) return refuse(c, "bool", "Use logical_not, or convert it to an integer dtype.");
+    return hx_shape_same(c);
+}
+static hx_status shape_real(hx_call *c) {
+    if (hx_is_complex((hx_dtype)c->in[0]->dtype)) return refuse(c, "complex", "Take .real or .abs() first.");
+    return shape_number(c);
+}
+static hx_status shape_real_float(hx_call *c) {
+    if (hx_is_complex((hx_dtype)c->in[0]->dtype)) return refuse(c, "complex", "Take .real or .abs() first.");
+    return hx_shape_float(c);
+}
+static hx_status shape_abs(hx_call *c) {
+    HX_TRY(hx_shape_same(c));
+    c->spec[0].dtype = (uint8_t)hx_real_of((hx_dtype)c->in[0]->dtype);
+    return HX_OK;
+}
+static hx_status shape_angle(hx_call *c) {
+    HX_TRY(hx_shape_float(c));
+    c->spec[0].dtype = (uint8_t)hx_real_of((hx_dtype)c->spec[0].dtype);
+    return HX_OK;
+}
+static hx_status shape_bool(hx_call *c) {
+    HX_TRY(hx_shape_same(c));
+    c->spec[0].dtype = HX_BOOL;
+    return HX_OK;
+}
+static hx_status shape_real_bool(hx_call *c) {
+    if (hx_is_complex((hx_dtype)c->in[0]->dtype)) return refuse(c, "complex", "Take .real or .imag first.");
+    return shape_bool(c);
+}
+static hx_status shape_bits(hx_call *c) {
+    if (!hx_is_integral((hx_dtype)c->in[0]->dtype)) return refuse(c, "float or complex", "Convert it to an integer dtype.");
+    return hx_shape_same(c);
+}
+static hx_status shape_complex(hx_call *c) {
+    if (!hx_is_complex((hx_dtype)c->in[0]->dtype)) return refuse(c, "real", "Use it on complex tensors.");
+    return hx_shape_same(c);
+}
+static hx_status shape_complex_to_real(hx_call *c) {
+    HX_TRY(shape_complex(c));
+    c->spec[0].dtype = (uint8_t)hx_real_of((hx_dtype)c->in[0]->dtype);
+    return HX_OK;
+}
+
+/* ---- gradients ---- */
+
+#define X IN(0)
+#define Y OUT(0)
+#define VJP(name, expr)                                                                                       \
+    static hx_status vjp_##name(hx_vjp *v) {                                                                  \
+        GIN(0, expr);                                                                                         \
+        return HX_OK;                                                                                         \
+    }
+
+static hx_tensor *times_i(hx_tensor *t) {
+    hx_tensor *i = NULL;
+    if (!t || hx_tensor_from_complex(0, 1, &i)) return NULL;
+    return CALL(mul, t, hx_scope_own(i));
+}
+/* 1 - x * x and 1 + x * x */
+static hx_tensor *one_minus_square(hx_tensor *x) { return CALL(sub, 1, CALL(square, x)); }
+static hx_tensor *one_plus_square(hx_tensor *x) { return CALL(add, CALL(square, x), 1); }
+
+VJP(pass, G)
+VJP(zero, hx_full_like_spec(&v->in_spec[0], 0, NULL))
+VJP(neg, CALL(neg, G))
+VJP(abs, CALL(mul, G, CALL(sign, X)))
+VJP(square, CALL(mul, G, CALL(mul, cj(X), 2)))
+VJP(reciprocal, CALL(neg, CALL(mul, G, cj(CALL(square, Y)))))
+VJP(sqrt, CALL(div, G, CALL(mul, cj(Y), 2)))
+VJP(rsqrt, CALL(mul, CALL(mul, G, -0.5), cj(CALL(mul, Y, CALL(square, Y)))))
+VJP(exp, CALL(mul, G, cj(Y)))
+VJP(exp2, CALL(mul, G, CALL(mul, cj(Y), 0.69314718055994530942)))
+VJP(expm1, CALL(mul, G, cj(CALL(add, Y, 1))))
+VJP(log, CALL(div, G, cj(X)))
+VJP(log2, CALL(div, G, CALL(mul, cj(X), 0.69314718055994530942)))
+VJP(log10, CALL(div, G, CALL(mul, cj(X), 2.30258509299404568402)))
+VJP(log1p, CALL(div, G, cj(CALL(add, X, 1))))
+VJP(sin, CALL(mul, G, cj(CALL(cos, X))))
+VJP(cos, CALL(neg, CALL(mul, G, cj(CALL(sin, X)))))
+VJP(tan, CALL(mul, G, cj(one_plus_square(Y))))
+VJP(asin, CALL(mul, G, cj(CALL(rsqrt, one_minus_square(X)))))
+VJP(acos, CALL(neg, CALL(mul, G, cj(CALL(rsqrt, one_minus_square(X))))))
+VJP(atan, CALL(div, G, cj(one_plus_square(X))))
+VJP(sinh, CALL(mul, G, cj(CALL(cosh, X))))
+VJP(cosh, CALL(mul, G, cj(CALL(sinh, X))))
+VJP(tanh, CALL(mul, G, cj(one_minus_square(Y))))
+VJP(asinh, CALL(mul, G, cj(CALL(rsqrt, one_plus_square(X)))))
+VJP(acosh, CALL(mul, G, cj(CALL(mul, CALL(rsqrt, CALL(sub, X, 1)), CALL(rsqrt, CALL(add, X, 1))))))
+VJP(atanh, CALL(div, G, cj(one_minus_square(X))))
+VJP(sinc, CALL(mul, G, cj(CALL(where, CALL(eq, X, 0), 0,
+                               CALL(div, CALL(sub, CALL(cos, CALL(mul, X, 3.14159265358979323846)), Y), X)))))
+VJP(erf, CALL(mul, G, CALL(mul, CALL(exp, CALL(neg, CALL(square, X))), 1.12837916709551257390)))
+VJP(erfc, CALL(mul, G, CALL(mul, CALL(exp, CALL(neg, CALL(square, X))), -1.12837916709551257390)))
+VJP(erfinv, CALL(mul, G, CALL(mul, CALL(exp, CALL(square, Y)), 0.88622692545275801365)))
+VJP(lgamma, CALL(mul, G, CALL(digamma, X)))
+VJP(digamma, CALL(mul, G, CALL(trigamma, X)))
+VJP(sigmoid, CALL(mul, G, cj(CALL(mul, Y, CALL(sub, 1, Y)))))
+VJP(deg2rad, CALL(deg2rad, G))
+VJP(rad2deg, CALL(rad2deg, G))
+VJP(nan_to_num, CALL(where, CALL(isfinite, X), G, 0))
+VJP(conj, CALL(conj_physical, G))
+VJP(imag, times_i(G))
+
+/* Outside of [eps, 1 - eps] the clamped input does not move. */
+static hx_status vjp_logit(hx_vjp *v) {
+    hx_tensor *g = CALL(div, G, CALL(mul, X, CALL(sub, 1, X)));
+    if (hx_given(ATTR(0))) {
+        double eps = ATTR(0)->v.f;
+        g = CALL(where, CALL(logical_and, CALL(ge, X, eps), CALL(le, X, 1 - eps)), g, 0);
+    }
+    GIN(0, g);
+    return HX_OK;
+}
+static hx_status vjp_angle(hx_vjp *v) {
+    bool complex = hx_is_complex((hx_dtype)v->in_spec[0].dtype);
+    GIN(0, complex ? CALL(mul, CALL(div, G, CALL(square, CALL(abs, X))), times_i(X))
+                   : hx_full_like_spec(&v->in_spec[0], 0, NULL));
+    return HX_OK;
+}
+
+/* ---- composites ---- */
+
+static bool complex_input(const hx_call *c) { return hx_is_complex((hx_dtype)c->in[0]->dtype); }
+static hx_status decompose_conj(hx_call *c) {
+    RESULT(0, complex_input(c) ? CALL(conj_physical, c->in[0]) : c->in[0]);
+    return HX_OK;
+}
+static hx_status decompose_real(hx_call *c) {
+    RESULT(0, complex_input(c) ? CALL(real_part, c->in[0]) : c->in[0]);
+    return HX_OK;
+}
+static hx_status decompose_imag(hx_call *c) {
+    if (!complex_input(c)) return refuse(c, "real", "The imaginary part is 0 everywhere.");
+    RESULT(0, CALL(imag_part, c->in[0]));
+    return HX_OK;
+}
+static hx_status decompose_positive(hx_call *c) {
+    if (c->in[0]->dtype == HX_BOOL) return refuse(c, "bool", "Convert it to an integer dtype.");
+    RESULT(0, c->in[0]);
+    return HX_OK;
+}
+
+/* ---- records ---- */
+
+#define ONE PARAMS(TENSOR("input"))
+
+const hx_op hx_ops_unary[] = {
+    {.name = "neg", .params = ONE,
+     .doc = "-input.\n\n"
+            "Example:\n"
+            "    >>> helix.neg(helix.tensor([1.0, -2.0])).tolist()\n"
+            "    [-1.0, 2.0]\n",
+     .aliases = "negative", .shape = shape_number, .vjp = vjp_neg, .flags = HX_ELEMENTWISE},
+    {.name = "abs", .params = ONE,
+     .doc = "The size of each value; for complex values sqrt(re**2 + im**2), as real numbers.\n\n"
+            "Example:\n"
+            "    >>> helix.abs(helix.tensor([1.0, -2.0])).tolist()\n"
+            "    [1.0, 2.0]\n",
+     .aliases = "absolute", .shape = shape_abs, .vjp = vjp_abs, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "sign", .params = ONE,
+     .doc = "-1, 0 or 1 by the sign of each value; NaN stays; complex values are divided by their size.\n\n"
+            "Example:\n"
+            "    >>> helix.sign(helix.tensor([3.0, 0.0, -2.0])).tolist()\n"
+            "    [1.0, 0.0, -1.0]\n",
+     .aliases = "sgn", .shape = hx_shape_same, .vjp = vjp_zero, .grad_dtypes = HX_SET_FLOAT, .flags = HX_ELEMENTWISE},
+    {.name = "square", .params = ONE,
+     .doc = "input * input.\n\n"
+            "Example:\n"
+            "    >>> helix.square(helix.tensor([3.0, -2.0])).tolist()\n"
+            "    [9.0, 4.0]\n",
+     .shape = shape_number, .vjp = vjp_square, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "reciprocal", .params = ONE,
+     .doc = "1 / input.\n\n"
+            "Example:\n"
+            "    >>> helix.reciprocal(helix.tensor([2.0, -4.0])).tolist()\n"
+            "    [0.5, -0.25]\n",
+     .shape = hx_shape_float, .vjp = vjp_reciprocal, .saves = SAVE_OUT(0), .flags = HX_ELEMENTWISE},
+    {.name = "sqrt", .params = ONE,
+     .doc = "The square root; NaN for negative values.\n\n"
+            "Example:\n"
+            "    >>> helix.sqrt(helix.tensor([4.0, 9.0])).tolist()\n"
+            "    [2.0, 3.0]\n",
+     .shape = hx_shape_float, .vjp = vjp_sqrt, .saves = SAVE_OUT(0), .flags = HX_ELEMENTWISE},
+    {.name = "rsqrt", .params = ONE,
+     .doc = "1 / sqrt(input).\n\n"
+            "Example:\n"
+            "    >>> helix.rsqrt(helix.tensor([4.0, 0.25])).tolist()\n"
+            "    [0.5, 2.0]\n",
+     .shape = hx_shape_float, .vjp = vjp_rsqrt, .saves = SAVE_OUT(0), .flags = HX_ELEMENTWISE},
+    {.name = "exp", .params = ONE,
+     .doc = "e**input.\n\n"
+            "Example:\n"
+            "    >>> helix.exp(helix.tensor([0.0])).tolist()\n"
+            "    [1.0]\n",
+     .shape = hx_shape_float, .vjp = vjp_exp, .saves = SAVE_OUT(0), .flags = HX_ELEMENTWISE},
+    {.name = "exp2", .params = ONE,
+     .doc = "2**input.\n\n"
+            "Example:\n"
+            "    >>> helix.exp2(helix.tensor([0.0, 3.0])).tolist()\n"
+            "    [1.0, 8.0]\n",
+     .shape = hx_shape_float, .vjp = vjp_exp2, .saves = SAVE_OUT(0), .flags = HX_ELEMENTWISE},
+    {.name = "expm1", .params = ONE,
+     .doc = "e**input - 1, exact for small values.\n\n"
+            "Example:\n"
+            "    >>> helix.expm1(helix.tensor([0.0])).tolist()\n"
+            "    [0.0]\n",
+     .shape = hx_shape_float, .vjp = vjp_expm1, .saves = SAVE_OUT(0), .flags = HX_ELEMENTWISE},
+    {.name = "log", .params = ONE,
+     .doc = "The natural logarithm: -inf at 0, NaN for negative values.\n\n"
+            "Example:\n"
+            "    >>> helix.log(helix.tensor([1.0])).tolist()\n"
+            "    [0.0]\n",
+     .shape = hx_shape_float, .vjp = vjp_log, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "log2", .params = ONE,
+     .doc = "The logarithm to base 2.\n\n"
+            "Example:\n"
+            "    >>> helix.log2(helix.tensor([8.0, 0.5])).tolist()\n"
+            "    [3.0, -1.0]\n",
+     .shape = hx_shape_float, .vjp = vjp_log2, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "log10", .params = ONE,
+     .doc = "The logarithm to base 10.\n\n"
+            "Example:\n"
+            "    >>> helix.log10(helix.tensor([100.0])).tolist()\n"
+            "    [2.0]\n",
+     .shape = hx_shape_float, .vjp = vjp_log10, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "log1p", .params = ONE,
+     .doc = "log(1 + input), exact for small values.\n\n"
+            "Example:\n"
+            "    >>> helix.log1p(helix.tensor([0.0])).tolist()\n"
+            "    [0.0]\n",
+     .shape = hx_shape_float, .vjp = vjp_log1p, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "sin", .params = ONE,
+     .doc = "The sine of an angle in radians.\n\n"
+            "Example:\n"
+            "    >>> helix.sin(helix.tensor([0.0])).tolist()\n"
+            "    [0.0]\n",
+     .shape = hx_shape_float, .vjp = vjp_sin, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "cos", .params = ONE,
+     .doc = "The cosine of an angle in radians.\n\n"
+            "Example:\n"
+            "    >>> helix.cos(helix.tensor([0.0])).tolist()\n"
+            "    [1.0]\n",
+     .shape = hx_shape_float, .vjp = vjp_cos, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "tan", .params = ONE,
+     .doc = "The tangent of an angle in radians.\n\n"
+            "Example:\n"
+            "    >>> helix.tan(helix.tensor([0.0])).tolist()\n"
+            "    [0.0]\n",
+     .shape = hx_shape_float, .vjp = vjp_tan, .saves = SAVE_OUT(0), .flags = HX_ELEMENTWISE},
+    {.name = "asin", .params = ONE,
+     .doc = "The angle in [-pi/2, pi/2] whose sine is given; NaN outside of [-1, 1].\n\n"
+            "Example:\n"
+            "    >>> helix.asin(helix.tensor([0.0])).tolist()\n"
+            "    [0.0]\n",
+     .aliases = "arcsin", .shape = hx_shape_float, .vjp = vjp_asin, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "acos", .params = ONE,
+     .doc = "The angle in [0, pi] whose cosine is given; NaN outside of [-1, 1].\n\n"
+            "Example:\n"
+            "    >>> helix.acos(helix.tensor([1.0])).tolist()\n"
+            "    [0.0]\n",
+     .aliases = "arccos", .shape = hx_shape_float, .vjp = vjp_acos, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "atan", .params = ONE,
+     .doc = "The angle in (-pi/2, pi/2) whose tangent is given.\n\n"
+            "Example:\n"
+            "    >>> helix.atan(helix.tensor([0.0])).tolist()\n"
+            "    [0.0]\n",
+     .aliases = "arctan", .shape = hx_shape_float, .vjp = vjp_atan, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "sinc", .params = ONE,
+     .doc = "sin(pi input) / (pi input), and 1 at 0.\n\n"
+            "Example:\n"
+            "    >>> helix.sinc(helix.tensor([0.0])).tolist()\n"
+            "    [1.0]\n",
+     .shape = hx_shape_float, .vjp = vjp_sinc, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = HX_ELEMENTWISE},
+    {.name = "sinh", .params = ONE,
+     .doc = "The hyperbolic sine.\n\n"
+            "Example:\n"
+            "    >>> helix.sinh(helix.tensor([0.0])).tolist()\n"
+            "    [0.0]\n",
+     .shape = hx_shape_float, .vjp = vjp_sinh, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "cosh", .params = ONE,
+     .doc = "The hyperbolic cosine.\n\n"
+            "Example:\n"
+            "    >>> helix.cosh(helix.tensor([0.0])).tolist()\n"
+            "    [1.0]\n",
+     .shape = hx_shape_float, .vjp = vjp_cosh, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "tanh", .params = ONE,
+     .doc = "The hyperbolic tangent.\n\n"
+            "Example:\n"
+            "    >>> helix.tanh(helix.tensor([0.0])).tolist()\n"
+            "    [0.0]\n",
+     .shape = hx_shape_float, .vjp = vjp_tanh, .saves = SAVE_OUT(0), .flags = HX_ELEMENTWISE},
+    {.name = "asinh", .params = ONE,
+     .doc = "The value whose hyperbolic sine is given.\n\n"
+            "Example:\n"
+            "    >>> helix.asinh(helix.tensor([0.0])).tolist()\n"
+            "    [0.0]\n",
+     .aliases = "arcsinh", .shape = hx_shape_float, .vjp = vjp_asinh, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "acosh", .params = ONE,
+     .doc = "The value, not negative, whose hyperbolic cosine is given; NaN below 1.\n\n"
+            "Example:\n"
+            "    >>> helix.acosh(helix.tensor([1.0])).tolist()\n"
+            "    [0.0]\n",
+     .aliases = "arccosh", .shape = hx_shape_float, .vjp = vjp_acosh, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "atanh", .params = ONE,
+     .doc = "The value whose hyperbolic tangent is given; NaN outside of [-1, 1].\n\n"
+            "Example:\n"
+            "    >>> helix.atanh(helix.tensor([0.0])).tolist()\n"
+            "    [0.0]\n",
+     .aliases = "arctanh", .shape = hx_shape_float, .vjp = vjp_atanh, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "erf", .params = ONE,
+     .doc = "The error function, 2 / sqrt(pi) times the integral of exp(-t**2) from 0 to input.\n\n"
+            "Example:\n"
+            "    >>> helix.erf(helix.tensor([0.0])).tolist()\n"
+            "    [0.0]\n",
+     .shape = shape_real_float, .vjp = vjp_erf, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "erfc", .params = ONE,
+     .doc = "1 - erf(input), exact for large values.\n\n"
+            "Example:\n"
+            "    >>> helix.erfc(helix.tensor([0.0])).tolist()\n"
+            "    [1.0]\n",
+     .shape = shape_real_float, .vjp = vjp_erfc, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "erfinv", .params = ONE,
+     .doc = "The value whose error function is given: inf at 1, NaN outside of [-1, 1].\n\n"
+            "Example:\n"
+            "    >>> helix.erfinv(helix.tensor([0.0])).tolist()\n"
+            "    [0.0]\n",
+     .shape = shape_real_float, .vjp = vjp_erfinv, .saves = SAVE_OUT(0), .flags = HX_ELEMENTWISE},
+    {.name = "lgamma", .params = ONE,
+     .doc = "The logarithm of the size of the gamma function.\n\n"
+            "Example:\n"
+            "    >>> helix.lgamma(helix.tensor([1.0, 2.0])).tolist()\n"
+            "    [0.0, 0.0]\n",
+     .shape = shape_real_float, .vjp = vjp_lgamma, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "digamma", .params = ONE,
+     .doc = "The derivative of lgamma.\n\n"
+            "Example:\n"
+            "    >>> helix.digamma(helix.tensor([helix.inf])).tolist()\n"
+            "    [inf]\n",
+     .shape = shape_real_float, .vjp = vjp_digamma, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "trigamma", .params = ONE,
+     .doc = "The derivative of digamma.",
+     .shape = shape_real_float, .flags = HX_PRIMITIVE | HX_ALIAS_OK | HX_NON_DIFF | HX_GRAD_ERROR | HX_INTERNAL_OP},
+    {.name = "sigmoid", .params = ONE,
+     .doc = "1 / (1 + exp(-input)).\n\n"
+            "Example:\n"
+            "    >>> helix.sigmoid(helix.tensor([0.0])).tolist()\n"
+            "    [0.5]\n",
+     .aliases = "expit", .shape = hx_shape_float, .vjp = vjp_sigmoid, .saves = SAVE_OUT(0),
+     .flags = HX_ELEMENTWISE | HX_NN},
+    {.name = "logit", .params = PARAMS(TENSOR("input"), OPT_FLOAT("eps")),
+     .doc = "log(input / (1 - input)); with eps the input is first brought into [eps, 1 - eps].\n\n"
+            "Example:\n"
+            "    >>> helix.logit(helix.tensor([0.5])).tolist()\n"
+            "    [0.0]\n",
+     .shape = shape_real_float, .vjp = vjp_logit, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "floor", .params = ONE,
+     .doc = "The next whole number below.\n\n"
+            "Example:\n"
+            "    >>> helix.floor(helix.tensor([1.5, -1.5])).tolist()\n"
+            "    [1.0, -2.0]\n",
+     .shape = shape_real, .vjp = vjp_zero, .flags = HX_ELEMENTWISE},
+    {.name = "ceil", .params = ONE,
+     .doc = "The next whole number above.\n\n"
+            "Example:\n"
+            "    >>> helix.ceil(helix.tensor([1.5, -1.5])).tolist()\n"
+            "    [2.0, -1.0]\n",
+     .shape = shape_real, .vjp = vjp_zero, .flags = HX_ELEMENTWISE},
+    {.name = "trunc", .params = ONE,
+     .doc = "The whole part.\n\n"
+            "Example:\n"
+            "    >>> helix.trunc(helix.tensor([1.5, -1.5])).tolist()\n"
+            "    [1.0, -1.0]\n",
+     .aliases = "fix", .shape = shape_real, .vjp = vjp_zero, .flags = HX_ELEMENTWISE},
+    {.name = "frac", .params = ONE,
+     .doc = "What is left without the whole part.\n\n"
+            "Example:\n"
+            "    >>> helix.frac(helix.tensor([1.5, -1.5])).tolist()\n"
+            "    [0.5, -0.5]\n",
+     .shape = shape_real_float, .vjp = vjp_pass, .flags = HX_ELEMENTWISE},
+    {.name = "round", .params = PARAMS(TENSOR("input"), INT("decimals", 0, KW)),
+     .doc = "The nearest number of that many decimals; halves go to the even neighbour.\n\n"
+            "Example:\n"
+            "    >>> helix.round(helix.tensor([0.5, 1.5, 2.5])).tolist()\n"
+            "    [0.0, 2.0, 2.0]\n",
+     .shape = shape_real, .vjp = vjp_zero, .flags = HX_ELEMENTWISE},
+    {.name = "deg2rad", .params = ONE,
+     .doc = "Degrees to radians.\n\n"
+            "Example:\n"
+            "    >>> helix.deg2rad(helix.tensor([0.0])).tolist()\n"
+            "    [0.0]\n",
+     .shape = shape_real_float, .vjp = vjp_deg2rad, .flags = HX_ELEMENTWISE},
+    {.name = "rad2deg", .params = ONE,
+     .doc = "Radians to degrees.\n\n"
+            "Example:\n"
+            "    >>> helix.rad2deg(helix.tensor([0.0])).tolist()\n"
+            "    [0.0]\n",
+     .shape = shape_real_float, .vjp = vjp_rad2deg, .flags = HX_ELEMENTWISE},
+    {.name = "isnan", .params = ONE,
+     .doc = "True where the value is not a number.\n\n"
+            "Example:\n"
+            "    >>> helix.isnan(helix.tensor([1.0, helix.nan])).tolist()\n"
+            "    [False, True]\n",
+     .shape = shape_bool, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_NON_DIFF},
+    {.name = "isinf", .params = ONE,
+     .doc = "True where the value is infinite.\n\n"
+            "Example:\n"
+            "    >>> helix.isinf(helix.tensor([1.0, -helix.inf])).tolist()\n"
+            "    [False, True]\n",
+     .shape = shape_bool, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_NON_DIFF},
+    {.name = "isfinite", .params = ONE,
+     .doc = "True where the value is neither infinite nor NaN.\n\n"
+            "Example:\n"
+            "    >>> helix.isfinite(helix.tensor([1.0, helix.inf])).tolist()\n"
+            "    [True, False]\n",
+     .shape = shape_bool, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_NON_DIFF},
+    {.name = "isposinf", .params = ONE,
+     .doc = "True where the value is plus infinity.\n\n"
+            "Example:\n"
+            "    >>> helix.isposinf(helix.tensor([helix.inf, -helix.inf])).tolist()\n"
+            "    [True, False]\n",
+     .shape = shape_real_bool, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_NON_DIFF},
+    {.name = "isneginf", .params = ONE,
+     .doc = "True where the value is minus infinity.\n\n"
+            "Example:\n"
+            "    >>> helix.isneginf(helix.tensor([helix.inf, -helix.inf])).tolist()\n"
+            "    [False, True]\n",
+     .shape = shape_real_bool, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_NON_DIFF},
+    {.name = "signbit", .params = ONE,
+     .doc = "True where the sign bit is set: below zero, and -0.0.\n\n"
+            "Example:\n"
+            "    >>> helix.signbit(helix.tensor([1.0, -0.0])).tolist()\n"
+            "    [False, True]\n",
+     .shape = shape_real_bool, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_NON_DIFF},
+    {.name = "logical_not", .params = ONE,
+     .doc = "True where the value is 0.\n\n"
+            "Example:\n"
+            "    >>> helix.logical_not(helix.tensor([0, 2])).tolist()\n"
+            "    [True, False]\n",
+     .shape = shape_bool, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_NON_DIFF | HX_INPLACE | HX_OUT},
+    {.name = "bitwise_not", .params = ONE,
+     .doc = "Every bit turned round; for bool the other value.\n\n"
+            "Example:\n"
+            "    >>> helix.bitwise_not(helix.tensor([0, 5])).tolist()\n"
+            "    [-1, -6]\n",
+     .shape = shape_bits, .flags = HX_ELEMENTWISE | HX_NON_DIFF},
+    {.name = "nan_to_num", .params = PARAMS(TENSOR("input"), FLOAT("nan", 0), OPT_FLOAT("posinf"), OPT_FLOAT("neginf")),
+     .doc = "NaN and infinities exchanged for numbers: by default 0 and the ends of the dtype.\n\n"
+            "Example:\n"
+            "    >>> helix.nan_to_num(helix.tensor([helix.nan, 1.0])).tolist()\n"
+            "    [0.0, 1.0]\n",
+     .shape = shape_real, .vjp = vjp_nan_to_num, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+    {.name = "angle", .params = ONE,
+     .doc = "The angle of complex values in (-pi, pi]; 0 or pi for real ones.\n\n"
+            "Example:\n"
+            "    >>> helix.angle(helix.tensor([2.0, 1.0])).tolist()\n"
+            "    [0.0, 0.0]\n",
+     .shape = shape_angle, .vjp = vjp_angle, .saves = SAVE_IN(0), .flags = HX_PRIMITIVE | HX_PUBLIC | HX_OUT},
+    {.name = "conj_physical", .params = ONE,
+     .doc = "The complex conjugate, as a new tensor (complex dtypes).\n\n"
+            "Example:\n"
+            "    >>> helix.conj_physical(helix.tensor([1 + 2j])).tolist()\n"
+            "    [(1-2j)]\n",
+     .shape = shape_complex, .vjp = vjp_conj, .flags = HX_ELEMENTWISE},
+    {.name = "conj", .params = ONE,
+     .doc = "The complex conjugate; real tensors are returned as they are.\n\n"
+            "Example:\n"
+            "    >>> helix.conj(helix.tensor([1 + 2j])).tolist()\n"
+            "    [(1-2j)]\n",
+     .decompose = decompose_conj, .flags = HX_PUBLIC},
+    {.name = "real_part", .params = ONE,
+     .doc = "The real parts of complex values.",
+     .shape = shape_complex_to_real, .vjp = vjp_pass, .flags = HX_PRIMITIVE | HX_INTERNAL_OP},
+    {.name = "imag_part", .params = ONE,
+     .doc = "The imaginary parts of complex values.",
+     .shape = shape_complex_to_real, .vjp = vjp_imag, .flags = HX_PRIMITIVE | HX_INTERNAL_OP},
+    {.name = "real", .params = ONE,
+     .doc = "The real parts; real tensors are returned as they are.\n\n"
+            "Example:\n"
+            "    >>> helix.real(helix.tensor([1 + 2j])).tolist()\n"
+            "    [1.0]\n",
+     .decompose = decompose_real, .flags = HX_FUNCTION},
+    {.name = "imag", .params = ONE,
+     .doc = "The imaginary parts of complex values.\n\n"
+            "Raises DTypeError (HX1101) for real tensors.\n\n"
+            "Example:\n"
+            "    >>> helix.imag(helix.tensor([1 + 2j])).tolist()\n"
+            "    [2.0]\n",
+     .decompose = decompose_imag, .flags = HX_FUNCTION},
+    {.name = "positive", .params = ONE,
+     .doc = "The tensor as it is: the meaning of +x.\n\n"
+            "Example:\n"
+            "    >>> helix.positive(helix.tensor([-1.0])).tolist()\n"
+            "    [-1.0]\n",
+     .decompose = decompose_positive, .flags = HX_PUBLIC},
+    {0}};
