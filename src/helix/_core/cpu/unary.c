@@ -66,8 +66,8 @@ HX_KERNEL(k_abs_any) {
     return k_abs(dev, stream, call, err);
 }
 
-F32(sign, x != x ? x : (float)((x > 0) - (x < 0)))
-F64(sign, x != x ? x : (double)((x > 0) - (x < 0)))
+F32(sign, (x > 0) - (x < 0))
+F64(sign, (x > 0) - (x < 0))
 I64(sign, (x > 0) - (x < 0))
 C128(sign, x == 0 ? 0 : x / cabs(x))
 OP_ALL(sign)
@@ -262,7 +262,7 @@ static double erfinv_of(double x) {
     }
     double y = p * x;
     for (int i = 0; i < 2; i++) {
-        double miss = fabs(y) < 1 ? erf(y) - x : copysign((1 - fabs(x)) - erfc(fabs(y)), x);
+        double over = (1 - fabs(x)) - erfc(fabs(y)), miss = fabs(y) < 1 ? erf(y) - x : x < 0 ? -over : over;
         double step = miss / (0x1.20dd750429b6dp+0 * exp(-y * y));
         y -= step / (1 + y * step);
     }

@@ -170,7 +170,7 @@ const hx_op hx_ops_unary[] = {
             "    [1.0, 2.0]\n",
      .aliases = "absolute", .shape = shape_abs, .vjp = vjp_abs, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
     {.name = "sign", .params = ONE,
-     .doc = "-1, 0 or 1 by the sign of each value; NaN stays; complex values are divided by their size.\n\n"
+     .doc = "-1, 0 or 1 by the sign of each value, 0 for NaN; complex values are divided by their size.\n\n"
             "Example:\n"
             "    >>> helix.sign(helix.tensor([3.0, 0.0, -2.0])).tolist()\n"
             "    [1.0, 0.0, -1.0]\n",
