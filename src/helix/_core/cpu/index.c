@@ -257,7 +257,7 @@ static hx_code plan_make(plan *p, const hx_view *index, int n, const int64_t *sh
     if (runs > 1) before = 0;
     for (int i = 0; i < kept.n; i++) hx_grid_push(i < before ? &p->outer : &p->inner, kept.shape[i], kept.a[i], 0);
     if (!code && !fits)
-        code = hx_kernel_fail(err, HX_E_SHAPE, 1003, "the index tensors cannot be stretched to one shape");
+        code = hx_kernel_fail(err, HX_E_INDEX, 1003, "the index tensors cannot be stretched to one shape");
     p->count = 1;
     for (int i = 0; i < p->n_together; i++) p->count *= p->together[i];
     if (!code && !(p->offsets = hx_pool_alloc((size_t)(p->count ? p->count : 1) * sizeof(int64_t)))) code = no_memory(err);

@@ -45,6 +45,17 @@ static hx_status count_true_once(hx_tensor *mask, int64_t *count) {
     return status;
 }
 
+/* Index tensors of shapes that do not go together are an IndexError, as in NumPy. */
+static hx_status together_with(int64_t *together, int *ndim, const int64_t *shape, int n) {
+    int64_t before[HX_MAX_RANK];
+    int rank = *ndim;
+    memcpy(before, together, (size_t)rank * sizeof *before);
+    if (hx_broadcast_into(together, ndim, shape, n) == HX_OK) return HX_OK;
+    hx_error_clear();
+    return hx_fail(HX_E_INDEX, HX1003_BROADCAST, "the index tensors cannot be stretched to one shape: %s and %s",
+                   hx_shape_text(before, rank), hx_shape_text(shape, n));
+}
+
 static hx_status mask_fits(const hx_tensor *t, int axis, const hx_tensor *mask) {
     for (int i = 0; i < mask->ndim; i++)
         if (axis + i >= t->ndim || t->shape[axis + i] != mask->shape[i])
@@ -83,13 +94,13 @@ static hx_status indexed_shape(hx_tensor *t, hx_tensor **list, int n, bool count
                                "where or masked_fill, which keep the shape");
             else
                 HX_TRY(count_true_once(index, &count));
-            HX_TRY(hx_broadcast_into(together, &ndim, &count, 1));
+            HX_TRY(together_with(together, &ndim, &count, 1));
             axis += index->ndim;
         } else {
             if (!hx_is_integral((hx_dtype)index->dtype))
                 return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "an index must be of an integer type or bool, got %s",
                                hx_tensor_text(index));
-            HX_TRY(hx_broadcast_into(together, &ndim, index->shape, index->ndim));
+            HX_TRY(together_with(together, &ndim, index->shape, index->ndim));
             axis++;
         }
     }
