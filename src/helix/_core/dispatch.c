@@ -11,24 +11,18 @@
 
 enum { SMALL = 12 }; /* tensors a call handles without an allocation */
 
-static _Thread_local struct {
-    bool no_grad, inference;
-    int64_t kernels_run;
-} mode;
+_Thread_local hx_thread_mode hx_mode;
 
-bool hx_grad_enabled(void) { return !mode.no_grad && !mode.inference; }
 bool hx_grad_set(bool enabled) {
-    bool before = !mode.no_grad;
-    mode.no_grad = !enabled;
+    bool before = !hx_mode.no_grad;
+    hx_mode.no_grad = !enabled;
     return before;
 }
-bool hx_inference_enabled(void) { return mode.inference; }
 bool hx_inference_set(bool enabled) {
-    bool before = mode.inference;
-    mode.inference = enabled;
+    bool before = hx_mode.inference;
+    hx_mode.inference = enabled;
     return before;
 }
-int64_t hx_kernels_run(void) { return mode.kernels_run; }
 
 void hx_call_init(hx_call *c, const hx_op *op) {
     c->op = op;
@@ -124,7 +118,7 @@ static hx_status check_written(const hx_tensor *t, const hx_spec *s) {
     if (s && !hx_can_cast((hx_dtype)s->dtype, (hx_dtype)t->dtype))
         return hx_fail(HX_E_DTYPE, HX1102_CAST, "a %s result cannot be stored in a %s tensor; use the out-of-place form",
                        hx_dtype_name((hx_dtype)s->dtype), hx_dtype_name((hx_dtype)t->dtype));
-    if (t->flags & HX_T_INFERENCE && !mode.inference)
+    if (t->flags & HX_T_INFERENCE && !hx_mode.inference)
         return hx_fail(HX_E_GRADIENT, HX1506_INFERENCE,
                        "a tensor made in inference_mode cannot be written outside of it; clone it first");
     if (!hx_grad_enabled()) return HX_OK;
@@ -293,7 +287,7 @@ static hx_status launch(const hx_op *op, const hx_op_support *support, hx_device
     hx_code code = support->kernel ? support->kernel(device->handle, NULL, &call, &err)
                                    : device->backend->op_run(device->handle, NULL, &call, &err);
     if (blocking) blocking->leave(token);
-    mode.kernels_run++;
+    hx_mode.kernels_run++;
     if (views != small) hx_free(views, n * sizeof *views);
     return code ? kernel_error(&err, code) : HX_OK;
 }
@@ -377,7 +371,7 @@ hx_status hx_copy_into(hx_tensor *dst, hx_tensor *src) {
         if (!status) status = run_kernel(HX_OPREF(cast), dst->device, &shown, 1, &same, 1, &apart, 1);
     }
     if (!status) status = run_kernel(HX_OPREF(cast), dst->device, apart ? &apart : &shown, 1, &dtype, 1, &dst, 1);
-    if (!status && !mode.inference) hx_bump_version(dst);
+    if (!status && !hx_mode.inference) hx_bump_version(dst);
     hx_tensor_release(apart);
     hx_tensor_release(shown);
     return status;
@@ -405,7 +399,7 @@ static hx_status make_view(hx_call *c) {
             release_outputs(c, i);
             return status;
         }
-        if (mode.inference || s->dtype != source->dtype) continue;
+        if (hx_mode.inference || s->dtype != source->dtype) continue;
         c->out[i]->base = hx_tensor_retain(source->base ? source->base : source);
         c->out[i]->base_writes = source->base ? source->base_writes : source->writes;
     }
@@ -468,7 +462,7 @@ static hx_status compute_into(hx_call *c, hx_tensor **target) {
     if (direct) {
         HX_TRY(run_kernel(op, c->device, c->in, c->n_in, c->attr, c->n_attr, target, c->n_out));
         for (int i = 0; i < c->n_out; i++)
-            if (!mode.inference) hx_bump_version(target[i]);
+            if (!hx_mode.inference) hx_bump_version(target[i]);
     } else {
         hx_tensor *keep[HX_MAX_OUTPUTS];
         HX_TRY(compute_fresh(c));

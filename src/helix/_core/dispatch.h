@@ -14,10 +14,17 @@ hx_status hx_dispatch(hx_call *c);
 /* Prepares a call: op, and the attributes' defaults. */
 void hx_call_init(hx_call *c, const hx_op *op);
 
-/* Thread modes. */
-bool hx_grad_enabled(void);
-bool hx_grad_set(bool enabled);      /* returns the mode before */
-bool hx_inference_enabled(void);
+/* Thread modes: what every call looks at. */
+typedef struct hx_thread_mode {
+    bool no_grad, inference;
+    int64_t kernels_run;
+    hx_device *creation; /* where ops without tensor inputs put their results; NULL: the CPU */
+} hx_thread_mode;
+extern _Thread_local hx_thread_mode hx_mode __attribute__((visibility("hidden")));
+
+static inline bool hx_grad_enabled(void) { return !hx_mode.no_grad && !hx_mode.inference; }
+bool hx_grad_set(bool enabled); /* returns the mode before */
+static inline bool hx_inference_enabled(void) { return hx_mode.inference; }
 bool hx_inference_set(bool enabled); /* inference mode: no nodes, no version counts, results may not enter autograd */
 
 /* Ops that helpers of the core need without a record at hand. Results are owned by the caller. */
@@ -41,6 +48,6 @@ const hx_backend *hx_backend_at(int i);
 hx_status hx_init(void);
 
 /* Statistics for tests: kernels run by this thread since start, and ops dispatched. */
-int64_t hx_kernels_run(void);
+static inline int64_t hx_kernels_run(void) { return hx_mode.kernels_run; }
 
 #endif

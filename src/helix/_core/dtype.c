@@ -6,19 +6,18 @@
 
 static const struct {
     const char *name;
-    uint8_t size, kind;
+    uint8_t kind;
 } rows[HX_DTYPE_COUNT] = {
-    [HX_BOOL] = {"bool", 1, HX_KIND_BOOL},      [HX_I8] = {"int8", 1, HX_KIND_INT},
-    [HX_I16] = {"int16", 2, HX_KIND_INT},       [HX_I32] = {"int32", 4, HX_KIND_INT},
-    [HX_I64] = {"int64", 8, HX_KIND_INT},       [HX_U8] = {"uint8", 1, HX_KIND_UINT},
-    [HX_U16] = {"uint16", 2, HX_KIND_UINT},     [HX_U32] = {"uint32", 4, HX_KIND_UINT},
-    [HX_U64] = {"uint64", 8, HX_KIND_UINT},     [HX_F16] = {"float16", 2, HX_KIND_FLOAT},
-    [HX_BF16] = {"bfloat16", 2, HX_KIND_FLOAT}, [HX_F32] = {"float32", 4, HX_KIND_FLOAT},
-    [HX_F64] = {"float64", 8, HX_KIND_FLOAT},   [HX_C64] = {"complex64", 8, HX_KIND_COMPLEX},
-    [HX_C128] = {"complex128", 16, HX_KIND_COMPLEX},
+    [HX_BOOL] = {"bool", HX_KIND_BOOL},      [HX_I8] = {"int8", HX_KIND_INT},
+    [HX_I16] = {"int16", HX_KIND_INT},       [HX_I32] = {"int32", HX_KIND_INT},
+    [HX_I64] = {"int64", HX_KIND_INT},       [HX_U8] = {"uint8", HX_KIND_UINT},
+    [HX_U16] = {"uint16", HX_KIND_UINT},     [HX_U32] = {"uint32", HX_KIND_UINT},
+    [HX_U64] = {"uint64", HX_KIND_UINT},     [HX_F16] = {"float16", HX_KIND_FLOAT},
+    [HX_BF16] = {"bfloat16", HX_KIND_FLOAT}, [HX_F32] = {"float32", HX_KIND_FLOAT},
+    [HX_F64] = {"float64", HX_KIND_FLOAT},   [HX_C64] = {"complex64", HX_KIND_COMPLEX},
+    [HX_C128] = {"complex128", HX_KIND_COMPLEX},
 };
 
-size_t hx_dtype_size(hx_dtype t) { return rows[t].size; }
 hx_kind hx_dtype_kind(hx_dtype t) { return (hx_kind)rows[t].kind; }
 const char *hx_dtype_name(hx_dtype t) { return (unsigned)t < HX_DTYPE_COUNT ? rows[t].name : "unknown"; }
 
@@ -43,7 +42,7 @@ static hx_dtype signed_of_size(int size) {
 static hx_dtype promote_integers(hx_dtype a, hx_dtype b) {
     if (a == HX_BOOL) return b;
     if (b == HX_BOOL) return a;
-    int size_a = rows[a].size, size_b = rows[b].size;
+    int size_a = (int)hx_dtype_size(a), size_b = (int)hx_dtype_size(b);
     if (rows[a].kind == rows[b].kind) return size_a >= size_b ? a : b;
     int size_signed = rows[a].kind == HX_KIND_INT ? size_a : size_b;
     int size_unsigned = rows[a].kind == HX_KIND_INT ? size_b : size_a;

@@ -7,7 +7,10 @@
 
 typedef enum { HX_KIND_BOOL, HX_KIND_UINT, HX_KIND_INT, HX_KIND_FLOAT, HX_KIND_COMPLEX } hx_kind;
 
-size_t hx_dtype_size(hx_dtype t);
+static inline size_t hx_dtype_size(hx_dtype t) {
+    static const uint8_t bytes[HX_DTYPE_COUNT] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8, 8, 16};
+    return bytes[t];
+}
 hx_kind hx_dtype_kind(hx_dtype t);
 const char *hx_dtype_name(hx_dtype t);             /* "float32" */
 int hx_dtype_from_name(const char *name);          /* -1 when unknown */
