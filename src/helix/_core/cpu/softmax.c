@@ -5,7 +5,7 @@
  * and in double across them. */
 #include <stdatomic.h>
 #include "blocks.h"
-#include "vmath.h"
+#include "rows.h"
 
 enum { L = HX_LANES_OF(float), TILE = 256, STREAM_BYTES = 8 << 20 };
 
@@ -19,55 +19,6 @@ typedef struct softmax_job {
 } softmax_job;
 
 /* ---- rows of floats ---- */
-
-static float row_max(const float *x, int64_t n) {
-    hx_vf a = hx_vf_all(-INFINITY), b = a, c = a, d = a;
-    int64_t i = 0;
-    for (; i + 4 * L <= n; i += 4 * L) {
-        a = hx_vf_max(hx_vf_load(x + i), a);
-        b = hx_vf_max(hx_vf_load(x + i + L), b);
-        c = hx_vf_max(hx_vf_load(x + i + 2 * L), c);
-        d = hx_vf_max(hx_vf_load(x + i + 3 * L), d);
-    }
-    for (; i + L <= n; i += L) a = hx_vf_max(hx_vf_load(x + i), a);
-    a = hx_vf_max(hx_vf_max(a, b), hx_vf_max(c, d));
-    float lane[L], m = -INFINITY;
-    hx_vf_store(lane, a);
-    for (int k = 0; k < L; k++) m = hx_max_nan(lane[k], m);
-    for (; i < n; i++) m = hx_max_nan(x[i], m);
-    return m;
-}
-
-/* The sum of exp(x - m), which is kept in y when that is given. */
-static double exp_sum(const float *x, float *y, int64_t n, float m) {
-    double sum = 0;
-    for (int64_t from = 0; from < n; from += HX_BLOCK) {
-        int64_t i = from, end = n - from < HX_BLOCK ? n : from + HX_BLOCK;
-        hx_vf a = {0}, b = a, top = hx_vf_all(m);
-        for (; i + 2 * L <= end; i += 2 * L) {
-            hx_vf p = hx_vf_exp(hx_vf_load(x + i) - top), q = hx_vf_exp(hx_vf_load(x + i + L) - top);
-            if (y) hx_vf_store(y + i, p), hx_vf_store(y + i + L, q);
-            a += p;
-            b += q;
-        }
-        for (; i < end; i += L) {
-            int left = end - i < L ? (int)(end - i) : L;
-            hx_vf p = hx_vf_exp((left < L ? hx_vf_load_part(x + i, left) : hx_vf_load(x + i)) - top);
-            float lane[L] = {0};
-            if (y) {
-                if (left < L) hx_vf_store_part(y + i, p, left);
-                else hx_vf_store(y + i, p);
-            }
-            if (left < L) {
-                hx_vf_store_part(lane, p, left);
-                p = hx_vf_load(lane);
-            }
-            a += p;
-        }
-        sum += hx_vf_sum(a + b);
-    }
-    return sum;
-}
 
 static bool may_stream(const softmax_job *j, const float *y) { return j->stream && !((uintptr_t)y % sizeof(hx_vf)); }
 
@@ -86,14 +37,14 @@ static bool may_stream(const softmax_job *j, const float *y) { return j->stream 
 #define PART(p) hx_vf_load_part((p) + i, left)
 
 static void softmax_row(const softmax_job *j, const float *x, float *y, int64_t n) {
-    float m = row_max(x, n), room[HX_BLOCK];
+    float m = hx_row_max(x, n), room[HX_BLOCK];
     if (j->log) {
-        hx_vf top = hx_vf_all(m), rest = hx_vf_all((float)log(exp_sum(x, NULL, n, m)));
+        hx_vf top = hx_vf_all(m), rest = hx_vf_all((float)log(hx_row_exp_sum(x, NULL, n, m)));
         WRITE_ROW(FULL(x) - top - rest, PART(x) - top - rest);
         return;
     }
     float *e = n <= HX_BLOCK ? room : y;
-    hx_vf scale = hx_vf_all((float)(1 / exp_sum(x, e, n, m)));
+    hx_vf scale = hx_vf_all((float)(1 / hx_row_exp_sum(x, e, n, m)));
     if (e == y && j->stream) { /* a row that left the first-level cache is finished where it lies */
         HX_VF_LOOP(y, y, n, v, v * scale);
         return;
@@ -118,27 +69,10 @@ static double dot(const float *a, const float *b, int64_t n) {
     return sum;
 }
 
-static double total(const float *a, int64_t n) {
-    double sum = 0;
-    for (int64_t from = 0; from < n; from += HX_BLOCK) {
-        int64_t i = from, end = n - from < HX_BLOCK ? n : from + HX_BLOCK;
-        hx_vf s = {0}, t = s;
-        for (; i + 2 * L <= end; i += 2 * L) {
-            s += hx_vf_load(a + i);
-            t += hx_vf_load(a + i + L);
-        }
-        for (; i + L <= end; i += L) s += hx_vf_load(a + i);
-        int left = (int)(end - i);
-        if (left) s += hx_vf_load_part(a + i, left);
-        sum += hx_vf_sum(s + t);
-    }
-    return sum;
-}
-
 /* x is the result of the forward pass. */
 static void backward_row(const softmax_job *j, const float *x, const float *g, float *y, int64_t n) {
     if (j->log) {
-        hx_vf all = hx_vf_all((float)total(g, n));
+        hx_vf all = hx_vf_all((float)hx_row_sum(g, n));
         WRITE_ROW(FULL(g) - hx_vf_exp(FULL(x)) * all, PART(g) - hx_vf_exp(PART(x)) * all);
     } else {
         hx_vf along = hx_vf_all((float)dot(x, g, n));

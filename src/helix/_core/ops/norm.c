@@ -169,6 +169,7 @@ static hx_status rms_norm_vjp(hx_vjp *v) {
 /* ---- what users call ---- */
 
 static hx_status layer_norm_parts(hx_call *c) {
+    HX_TRY(check_rows(c, c->in[0], 1, 2));
     RESULT(0, CALL(native_layer_norm, c->in[0], c->in[1], c->in[2], &c->attr[0], &c->attr[1]));
     return HX_OK;
 }
@@ -183,6 +184,7 @@ static double epsilon_of(hx_dtype t) {
 }
 
 static hx_status rms_norm_parts(hx_call *c) {
+    HX_TRY(check_rows(c, c->in[0], 1, 1));
     double eps = hx_given(&c->attr[1]) ? hx_number_as_float(&c->attr[1]) : epsilon_of((hx_dtype)c->in[0]->dtype);
     RESULT(0, CALL(native_rms_norm, c->in[0], c->in[1], &c->attr[0], eps));
     return HX_OK;

@@ -378,6 +378,9 @@ static hx_status norm_parts(hx_call *c) {
 static hx_status arg_extreme(hx_call *c, bool max) {
     hx_tensor *x = c->in[0], *both[2] = {NULL};
     bool keepdim = c->attr[1].v.i;
+    int axis = 0;
+    if (hx_given(&c->attr[0])) HX_TRY(hx_axis(c->attr[0].v.i, x->ndim, &axis));
+    HX_TRY(refuse_empty(c, hx_given(&c->attr[0]) ? 1u << axis : ~0u, "the index of the extreme value"));
     if (hx_given(&c->attr[0])) {
         if (max) CALLN(both, 2, max_dim, x, &c->attr[0], keepdim);
         else CALLN(both, 2, min_dim, x, &c->attr[0], keepdim);
