@@ -11,22 +11,6 @@ from ..tensor import Tensor
 globals().update(_core.nn_functions())
 
 
-def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`y[..., k] = input1 @ weight[k] @ input2`; weight is [out, in1, in2]."""
-    from .. import einsum
-    result = einsum("...i,kij,...j->...k", input1, weight, input2)
-    return result if bias is None else result + bias
-
-
-def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
-    """Divides by the p-norm along `dim`, taken as at least `eps`."""
-    return input / (input.abs() ** p).sum(dim, keepdim=True).pow(1.0 / p).clamp(min=eps)
-
-
-def softmin(input: Tensor, dim: int) -> Tensor:
-    return (-input).softmax(dim)
-
-
 def tanhshrink(input: Tensor) -> Tensor:
     return input - input.tanh()
 

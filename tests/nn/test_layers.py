@@ -1,0 +1,227 @@
+"""Every layer against torch's: text, state, result, and gradients, in train and in eval mode."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import helix as hx
+from helix import nn
+
+from .compare import assert_close, copy_weights, to_helix
+
+ACTIVATIONS = ["ReLU", "ReLU6", "SiLU", "Mish", "SELU", "Hardsigmoid", "Hardswish", "Sigmoid", "Tanh", "LogSigmoid",
+               "Softsign", "Tanhshrink", "GELU", "LeakyReLU", "ELU", "CELU", "Softplus", "Hardtanh", "Hardshrink",
+               "Softshrink", "PReLU", "GLU"]  # fmt: skip
+
+# name, arguments, keywords, input shape
+LAYERS = [
+    ("Linear", (6, 4), {}, (3, 6)),
+    ("Linear", (6, 4), {"bias": False}, (2, 3, 6)),
+    ("Conv1d", (4, 6, 3), {"padding": 1, "stride": 2}, (2, 4, 9)),
+    ("Conv2d", (4, 6, 3), {"padding": 1}, (2, 4, 7, 5)),
+    ("Conv2d", (4, 6, (3, 2)), {"stride": (2, 1), "dilation": 2, "groups": 2, "bias": False}, (2, 4, 9, 8)),
+    ("Conv2d", (4, 6, 4), {"padding": "same"}, (2, 4, 7, 5)),
+    ("Conv2d", (4, 6, 3), {"padding": "valid"}, (2, 4, 7, 5)),
+    ("Conv2d", (4, 6, 3), {"padding": 2, "padding_mode": "circular"}, (2, 4, 7, 5)),
+    ("Conv2d", (4, 6, 3), {"padding": 2, "padding_mode": "reflect"}, (2, 4, 7, 5)),
+    ("Conv2d", (4, 6, 3), {"padding": "same", "padding_mode": "replicate"}, (2, 4, 7, 5)),
+    ("Conv2d", (4, 6, 3), {}, (4, 7, 5)),
+    ("Conv3d", (2, 3, 2), {"padding": 1}, (2, 2, 4, 3, 5)),
+    ("ConvTranspose1d", (4, 6, 3), {"stride": 2, "padding": 1, "output_padding": 1}, (2, 4, 5)),
+    ("ConvTranspose2d", (4, 6, 3), {"stride": 2, "groups": 2}, (2, 4, 4, 5)),
+    ("ConvTranspose3d", (2, 3, 2), {"stride": 2}, (1, 2, 3, 2, 3)),
+    ("BatchNorm1d", (4,), {}, (5, 4)),
+    ("BatchNorm1d", (4,), {"affine": False}, (5, 4, 3)),
+    ("BatchNorm2d", (4,), {}, (3, 4, 5, 2)),
+    ("BatchNorm2d", (4,), {"track_running_stats": False}, (3, 4, 5, 2)),
+    ("BatchNorm2d", (4,), {"momentum": None}, (3, 4, 5, 2)),
+    ("BatchNorm3d", (4,), {"momentum": 0.3}, (2, 4, 3, 2, 2)),
+    ("InstanceNorm1d", (4,), {}, (2, 4, 6)),
+    ("InstanceNorm2d", (4,), {"affine": True, "track_running_stats": True}, (3, 4, 5, 2)),
+    ("InstanceNorm3d", (4,), {}, (2, 4, 3, 2, 2)),
+    ("GroupNorm", (2, 6), {}, (3, 6, 4)),
+    ("GroupNorm", (3, 6), {"affine": False}, (3, 6, 4, 2)),
+    ("LayerNorm", (6,), {}, (3, 4, 6)),
+    ("LayerNorm", ((4, 6),), {"bias": False}, (3, 4, 6)),
+    ("LayerNorm", (6,), {"elementwise_affine": False}, (3, 6)),
+    ("RMSNorm", (6,), {}, (3, 4, 6)),
+    ("RMSNorm", (6,), {"eps": 1e-3}, (3, 6)),
+    ("MaxPool1d", (2,), {}, (2, 3, 7)),
+    ("MaxPool2d", (3,), {"stride": 2, "padding": 1}, (2, 3, 7, 6)),
+    ("MaxPool2d", (2,), {"ceil_mode": True, "dilation": 2}, (2, 3, 7, 6)),
+    ("MaxPool3d", (2,), {}, (1, 2, 4, 4, 5)),
+    ("AvgPool1d", (2,), {"padding": 1}, (2, 3, 7)),
+    ("AvgPool2d", (3,), {"stride": 2, "padding": 1, "count_include_pad": False}, (2, 3, 7, 6)),
+    ("AvgPool2d", (2,), {"divisor_override": 3}, (2, 3, 6, 6)),
+    ("AvgPool3d", (2,), {}, (1, 2, 4, 4, 5)),
+    ("AdaptiveAvgPool1d", (3,), {}, (2, 3, 7)),
+    ("AdaptiveAvgPool2d", ((3, 2),), {}, (2, 3, 7, 6)),
+    ("AdaptiveAvgPool3d", (2,), {}, (1, 2, 5, 4, 3)),
+    ("AdaptiveMaxPool1d", (3,), {}, (2, 3, 7)),
+    ("AdaptiveMaxPool2d", (2,), {}, (2, 3, 7, 6)),
+    ("AdaptiveMaxPool3d", (2,), {}, (1, 2, 5, 4, 3)),
+    ("Flatten", (), {}, (2, 3, 4)),
+    ("Unflatten", (1, (3, 2)), {}, (2, 6)),
+    ("Identity", (), {}, (2, 6)),
+    ("Softmax", (1,), {}, (3, 5)),
+    ("Softmin", (0,), {}, (3, 5)),
+    ("LogSoftmax", (-1,), {}, (3, 5)),
+    ("GELU", (), {"approximate": "tanh"}, (3, 4)),
+    ("PReLU", (4,), {}, (3, 4, 2)),
+    ("Threshold", (0.1, 20.0), {}, (3, 4)),
+    ("Softplus", (2.0, 1.0), {}, (3, 4)),
+    *[(name, (), {}, (3, 4)) for name in ACTIVATIONS],
+]
+
+
+def label(case: tuple) -> str:
+    return f"{case[0]}-{'-'.join(f'{k}={v}' for k, v in case[2].items())}-{case[3]}"
+
+
+@pytest.fixture(params=LAYERS, ids=label)
+def pair(request):
+    """(helix layer, torch layer with the same weights, input shape)"""
+    name, args, keywords, shape = request.param
+    torch.manual_seed(0)
+    theirs = getattr(torch.nn, name)(*args, **keywords)
+    mine = getattr(nn, name)(*args, **keywords)
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+    copy_weights(mine, theirs)
+    return mine, theirs, shape
+
+
+def test_repr_is_torchs(pair):
+    mine, theirs, _ = pair
+    if type(mine).__name__ != "AvgPool1d":  # torch alone prints tuples there
+        assert repr(mine) == repr(theirs)
+
+
+def test_state_has_torchs_names_and_layout(pair):
+    mine, theirs, _ = pair
+    assert {k: tuple(v.shape) for k, v in mine.state_dict().items()} == {
+        k: tuple(v.shape) for k, v in theirs.state_dict().items()}
+    assert list(mine.state_dict()) == list(theirs.state_dict())
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_forward_and_backward(pair, training):
+    mine, theirs, shape = pair
+    mine.train(training)
+    theirs.train(training)
+    for _ in range(2):  # twice: running statistics move
+        data = torch.randn(shape, requires_grad=True)
+        x = to_helix(data).requires_grad_()
+        expected, result = theirs(data), mine(x)
+        assert_close(result, expected)
+        weight = torch.randn(expected.shape)
+        (expected * weight).sum().backward()
+        (result * to_helix(weight)).sum().backward()
+        assert_close(x.grad, data.grad, what="input", rtol=1e-4, atol=1e-4)
+    ours = dict(mine.named_parameters())
+    for name, parameter in theirs.named_parameters():
+        assert_close(ours[name].grad, parameter.grad, what=name, rtol=1e-4, atol=1e-4)
+    state = mine.state_dict()
+    for name, value in theirs.state_dict().items():
+        assert_close(state[name], value, what=name)
+
+
+def test_dropout_keeps_the_mean_and_is_off_in_eval():
+    hx.manual_seed(0)
+    layer, x = nn.Dropout(0.25), hx.ones(200, 200)
+    y = layer(x)
+    assert set(y.unique().tolist()) == {0.0, pytest.approx(4 / 3)} if hasattr(y, "unique") else True
+    assert abs(y.mean().item() - 1.0) < 0.02
+    assert layer.eval()(x) is x
+
+
+@pytest.mark.parametrize(("kind", "shape"), [("Dropout1d", (8, 40, 5)), ("Dropout2d", (8, 40, 3, 4)),
+                                             ("Dropout3d", (8, 40, 2, 3, 2))])  # fmt: skip
+def test_channel_dropout_drops_whole_channels(kind, shape):
+    hx.manual_seed(1)
+    y = getattr(nn, kind)(0.5)(hx.ones(*shape)).reshape(shape[0] * shape[1], -1)
+    lows, highs = y.amin(1).tolist(), y.amax(1).tolist()
+    assert lows == highs and set(lows) == {0.0, 2.0}
+
+
+def test_embedding_looks_up_rows_and_skips_padding():
+    theirs = torch.nn.Embedding(7, 4, padding_idx=2)
+    mine = nn.Embedding(7, 4, padding_idx=2)
+    assert mine.weight[2].tolist() == [0.0] * 4
+    copy_weights(mine, theirs)
+    rows = torch.tensor([[1, 2, 6], [1, 1, 0]])
+    expected, result = theirs(rows), mine(to_helix(rows))
+    assert_close(result, expected)
+    (expected**2).sum().backward()
+    (result**2).sum().backward()
+    assert_close(mine.weight.grad, theirs.weight.grad)
+    assert repr(mine) == repr(theirs)
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("weights", [True, False])
+@pytest.mark.parametrize("masks", ["none", "bool", "float", "padding", "both"])
+def test_multihead_attention(batch_first, weights, masks):
+    torch.manual_seed(3)
+    theirs = torch.nn.MultiheadAttention(8, 2, batch_first=batch_first)
+    mine = nn.MultiheadAttention(8, 2, batch_first=batch_first)
+    copy_weights(mine, theirs)
+    query, key = torch.randn(3, 5, 8), torch.randn(3, 4, 8)
+    if not batch_first:
+        query, key = query.transpose(0, 1).contiguous(), key.transpose(0, 1).contiguous()
+    given = {}
+    if masks in ("bool", "both"):
+        given["attn_mask"] = torch.tensor([[False, True, False, False]] * 5)
+    if masks == "float":
+        given["attn_mask"] = torch.randn(5, 4)
+    if masks in ("padding", "both"):
+        given["key_padding_mask"] = torch.tensor([[False] * 4, [False, False, False, True], [False, False, True, True]])
+    expected = theirs(query, key, key, need_weights=weights, **given)
+    k = to_helix(key)
+    result = mine(to_helix(query), k, k, need_weights=weights, **{n: to_helix(m) for n, m in given.items()})
+    assert_close(result[0], expected[0])
+    assert (result[1] is None) == (expected[1] is None)
+    if weights:
+        assert_close(result[1], expected[1])
+
+
+def test_multihead_attention_with_other_key_and_value_sizes():
+    torch.manual_seed(4)
+    theirs = torch.nn.MultiheadAttention(8, 2, kdim=6, vdim=5, batch_first=True)
+    mine = nn.MultiheadAttention(8, 2, kdim=6, vdim=5, batch_first=True)
+    copy_weights(mine, theirs)
+    query, key, value = torch.randn(3, 5, 8), torch.randn(3, 4, 6), torch.randn(3, 4, 5)
+    assert_close(mine(to_helix(query), to_helix(key), to_helix(value))[0], theirs(query, key, value)[0])
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_transformer_encoder(norm_first, activation):
+    torch.manual_seed(5)
+    keywords = {"dim_feedforward": 16, "batch_first": True, "norm_first": norm_first, "activation": activation,
+                "dropout": 0.0}
+    theirs = torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(8, 2, **keywords), 2,
+                                         enable_nested_tensor=False)
+    mine = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, **keywords), 2)
+    copy_weights(mine, theirs)
+    x = torch.randn(3, 5, 8)
+    mask = torch.nn.Transformer.generate_square_subsequent_mask(5)
+    assert_close(mine(to_helix(x)), theirs(x))
+    assert_close(mine(to_helix(x), to_helix(mask)), theirs(x, mask))
+    ours = mine(to_helix(x), to_helix(mask), is_causal=True)
+    assert_close(ours, theirs(x, mask, is_causal=True))
+    (ours**2).sum().backward()
+    (theirs(x, mask) ** 2).sum().backward()
+    gradients = dict(mine.named_parameters())
+    for name, parameter in theirs.named_parameters():
+        assert_close(gradients[name].grad, parameter.grad, rtol=1e-4, atol=1e-4, what=name)
+
+
+def test_bilinear():
+    theirs, mine = torch.nn.Bilinear(3, 4, 5), nn.Bilinear(3, 4, 5)
+    copy_weights(mine, theirs)
+    a, b = torch.randn(2, 3), torch.randn(2, 4)
+    assert_close(mine(to_helix(a), to_helix(b)), theirs(a, b))
+    assert repr(mine) == repr(theirs)

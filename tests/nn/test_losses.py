@@ -1,0 +1,60 @@
+"""Losses against torch's, with every reduction."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from helix import nn
+
+from .compare import assert_close, to_helix
+
+
+def logits(*shape: int) -> torch.Tensor:
+    return torch.randn(shape)
+
+
+def classes(*shape: int) -> torch.Tensor:
+    return torch.randint(0, 5, shape)
+
+
+LOSSES = [
+    ("L1Loss", {}, lambda: (logits(4, 3), logits(4, 3))),
+    ("MSELoss", {}, lambda: (logits(4, 3), logits(4, 3))),
+    ("SmoothL1Loss", {"beta": 0.5}, lambda: (logits(4, 3), logits(4, 3))),
+    ("HuberLoss", {"delta": 0.7}, lambda: (logits(4, 3), logits(4, 3))),
+    ("SoftMarginLoss", {}, lambda: (logits(4, 3), logits(4, 3).sign())),
+    ("CrossEntropyLoss", {}, lambda: (logits(4, 5), classes(4))),
+    ("CrossEntropyLoss", {"label_smoothing": 0.1}, lambda: (logits(4, 5), classes(4))),
+    ("CrossEntropyLoss", {"weight": torch.rand(5)}, lambda: (logits(4, 5), classes(4))),
+    ("CrossEntropyLoss", {"ignore_index": 2}, lambda: (logits(8, 5), classes(8))),
+    ("CrossEntropyLoss", {}, lambda: (logits(4, 5, 3), classes(4, 3))),
+    ("CrossEntropyLoss", {}, lambda: (logits(4, 5), logits(4, 5).softmax(1))),
+    ("NLLLoss", {}, lambda: (logits(4, 5).log_softmax(1), classes(4))),
+    ("BCELoss", {}, lambda: (torch.rand(4, 3), torch.rand(4, 3))),
+    ("BCEWithLogitsLoss", {"pos_weight": torch.rand(3)}, lambda: (logits(4, 3), torch.rand(4, 3))),
+    ("KLDivLoss", {}, lambda: (logits(4, 5).log_softmax(1), logits(4, 5).softmax(1))),
+    ("KLDivLoss", {"log_target": True}, lambda: (logits(4, 5).log_softmax(1), logits(4, 5).log_softmax(1))),
+]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(("name", "keywords", "data"), LOSSES, ids=lambda v: v if isinstance(v, str) else "")
+def test_loss(name, keywords, data, reduction):
+    torch.manual_seed(0)
+    theirs = getattr(torch.nn, name)(reduction=reduction, **keywords)
+    ours = {k: to_helix(v) if isinstance(v, torch.Tensor) else v for k, v in keywords.items()}
+    mine = getattr(nn, name)(reduction=reduction, **ours)
+    output, target = data()
+    output.requires_grad_()
+    x = to_helix(output).requires_grad_()
+    expected, result = theirs(output, target), mine(x, to_helix(target))
+    assert_close(result, expected)
+    expected.sum().backward()
+    result.sum().backward()
+    assert_close(x.grad, output.grad)
+
+
+def test_a_wrong_reduction_is_named():
+    with pytest.raises(ValueError, match="'mean', 'sum' or 'none', got 'avg'"):
+        nn.MSELoss(reduction="avg")
