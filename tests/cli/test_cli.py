@@ -1,0 +1,107 @@
+"""The command line, as a user runs it: results, messages and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FIRST = """
+name = "t"
+[data]
+source = "table.csv"
+[model]
+kind = "mlp"
+options = { hidden = 8, depth = 1 }
+[train]
+epochs = 2
+batch_size = 8
+"""
+
+
+@pytest.fixture
+def helix(tmp_path):
+    """helix(*arguments) -> the finished process, run in a folder of its own that holds a table and t.toml."""
+    rows = "\n".join(f"{i % 7},{i % 3},{'ab'[i % 2]}" for i in range(60))
+    (tmp_path / "table.csv").write_text(f"x,y,kind\n{rows}\n")
+    (tmp_path / "t.toml").write_text(FIRST)
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        paths = os.pathsep.join([str(ROOT / "src"), *sys.path])
+        return subprocess.run([sys.executable, "-m", "helix", *arguments], cwd=tmp_path, capture_output=True, text=True,
+                              env={**os.environ, "PYTHONPATH": paths, **environment})
+
+    return run
+
+
+def test_train_eval_predict_resume(helix, tmp_path):
+    import numpy as np
+
+    trained = helix("train", "t.toml", "--set", "train.epochs=3", "--json")
+    assert trained.returncode == 0, trained.stderr
+    summary = json.loads(trained.stdout)
+    assert summary["epochs"] == 3 and summary["run"] == "runs/t" and "epoch 3/3" in trained.stderr
+    evaluated = helix("eval", "runs/t", "--json")
+    assert json.loads(evaluated.stdout) == pytest.approx(summary["test"])
+    np.save(tmp_path / "x.npy", np.zeros((2, 2), np.float32))
+    predicted = helix("predict", "runs/t", "x.npy", "--json")
+    assert [row["label"] in "ab" for row in json.loads(predicted.stdout)] == [True, True]
+    assert helix("resume", "runs/t", "--quiet").stdout.startswith("test loss")
+    table = helix("summary", "runs/t")
+    assert "Linear" in table.stdout and "parameters" in table.stdout
+
+
+def test_data_alone_is_enough(helix):
+    done = helix("train", "table.csv", "--set", "train.epochs=1", "--quiet")
+    assert done.returncode == 0 and done.stderr == "" and "in runs/table:" in done.stdout
+
+
+@pytest.mark.parametrize(("arguments", "code", "text"), [
+    (("tarin",), 2, "did you mean 'train'?"),
+    (("train",), 2, "Missing argument"),
+    (("train", "no.toml"), 2, "HX3101 config 'no.toml' does not exist"),
+    (("train", "t.toml", "--set", "train.epoch=1"), 2, "did you mean 'train.epochs'?"),
+    (("train", "nowhere"), 1, "neither a file or folder"),
+    (("train", "t.toml", "--set", "device=mars"), 3, "mars"),
+    (("train", "t.toml", "--set", "model.kind=cn"), 2, "did you mean 'cnn'?"),
+    (("eval", "."), 2, "HX3103"),
+    (("explain", "HX9999"), 1, "no error HX9999")])  # fmt: skip
+def test_mistakes_are_explained(helix, arguments, code, text):
+    done = helix(*arguments)
+    assert (done.returncode, text in done.stderr) == (code, True), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_errors_as_json(helix):
+    done = helix("train", "no.toml", "--json")
+    assert json.loads(done.stdout)["error"]["code"] == "HX3101" and done.returncode == 2
+
+
+def test_explain_devices_doctor_config(helix, tmp_path):
+    assert helix("explain", "HX3201").stdout.startswith("HX3201: the loss is NaN")
+    assert "HX1002" in helix("explain").stdout
+    assert json.loads(helix("devices", "--json").stdout)[0]["device"] == "cpu"
+    doctor = helix("doctor", "--json", HELIX_DEBUG="1")
+    assert json.loads(doctor.stdout)["settings"] == {"HELIX_DEBUG": "1"} and doctor.returncode == 0
+    assert json.loads(helix("config", "schema").stdout)["$ref"].endswith("Config")
+    (tmp_path / "first.toml").write_text(helix("config", "init").stdout)
+    assert 'source = "digits"' in helix("config", "show", "first.toml").stdout
+    assert helix("--version").stdout.startswith("helix 0.")
+
+
+def test_help_is_quick(helix):
+    helix("--help")
+    best = min(_seconds(helix) for _ in range(3))
+    assert best < 0.3
+
+
+def _seconds(helix) -> float:
+    started = time.perf_counter()
+    assert "Commands:" in helix("--help").stdout
+    return time.perf_counter() - started
