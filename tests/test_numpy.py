@@ -83,7 +83,7 @@ def test_array_protocols():
     assert np.sin(helix.zeros(2)).tolist() == [0, 0]
     view = memoryview(x)
     assert view.shape == (3,) and view.format == "l" and view.tolist() == [0, 1, 2]
-    assert bytes(helix.tensor([1, 2], dtype=helix.uint8)) == b"\x01\x02"
+    assert memoryview(helix.tensor([1, 2], dtype=helix.uint8)).tobytes() == b"\x01\x02"
     assert not memoryview(helix.arange(6).view(2, 3).T).c_contiguous
 
 
