@@ -63,6 +63,7 @@ static hx_status shape_complex_to_real(hx_call *c) {
         return HX_OK;                                                                                         \
     }
 
+static bool is_complex(const hx_vjp *v) { return hx_is_complex((hx_dtype)v->out_spec[0].dtype); }
 static hx_tensor *times_i(hx_tensor *t) {
     hx_tensor *i = NULL;
     if (!t || hx_tensor_from_complex(0, 1, &i)) return NULL;
@@ -95,7 +96,7 @@ VJP(acos, CALL(neg, CALL(mul, G, cj(CALL(rsqrt, one_minus_square(X))))))
 VJP(atan, CALL(div, G, cj(one_plus_square(X))))
 VJP(sinh, CALL(mul, G, cj(CALL(cosh, X))))
 VJP(cosh, CALL(mul, G, cj(CALL(sinh, X))))
-VJP(tanh, CALL(mul, G, cj(one_minus_square(Y))))
+VJP(tanh, is_complex(v) ? CALL(mul, G, cj(one_minus_square(Y))) : CALL(tanh_backward, G, Y))
 VJP(asinh, CALL(mul, G, cj(CALL(rsqrt, one_plus_square(X)))))
 VJP(acosh, CALL(mul, G, cj(CALL(mul, CALL(rsqrt, CALL(sub, X, 1)), CALL(rsqrt, CALL(add, X, 1))))))
 VJP(atanh, CALL(div, G, cj(one_minus_square(X))))
@@ -106,7 +107,7 @@ VJP(erfc, CALL(mul, G, CALL(mul, CALL(exp, CALL(neg, CALL(square, X))), -1.12837
 VJP(erfinv, CALL(mul, G, CALL(mul, CALL(exp, CALL(square, Y)), 0.88622692545275801365)))
 VJP(lgamma, CALL(mul, G, CALL(digamma, X)))
 VJP(digamma, CALL(mul, G, CALL(trigamma, X)))
-VJP(sigmoid, CALL(mul, G, cj(CALL(mul, Y, CALL(sub, 1, Y)))))
+VJP(sigmoid, is_complex(v) ? CALL(mul, G, cj(CALL(mul, Y, CALL(sub, 1, Y)))) : CALL(sigmoid_backward, G, Y))
 VJP(deg2rad, CALL(deg2rad, G))
 VJP(rad2deg, CALL(rad2deg, G))
 VJP(nan_to_num, CALL(where, CALL(isfinite, X), G, 0))
