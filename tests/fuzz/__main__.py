@@ -6,6 +6,7 @@ The last call is announced in a file, so that after a crash it is known.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -83,10 +84,8 @@ def main() -> None:
         from hypothesis import seed
 
         fuzz = seed(options.seed)(fuzz)
-    try:
+    with contextlib.suppress(Enough):
         fuzz()
-    except Enough:
-        pass
     print(count.report())
     print(f"{count.calls.total() / (time.monotonic() - start):.0f} calls a second, no finding")
 
