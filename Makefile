@@ -19,13 +19,13 @@ help:  ## show this list
 $(VENV)/.created: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "helix needs Python 3.11 or later")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet $$($(BIN)/python tools/requirements.py $(EXTRAS))
+	$(BIN)/python -m pip install -qq --upgrade pip
+	$(BIN)/python -m pip install -qq $$($(BIN)/python tools/requirements.py $(EXTRAS))
 	touch $@
 
 # An ordinary install from an incremental build: what is tested is what a user gets. Every change under src makes it again.
 $(VENV)/.installed: $(VENV)/.created $(SOURCES)
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation \
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pip install -qq --no-deps --no-build-isolation \
 		--force-reinstall -Cbuild-dir=$(BUILD) -Ccompile-args=-j$(JOBS) .
 	touch $@
 
@@ -45,7 +45,7 @@ tiny: install  ## the quickest check that all parts still meet (seconds)
 	$(BIN)/python -m pytest -q -x -m tiny
 
 bench: install  ## helix beside its peers
-	$(BIN)/python -m pip install --quiet $$($(BIN)/python tools/requirements.py bench)
+	$(BIN)/python -m pip install -qq $$($(BIN)/python tools/requirements.py bench)
 	$(BIN)/python -m asv_benchmarks.peers
 
 lint: install  ## style and types
