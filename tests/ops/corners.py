@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import sys
-import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -141,8 +140,8 @@ def run(sample: Sample) -> int:
         except helix.errors.HelixError as error:
             if isinstance(error, helix.errors.InternalError):
                 print(f"FINDING {sample.op} {what}: {error}")
-        except Exception:
-            print(f"FINDING {sample.op} {what}: {traceback.format_exc(limit=-1)}")
+        except Exception as error:
+            print(f"FINDING {sample.op} {what}: {type(error).__name__}: {error}")
         if helix._core.tracing():
             print(f"FINDING {sample.op} {what}: left tracing on")
     return count
