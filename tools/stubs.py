@@ -1,0 +1,248 @@
+"""Writes the type stubs of what is made at import: `python tools/stubs.py`, or `--check` to fail when they are stale.
+
+    src/helix/_core.pyi           the compiled module
+    src/helix/__init__.pyi        the names of helix
+    src/helix/nn/functional.pyi   the names of helix.nn.functional
+"""
+
+from __future__ import annotations
+
+import argparse
+import builtins
+import importlib
+import inspect
+import sys
+from pathlib import Path
+from types import FunctionType, ModuleType
+
+import helix
+from helix import _core
+
+ROOT = Path(__file__).resolve().parent.parent / "src" / "helix"
+HEADER = "# Made by tools/stubs.py from the built module. Do not edit.\n"
+RECORDS = {record["name"]: record for record in _core.ops()}
+
+# Results and property types that no signature tells.
+RETURNS = {
+    "__array__": "numpy.ndarray", "__bool__": "builtins.bool", "__complex__": "complex", "__contains__": "builtins.bool",
+    "__dlpack_device__": "tuple[int, int]", "__float__": "float", "__getitem__": "Tensor", "__hash__": "int",
+    "__index__": "int", "__int__": "int", "__iter__": "Iterator[Tensor]", "__len__": "int", "__repr__": "str",
+    "__setitem__": "None", "__str__": "str", "_make_subclass": "Any", "as_bytes": "Tensor", "as_dtype": "dtype",
+    "as_tensor": "Tensor", "asarray": "Tensor", "backward": "None", "can_cast": "builtins.bool", "copy_to_device": "Tensor",
+    "data_ptr": "int", "detach": "Tensor", "detach_": "Tensor", "dim": "int", "element_size": "int",
+    "empty_cache": "None", "from_dlpack": "Tensor", "from_numpy": "Tensor", "frombuffer": "Tensor",
+    "get_default_dtype": "dtype", "get_num_threads": "int", "grad": "tuple[Any, ...]", "is_complex": "builtins.bool",
+    "is_contiguous": "builtins.bool", "is_floating_point": "builtins.bool", "is_grad_enabled": "builtins.bool",
+    "is_inference": "builtins.bool", "memory_stats": "dict[str, int]", "name": "str", "nelement": "int", "numel": "int",
+    "numpy": "numpy.ndarray", "promote_types": "dtype", "requires_grad_": "Tensor", "reset_peak_memory": "None",
+    "result_type": "dtype", "retain_grad": "None", "set_default_dtype": "None", "set_memory_limit": "None",
+    "set_num_threads": "None", "storage_offset": "int", "tensor": "Tensor"}
+PROPERTIES = {
+    "shape": "tuple[int, ...]", "strides": "tuple[int, ...]", "ndim": "int", "itemsize": "int", "nbytes": "int",
+    "dtype": "dtype", "device": "device", "requires_grad": "builtins.bool", "is_leaf": "builtins.bool",
+    "retains_grad": "builtins.bool", "grad": "Any", "grad_fn": "Node | None", "output_nr": "int", "_version": "int",
+    "name": "str", "code": "int", "type": "str", "index": "int | None", "is_floating_point": "builtins.bool",
+    "is_complex": "builtins.bool", "is_signed": "builtins.bool"}
+SETTABLE = ("grad", "requires_grad")
+TENSOR_LIKE = "Tensor | Number"
+KINDS = {
+    "Tensor": TENSOR_LIKE, "Tensor | None": f"{TENSOR_LIKE} | None", "Sequence[Tensor]": "Sequence[Any] | Tensor",
+    "bool": "builtins.bool", "int": "int", "int | None": "int | None", "float": "float", "float | None": "float | None",
+    "Number": "Number", "Number | None": "Number | None", "int | Sequence[int]": "int | Sequence[int]",
+    "int | Sequence[int] | None": "int | Sequence[int] | None", "Sequence[float]": "Sequence[float]", "dtype": "DType",
+    "dtype | None": "DType | None", "str": "str", "Generator | None": "Generator | None"}
+OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")
+PREAMBLE = """import builtins
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, TypeAlias
+
+import numpy
+"""
+
+
+# ---- functions made from records ----
+
+def record_of(op):
+    name = op.__name__
+    return RECORDS[name] if name in RECORDS else RECORDS[name.removesuffix("_")]
+
+
+def op_parameters(op, method):
+    """The parameters of an op as text; a method's first one is self."""
+    record, parts, star = record_of(op), ["self"] if method else [], False
+    for p in record["params"][1 if method else 0:]:
+        if p["varargs"]:
+            parts.append(f"*{p['name']}: {KINDS[p['kind']]}")
+            star = True
+            continue
+        if p["keyword_only"] and not star:
+            parts.append("*")
+            star = True
+        optional = not p["required"] and p["kind"] != "Tensor"
+        parts.append(f"{p['name']}: {KINDS[p['kind']]}" + (f" = {p['default']!r}" if optional else ""))
+    extras = [("out", "Any", "None")] if "out" in record["flags"] and op.__name__ == record["name"] else []
+    if "creates" in record["flags"]:
+        extras += [("device", "Device | None", "None"), ("requires_grad", "builtins.bool", "False")]
+    if extras and not star:
+        parts.append("*")
+    parts += [f"{name}: {kind} = {default}" for name, kind, default in extras]
+    return ", ".join(parts + ["**other_spellings: Any"] if has_other_spellings(record) else parts)
+
+
+def has_other_spellings(record):
+    return any(p["name"] in ("dim", "dims", "keepdim", "size", "shape") for p in record["params"])
+
+
+def op_result(op):
+    record = record_of(op)
+    if "mutates" in record["flags"]:
+        return "None"
+    return "Any" if len(record["outputs"]) > 1 else "Tensor"
+
+
+def op_text(name, op, method, indent=""):
+    return f"{indent}def {name}({op_parameters(op, method)}) -> {op_result(op)}: ...\n"
+
+
+# ---- functions and classes written by hand ----
+
+def plain_text(name, function, indent="", method=False):
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return f"{indent}def {name}({'self, ' if method else ''}*args: Any, **kwargs: Any) -> {RETURNS.get(name, 'Any')}: ...\n"
+    parts, slash, star = [], False, False
+    parameters = list(signature.parameters.values())
+    for i, p in enumerate(parameters):
+        if p.kind is p.KEYWORD_ONLY and not star:
+            parts.append("*")
+            star = True
+        prefix = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
+        star = star or p.kind is p.VAR_POSITIONAL
+        first = method and i == 0
+        text = prefix + ("self" if first else p.name + ": Any")
+        if p.default is not p.empty:
+            text += " = ..." if not isinstance(p.default, (int, float, str, type(None))) else f" = {p.default!r}"
+        parts.append(text)
+        last_positional = i + 1 == len(parameters) or parameters[i + 1].kind is not p.POSITIONAL_ONLY
+        if p.kind is p.POSITIONAL_ONLY and last_positional and not slash and not first:
+            parts.append("/")
+            slash = True
+    return f"{indent}def {name}({', '.join(parts)}) -> {RETURNS.get(name, 'Any')}: ...\n"
+
+
+def class_text(cls):
+    lines = [f"class {cls.__name__}:\n"]
+    if cls is _core.dtype or cls is _core.Node or cls is _core.HookHandle or cls is _core.Op:
+        pass
+    else:
+        lines.append("    def __init__(self, *args: Any, **kwargs: Any) -> None: ...\n")
+    if cls is _core.Op:
+        lines.append("    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...\n")
+    for name in sorted(vars(cls)):
+        lines.append(member_text(cls, name, inspect.getattr_static(cls, name)))
+    if cls is _core.Tensor:
+        lines += operator_lines()
+        lines.append("    def __getattr__(self, name: str) -> Any: ...\n")
+    return "".join(lines) if len(lines) > 1 else f"class {cls.__name__}: ...\n"
+
+
+SKIPPED = {f"__{'i' if kind == 'i' else 'r' if kind == 'r' else ''}{name}__" for name in (*OPERATORS, "divmod") for kind in ("", "r", "i")} | {
+    "__lt__", "__le__", "__eq__", "__ne__", "__gt__", "__ge__", "__neg__", "__pos__", "__abs__", "__invert__", "__doc__",
+    "__new__", "__init__", "__module__", "__weakref__", "__pyx_vtable__", "__delitem__", "__reduce_cython__",
+    "__setstate_cython__", "__get__", "__reduce__", "__reduce_ex__", "__signature__", "__text_signature__", "__qualname__",
+    "__buffer__", "__release_buffer__", "__getattr__", "__wrapped__", "__call__", "__name__", "__test__", "__format__"}
+
+
+def member_text(cls, name, member):
+    if name in SKIPPED:
+        return ""
+    if isinstance(member, _core.Op):
+        return op_text(name, member, True, "    ")
+    if inspect.isgetsetdescriptor(member) or inspect.ismemberdescriptor(member) or isinstance(member, property):
+        kind = PROPERTIES.get(name, "Tensor" if cls is _core.Tensor else "Any")
+        setter = f"    @{name}.setter\n    def {name}(self, value: Any) -> None: ...\n" if name in SETTABLE else ""
+        return f"    @property\n    def {name}(self) -> {kind}: ...\n{setter}"
+    if isinstance(member, staticmethod):
+        return "    @staticmethod\n" + plain_text(name, member.__func__, "    ")
+    if isinstance(member, (int, float)):
+        return f"    {name}: ClassVar[{type(member).__name__}]\n"
+    return plain_text(name, member, "    ", method=True) if callable(member) else ""
+
+
+def operator_lines():
+    lines = [f"    def __{way}{name}__(self, other: Any) -> Tensor: ...\n" for name in OPERATORS for way in ("", "r", "i")]
+    lines += [f"    def __{name}__(self, other: Any) -> Tensor: ...  # type: ignore[override]\n" for name in ("eq", "ne")]
+    lines += [f"    def __{name}__(self, other: Any) -> Tensor: ...\n" for name in ("lt", "le", "gt", "ge")]
+    return lines + [f"    def __{name}__(self) -> Tensor: ...\n" for name in ("neg", "pos", "abs", "invert")]
+
+
+# ---- modules ----
+
+def core_stub():
+    parts = [HEADER, PREAMBLE, "\nNumber: TypeAlias = builtins.bool | int | float | complex\n"]
+    members = {name: getattr(_core, name) for name in sorted(vars(_core)) if not name.startswith("__")}
+    parts.append("DType: TypeAlias = dtype | str | type\nDevice: TypeAlias = device | str\n\n")
+    for name, value in members.items():
+        if isinstance(value, type):
+            parts.append(class_text(value) + "\n")
+    parts += [f"{name}: dtype\n" for name, value in members.items() if isinstance(value, _core.dtype)]
+    parts.append("\n")
+    parts += [plain_text(name, value) for name, value in members.items() if inspect.isroutine(value)]
+    parts.append("\ndef __getattr__(name: str) -> Any: ...\n")
+    return "".join(parts)
+
+
+def names_stub(module, imports, lazy=()):
+    """A stub of a module whose names come from records and other modules."""
+    parts = [HEADER, PREAMBLE, imports, "\n"]
+    for name in sorted(vars(module)):
+        value = getattr(module, name)
+        if name.startswith("_") and name not in ("__version__",):
+            continue
+        if isinstance(value, _core.Op):
+            parts.append(op_text(name, value, False))
+        elif isinstance(value, _core.dtype):
+            parts.append(f"{name}: dtype\n")
+        elif isinstance(value, ModuleType):
+            if value.__name__.startswith("helix."):
+                parts.append(f"from helix import {name} as {name}\n")
+        elif isinstance(value, FunctionType) or isinstance(value, type):
+            parts.append(reexport(name, value, module))
+        elif inspect.isbuiltin(value):
+            parts.append(f"from helix._core import {value.__name__} as {name}\n")
+        elif isinstance(value, (int, float, str)) or value is None:
+            parts.append(f"{name}: {type(value).__name__ if value is not None else 'None'}\n")
+    parts += [f"from helix import {name} as {name}\n" for name in lazy if (ROOT / name).is_dir() or (ROOT / f"{name}.py").exists()]
+    return "".join(parts)
+
+
+def reexport(name, value, module):
+    if value.__module__ == module.__name__:
+        return plain_text(name, value)
+    return f"from {value.__module__} import {value.__name__} as {name}\n"
+
+
+def stubs():
+    """{path: text} of all stubs."""
+    functional = importlib.import_module("helix.nn.functional")
+    types = "from helix._core import DType, Device, Generator, Number, Tensor, device, dtype\n"
+    return {ROOT / "_core.pyi": core_stub(), ROOT / "__init__.pyi": names_stub(helix, types, helix._LAZY),
+            ROOT / "nn" / "functional.pyi": names_stub(functional, types)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when a stub is stale")
+    check = parser.parse_args().check
+    stale = [path for path, text in stubs().items() if not path.exists() or path.read_text() != text]
+    for path in stale:
+        if check:
+            print(f"{path.relative_to(ROOT.parent.parent)} is stale: run python tools/stubs.py")
+        else:
+            path.write_text(stubs()[path])
+    return bool(stale and check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
