@@ -8,9 +8,9 @@
 from __future__ import annotations
 
 import argparse
-import builtins
 import importlib
 import inspect
+import re
 import sys
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -24,40 +24,46 @@ RECORDS = {record["name"]: record for record in _core.ops()}
 
 # Results and property types that no signature tells.
 RETURNS = {
-    "__array__": "numpy.ndarray", "__bool__": "builtins.bool", "__complex__": "complex", "__contains__": "builtins.bool",
+    "__array__": "numpy.ndarray", "__bool__": "bool", "__complex__": "complex", "__contains__": "bool",
     "__dlpack_device__": "tuple[int, int]", "__float__": "float", "__getitem__": "Tensor", "__hash__": "int",
     "__index__": "int", "__int__": "int", "__iter__": "Iterator[Tensor]", "__len__": "int", "__repr__": "str",
     "__setitem__": "None", "__str__": "str", "_make_subclass": "Any", "as_bytes": "Tensor", "as_dtype": "dtype",
-    "as_tensor": "Tensor", "asarray": "Tensor", "backward": "None", "can_cast": "builtins.bool", "copy_to_device": "Tensor",
+    "as_tensor": "Tensor", "asarray": "Tensor", "backward": "None", "can_cast": "bool", "copy_to_device": "Tensor",
     "data_ptr": "int", "detach": "Tensor", "detach_": "Tensor", "dim": "int", "element_size": "int",
     "empty_cache": "None", "from_dlpack": "Tensor", "from_numpy": "Tensor", "frombuffer": "Tensor",
-    "get_default_dtype": "dtype", "get_num_threads": "int", "grad": "tuple[Any, ...]", "is_complex": "builtins.bool",
-    "is_contiguous": "builtins.bool", "is_floating_point": "builtins.bool", "is_grad_enabled": "builtins.bool",
-    "is_inference": "builtins.bool", "memory_stats": "dict[str, int]", "name": "str", "nelement": "int", "numel": "int",
+    "get_default_dtype": "dtype", "get_num_threads": "int", "grad": "tuple[Any, ...]", "is_complex": "bool",
+    "is_contiguous": "bool", "is_floating_point": "bool", "is_grad_enabled": "bool",
+    "is_inference": "bool", "memory_stats": "dict[str, int]", "name": "str", "nelement": "int", "numel": "int",
     "numpy": "numpy.ndarray", "promote_types": "dtype", "requires_grad_": "Tensor", "reset_peak_memory": "None",
     "result_type": "dtype", "retain_grad": "None", "set_default_dtype": "None", "set_memory_limit": "None",
     "set_num_threads": "None", "storage_offset": "int", "tensor": "Tensor"}
 PROPERTIES = {
     "shape": "tuple[int, ...]", "strides": "tuple[int, ...]", "ndim": "int", "itemsize": "int", "nbytes": "int",
-    "dtype": "dtype", "device": "device", "requires_grad": "builtins.bool", "is_leaf": "builtins.bool",
-    "retains_grad": "builtins.bool", "grad": "Any", "grad_fn": "Node | None", "output_nr": "int", "_version": "int",
-    "name": "str", "code": "int", "type": "str", "index": "int | None", "is_floating_point": "builtins.bool",
-    "is_complex": "builtins.bool", "is_signed": "builtins.bool"}
+    "dtype": "dtype", "device": "device", "requires_grad": "bool", "is_leaf": "bool",
+    "retains_grad": "bool", "grad": "Any", "grad_fn": "Node | None", "output_nr": "int", "_version": "int",
+    "name": "str", "code": "int", "type": "str", "index": "int | None", "is_floating_point": "bool",
+    "is_complex": "bool", "is_signed": "bool"}
 SETTABLE = ("grad", "requires_grad")
 TENSOR_LIKE = "Tensor | Number"
 KINDS = {
     "Tensor": TENSOR_LIKE, "Tensor | None": f"{TENSOR_LIKE} | None", "Sequence[Tensor]": "Sequence[Any] | Tensor",
-    "bool": "builtins.bool", "int": "int", "int | None": "int | None", "float": "float", "float | None": "float | None",
+    "bool": "bool", "int": "int", "int | None": "int | None", "float": "float", "float | None": "float | None",
     "Number": "Number", "Number | None": "Number | None", "int | Sequence[int]": "int | Sequence[int]",
     "int | Sequence[int] | None": "int | Sequence[int] | None", "Sequence[float]": "Sequence[float]", "dtype": "DType",
     "dtype | None": "DType | None", "str": "str", "Generator | None": "Generator | None"}
 OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")
-PREAMBLE = """import builtins
+PREAMBLE = """from builtins import bool as _bool, complex as _complex, float as _float, int as _int, str as _str, type as _type
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 import numpy
 """
+TYPES = re.compile(r"\b(bool|complex|device|dtype|float|int|str|type)\b")
+
+
+def typed(text):
+    """A type under a name that no method or property of the same name can hide."""
+    return TYPES.sub(r"_\1", text)
 
 
 # ---- functions made from records ----
@@ -72,20 +78,20 @@ def op_parameters(op, method):
     record, parts, star = record_of(op), ["self"] if method else [], False
     for p in record["params"][1 if method else 0:]:
         if p["varargs"]:
-            parts.append(f"*{p['name']}: {KINDS[p['kind']]}")
+            parts.append(f"*{p['name']}: {typed(KINDS[p['kind']])}")
             star = True
             continue
         if p["keyword_only"] and not star:
             parts.append("*")
             star = True
         optional = not p["required"] and p["kind"] != "Tensor"
-        parts.append(f"{p['name']}: {KINDS[p['kind']]}" + (f" = {p['default']!r}" if optional else ""))
+        parts.append(f"{p['name']}: {typed(KINDS[p['kind']])}" + (f" = {p['default']!r}" if optional else ""))
     extras = [("out", "Any", "None")] if "out" in record["flags"] and op.__name__ == record["name"] else []
     if "creates" in record["flags"]:
-        extras += [("device", "Device | None", "None"), ("requires_grad", "builtins.bool", "False")]
+        extras += [("device", "Device | None", "None"), ("requires_grad", "bool", "False")]
     if extras and not star:
         parts.append("*")
-    parts += [f"{name}: {kind} = {default}" for name, kind, default in extras]
+    parts += [f"{name}: {typed(kind)} = {default}" for name, kind, default in extras]
     return ", ".join(parts + ["**other_spellings: Any"] if has_other_spellings(record) else parts)
 
 
@@ -110,7 +116,7 @@ def plain_text(name, function, indent="", method=False):
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        return f"{indent}def {name}({'self, ' if method else ''}*args: Any, **kwargs: Any) -> {RETURNS.get(name, 'Any')}: ...\n"
+        return f"{indent}def {name}({'self, ' if method else ''}*args: Any, **kwargs: Any) -> {typed(RETURNS.get(name, 'Any'))}: ...\n"
     parts, slash, star = [], False, False
     parameters = list(signature.parameters.values())
     for i, p in enumerate(parameters):
@@ -128,7 +134,7 @@ def plain_text(name, function, indent="", method=False):
         if p.kind is p.POSITIONAL_ONLY and last_positional and not slash and not first:
             parts.append("/")
             slash = True
-    return f"{indent}def {name}({', '.join(parts)}) -> {RETURNS.get(name, 'Any')}: ...\n"
+    return f"{indent}def {name}({', '.join(parts)}) -> {typed(RETURNS.get(name, 'Any'))}: ...\n"
 
 
 def class_text(cls):
@@ -150,7 +156,7 @@ def class_text(cls):
 SKIPPED = {f"__{'i' if kind == 'i' else 'r' if kind == 'r' else ''}{name}__" for name in (*OPERATORS, "divmod") for kind in ("", "r", "i")} | {
     "__lt__", "__le__", "__eq__", "__ne__", "__gt__", "__ge__", "__neg__", "__pos__", "__abs__", "__invert__", "__doc__",
     "__new__", "__init__", "__module__", "__weakref__", "__pyx_vtable__", "__delitem__", "__reduce_cython__",
-    "__setstate_cython__", "__get__", "__reduce__", "__reduce_ex__", "__signature__", "__text_signature__", "__qualname__",
+    "__setstate_cython__", "__setstate__", "__get__", "__reduce__", "__reduce_ex__", "__signature__", "__text_signature__", "__qualname__",
     "__buffer__", "__release_buffer__", "__getattr__", "__wrapped__", "__call__", "__name__", "__test__", "__format__"}
 
 
@@ -160,13 +166,13 @@ def member_text(cls, name, member):
     if isinstance(member, _core.Op):
         return op_text(name, member, True, "    ")
     if inspect.isgetsetdescriptor(member) or inspect.ismemberdescriptor(member) or isinstance(member, property):
-        kind = PROPERTIES.get(name, "Tensor" if cls is _core.Tensor else "Any")
+        kind = typed(PROPERTIES.get(name, "Tensor" if cls is _core.Tensor else "Any"))
         setter = f"    @{name}.setter\n    def {name}(self, value: Any) -> None: ...\n" if name in SETTABLE else ""
         return f"    @property\n    def {name}(self) -> {kind}: ...\n{setter}"
     if isinstance(member, staticmethod):
         return "    @staticmethod\n" + plain_text(name, member.__func__, "    ")
     if isinstance(member, (int, float)):
-        return f"    {name}: ClassVar[{type(member).__name__}]\n"
+        return f"    {name}: ClassVar[_{type(member).__name__}]\n"
     return plain_text(name, member, "    ", method=True) if callable(member) else ""
 
 
@@ -180,13 +186,14 @@ def operator_lines():
 # ---- modules ----
 
 def core_stub():
-    parts = [HEADER, PREAMBLE, "\nNumber: TypeAlias = builtins.bool | int | float | complex\n"]
+    parts = [HEADER, PREAMBLE, "\nNumber: TypeAlias = _bool | _int | _float | _complex\n"]
     members = {name: getattr(_core, name) for name in sorted(vars(_core)) if not name.startswith("__")}
-    parts.append("DType: TypeAlias = dtype | str | type\nDevice: TypeAlias = device | str\n\n")
+    parts.append("_dtype: TypeAlias = dtype\n_device: TypeAlias = device\n")
+    parts.append("DType: TypeAlias = dtype | _str | _type\nDevice: TypeAlias = device | _str\n\n")
     for name, value in members.items():
         if isinstance(value, type):
             parts.append(class_text(value) + "\n")
-    parts += [f"{name}: dtype\n" for name, value in members.items() if isinstance(value, _core.dtype)]
+    parts += [f"{name}: _dtype\n" for name, value in members.items() if isinstance(value, _core.dtype)]
     parts.append("\n")
     parts += [plain_text(name, value) for name, value in members.items() if inspect.isroutine(value)]
     parts.append("\ndef __getattr__(name: str) -> Any: ...\n")
@@ -203,7 +210,7 @@ def names_stub(module, imports, lazy=()):
         if isinstance(value, _core.Op):
             parts.append(op_text(name, value, False))
         elif isinstance(value, _core.dtype):
-            parts.append(f"{name}: dtype\n")
+            parts.append(f"{name}: _dtype\n")
         elif isinstance(value, ModuleType):
             if value.__name__.startswith("helix."):
                 parts.append(f"from helix import {name} as {name}\n")
@@ -212,7 +219,7 @@ def names_stub(module, imports, lazy=()):
         elif inspect.isbuiltin(value):
             parts.append(f"from helix._core import {value.__name__} as {name}\n")
         elif isinstance(value, (int, float, str)) or value is None:
-            parts.append(f"{name}: {type(value).__name__ if value is not None else 'None'}\n")
+            parts.append(f"{name}: {typed(type(value).__name__) if value is not None else 'None'}\n")
     parts += [f"from helix import {name} as {name}\n" for name in lazy if (ROOT / name).is_dir() or (ROOT / f"{name}.py").exists()]
     return "".join(parts)
 
@@ -226,7 +233,7 @@ def reexport(name, value, module):
 def stubs():
     """{path: text} of all stubs."""
     functional = importlib.import_module("helix.nn.functional")
-    types = "from helix._core import DType, Device, Generator, Number, Tensor, device, dtype\n"
+    types = "from helix._core import DType, Device, Generator, Number, Tensor, _device, _dtype, device, dtype\n"
     return {ROOT / "_core.pyi": core_stub(), ROOT / "__init__.pyi": names_stub(helix, types, helix._LAZY),
             ROOT / "nn" / "functional.pyi": names_stub(functional, types)}
 
