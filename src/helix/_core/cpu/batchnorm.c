@@ -3,6 +3,7 @@
 #include "blocks.h"
 
 #define BLOCK 1024
+#define COLUMNS 64
 
 typedef struct norm_moments {
     double count, mean, spread;
@@ -16,7 +17,7 @@ typedef struct norm_job {
     double *sums, eps;
     int dtype;
     int64_t batch, channels, groups;
-    int64_t runs, length, step;         /* runs of a channel, their elements, and the bytes between those */
+    int64_t runs, length, step;         /* runs of a channel, their elements, and the bytes of one */
     int64_t first, next;                /* bytes from channel to channel, and from run to run */
 } norm_job;
 
@@ -41,18 +42,13 @@ static inline const double *read_f64(const char *p, int dtype, int64_t step, int
 
 /* ---- kernels --------------------------------------------------------------------------------------------- */
 
-/* Runs are planes; without planes, (batch, channels), a channel is one run with a stride. */
-static norm_job job_of(const hx_view *x, char *y, bool over_batch) {
+/* Runs are planes. */
+static norm_job job_of(const hx_view *x, char *y) {
     int64_t size = (int64_t)hx_dtype_size(x->dtype), plane = 1;
     for (int i = 2; i < x->ndim; i++) plane *= x->shape[i];
     norm_job job = {.x = x->data, .y = y, .dtype = x->dtype, .batch = x->shape[0], .channels = x->shape[1], .groups = 1,
                     .runs = x->shape[0], .length = plane, .step = size, .first = plane * size,
                     .next = x->shape[1] * plane * size};
-    if (plane == 1 && over_batch) {
-        job.runs = 1;
-        job.length = job.batch;
-        job.step = job.channels * size;
-    }
     return job;
 }
 
@@ -62,29 +58,38 @@ static void run_items(norm_job *job, int64_t items, int64_t bytes, hx_range_body
     if (items > 0) hx_parallel_range(items, hx_grain(bytes), job->dtype == HX_F64 ? twice : single, job);
 }
 
+static void run_columns(norm_job *job, hx_range_body single, hx_range_body twice) {
+    run_items(job, (job->channels + COLUMNS - 1) / COLUMNS, job->batch * COLUMNS * job->step, single, twice);
+}
+
 /* input, weight, bias; eps -> output, mean, variance */
 HX_KERNEL(k_batch_norm_forward) {
     HX_UNUSED;
-    norm_job job = job_of(&call->in[0], call->out[0].data, true);
+    norm_job job = job_of(&call->in[0], call->out[0].data);
     job.weight = data_of(&call->in[1]);
     job.bias = data_of(&call->in[2]);
     job.mean = call->out[1].data;
     job.variance = call->out[2].data;
     job.eps = call->attr[0].v.f;
-    run_items(&job, job.channels, job.runs * job.length * job.step, batch_forward_f32, batch_forward_f64);
+    if (job.length == 1)
+        run_columns(&job, column_forward_f32, column_forward_f64);
+    else
+        run_items(&job, job.channels, job.runs * job.length * job.step, batch_forward_f32, batch_forward_f64);
     return HX_OK;
 }
 
 /* input, mean, variance, weight, bias; eps */
 HX_KERNEL(k_batch_norm_apply) {
     HX_UNUSED;
-    norm_job job = job_of(&call->in[0], call->out[0].data, true);
+    norm_job job = job_of(&call->in[0], call->out[0].data);
     job.mean = call->in[1].data;
     job.variance = call->in[2].data;
     job.weight = data_of(&call->in[3]);
     job.bias = data_of(&call->in[4]);
     job.eps = call->attr[0].v.f;
-    if (call->in[0].numel)
+    if (job.length == 1)
+        run_columns(&job, column_apply_f32, column_apply_f64);
+    else
         run_items(&job, job.channels * job.runs, job.length * job.step, batch_apply_f32, batch_apply_f64);
     return HX_OK;
 }
@@ -92,7 +97,7 @@ HX_KERNEL(k_batch_norm_apply) {
 /* grad, input, weight, mean, variance; eps -> gradients of input, weight, bias */
 HX_KERNEL(k_batch_norm_backward) {
     HX_UNUSED;
-    norm_job job = job_of(&call->in[1], call->out[0].data, true);
+    norm_job job = job_of(&call->in[1], call->out[0].data);
     job.grad = call->in[0].data;
     job.weight = data_of(&call->in[2]);
     job.mean = call->in[3].data;
@@ -100,14 +105,17 @@ HX_KERNEL(k_batch_norm_backward) {
     job.grad_weight = call->out[1].data;
     job.grad_bias = call->out[2].data;
     job.eps = call->attr[0].v.f;
-    run_items(&job, job.channels, job.runs * job.length * job.step * 2, batch_backward_f32, batch_backward_f64);
+    if (job.length == 1)
+        run_columns(&job, column_backward_f32, column_backward_f64);
+    else
+        run_items(&job, job.channels, job.runs * job.length * job.step * 2, batch_backward_f32, batch_backward_f64);
     return HX_OK;
 }
 
 /* input, weight, bias; groups, eps -> output, mean, variance */
 HX_KERNEL(k_group_norm_forward) {
     HX_UNUSED;
-    norm_job job = job_of(&call->in[0], call->out[0].data, false);
+    norm_job job = job_of(&call->in[0], call->out[0].data);
     job.weight = data_of(&call->in[1]);
     job.bias = data_of(&call->in[2]);
     job.mean = call->out[1].data;
@@ -122,7 +130,7 @@ HX_KERNEL(k_group_norm_forward) {
 /* grad, input, weight, mean, variance; groups, eps -> gradients of input, weight, bias */
 HX_KERNEL(k_group_norm_backward) {
     HX_UNUSED;
-    norm_job job = job_of(&call->in[1], call->out[0].data, false);
+    norm_job job = job_of(&call->in[1], call->out[0].data);
     job.grad = call->in[0].data;
     job.weight = data_of(&call->in[2]);
     job.mean = call->in[3].data;

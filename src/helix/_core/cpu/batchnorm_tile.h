@@ -178,6 +178,91 @@ static void NORM(batch_backward)(void *ctx, int64_t begin, int64_t end) {
     }
 }
 
+/* ---- without planes, (batch, channels): a block of columns at a time ------------------------------------- */
+
+static inline const NORM_TYPE *NORM(column_row)(const norm_job *job, const char *from, int64_t row, int64_t c, int64_t n,
+                                                NORM_TYPE *room) {
+    return NORM_READ(from + row * job->next + c * job->first, job->dtype, job->first, n, room);
+}
+
+/* y = (x - mean) * scale + bias for n columns from c on. */
+static void NORM(column_scale)(const norm_job *job, int64_t c, int64_t n) {
+    NORM_TYPE room[COLUMNS], mean[COLUMNS], scale[COLUMNS], shift[COLUMNS];
+    for (int64_t j = 0; j < n; j++) {
+        double variance = (double)((const NORM_TYPE *)job->variance)[c + j];
+        mean[j] = ((const NORM_TYPE *)job->mean)[c + j];
+        scale[j] = (NORM_TYPE)((double)NORM(weight_of)(job, c + j) / sqrt(variance + job->eps));
+        shift[j] = NORM(bias_of)(job, c + j);
+    }
+    for (int64_t r = 0; r < job->batch; r++) {
+        const NORM_TYPE *x = NORM(column_row)(job, job->x, r, c, n, room);
+        for (int64_t j = 0; j < n; j++) room[j] = (x[j] - mean[j]) * scale[j] + shift[j];
+        NORM_WRITE(job->y + r * job->next + c * job->first, job->dtype, job->first, n, room);
+    }
+}
+
+static void NORM(column_apply)(void *ctx, int64_t begin, int64_t end) {
+    const norm_job *job = ctx;
+    for (int64_t c = begin * COLUMNS; c < end * COLUMNS && c < job->channels; c += COLUMNS)
+        NORM(column_scale)(job, c, job->channels - c < COLUMNS ? job->channels - c : COLUMNS);
+}
+
+static void NORM(column_forward)(void *ctx, int64_t begin, int64_t end) {
+    const norm_job *job = ctx;
+    for (int64_t c = begin * COLUMNS; c < end * COLUMNS && c < job->channels; c += COLUMNS) {
+        NORM_TYPE room[COLUMNS];
+        double mean[COLUMNS] = {0}, spread[COLUMNS] = {0};
+        int64_t n = job->channels - c < COLUMNS ? job->channels - c : COLUMNS;
+        for (int64_t r = 0; r < job->batch; r++) {
+            const NORM_TYPE *x = NORM(column_row)(job, job->x, r, c, n, room);
+            for (int64_t j = 0; j < n; j++) mean[j] += (double)x[j];
+        }
+        for (int64_t j = 0; j < n; j++) mean[j] /= (double)job->batch;
+        for (int64_t r = 0; r < job->batch; r++) {
+            const NORM_TYPE *x = NORM(column_row)(job, job->x, r, c, n, room);
+            for (int64_t j = 0; j < n; j++) spread[j] += ((double)x[j] - mean[j]) * ((double)x[j] - mean[j]);
+        }
+        for (int64_t j = 0; j < n; j++) {
+            ((NORM_TYPE *)job->mean)[c + j] = (NORM_TYPE)mean[j];
+            ((NORM_TYPE *)job->variance)[c + j] = (NORM_TYPE)(spread[j] / (double)job->batch);
+        }
+        NORM(column_scale)(job, c, n);
+    }
+}
+
+static void NORM(column_backward)(void *ctx, int64_t begin, int64_t end) {
+    const norm_job *job = ctx;
+    for (int64_t c = begin * COLUMNS; c < end * COLUMNS && c < job->channels; c += COLUMNS) {
+        NORM_TYPE room[2 * COLUMNS], mean[COLUMNS], a[COLUMNS], b[COLUMNS], add[COLUMNS];
+        double sum_g[COLUMNS] = {0}, sum_gx[COLUMNS] = {0};
+        int64_t n = job->channels - c < COLUMNS ? job->channels - c : COLUMNS;
+        for (int64_t j = 0; j < n; j++) mean[j] = ((const NORM_TYPE *)job->mean)[c + j];
+        for (int64_t r = 0; r < job->batch; r++) {
+            const NORM_TYPE *x = NORM(column_row)(job, job->x, r, c, n, room);
+            const NORM_TYPE *g = NORM(column_row)(job, job->grad, r, c, n, room + COLUMNS);
+            for (int64_t j = 0; j < n; j++) {
+                sum_g[j] += (double)g[j];
+                sum_gx[j] += (double)(g[j] * (x[j] - mean[j]));
+            }
+        }
+        for (int64_t j = 0; j < n; j++) {
+            double rstd = 1 / sqrt((double)((const NORM_TYPE *)job->variance)[c + j] + job->eps);
+            double scale = (double)NORM(weight_of)(job, c + j) * rstd;
+            ((NORM_TYPE *)job->grad_weight)[c + j] = (NORM_TYPE)(sum_gx[j] * rstd);
+            ((NORM_TYPE *)job->grad_bias)[c + j] = (NORM_TYPE)sum_g[j];
+            a[j] = (NORM_TYPE)scale;
+            b[j] = (NORM_TYPE)(-scale * rstd * rstd * sum_gx[j] / (double)job->batch);
+            add[j] = (NORM_TYPE)(-scale * sum_g[j] / (double)job->batch);
+        }
+        for (int64_t r = 0; r < job->batch; r++) {
+            const NORM_TYPE *x = NORM(column_row)(job, job->x, r, c, n, room);
+            const NORM_TYPE *g = NORM(column_row)(job, job->grad, r, c, n, room + COLUMNS);
+            for (int64_t j = 0; j < n; j++) room[j] = g[j] * a[j] + (x[j] - mean[j]) * b[j] + add[j];
+            NORM_WRITE(job->y + r * job->next + c * job->first, job->dtype, job->first, n, room);
+        }
+    }
+}
+
 /* ---- statistics over groups of channels: one image and group each ---------------------------------------- */
 
 static void NORM(group_forward)(void *ctx, int64_t begin, int64_t end) {
