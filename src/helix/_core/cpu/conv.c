@@ -303,9 +303,8 @@ static hx_code convolve_plain(conv_kind kind, const hx_op_call *call, conv_sizes
 
 /* ---- kernels --------------------------------------------------------------------------------------------- */
 
-static hx_code run_kind(conv_kind kind, const hx_op_call *call, const conv_sizes *s) {
+static hx_code run_dtype(conv_kind kind, const hx_op_call *call, const conv_sizes *s) {
     const hx_view *in = call->in;
-    if (call->out[0].numel == 0) return HX_OK;
     const void *bias = call->n_in > 2 && !hx_absent(&in[2]) ? in[2].data : NULL;
     switch (in[0].dtype) {
     case HX_F32:
@@ -320,12 +319,19 @@ static hx_code run_kind(conv_kind kind, const hx_op_call *call, const conv_sizes
     }
 }
 
+static hx_code run_kind(conv_kind kind, const hx_op_call *call, const conv_sizes *s, hx_err *err) {
+    if (call->out[0].numel == 0) return HX_OK;
+    hx_code code = run_dtype(kind, call, s);
+    if (code != HX_E_MEMORY) return code;
+    return hx_kernel_fail(err, code, 1402, "not enough memory for a working copy of the padded input");
+}
+
 /* input, weight, bias; stride, padding, dilation, groups */
 HX_KERNEL(k_conv) {
     HX_UNUSED;
     int n = call->in[1].ndim - 2;
     conv_sizes s = sizes_of(&call->in[0], call->in[1].shape, n, &call->out[0], call->attr);
-    return run_kind(FORWARD, call, &s);
+    return run_kind(FORWARD, call, &s, err);
 }
 
 /* gradient, weight, bias; size, stride, padding, dilation, groups */
@@ -333,7 +339,7 @@ HX_KERNEL(k_conv_backward_input) {
     HX_UNUSED;
     int n = call->in[1].ndim - 2;
     conv_sizes s = sizes_of(&call->out[0], call->in[1].shape, n, &call->in[0], call->attr + 1);
-    return run_kind(INPUT_GRADIENT, call, &s);
+    return run_kind(INPUT_GRADIENT, call, &s, err);
 }
 
 /* gradient, input; kernel size, stride, padding, dilation, groups */
@@ -341,7 +347,7 @@ HX_KERNEL(k_conv_backward_weight) {
     HX_UNUSED;
     int n = call->out[0].ndim - 2;
     conv_sizes s = sizes_of(&call->in[1], call->out[0].shape, n, &call->in[0], call->attr + 1);
-    return run_kind(WEIGHT_GRADIENT, call, &s);
+    return run_kind(WEIGHT_GRADIENT, call, &s, err);
 }
 
 #define SET (HX_SET_INTEGER | HX_SET_FLOAT | HX_SET_COMPLEX)

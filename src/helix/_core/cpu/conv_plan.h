@@ -48,6 +48,7 @@ typedef struct conv_plan {
  * output is the output's own place plus one offset:  scratch[channel][slice][phase 1][phase 2][row][column]. */
 typedef struct conv_layout {
     bool direct;                           /* the source serves as it lies */
+    bool too_large;                        /* a block's copy would not fit in memory */
     int64_t low[3], phases[3], reach[3];   /* smallest shift; positions modulo stride; largest quotient */
     int64_t slices, *slice_shift;          /* distinct shifts of axis 0 */
     int64_t images, rows, columns;         /* of a full block */
@@ -63,7 +64,7 @@ typedef struct conv_block {
 
 static inline int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
-static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static inline int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b > 0); } /* a >= 0, b > 0 */
 static inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 static inline conv_block conv_block_at(const conv_plan *p, const conv_layout *l, int64_t i) {
@@ -98,7 +99,8 @@ static void conv_layout_init(conv_layout *l, const conv_plan *p, int64_t *room) 
     }
 }
 
-/* Sets the block sizes and the offset of every tap. */
+/* Sets the block sizes and the offset of every tap. A block that cannot be held, because a dilation is out
+ * of all proportion, is only marked. */
 static void conv_layout_cut(conv_layout *l, const conv_plan *p, int64_t images, int64_t rows, int64_t columns) {
     l->images = images;
     l->rows = rows;
@@ -117,6 +119,9 @@ static void conv_layout_cut(conv_layout *l, const conv_plan *p, int64_t images, 
     }
     l->height = rows + l->reach[1];
     l->width = columns + l->reach[2];
+    double elements = (double)l->slices * (double)l->phases[1] * (double)l->phases[2] * (double)l->height * (double)l->width;
+    l->too_large = elements * (double)images * (double)p->kc > 0x1p40;
+    if (l->too_large) return;
     l->channel_size = l->slices * l->phases[1] * l->phases[2] * l->height * l->width;
     l->image_size = p->kc * l->channel_size;
     for (int64_t t = 0; t < p->taps; t++) {

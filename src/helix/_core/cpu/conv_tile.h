@@ -293,6 +293,7 @@ static void CONV(choose_block)(const conv_plan *p, conv_layout *l, int64_t chann
 static hx_code CONV(run_depthwise)(CONV(job) *job, conv_layout *l) {
     const conv_plan *p = job->p;
     CONV(choose_block)(p, l, 1, 24576);
+    if (l->too_large) return HX_E_MEMORY;
     job->l = l;
     CONV_TYPE *packed = hx_pool_alloc((size_t)at_least(p->groups * p->m * p->taps, 1) * sizeof *packed);
     if (!packed) return HX_E_MEMORY;
@@ -311,6 +312,7 @@ static hx_code CONV(run_depthwise)(CONV(job) *job, conv_layout *l) {
 static hx_code CONV(run_dense)(CONV(job) *job, conv_layout *l) {
     const conv_plan *p = job->p;
     CONV(choose_block)(p, l, p->kc, 393216);
+    if (l->too_large) return HX_E_MEMORY;
     job->l = l;
     job->k = p->kc * p->taps;
     job->panels = ceil_div(p->m, TILE_ROWS);
@@ -516,6 +518,7 @@ static hx_code CONV(run_weight_dense)(CONV(weight_job) *job, conv_layout *l) {
         if (rows == 1 && columns > 2 * target) columns = ceil_div(columns, ceil_div(columns, target));
         conv_layout_cut(l, p, 1, rows, columns);
     }
+    if (l->too_large) return HX_E_MEMORY;
     job->pixels = l->images * l->rows * l->columns;
     job->scratch = (size_t)(l->images * job->part * l->channel_size + CONV(columns));
     job->splits = at_most(at_least(ceil_div(16, p->groups * job->parts), 1), at_least(l->blocks, 1));
@@ -602,6 +605,7 @@ static void CONV(weight_depthwise)(void *ctx, int64_t g) {
 static hx_code CONV(run_weight_depthwise)(CONV(weight_job) *job, conv_layout *l) {
     const conv_plan *p = job->p;
     CONV(choose_block)(p, l, 1, 24576);
+    if (l->too_large) return HX_E_MEMORY;
     job->l = l;
     job->scratch = (size_t)((l->direct ? 0 : l->channel_size) + CONV(columns));
     job->sum_size = (size_t)(p->m * p->taps);

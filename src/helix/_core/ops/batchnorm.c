@@ -251,6 +251,7 @@ static hx_status group_norm_backward_parts(hx_call *c) { return backward_parts(c
 /* input, weight, bias; num_groups, eps */
 static hx_status group_norm_parts(hx_call *c) {
     hx_tensor *out[3];
+    HX_TRY(group_norm_forward_rule(c)); /* errors name the op that was called */
     if (!CALLN(out, 3, group_norm_forward, c->in[0], c->in[1], c->in[2], &c->attr[0], &c->attr[1]))
         return hx_error_last()->code;
     c->out[0] = out[0];

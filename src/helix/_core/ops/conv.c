@@ -23,8 +23,8 @@ static hx_status output_size(int64_t in, int64_t kernel, const hx_call *c, int a
     int64_t stride = c->attr[at].v.ints[axis], pad = c->attr[at + 1].v.ints[axis], span, padded;
     *out = 0;
     HX_TRY(hx_span(kernel, c->attr[at + 2].v.ints[axis], &span));
-    if (!hx_mul_ok(pad, 2, &padded) || !hx_add_ok(padded, in, &padded))
-        return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "padding %lld does not fit in 64 bits", (long long)pad);
+    if (!hx_mul_ok(pad, 2, &padded) || !hx_add_ok(padded, in, &padded) || padded > INT64_MAX / 4)
+        return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the input with padding %lld does not fit in 64 bits", (long long)pad);
     if (padded < span)
         return hx_fail(HX_E_SHAPE, HX1002_INNER,
                        "the kernel is larger than the input: on spatial axis %d it spans %lld, the input has %lld with "
@@ -186,10 +186,15 @@ static hx_status conv_backward_weight_vjp(hx_vjp *v) {
 /* input, weight, bias; stride, padding, output_padding, groups, dilation */
 static hx_status transposed(hx_call *c, int n) {
     const hx_tensor *x = c->in[0], *w = c->in[1];
-    int64_t groups = c->attr[3].v.i, size[3];
+    int64_t groups = c->attr[3].v.i, channels, size[3];
     if (groups < 1) return hx_fail(HX_E_VALUE, HX1403_VALUE, "groups must be at least 1, got %lld", (long long)groups);
     HX_TRY(check_weight(w, n, groups, "(in channels, out channels / groups, *kernel)"));
     HX_TRY(hx_check_image(x, "input", n));
+    HX_TRY(same_dtype(x, "input", w, "weight"));
+    if (!hx_mul_ok(w->shape[1], groups, &channels))
+        return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "%lld x %lld channels do not fit in 64 bits",
+                       (long long)w->shape[1], (long long)groups);
+    HX_TRY(check_bias(c->in[2], x, channels));
     HX_TRY(hx_spatial(c, 0, "stride", n, 1));
     HX_TRY(hx_spatial(c, 1, "padding", n, 0));
     HX_TRY(hx_spatial(c, 2, "output_padding", n, 0));

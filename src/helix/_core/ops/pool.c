@@ -17,8 +17,8 @@ static hx_status pooled_size(int64_t in, int64_t kernel, int64_t stride, int64_t
                        "padding must be at most half of the kernel, got padding %lld for a kernel that spans %lld on "
                        "spatial axis %d",
                        (long long)pad, (long long)span, axis);
-    if (!hx_mul_ok(pad, 2, &padded) || !hx_add_ok(padded, in, &padded))
-        return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "padding %lld does not fit in 64 bits", (long long)pad);
+    if (!hx_mul_ok(pad, 2, &padded) || !hx_add_ok(padded, in, &padded) || padded > INT64_MAX / 4)
+        return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the input with padding %lld does not fit in 64 bits", (long long)pad);
     if (in < 1 || padded < span)
         return hx_fail(HX_E_SHAPE, HX1002_INNER,
                        "the kernel is larger than the input: on spatial axis %d it spans %lld, the input has %lld with "
@@ -30,7 +30,7 @@ static hx_status pooled_size(int64_t in, int64_t kernel, int64_t stride, int64_t
                        (long long)dilation, (long long)in, axis);
     int64_t room = padded - span;
     *out = room / stride + 1;
-    if (ceil_mode && room % stride && *out * stride < in + pad) ++*out;
+    if (ceil_mode && room % stride && in + pad > stride && *out <= (in + pad - 1) / stride) ++*out;
     return HX_OK;
 }
 
@@ -234,6 +234,8 @@ static hx_status adaptive_avg_pool_backward_vjp(hx_vjp *v) {
 
 /* ---- public forms ---------------------------------------------------------------------------------------- */
 
+/* These run the internal op's shape rule first, so that an error names the op that was called. */
+
 /* The stride defaults to the kernel; a list with no values means the same. */
 static hx_status default_stride(hx_call *c, int n) {
     HX_TRY(hx_spatial(c, 0, "kernel_size", n, 1));
@@ -257,6 +259,7 @@ static hx_status max_pool_parts(hx_call *c, int n) {
     hx_tensor *out[2];
     HX_TRY(hx_check_image(c->in[0], "input", n));
     HX_TRY(default_stride(c, n));
+    HX_TRY(max_pool_rule(c));
     bool asked = c->attr[5].v.i != 0, keep = keeps_indices(c, asked);
     if (!CALLN(out, keep ? 2 : 1, max_pool, c->in[0], &c->attr[0], &c->attr[1], &c->attr[2], &c->attr[3], &c->attr[4], keep))
         return hx_error_last()->code;
@@ -268,6 +271,7 @@ static hx_status adaptive_max_pool_parts(hx_call *c, int n) {
     hx_tensor *out[2];
     HX_TRY(hx_check_image(c->in[0], "input", n));
     HX_TRY(hx_spatial(c, 0, "output_size", n, 1));
+    HX_TRY(adaptive_max_pool_rule(c));
     bool asked = c->attr[1].v.i != 0, keep = keeps_indices(c, asked);
     if (!CALLN(out, keep ? 2 : 1, adaptive_max_pool, c->in[0], &c->attr[0], keep)) return hx_error_last()->code;
     return take_maximum(c, out, asked);
@@ -277,6 +281,7 @@ static hx_status adaptive_max_pool_parts(hx_call *c, int n) {
 static hx_status avg_pool_parts(hx_call *c, int n) {
     HX_TRY(hx_check_image(c->in[0], "input", n));
     HX_TRY(default_stride(c, n));
+    HX_TRY(avg_pool_rule(c));
     RESULT(0, CALL(avg_pool, c->in[0], &c->attr[0], &c->attr[1], &c->attr[2], &c->attr[3], &c->attr[4], &c->attr[5]));
     return HX_OK;
 }
@@ -284,6 +289,7 @@ static hx_status avg_pool_parts(hx_call *c, int n) {
 static hx_status adaptive_avg_pool_parts(hx_call *c, int n) {
     HX_TRY(hx_check_image(c->in[0], "input", n));
     HX_TRY(hx_spatial(c, 0, "output_size", n, 1));
+    HX_TRY(adaptive_avg_pool_rule(c));
     RESULT(0, CALL(adaptive_avg_pool, c->in[0], &c->attr[0]));
     return HX_OK;
 }
