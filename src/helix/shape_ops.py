@@ -9,7 +9,7 @@ from helix import _core
 from helix._core import Tensor
 from helix.errors import IndexRangeError, ParameterError, ShapeError
 
-_narrow, _select, _expand, _nonzero = (_core.op_named(name) for name in ("narrow", "select", "expand", "nonzero"))
+_narrow, _select, _expand, _argwhere = (_core.op_named(name) for name in ("narrow", "select", "expand", "argwhere"))
 _index_put, _index_put_ = _core.op_named("index_put"), _core.op_named("index_put_")
 
 
@@ -226,8 +226,8 @@ def nonzero(input, *, as_tuple=False):
         [[0, 1], [1, 0]]
     """
     if not as_tuple:
-        return _nonzero(input)
-    return unbind(_nonzero(input if input.ndim else input.reshape(1)), 1)
+        return _argwhere(input)
+    return unbind(_argwhere(input if input.ndim else input.reshape(1)), 1)
 
 
 def index_put(input, indices, values, accumulate=False):
@@ -249,5 +249,5 @@ def index_put_(input, indices, values, accumulate=False):
 METHODS = {f.__name__: f for f in (split, chunk, tensor_split, hsplit, vsplit, unbind, nonzero, index_put, index_put_)}
 FUNCTIONS = {f.__name__: f for f in (split, chunk, tensor_split, hsplit, vsplit, unbind, nonzero, index_put, block_diag,
                                      broadcast_shapes, broadcast_tensors, cartesian_prod, meshgrid)}
-FUNCTIONS |= {"argwhere": _nonzero, "unstack": unbind}
+FUNCTIONS["unstack"] = unbind
 _core.add_methods(METHODS)

@@ -45,7 +45,7 @@ typedef struct search {
     int64_t *counts;        /* a chunk; then the start of each chunk */
     hx_grid axes;           /* of the values, with the offsets they stand for in a */
     int64_t *offsets;       /* masks: where offsets go */
-    int64_t *rows;          /* nonzero: where coordinates go */
+    int64_t *rows;          /* argwhere: where coordinates go */
 } search;
 
 static void count_chunk(void *ctx, int64_t chunk) {
@@ -110,7 +110,7 @@ HX_KERNEL(k_nonzero_count) {
     return HX_OK;
 }
 
-HX_KERNEL(k_nonzero) {
+HX_KERNEL(k_argwhere) {
     HX_UNUSED;
     const hx_view *in = &call->in[0];
     search s = {.data = in->data, .dtype = in->dtype, .numel = in->numel, .rows = call->out[0].data,
@@ -704,7 +704,7 @@ HX_KERNELS(index) = {
     KERNEL(index, k_index, HX_SET_ALL),
     KERNEL(index_put, k_index_put, HX_SET_ALL),
     KERNEL_CONTIGUOUS(nonzero_count, k_nonzero_count, HX_SET_ALL),
-    KERNEL_CONTIGUOUS(nonzero, k_nonzero, HX_SET_ALL),
+    KERNEL_CONTIGUOUS(argwhere, k_argwhere, HX_SET_ALL),
     KERNEL(masked_fill, k_masked_fill, HX_SET_ALL),
     KERNEL(index_select, k_index_select, HX_SET_ALL),
     KERNEL(index_add, k_index_add, HX_SET_ALL),

@@ -181,13 +181,13 @@ static hx_status index_put_vjp(hx_vjp *v) {
 
 /* ---- positions of values that are not zero ---- */
 
-static hx_status nonzero_parts(hx_call *c) {
+static hx_status argwhere_parts(hx_call *c) {
     hx_tensor *t = c->in[0], *starts, *places;
     int64_t shape[2] = {0, t->ndim};
     HX_TRY(count_true(t, &shape[0], &starts));
     HX_TRY(hx_tensor_empty(t->device, HX_I64, shape, 2, &places));
     hx_scope_own(places);
-    HX_TRY(hx_run_kernel(c->op, (hx_tensor *[]){t, starts}, 2, NULL, 0, &places, 1));
+    HX_TRY(hx_run_kernel(HX_OPREF(argwhere), (hx_tensor *[]){t, starts}, 2, NULL, 0, &places, 1));
     c->out[0] = places;
     return HX_OK;
 }
@@ -214,7 +214,7 @@ static hx_status masked_fill_rule(hx_call *c) {
     if (value->ndim)
         return hx_fail(HX_E_SHAPE, HX1001_RANK, "value must be a number or a 0-dimensional tensor, got shape %s; use where",
                        hx_shape_text(value->shape, value->ndim));
-    if (!hx_can_cast((hx_dtype)value->dtype, (hx_dtype)t->dtype))
+    if (!hx_is_integral((hx_dtype)value->dtype) && !hx_can_cast((hx_dtype)value->dtype, (hx_dtype)t->dtype))
         return hx_fail(HX_E_DTYPE, HX1102_CAST, "a %s value cannot be stored in a %s tensor; convert the input first",
                        hx_dtype_name((hx_dtype)value->dtype), hx_dtype_name((hx_dtype)t->dtype));
     HX_TRY(hx_broadcast_into(s->shape, &ndim, t->shape, t->ndim));
@@ -457,11 +457,11 @@ const hx_op hx_ops_index[] = {
      .flags = HX_PRIMITIVE | HX_INTERNAL_OP | HX_INPLACE | HX_ALIAS_OK,
      .params = PARAMS(TENSOR("input"), TENSOR("values"), TENSORS_HOLES("indices"), BOOL("accumulate", false)),
      .doc = "The input with `values` written, or added with accumulate, at input[indices]."},
-    {.name = "nonzero", .decompose = nonzero_parts, .flags = HX_PUBLIC | HX_VALUES | HX_NON_DIFF,
-     .aliases = "argwhere", .params = PARAMS(TENSOR("input")),
+    {.name = "argwhere", .decompose = argwhere_parts, .flags = HX_PUBLIC | HX_VALUES | HX_NON_DIFF,
+     .params = PARAMS(TENSOR("input")),
      .doc = "The positions of all elements that are not zero, one row each, in row-major order.\n\n"
             "Result: int64 of shape (n, input.ndim). Not traceable: its shape depends on values.\n\n"
-            "Example:\n    >>> helix.tensor([[0, 1], [2, 0]]).nonzero().tolist()\n    [[0, 1], [1, 0]]"},
+            "Example:\n    >>> helix.tensor([[0, 1], [2, 0]]).argwhere().tolist()\n    [[0, 1], [1, 0]]"},
     {.name = "nonzero_count", .shape = nonzero_count_rule, .outputs = "total, chunk_starts",
      .flags = HX_PRIMITIVE | HX_NON_DIFF | HX_INTERNAL_OP, .params = PARAMS(TENSOR("input")),
      .doc = "How many elements are not zero, and how many lie before each chunk of 65536."},
@@ -471,11 +471,12 @@ const hx_op hx_ops_index[] = {
      .doc = "The input with `value` wherever the bool `mask` is true; the two are broadcast together.\n\n"
             "value is a number or a 0-dimensional tensor.\n\n"
             "Example:\n    >>> x = helix.tensor([1, 2, 3])\n    >>> x.masked_fill(x > 1, 0).tolist()\n    [1, 0, 0]"},
-    {.name = "masked_select", .decompose = masked_select_parts, .flags = HX_PUBLIC,
+    {.name = "masked_select", .decompose = masked_select_parts, .flags = HX_PUBLIC | HX_VALUES,
      .params = PARAMS(TENSOR("input"), TENSOR("mask")),
      .doc = "The elements where `mask` is true, in one axis; input and mask are broadcast together.\n\n"
             "Example:\n    >>> x = helix.tensor([1, 2, 3])\n    >>> x.masked_select(x > 1).tolist()\n    [2, 3]"},
-    {.name = "masked_scatter", .decompose = masked_scatter_parts, .flags = HX_PUBLIC | HX_INPLACE,
+    {.name = "masked_scatter", .decompose = masked_scatter_parts,
+     .flags = HX_PUBLIC | HX_INPLACE | HX_VALUES,
      .params = PARAMS(TENSOR("input"), TENSOR("mask"), TENSOR("source")),
      .doc = "The input with the first elements of `source`, in order, where `mask` is true.\n\n"
             "Example:\n    >>> mask = helix.tensor([True, False, True])\n"

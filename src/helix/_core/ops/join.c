@@ -367,12 +367,12 @@ static hx_status pad_parts(hx_call *c) {
     hx_tensor *t = c->in[0];
     hx_ints pad = hx_ints_of(&c->attr[0]);
     char mode = c->attr[1].v.str[0] == 'r' && c->attr[1].v.str[2] == 'p' ? 'e' : c->attr[1].v.str[0];
+    int64_t shape[HX_MAX_RANK];
+    HX_TRY(padded_shape(pad, t->shape, t->ndim, shape));
     if (hx_str_is(&c->attr[1], "constant")) {
         RESULT(0, CALL(constant_pad, t, number_tensor(&c->attr[2]), &c->attr[0]));
         return HX_OK;
     }
-    int64_t shape[HX_MAX_RANK];
-    HX_TRY(padded_shape(pad, t->shape, t->ndim, shape));
     hx_tensor *padded = t;
     for (int i = 0; i < pad.n / 2; i++) padded = pad_axis(padded, t->ndim - 1 - i, pad.v[2 * i], pad.v[2 * i + 1], mode);
     RESULT(0, padded == t ? CALL(clone, t) : padded);
@@ -406,7 +406,7 @@ static hx_status triangle_indices(hx_call *c, bool lower) {
     hx_spec s = {.dtype = HX_BOOL, .ndim = 2, .shape = {rows, columns}};
     hx_tensor *all = hx_full_like_spec(&s, 1, c->device);
     hx_tensor *part = lower ? CALL(tril, all, &c->attr[2]) : CALL(triu, all, &c->attr[2]);
-    RESULT(0, CALL(clone, CALL(transpose, CALL(nonzero, part), 0, 1)));
+    RESULT(0, CALL(clone, CALL(transpose, CALL(argwhere, part), 0, 1)));
     return HX_OK;
 }
 static hx_status tril_indices_parts(hx_call *c) { return triangle_indices(c, true); }

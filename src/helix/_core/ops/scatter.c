@@ -237,8 +237,7 @@ static hx_status one_hot_parts(hx_call *c) {
                            (long long)(least.v.i < 0 ? least.v.i : most.v.i), (long long)classes, (long long)classes - 1);
     }
     if (classes == -1) return hx_fail(HX_E_TRACE, HX1702_TRACE, "num_classes is needed while only shapes are known");
-    hx_tensor *numbers = CALL(cumsum, hx_full_like_spec(&(hx_spec){.dtype = HX_I64, .ndim = 1, .shape = {classes}}, 1, t->device), 0);
-    RESULT(0, CALL(cast, CALL(eq, CALL(unsqueeze, t, -1), CALL(sub, numbers, 1)), HX_I64));
+    RESULT(0, CALL(cast, CALL(eq, CALL(unsqueeze, t, -1), CALL(arange, classes)), HX_I64));
     return HX_OK;
 }
 

@@ -1,0 +1,103 @@
+"""Functions with several results, gradients of complex views, and views that share memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import helix
+
+ARRAY = np.arange(60.0).reshape(3, 4, 5)
+
+
+def same(ours, theirs):
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs):
+        assert tuple(a.shape) == tuple(b.shape)
+        np.testing.assert_array_equal(a.numpy(), np.asarray(b))
+
+
+@pytest.mark.parametrize(("name", "args"), [
+    ("split", (2, 1)), ("split", (3, -1)), ("split", ([1, 0, 3], 1)), ("chunk", (3, 2)), ("chunk", (7, 0)),
+    ("tensor_split", (3, 2)), ("tensor_split", ((1, 3), 1)), ("tensor_split", ((-1, 9, 2), 2)), ("unbind", (1,)),
+    ("hsplit", (2,)), ("vsplit", ((1,),)),
+])  # fmt: skip
+def test_parts_are_torchs(name, args):
+    same(getattr(helix.tensor(ARRAY), name)(*args), getattr(torch, name)(torch.tensor(ARRAY), *args))
+
+
+def test_parts_share_memory_and_carry_gradients():
+    x = helix.tensor(ARRAY).requires_grad_()
+    first, second = x.chunk(2, 2)[:2]
+    (first.sum() * 2 + second.sum() * 3).backward()
+    np.testing.assert_array_equal(x.grad.numpy(), np.broadcast_to([2, 2, 2, 3, 3], ARRAY.shape))
+    y = helix.zeros(4)
+    y.split(2)[1].fill_(1)
+    assert y.tolist() == [0, 0, 1, 1]
+
+
+def test_grids():
+    vectors = [np.arange(2.0), np.arange(3.0), np.arange(4.0)]
+    for indexing in ("ij", "xy"):
+        same(helix.meshgrid(*map(helix.tensor, vectors), indexing=indexing),
+             torch.meshgrid(*map(torch.tensor, vectors), indexing=indexing))
+    same([helix.cartesian_prod(*map(helix.tensor, vectors))], [torch.cartesian_prod(*map(torch.tensor, vectors))])
+    blocks = [np.ones((2, 3)), np.full(2, 2.0), np.full((1, 1), 3.0)]
+    same([helix.block_diag(*map(helix.tensor, blocks))], [torch.block_diag(*map(torch.tensor, blocks))])
+    assert helix.broadcast_shapes((2, 1), (), (1, 3), 3) == (2, 3)
+
+
+@pytest.mark.parametrize(("call", "number"), [
+    (lambda x: x.split(0), "HX1403"), (lambda x: x.split([1, 1]), "HX1002"), (lambda x: x.chunk(0), "HX1403"),
+    (lambda x: x.unbind(3), "HX1302"), (lambda x: helix.broadcast_shapes((2,), (3,)), "HX1003"),
+    (lambda x: helix.meshgrid(x), "HX1001"), (lambda x: helix.meshgrid(x, indexing="yx"), "HX1403"),
+])  # fmt: skip
+def test_faults(call, number):
+    with pytest.raises(helix.errors.HelixError, match=number):
+        call(helix.tensor(ARRAY))
+
+
+def test_nonzero_as_tuple():
+    array = ARRAY % 3 > 1
+    same(helix.tensor(array).nonzero(as_tuple=True), np.nonzero(array))
+    assert helix.tensor(2.0).nonzero().shape == (1, 0)
+
+
+def test_repeats_in_a_tensor():
+    repeats = np.array([2, 0, 3, 1])
+    x = helix.tensor(ARRAY).requires_grad_()
+    y = x.repeat_interleave(helix.tensor(repeats), 1)
+    np.testing.assert_array_equal(y.detach().numpy(), np.repeat(ARRAY, repeats, 1))
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), np.broadcast_to(repeats[:, None], ARRAY.shape))
+    with pytest.raises(helix.errors.ParameterError, match="-1"):
+        x.repeat_interleave(helix.tensor([1, -1, 1, 1]), 1)
+
+
+def test_complex_views_carry_gradients():
+    z = helix.tensor(np.array([1 + 2j, 3 - 1j])).requires_grad_()
+    parts = helix.view_as_real(z)
+    (parts * helix.tensor(np.array([[1.0, 2.0], [3.0, 4.0]]))).sum().backward()
+    np.testing.assert_array_equal(z.grad.numpy(), [1 + 2j, 3 + 4j])
+    x = helix.tensor(np.array([[1.0, 2.0], [3.0, 4.0]])).requires_grad_()
+    w = helix.view_as_complex(x)
+    helix.view_as_real(w * w).sum().backward()
+    t = torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64, requires_grad=True)
+    torch.view_as_real(torch.view_as_complex(t) ** 2).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), t.grad.numpy())
+
+
+def test_embedding_padding_gets_no_gradient():
+    weight = helix.ones(4, 3).requires_grad_()
+    ids = helix.tensor([[0, 2], [2, 3]])
+    helix.nn.functional.embedding(ids, weight, padding_idx=2).sum().backward()
+    np.testing.assert_array_equal(weight.grad.numpy()[:, 0], [1, 0, 0, 1])
+
+
+def test_as_strided_is_checked_before_it_is_made():
+    x = helix.zeros(4)
+    for shape, stride, offset in [((5,), (1,), 0), ((2,), (3,), 2), ((2,), (-1,), 0), ((2**62, 4), (1, 1), 0), ((1,), (1,), -1)]:
+        with pytest.raises((ValueError, OverflowError)):
+            x.as_strided(shape, stride, offset)
+    assert x.as_strided((2, 2), (1, 2), 0).tolist() == [[0, 0], [0, 0]]
