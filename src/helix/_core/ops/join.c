@@ -64,6 +64,18 @@ static hx_status cat_vjp(hx_vjp *v) {
     return HX_OK;
 }
 
+static hx_status cat_parts(hx_call *c) {
+    hx_tensor *joined = hx_full_like_spec(&c->spec[0], 0, c->device);
+    int64_t axis = c->attr[0].v.i, at = 0;
+    for (int i = 0; i < c->n_in; i++) {
+        if (c->in[i]->ndim != c->spec[0].ndim) continue;
+        CALL_(copy, CALL(narrow, joined, axis, at, c->in[i]->shape[axis]), c->in[i]);
+        at += c->in[i]->shape[axis];
+    }
+    RESULT(0, hx_error_pending() ? NULL : joined);
+    return HX_OK;
+}
+
 static hx_status stack_rule(hx_call *c) {
     if (c->n_in == 0) return none_given();
     const hx_tensor *first = c->in[0];
@@ -89,31 +101,35 @@ static hx_status stack_vjp(hx_vjp *v) {
 }
 
 /* A list as large as the call's, filled by `make` and joined along `axis`. */
-static hx_status join_made(hx_call *c, hx_tensor *(*make)(hx_tensor *), int axis, bool stack) {
+static hx_status join_made(hx_call *c, hx_tensor *(*make)(hx_tensor *), int axis) {
     if (c->n_in == 0) return none_given();
     size_t nbytes = (size_t)c->n_in * sizeof(hx_tensor *);
     hx_tensor **made = hx_alloc(nbytes);
     if (!made) return HX_E_MEMORY;
     for (int i = 0; i < c->n_in; i++) made[i] = make(c->in[i]);
     hx_list list = {made, c->n_in};
-    c->out[0] = stack ? CALL(stack, list, axis) : CALL(cat, list, axis);
+    c->out[0] = CALL(cat, list, axis);
     hx_free(made, nbytes);
     return c->out[0] ? HX_OK : hx_error_last()->code;
 }
 
-static hx_tensor *same(hx_tensor *t) { return t; }
 static hx_tensor *rank1(hx_tensor *t) { return t->ndim ? t : CALL(unsqueeze, t, 0); }
 static hx_tensor *rank2(hx_tensor *t) { return t->ndim > 1 ? t : CALL(unsqueeze, rank1(t), 0); }
 static hx_tensor *rank3(hx_tensor *t) { return t->ndim > 2 ? t : CALL(unsqueeze, rank2(t), -1); }
 static hx_tensor *column(hx_tensor *t) { return t->ndim > 1 ? t : CALL(unsqueeze, rank1(t), 1); }
 
-static hx_status stack_parts(hx_call *c) { return join_made(c, same, (int)c->attr[0].v.i, true); }
-static hx_status hstack_parts(hx_call *c) {
-    return join_made(c, rank1, c->n_in && c->in[0]->ndim > 1 ? 1 : 0, false);
+static hx_status stack_parts(hx_call *c) {
+    hx_tensor *joined = hx_full_like_spec(&c->spec[0], 0, c->device);
+    for (int i = 0; i < c->n_in; i++) CALL_(copy, CALL(select, joined, &c->attr[0], i), c->in[i]);
+    RESULT(0, hx_error_pending() ? NULL : joined);
+    return HX_OK;
 }
-static hx_status vstack_parts(hx_call *c) { return join_made(c, rank2, 0, false); }
-static hx_status dstack_parts(hx_call *c) { return join_made(c, rank3, 2, false); }
-static hx_status column_stack_parts(hx_call *c) { return join_made(c, column, 1, false); }
+static hx_status hstack_parts(hx_call *c) {
+    return join_made(c, rank1, c->n_in && c->in[0]->ndim > 1 ? 1 : 0);
+}
+static hx_status vstack_parts(hx_call *c) { return join_made(c, rank2, 0); }
+static hx_status dstack_parts(hx_call *c) { return join_made(c, rank3, 2); }
+static hx_status column_stack_parts(hx_call *c) { return join_made(c, column, 1); }
 
 /* ---- repeating ---- */
 
@@ -398,6 +414,20 @@ static hx_status triu_vjp(hx_vjp *v) {
     return HX_OK;
 }
 
+/* Keeps the elements whose column lies on one side of row + diagonal. */
+static hx_status triangle_parts(hx_call *c, bool lower) {
+    const hx_tensor *t = c->in[0];
+    int64_t rows = t->shape[t->ndim - 2], columns = t->shape[t->ndim - 1], diagonal = c->attr[0].v.i;
+    diagonal = diagonal > columns ? columns : diagonal < -rows ? -rows : diagonal;
+    hx_tensor *edge = CALL(arange, diagonal, diagonal + rows), *column = CALL(arange, columns);
+    edge = CALL(unsqueeze, edge, 1);
+    hx_tensor *outside = lower ? CALL(gt, column, edge) : CALL(lt, column, edge);
+    RESULT(0, CALL(masked_fill, c->in[0], outside, 0));
+    return HX_OK;
+}
+static hx_status tril_parts(hx_call *c) { return triangle_parts(c, true); }
+static hx_status triu_parts(hx_call *c) { return triangle_parts(c, false); }
+
 static hx_status triangle_indices(hx_call *c, bool lower) {
     int64_t rows = c->attr[0].v.i, columns = c->attr[1].v.i;
     if (rows < 0 || columns < 0)
@@ -430,7 +460,7 @@ static hx_status atleast_3d_parts(hx_call *c) {
 #define BOTH(n, parts) .name = n, .decompose = parts, .flags = HX_PUBLIC
 
 const hx_op hx_ops_join[] = {
-    {.name = "cat", .shape = cat_rule, .vjp = cat_vjp, .flags = HX_PRIMITIVE | HX_FUNCTION | HX_OUT,
+    {.name = "cat", .shape = cat_rule, .vjp = cat_vjp, .decompose = cat_parts, .flags = HX_FUNCTION | HX_OUT,
      .params = PARAMS(TENSORS("tensors"), INT("dim", 0)), .aliases = "concat, concatenate",
      .doc = "Joins tensors along an existing axis.\n\n"
             "Shapes are equal but for axis `dim`; dtypes are promoted to one. HX1002 when the shapes differ.\n\n"
@@ -481,12 +511,14 @@ const hx_op hx_ops_join[] = {
     {.name = "constant_pad", .shape = constant_pad_rule, .vjp = constant_pad_vjp, .decompose = constant_pad_parts,
      .flags = HX_INTERNAL_OP, .params = PARAMS(TENSOR("input"), TENSOR("value"), REQ_INTS("pad")),
      .doc = "The input with `value` added, or elements cut off, at the ends of its last axes."},
-    {.name = "tril", .shape = triangle_rule, .vjp = tril_vjp, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_INPLACE | HX_ALIAS_OK,
+    {.name = "tril", .shape = triangle_rule, .vjp = tril_vjp, .decompose = tril_parts,
+     .flags = HX_PUBLIC | HX_INPLACE | HX_ALIAS_OK,
      .params = PARAMS(TENSOR("input"), INT("diagonal", 0)),
      .doc = "The lower triangle of matrices: zeros above the diagonal.\n\n"
             "diagonal: 0 for the main one, positive above it.\n\n"
             "Example:\n    >>> helix.tensor([[1, 2], [3, 4]]).tril().tolist()\n    [[1, 0], [3, 4]]"},
-    {.name = "triu", .shape = triangle_rule, .vjp = triu_vjp, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_INPLACE | HX_ALIAS_OK,
+    {.name = "triu", .shape = triangle_rule, .vjp = triu_vjp, .decompose = triu_parts,
+     .flags = HX_PUBLIC | HX_INPLACE | HX_ALIAS_OK,
      .params = PARAMS(TENSOR("input"), INT("diagonal", 0)),
      .doc = "The upper triangle of matrices: zeros below the diagonal.\n\n"
             "Example:\n    >>> helix.tensor([[1, 2], [3, 4]]).triu().tolist()\n    [[1, 2], [0, 4]]"},

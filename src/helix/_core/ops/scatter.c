@@ -60,6 +60,28 @@ static hx_status gather_vjp(hx_vjp *v) {
     return HX_OK;
 }
 
+/* A list for index and index_put: each position of `index`, with the index itself along `axis`. */
+static hx_list grid(hx_tensor **room, hx_tensor *index, int axis) {
+    for (int i = 0; i < index->ndim; i++) {
+        int64_t shape[HX_MAX_RANK];
+        for (int k = 0; k < index->ndim; k++) shape[k] = k == i ? index->shape[i] : 1;
+        room[i] = i == axis ? index : CALL(reshape, CALL(arange, index->shape[i]), ((hx_ints){shape, index->ndim}));
+    }
+    return (hx_list){room, index->ndim};
+}
+
+static hx_tensor *with_axis(hx_tensor *t) { return t->ndim ? t : CALL(unsqueeze, t, 0); }
+
+static hx_status gather_parts(hx_call *c) {
+    hx_tensor *room[HX_MAX_RANK], *t = with_axis(c->in[0]), *index = with_axis(c->in[1]);
+    if (!t || !index) return hx_error_last()->code;
+    if (c->in[1]->numel == 0)
+        RESULT(0, hx_full_like_spec(&c->spec[0], 0, c->device));
+    else
+        RESULT(0, CALL(reshape, CALL(index, t, grid(room, index, (int)c->attr[0].v.i)), SHAPE_OF(c->in[1])));
+    return HX_OK;
+}
+
 static hx_status take_along_dim_parts(hx_call *c) {
     hx_tensor *t = c->in[0], *index = c->in[1];
     int axis;
@@ -130,6 +152,28 @@ static hx_status scatter_vjp(hx_vjp *v) {
     return HX_OK;
 }
 
+/* The part of src that the index covers. */
+static hx_tensor *covered(hx_tensor *src, hx_tensor *index) {
+    for (int i = 0; src && index && i < src->ndim; i++)
+        if (src->shape[i] != index->shape[i]) src = CALL(narrow, src, i, 0, index->shape[i]);
+    return src;
+}
+
+static hx_status scatter_parts(hx_call *c) {
+    hx_tensor *room[HX_MAX_RANK], *t = with_axis(c->in[0]), *index = with_axis(c->in[1]);
+    hx_tensor *src = covered(c->in[2]->ndim ? c->in[2] : with_axis(c->in[2]), c->in[2]->ndim ? index : NULL);
+    if (!t || !index || !src) return hx_error_last()->code;
+    if (c->in[1]->numel == 0)
+        RESULT(0, CALL(clone, c->in[0]));
+    else if (hx_str_is(&c->attr[1], "multiply"))
+        RESULT(0, CALL(scatter_reduce, c->in[0], &c->attr[0], c->in[1],
+                       c->in[2]->ndim ? c->in[2] : CALL(expand, c->in[2], SHAPE_OF(c->in[1])), "prod"));
+    else
+        RESULT(0, CALL(reshape, CALL(index_put, t, src, grid(room, index, (int)c->attr[0].v.i), hx_str_is(&c->attr[1], "add")),
+                       SHAPE_OF(c->in[0])));
+    return HX_OK;
+}
+
 static hx_status scatter_add_parts(hx_call *c) {
     RESULT(0, CALL(scatter_reduce, c->in[0], &c->attr[0], c->in[1], c->in[2], "sum"));
     return HX_OK;
@@ -142,13 +186,6 @@ static hx_tensor *number_as(hx_tensor *t, hx_tensor *like) { return like ? CALL(
 /* Sums at each place what the index sends there, and reads the sums back in the shape of the index. */
 static hx_tensor *sum_there(hx_tensor *start, const hx_attr *dim, hx_tensor *index, hx_tensor *t) {
     return CALL(scatter_add, start, dim, index, t);
-}
-
-/* The part of src that the index covers. */
-static hx_tensor *covered(hx_tensor *src, hx_tensor *index) {
-    for (int i = 0; src && index && i < src->ndim; i++)
-        if (src->shape[i] != index->shape[i]) src = CALL(narrow, src, i, 0, index->shape[i]);
-    return src;
 }
 
 static hx_status mean_vjp(hx_vjp *v) {
@@ -242,7 +279,8 @@ static hx_status one_hot_parts(hx_call *c) {
 }
 
 const hx_op hx_ops_scatter[] = {
-    {.name = "gather", .shape = gather_rule, .vjp = gather_vjp, .saves = SAVE_IN(1), .flags = HX_PRIMITIVE | HX_PUBLIC,
+    {.name = "gather", .shape = gather_rule, .vjp = gather_vjp, .decompose = gather_parts, .saves = SAVE_IN(1),
+     .flags = HX_PUBLIC,
      .params = PARAMS(TENSOR("input"), REQ_INT("dim"), TENSOR("index")),
      .doc = "Takes for each element of `index` the element at that position along axis `dim`.\n\n"
             "result[i, j] = input[index[i, j], j] for dim 0. index has as many axes as the input, and no other axis is "
@@ -254,8 +292,8 @@ const hx_op hx_ops_scatter[] = {
      .doc = "gather, after input and indices are broadcast in all axes but `dim`; without dim both are flattened.\n\n"
             "Example:\n    >>> x = helix.tensor([[1, 2], [3, 4]])\n"
             "    >>> x.take_along_dim(helix.tensor([[1]]), 1).tolist()\n    [[2], [4]]"},
-    {.name = "scatter", .shape = scatter_rule, .vjp = scatter_vjp, .saves = SAVE_IN(1),
-     .flags = HX_PRIMITIVE | HX_PUBLIC | HX_INPLACE | HX_ALIAS_OK,
+    {.name = "scatter", .shape = scatter_rule, .vjp = scatter_vjp, .decompose = scatter_parts, .saves = SAVE_IN(1),
+     .flags = HX_PUBLIC | HX_INPLACE | HX_ALIAS_OK,
      .params = PARAMS(TENSOR("input"), REQ_INT("dim"), TENSOR("index"), TENSOR("src"),
                       STRING("reduce", "none", "none|add|multiply", KW)),
      .doc = "The input with the elements of `src`, a tensor or a number, written where `index` says along axis `dim`.\n\n"
