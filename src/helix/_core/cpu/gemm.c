@@ -34,6 +34,7 @@ enum { TILE_ROWS = 6, TILE_VECTORS = 2, DOT_ROWS = 2, DOT_COLUMNS = 4 };
 enum {
     DEPTH = 256,          /* k of a packed block: a panel of B stays in a 32 KB cache */
     BLOCK_PANELS = 36,    /* panels of A in a packed block: half a megabyte of f32, inside the second-level cache */
+    PACK_DEPTH = 16,      /* rows of B that are packed together, panel after panel */
     DIRECT_DEPTH = 512,   /* largest k of the direct plan */
     SKINNY_ROWS = 16,
     SKINNY_SUMS = 8192    /* sums a skinny task holds: 32 KB of f32 */
@@ -469,17 +470,25 @@ static void pack_b(void *ctx, int64_t begin, int64_t end) {
     const problem *x = p->x;
     const hx_gemm_args *g = &x->g;
     int64_t width = x->kind.columns, scale = x->kind.scale;
-    for (int64_t q = begin; q < end; q++) {
+    if (!g->load_b)
+        for (int64_t k0 = 0; k0 < x->k; k0 += PACK_DEPTH)
+            for (int64_t q = begin; q < end; q++) {
+                int64_t j = p->column + q * width;
+                x->kind.pack_columns(p->b + (q * x->k + k0) * width * x->kind.sum, width,
+                                     p->it.b + (j * g->b_col + k0 * g->b_row) / scale * x->source, g->b_row, g->b_col,
+                                     least(PACK_DEPTH, x->k - k0), least(width, p->column + p->columns - j));
+            }
+    else for (int64_t q = begin; q < end; q++) {
         int64_t j = p->column + q * width, wide = least(width, p->column + p->columns - j);
         char *panel = p->b + q * width * x->k * x->kind.sum;
-        if (!g->load_b) {
-            x->kind.pack_columns(panel, width, p->it.b + j / scale * g->b_col * x->source, g->b_row, g->b_col, x->k,
-                                 wide);
-            continue;
-        }
         if (wide < width) memset(panel, 0, (size_t)(width * x->k * x->kind.sum));
         g->load_b(g->load_ctx, p->it.index, 0, x->k, j, j + wide, panel, width);
     }
+}
+
+/* Asks for the next panel of B while this one is multiplied. */
+static ALWAYS_INLINE void fetch(const char *from, int64_t nbytes) {
+    for (int64_t i = 0; i < nbytes; i += 64) __builtin_prefetch(from + i, 0, 2);
 }
 
 /* Rows [row, end) times columns [column, last) of C. */
@@ -495,9 +504,12 @@ static void packed_block(const packed_plan *p, char *room, int64_t row, int64_t 
             kd->pack_rows(room + (i - row) * depth * kd->sum, TILE_ROWS,
                           p->it.a + (i * g->a_row + k0 / kd->scale * g->a_col) * x->source, g->a_col, g->a_row, depth,
                           least(TILE_ROWS, end - i));
+        int64_t ahead = ceil_div(depth * width * kd->sum, 64 * ceil_div(end - row, TILE_ROWS)) * 64;
         for (int64_t j = column; j < last; j += width) {
             const char *b = p->b + ((j - p->column) * x->k + k0 * width) * kd->sum;
-            for (int64_t i = row; i < end; i += TILE_ROWS) {
+            const char *next = b + width * x->k * kd->sum;
+            for (int64_t i = row; i < end; i += TILE_ROWS, next += ahead) {
+                if (j + width < last) fetch(next, ahead);
                 tile_out o = out_at(x, &p->it, i, j, least(width, last - j));
                 if (scratch) {
                     o.c = scratch + ((i - row) * pitch + j - column) * kd->sum;
@@ -572,7 +584,7 @@ static hx_code run_packed(const problem *x) {
         for (p.column = 0; p.column < x->n; p.column += held) {
             p.columns = least(held, x->n - p.column);
             int64_t panels = ceil_div(p.columns, width);
-            hx_parallel_range(panels, hx_grain(x->k * width * x->kind.sum), pack_b, &p);
+            hx_parallel_range(panels, most(8, hx_grain(x->k * width * x->kind.sum)), pack_b, &p);
             p.groups = ceil_div(p.columns, p.group_columns);
             atomic_store(&p.next, 0);
             hx_parallel(p.n_slots, packed_slot, &p);

@@ -145,6 +145,9 @@ static const tile_kernel TILE(tiles)[TILE_ROWS][2][TILE_VECTORS] = {EACH_ROWS(TI
 /* The full tile over packed operands, of which the first `rows` rows are stored. */
 static void TILE(full)(int64_t rows, int64_t k, const void *a, const void *b, const tile_out *o) {
 #ifdef TILE_ALL
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < o->columns; j += 64 / sizeof(TILE_TYPE))
+            __builtin_prefetch((TILE_TYPE *)o->c + i * o->c_row + j, 1);
     TILE(tiles)[rows - 1][0][o->columns > TILE(lanes)](k, a, TILE_ROWS, b, TILE(columns), o);
 #else
     TILE_TYPE sums[TILE_ROWS][TILE(columns)];
