@@ -34,8 +34,13 @@ def helix(tmp_path):
 
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
         paths = os.pathsep.join([str(ROOT / "src"), *sys.path])
-        return subprocess.run([sys.executable, "-m", "helix", *arguments], cwd=tmp_path, capture_output=True, text=True,
-                              env={**os.environ, "PYTHONPATH": paths, **environment})
+        return subprocess.run(
+            [sys.executable, "-m", "helix", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": paths, **environment},
+        )
 
     return run
 

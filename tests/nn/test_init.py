@@ -65,12 +65,12 @@ def test_clip_grad_norm(norm_type):
     data = [torch.randn(3, 4), torch.randn(5)]
     theirs = [torch.nn.Parameter(t) for t in data]
     mine = [nn.Parameter(to_helix(t)) for t in data]
-    for a, b in zip(theirs, mine):
+    for a, b in zip(theirs, mine, strict=True):
         (a**2).sum().backward()
         (b**2).sum().backward()
     expected = torch.nn.utils.clip_grad_norm_(theirs, 0.5, norm_type)
     assert_close(nn.utils.clip_grad_norm_(mine, 0.5, norm_type), expected)
-    for a, b in zip(theirs, mine):
+    for a, b in zip(theirs, mine, strict=True):
         assert_close(b.grad, a.grad)
     nn.utils.clip_grad_value_(mine, 0.01)
     assert all(p.grad.abs().max().item() <= 0.01 for p in mine)

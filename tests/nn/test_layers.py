@@ -102,7 +102,8 @@ def test_repr_is_torchs(pair):
 def test_state_has_torchs_names_and_layout(pair):
     mine, theirs, _ = pair
     assert {k: tuple(v.shape) for k, v in mine.state_dict().items()} == {
-        k: tuple(v.shape) for k, v in theirs.state_dict().items()}
+        k: tuple(v.shape) for k, v in theirs.state_dict().items()
+    }
     assert list(mine.state_dict()) == list(theirs.state_dict())
 
 
@@ -200,10 +201,16 @@ def test_multihead_attention_with_other_key_and_value_sizes():
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 def test_transformer_encoder(norm_first, activation):
     torch.manual_seed(5)
-    keywords = {"dim_feedforward": 16, "batch_first": True, "norm_first": norm_first, "activation": activation,
-                "dropout": 0.0}
-    theirs = torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(8, 2, **keywords), 2,
-                                         enable_nested_tensor=False)
+    keywords = {
+        "dim_feedforward": 16,
+        "batch_first": True,
+        "norm_first": norm_first,
+        "activation": activation,
+        "dropout": 0.0,
+    }
+    theirs = torch.nn.TransformerEncoder(
+        torch.nn.TransformerEncoderLayer(8, 2, **keywords), 2, enable_nested_tensor=False
+    )
     mine = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, **keywords), 2)
     copy_weights(mine, theirs)
     x = torch.randn(3, 5, 8)

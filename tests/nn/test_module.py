@@ -46,7 +46,7 @@ def test_shared_parameters_are_listed_once_and_saved_under_both_names():
 
 def test_assigning_a_tensor_over_a_parameter_is_refused():
     layer = nn.Linear(2, 2)
-    with pytest.raises(TypeError, match="assign an nn.Parameter"):
+    with pytest.raises(TypeError, match=r"assign an nn.Parameter"):
         layer.weight = hx.zeros(2, 2)
     layer.bias = None
     assert [n for n, _ in layer.named_parameters()] == ["weight"]
@@ -73,7 +73,9 @@ def test_load_reports_everything_at_once_and_changes_nothing():
 
 def test_assign_takes_the_tensors_themselves():
     layer = nn.Linear(2, 2)
-    layer.load_state_dict({"weight": hx.ones(2, 2, dtype=hx.float64), "bias": hx.ones(2, dtype=hx.float64)}, assign=True)
+    layer.load_state_dict(
+        {"weight": hx.ones(2, 2, dtype=hx.float64), "bias": hx.ones(2, dtype=hx.float64)}, assign=True
+    )
     assert layer.weight.dtype == hx.float64 and isinstance(layer.weight, nn.Parameter) and layer.weight.requires_grad
 
 
@@ -134,7 +136,8 @@ def test_apply_goes_children_first():
 
 def test_repr_nests():
     assert repr(nn.Sequential(nn.Linear(1, 2), nn.Sequential(nn.ReLU()))) == (
-        "Sequential(\n  (0): Linear(in_features=1, out_features=2, bias=True)\n  (1): Sequential(\n    (0): ReLU()\n  )\n)")
+        "Sequential(\n  (0): Linear(in_features=1, out_features=2, bias=True)\n  (1): Sequential(\n    (0): ReLU()\n  )\n)"
+    )
 
 
 # ---- errors ------------------------------------------------------------------------------------------------

@@ -35,14 +35,14 @@ def test_steps_are_torchs(name, options):
     mine = [nn.Parameter(to_helix(t)) for t in data]
     reference, tested = getattr(torch.optim, name)(theirs, **options), getattr(optim, name)(mine, **options)
     for step in range(12):
-        for i, (a, b) in enumerate(zip(theirs, mine)):
+        for i, (a, b) in enumerate(zip(theirs, mine, strict=True)):
             gradient = torch.randn(a.shape)
             absent = (i == 1 and step < 3) or (i == 2 and step % 3 == 0)
             a.grad = None if absent else gradient
             b.grad = None if absent else to_helix(gradient)
         reference.step()
         tested.step()
-        for a, b in zip(theirs, mine):
+        for a, b in zip(theirs, mine, strict=True):
             assert_close(b, a, rtol=2e-6, atol=2e-6, what=f"step {step}")
 
 
@@ -87,7 +87,7 @@ def test_state_is_kept_under_names():
     optimizer.step()
     assert set(optimizer.state_dict()["state"]) == {"0.weight", "0.bias"}
     other = optim.AdamW(nn.Sequential(nn.ReLU(), nn.Linear(2, 2)).named_parameters())
-    with pytest.raises(CheckpointError, match="not in the state: 1.weight, 1.bias"):
+    with pytest.raises(CheckpointError, match=r"not in the state: 1[.]weight, 1[.]bias"):
         other.load_state_dict(optimizer.state_dict())
 
 

@@ -25,8 +25,11 @@ def both(name, options):
     theirs = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.05)
     mine = optim.SGD([nn.Parameter(hx.zeros(1))], lr=0.05)
     extra = {"cycle_momentum": False} if name == "OneCycleLR" else {}
-    return theirs, getattr(torch.optim.lr_scheduler, name)(theirs, **options, **extra), getattr(lr_scheduler, name)(
-        mine, **options)
+    return (
+        theirs,
+        getattr(torch.optim.lr_scheduler, name)(theirs, **options, **extra),
+        getattr(lr_scheduler, name)(mine, **options),
+    )
 
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=str)

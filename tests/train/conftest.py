@@ -32,6 +32,7 @@ else:
 @pytest.fixture
 def blobs() -> data.TensorDataset:
     from .parts import blobs
+
     return blobs()
 
 
@@ -42,9 +43,14 @@ def process(tmp_path: Path):
 
     def run(act: str, **environment: str) -> subprocess.Popen:
         paths = os.pathsep.join([str(root), *sys.path])
-        return subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path / "runs"), act], cwd=root, text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                env={**os.environ, "PYTHONPATH": paths, **environment})
+        return subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(tmp_path / "runs"), act],
+            cwd=root,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": paths, **environment},
+        )
 
     return run
 
@@ -56,7 +62,9 @@ def trainer(tmp_path: Path):
     def make(**settings) -> Trainer:
         hx.manual_seed(0)
         model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3))
-        return Trainer(model, **{"epochs": 2, "batch_size": 8, "run_dir": tmp_path / "run", "progress": "none",
-                                 "lr": 1e-2, **settings})
+        return Trainer(
+            model,
+            **{"epochs": 2, "batch_size": 8, "run_dir": tmp_path / "run", "progress": "none", "lr": 1e-2, **settings},
+        )
 
     return make

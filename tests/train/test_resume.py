@@ -26,16 +26,26 @@ def digest(runs: Path) -> tuple[str, ...]:
     assert newest.name == f"step-{STEPS:06d}"
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     numbers = [{k: v for k, v in r.items() if k != "samples_per_second"} for r in records]
-    return (*(hashlib.sha256((newest / name).read_bytes()).hexdigest()
-              for name in ("model.safetensors", "optim.safetensors")), json.dumps(numbers))
+    return (
+        *(
+            hashlib.sha256((newest / name).read_bytes()).hexdigest()
+            for name in ("model.safetensors", "optim.safetensors")
+        ),
+        json.dumps(numbers),
+    )
 
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory) -> tuple[str, ...]:
     """The digest of a run that nobody stops."""
     runs, root = tmp_path_factory.mktemp("straight"), Path(__file__).parents[2]
-    subprocess.run([sys.executable, "-c", SCRIPT, str(runs), "start"], cwd=root, check=True, capture_output=True,
-                   env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), *sys.path])})
+    subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(runs), "start"],
+        cwd=root,
+        check=True,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), *sys.path])},
+    )
     return digest(runs)
 
 

@@ -41,7 +41,9 @@ def test_nan_stops_before_the_model_is_changed(trainer, blobs, tmp_path):
                 trainer._loss = lambda output, target: output.sum() * math.nan
 
     fitted = trainer(callbacks=[Poison()], checkpoint_every=5)
-    with pytest.raises(TrainingError, match=r"HX3201 the loss is nan at step 15 .*checkpoint of step 10 is good") as caught:
+    with pytest.raises(
+        TrainingError, match=r"HX3201 the loss is nan at step 15 .*checkpoint of step 10 is good"
+    ) as caught:
         fitted.fit(blobs)
     assert caught.value.code == "HX3201"
     folder = tmp_path / "run" / "checkpoints"
@@ -56,7 +58,7 @@ def test_a_spoiled_parameter_is_not_saved(trainer, blobs, tmp_path):
                 with hx.no_grad():
                     trainer.model[0].bias.fill_(math.inf)
 
-    with pytest.raises(TrainingError, match="HX3202 parameter '0.bias' is not finite after step 10"):
+    with pytest.raises(TrainingError, match=r"HX3202 parameter '0[.]bias' is not finite after step 10"):
         trainer(callbacks=[Poison()], checkpoint_every=5).fit(blobs)
     assert checkpoint.newest(tmp_path / "run" / "checkpoints").name == "step-000005"
 
@@ -78,7 +80,9 @@ def test_a_full_disk_leaves_the_checkpoints_before(trainer, blobs, tmp_path, mon
 
     monkeypatch.setattr(checkpoint, "save_json", full)
     with pytest.raises(CheckpointError, match="HX3001 checkpoint step 99 could not be written: No space left"):
-        checkpoint.save(tmp_path / "run" / "checkpoints", 99, fitted.model.state_dict(), {"state": {}, "param_groups": []}, {})
+        checkpoint.save(
+            tmp_path / "run" / "checkpoints", 99, fitted.model.state_dict(), {"state": {}, "param_groups": []}, {}
+        )
     assert checkpoint.newest(tmp_path / "run" / "checkpoints").name == "step-000012"
     assert not list((tmp_path / "run" / "checkpoints").glob(".writing*"))
 
@@ -103,8 +107,14 @@ def test_every_schedule_and_optimizer_runs(trainer, blobs, schedule, optimizer):
 def test_own_parts(blobs):
     model = nn.Linear(4, 3)
     optimizer = optim.SGD(model.parameters(), lr=0.1)
-    stopped = Trainer(model, loss=lambda o, t: ((o.argmax(1) == t).to(o.dtype).mean() + (o * o).mean()),
-                      optimizer=optimizer, metrics=["accuracy"], callbacks=[Stop()], progress="none")
+    stopped = Trainer(
+        model,
+        loss=lambda o, t: (o.argmax(1) == t).to(o.dtype).mean() + (o * o).mean(),
+        optimizer=optimizer,
+        metrics=["accuracy"],
+        callbacks=[Stop()],
+        progress="none",
+    )
     assert stopped.fit(blobs)["step"] == 3
 
 
@@ -115,7 +125,7 @@ class Stop(Callback):
 
 
 def test_unknown_settings_are_named(trainer):
-    with pytest.raises(TypeError, match="unknown setting 'epoch'; did you mean 'epochs'?"):
+    with pytest.raises(TypeError, match="unknown setting 'epoch'; did you mean 'epochs'"):
         trainer(epoch=3)
     with pytest.raises(ValueError, match="keep must be at least 2"):
         trainer(keep=1)
@@ -126,9 +136,15 @@ def test_unknown_settings_are_named(trainer):
 
 @pytest.fixture
 def run(blobs, tmp_path) -> Run:
-    config = configuration.check({"name": "r", "runs": str(tmp_path), "data": {"source": "python"},
-                                  "model": {"kind": "mlp", "options": {"hidden": 16}},
-                                  "train": {"epochs": 2, "batch_size": 16, "log_every": 2}})
+    config = configuration.check(
+        {
+            "name": "r",
+            "runs": str(tmp_path),
+            "data": {"source": "python"},
+            "model": {"kind": "mlp", "options": {"hidden": 16}},
+            "train": {"epochs": 2, "batch_size": 16, "log_every": 2},
+        }
+    )
     return start(config, blobs, progress="none")
 
 
@@ -166,7 +182,7 @@ def test_a_second_run_gets_a_folder_of_its_own(run, blobs, tmp_path):
 
 def test_a_newer_format_is_refused(run):
     (run.path / "data.json").write_text(json.dumps({"format_version": 2}))
-    with pytest.raises(ConfigError, match="HX3103 data.json has format 2"):
+    with pytest.raises(ConfigError, match=r"HX3103 data[.]json has format 2"):
         Run(run.path)
 
 
@@ -186,8 +202,14 @@ def test_arrays_and_an_own_model(blobs, tmp_path):
 
 def test_a_language_model_writes(tmp_path):
     (tmp_path / "text").write_text("abcabcabc\n" * 60)
-    run = hx.train(tmp_path / "text", epochs=1, runs=str(tmp_path), progress="none", data_options={"length": 16},
-                   model_options={"dim": 16, "depth": 1, "heads": 2})
+    run = hx.train(
+        tmp_path / "text",
+        epochs=1,
+        runs=str(tmp_path),
+        progress="none",
+        data_options={"length": 16},
+        model_options={"dim": 16, "depth": 1, "heads": 2},
+    )
     assert run.info.task == "language" and run.summary["sample"].startswith("def ")
     assert run.predict("abc", count=5) == run.predict("abc", count=5) and len(run.predict(b"abc", count=5)) == 5
 
@@ -212,7 +234,9 @@ def test_bad_configurations_are_named(tmp_path: Path, change, text):
 
 
 def test_a_resolved_configuration_reads_back(tmp_path: Path):
-    (tmp_path / "c.toml").write_text('name = "x"\n[data]\nsource = "a\\"b"\n[model]\noptions = {sizes = [1, 2], p = 0.5}\n')
+    (tmp_path / "c.toml").write_text(
+        'name = "x"\n[data]\nsource = "a\\"b"\n[model]\noptions = {sizes = [1, 2], p = 0.5}\n'
+    )
     config = configuration.read(tmp_path / "c.toml", ["train.grad_clip=1.5", "device=cpu"])
     assert config.train.grad_clip == 1.5 and config.device == "cpu"
     (tmp_path / "d.toml").write_text(configuration.to_toml(config))
@@ -221,7 +245,8 @@ def test_a_resolved_configuration_reads_back(tmp_path: Path):
 
 def test_toml_writer_round_trips():
     import tomllib
-    values = {"a": 1, "b": "q\"\n\u00e9", "c": [1.5, 2e-9], "d": True, "t": {"x y": "v", "u": {"w": []}}, "f": 1e300}
+
+    values = {"a": 1, "b": 'q"\n\u00e9', "c": [1.5, 2e-9], "d": True, "t": {"x y": "v", "u": {"w": []}}, "f": 1e300}
     assert tomllib.loads(toml.dump(values)) == values
 
 

@@ -8,7 +8,7 @@ import click
 
 from .output import changes, common, give
 
-FIRST = '''# A helix training run. `helix train this.toml`
+FIRST = """# A helix training run. `helix train this.toml`
 name = "mine"
 seed = 0
 
@@ -30,7 +30,7 @@ warmup_steps = 20
 [train]
 epochs = 10
 batch_size = 64
-'''
+"""
 
 
 @click.group()
@@ -43,6 +43,7 @@ def config() -> None:
 def schema(as_json: bool, quiet: bool) -> None:
     """The JSON schema of a configuration file."""
     from ..train.config import schema as made
+
     give(made(), json.dumps(made(), indent=2), as_json)
 
 
@@ -53,6 +54,7 @@ def schema(as_json: bool, quiet: bool) -> None:
 def show(file: str, changes: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     """A configuration with all defaults filled in, after its checks."""
     from ..train import config as configuration
+
     found = configuration.read(file, changes)
     give(configuration.to_dict(found), configuration.to_toml(found).rstrip("\n"), as_json)
 

@@ -44,6 +44,7 @@ class _Commands(click.Group):
     def resolve_command(self, context: click.Context, args: list[str]):
         if args and args[0] not in COMMANDS:
             from difflib import get_close_matches
+
             near = get_close_matches(args[0], COMMANDS, n=1)
             context.fail(f"no such command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(context, args)

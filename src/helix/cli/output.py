@@ -21,5 +21,6 @@ def give(values: Any, text: str, as_json: bool) -> None:
 
 
 def changes(function: Callable) -> Callable:
-    return click.option("--set", "changes", multiple=True, metavar="TABLE.KEY=VALUE",
-                        help="Overrules the file; may be given again.")(function)
+    return click.option(
+        "--set", "changes", multiple=True, metavar="TABLE.KEY=VALUE", help="Overrules the file; may be given again."
+    )(function)

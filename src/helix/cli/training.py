@@ -46,10 +46,15 @@ def resume(run: str, as_json: bool, quiet: bool) -> None:
 def _tell(run, as_json: bool) -> None:
     summary = run.summary
     test = "  ".join(f"test {name} {value:.4f}" for name, value in summary["test"].items())
-    lines = [f"{test}   ({summary['steps']} steps, {summary['seconds']:.1f} s)",
-             f"in {run.path}: checkpoints/{summary['checkpoint']}, " + ", ".join(
-                 name for name in ("metrics.jsonl", "curve.svg", "confusion.svg", "sample.txt", "summary.json")
-                 if (run.path / name).exists())]
+    lines = [
+        f"{test}   ({summary['steps']} steps, {summary['seconds']:.1f} s)",
+        f"in {run.path}: checkpoints/{summary['checkpoint']}, "
+        + ", ".join(
+            name
+            for name in ("metrics.jsonl", "curve.svg", "confusion.svg", "sample.txt", "summary.json")
+            if (run.path / name).exists()
+        ),
+    ]
     if "sample" in summary:
         lines = ["", summary["sample"], "", *lines]
     give({"run": str(run.path), **summary}, "\n".join(lines), as_json)
@@ -74,16 +79,18 @@ def evaluate(run: str, data: str | None, as_json: bool, quiet: bool) -> None:
 @click.option("--count", default=200, show_default=True, help="Bytes a language model writes.")
 @click.option("--temperature", type=float, help="Of a language model; 0 takes the likeliest byte.")
 @common
-def predict(run: str, inputs: tuple[str, ...], count: int, temperature: float | None, as_json: bool,
-            quiet: bool) -> None:
+def predict(
+    run: str, inputs: tuple[str, ...], count: int, temperature: float | None, as_json: bool, quiet: bool
+) -> None:
     """What a run's model says of image files, .npy files, or the beginning of a text."""
     from ..train import Run
 
     opened = Run(run)
     results: list[dict[str, Any]] = []
     for given in inputs:
-        answer = opened.predict(given, **({"count": count, "temperature": temperature}
-                                          if opened.info.task == "language" else {}))
+        answer = opened.predict(
+            given, **({"count": count, "temperature": temperature} if opened.info.task == "language" else {})
+        )
         if isinstance(answer, bytes):
             results.append({"input": given, "text": answer.decode("utf-8", "replace")})
         else:

@@ -10,5 +10,18 @@ from .split import random_split, stratified_split
 from .table import read_csv
 from .text import TextFolder
 
-__all__ = ["DataInfo", "Dataset", "ImageFolder", "Loader", "Subset", "TensorDataset", "TextFolder", "describe", "digits", "load",
-           "random_split", "read_csv", "stratified_split"]
+__all__ = [
+    "DataInfo",
+    "Dataset",
+    "ImageFolder",
+    "Loader",
+    "Subset",
+    "TensorDataset",
+    "TextFolder",
+    "describe",
+    "digits",
+    "load",
+    "random_split",
+    "read_csv",
+    "stratified_split",
+]

@@ -26,7 +26,7 @@ class Dataset:
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         """Samples stacked along a new first axis. Datasets that can do better than one at a time override it."""
-        return tuple(stack(list(column)) for column in zip(*(self[int(i)] for i in indices)))
+        return tuple(stack(list(column)) for column in zip(*(self[int(i)] for i in indices), strict=True))
 
     def targets(self) -> Tensor:
         """All targets, for stratified splits and class counts."""
@@ -39,6 +39,7 @@ def as_tensor(values) -> Tensor:
         return values
     if type(values).__module__ == "numpy":
         import numpy as np
+
         return from_numpy(np.ascontiguousarray(values))
     return make(values)
 

@@ -11,5 +11,9 @@ def digits() -> TensorDataset:
     """(1, 8, 8) images with values in [0, 1], and their labels 0-9. Needs scikit-learn: the extra `demo`."""
     bunch = needed("sklearn.datasets", "demo", "helix.data.digits").load_digits()
     images = as_tensor(bunch.images).to(float32).reshape(-1, 1, 8, 8) / 16.0
-    return TensorDataset(images, as_tensor(bunch.target).to(int64), task="classification",
-                         classes=[str(name) for name in bunch.target_names])
+    return TensorDataset(
+        images,
+        as_tensor(bunch.target).to(int64),
+        task="classification",
+        classes=[str(name) for name in bunch.target_names],
+    )

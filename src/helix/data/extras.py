@@ -16,5 +16,7 @@ def needed(module: str, extra: str, caller: str) -> ModuleType:
         package = module.partition(".")[0]
         if error.name != package:
             raise
-        raise MissingExtraError(f'HX2201 {caller}: needs the package that provides {package!r}, which is not '
-                                f'installed. pip install "helix[{extra}]"') from error
+        raise MissingExtraError(
+            f"HX2201 {caller}: needs the package that provides {package!r}, which is not "
+            f'installed. pip install "helix[{extra}]"'
+        ) from error

@@ -26,14 +26,18 @@ def open_image(path: Path):
     width, height = image.size
     if width * height > MAX_PIXELS:
         image.close()
-        raise FormatError(f"HX2101 {path.name}: image declares {width} x {height} pixels, above the limit of "
-                          f"{MAX_PIXELS // 10 ** 6} Mpx; refused before decoding.", code="HX2101")
+        raise FormatError(
+            f"HX2101 {path.name}: image declares {width} x {height} pixels, above the limit of "
+            f"{MAX_PIXELS // 10**6} Mpx; refused before decoding.",
+            code="HX2101",
+        )
     return image
 
 
 def decode(path: str | Path, size: tuple[int, int], grayscale: bool = False) -> Tensor:
     """One file as (channels, height, width) with values in [0, 1]."""
     import numpy as np
+
     with open_image(Path(path)) as image:
         image = image.convert("L" if grayscale else "RGB").resize((size[1], size[0]), resample=2)  # bilinear
         pixels = np.asarray(image, dtype=np.float32) / 255.0
@@ -56,12 +60,18 @@ class ImageFolder(Dataset):
             raise FileNotFoundError(f"image folder {str(folder)!r} does not exist")
         names = sorted(p.name for p in self.folder.iterdir() if p.is_dir() and image_files(p))
         if len(names) < 2:
-            raise ValueError(f"image folder {str(folder)!r} needs one sub-folder with images for each of at least "
-                             f"two classes; found {len(names)}")
+            raise ValueError(
+                f"image folder {str(folder)!r} needs one sub-folder with images for each of at least "
+                f"two classes; found {len(names)}"
+            )
         self.classes = tuple(names)
         self.unreadable: list[tuple[str, str]] = []
-        self.samples = [(path, label) for label, name in enumerate(names)
-                        for path in image_files(self.folder / name) if self._readable(path)]
+        self.samples = [
+            (path, label)
+            for label, name in enumerate(names)
+            for path in image_files(self.folder / name)
+            if self._readable(path)
+        ]
 
     def _readable(self, path: Path) -> bool:
         try:
@@ -80,7 +90,9 @@ class ImageFolder(Dataset):
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         chosen = [self.samples[int(i)] for i in indices]
-        return stack([decode(path, self.size, self.grayscale) for path, _ in chosen]), make([label for _, label in chosen])
+        return stack([decode(path, self.size, self.grayscale) for path, _ in chosen]), make(
+            [label for _, label in chosen]
+        )
 
     def targets(self) -> Tensor:
         return make([label for _, label in self.samples])

@@ -29,8 +29,7 @@ def describe(dataset: Dataset) -> DataInfo:
     outputs = math.prod(sample[-1].shape)
     if task == "classification":
         outputs = len(dataset.classes) or int(dataset.targets().max()) + 1
-    return DataInfo(task, tuple(sample[0].shape), outputs, tuple(dataset.classes),
-                    getattr(dataset, "vocabulary", 0))
+    return DataInfo(task, tuple(sample[0].shape), outputs, tuple(dataset.classes), getattr(dataset, "vocabulary", 0))
 
 
 def _guess_task(target) -> str:

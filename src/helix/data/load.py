@@ -30,8 +30,9 @@ def _dataset(source, options: dict) -> Dataset:
         return digits()
     path = Path(source)
     if not path.exists():
-        raise FileNotFoundError(f"data {str(source)!r} is neither a file or folder nor the name of a built-in "
-                                "dataset (digits)")
+        raise FileNotFoundError(
+            f"data {str(source)!r} is neither a file or folder nor the name of a built-in dataset (digits)"
+        )
     if path.suffix.lower() == ".csv":
         return read_csv(path, **options)
     if path.is_dir() and any(child.is_dir() and image_files(child) for child in path.iterdir()):

@@ -17,8 +17,9 @@ class Loader:
     with the next batch.
     """
 
-    def __init__(self, dataset: Dataset, batch_size: int = 1, shuffle: bool = False, seed: int = 0,
-                 drop_last: bool = False) -> None:
+    def __init__(
+        self, dataset: Dataset, batch_size: int = 1, shuffle: bool = False, seed: int = 0, drop_last: bool = False
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f"Loader: batch_size must be at least 1, got {batch_size}")
         self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
@@ -40,20 +41,28 @@ class Loader:
         order = self.order()
         while self.position < len(self):
             start = self.position * self.batch_size
-            batch = self.dataset.batch(order[start:start + self.batch_size])
+            batch = self.dataset.batch(order[start : start + self.batch_size])
             self.position += 1
             yield batch
         self.epoch += 1
         self.position = 0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seed": self.seed, "epoch": self.epoch, "position": self.position, "samples": len(self.dataset),
-                "batch_size": self.batch_size, "shuffle": self.shuffle}
+        return {
+            "seed": self.seed,
+            "epoch": self.epoch,
+            "position": self.position,
+            "samples": len(self.dataset),
+            "batch_size": self.batch_size,
+            "shuffle": self.shuffle,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         mine = self.state_dict()
         for key in ("samples", "batch_size", "shuffle"):
             if state[key] != mine[key]:
-                raise ValueError(f"Loader: the saved position belongs to a loader with {key}={state[key]}, "
-                                 f"this one has {key}={mine[key]}; it cannot go on at the same sample")
+                raise ValueError(
+                    f"Loader: the saved position belongs to a loader with {key}={state[key]}, "
+                    f"this one has {key}={mine[key]}; it cannot go on at the same sample"
+                )
         self.seed, self.epoch, self.position = state["seed"], state["epoch"], state["position"]

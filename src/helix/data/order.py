@@ -10,5 +10,5 @@ MIX = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: spreads epochs over seeds
 def permutation(n: int, seed: int, epoch: int = 0) -> list[int]:
     """The numbers 0 … n-1 in random order; the same for the same (n, seed, epoch) everywhere."""
     generator = Generator()
-    generator.manual_seed((seed + MIX * (epoch + 1)) % 2 ** 63)
+    generator.manual_seed((seed + MIX * (epoch + 1)) % 2**63)
     return randperm(n, generator=generator).tolist()

@@ -16,6 +16,7 @@ def read_csv(path: str | Path, target: str | None = None) -> TensorDataset:
     number to predict.
     """
     import numpy as np
+
     with open(path, newline="", encoding="utf-8") as file:
         rows = [row for row in csv.reader(file) if row]
     if len(rows) < 3:
@@ -28,8 +29,13 @@ def read_csv(path: str | Path, target: str | None = None) -> TensorDataset:
     if name not in header:
         raise ValueError(f"{str(path)!r} has no column {name!r}; it has: {', '.join(header)}")
     at = header.index(name)
-    inputs = np.array([[_number(row[i], path, line, header[i]) for i in range(len(header)) if i != at]
-                       for line, row in enumerate(body, 2)], dtype=np.float64)
+    inputs = np.array(
+        [
+            [_number(row[i], path, line, header[i]) for i in range(len(header)) if i != at]
+            for line, row in enumerate(body, 2)
+        ],
+        dtype=np.float64,
+    )
     deviation = inputs.std(0)
     inputs = (inputs - inputs.mean(0)) / np.where(deviation > 0, deviation, 1.0)
     return _with_target(as_tensor(inputs).to(float32), [row[at] for row in body])
@@ -39,8 +45,9 @@ def _number(text: str, path, line: int, column: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{str(path)!r} line {line}: column {column!r} holds {text[:40]!r}, which is not a number"
-                         ) from None
+        raise ValueError(
+            f"{str(path)!r} line {line}: column {column!r} holds {text[:40]!r}, which is not a number"
+        ) from None
 
 
 def _with_target(inputs, words: list[str]) -> TensorDataset:
@@ -52,5 +59,6 @@ def _with_target(inputs, words: list[str]) -> TensorDataset:
         return TensorDataset(inputs, as_tensor(numbers).to(float32).reshape(-1, 1), task="regression")
     classes = sorted(set(words), key=lambda w: (float(w), w) if numbers is not None else (0.0, w))
     index = {name: i for i, name in enumerate(classes)}
-    return TensorDataset(inputs, as_tensor([index[word] for word in words]).to(int64), task="classification",
-                         classes=classes)
+    return TensorDataset(
+        inputs, as_tensor([index[word] for word in words]).to(int64), task="classification", classes=classes
+    )

@@ -22,14 +22,17 @@ class TextFolder(Dataset):
 
     def __init__(self, path: str | Path, length: int = 128, pattern: str = "*", limit: int | None = None) -> None:
         import numpy as np
+
         if length < 1:
             raise ValueError(f"TextFolder: length must be at least 1, got {length}")
         self.path, self.length = Path(path), length
         self.files = self._find(pattern)
         self.bytes = np.frombuffer(self._read(limit), dtype=np.uint8)
         if len(self.bytes) <= length:
-            raise ValueError(f"{str(path)!r} holds {len(self.bytes)} bytes in {len(self.files)} files matching "
-                             f"{pattern!r}; windows of {length} need more")
+            raise ValueError(
+                f"{str(path)!r} holds {len(self.bytes)} bytes in {len(self.files)} files matching "
+                f"{pattern!r}; windows of {length} need more"
+            )
 
     def _find(self, pattern: str) -> list[Path]:
         if self.path.is_file():
@@ -43,7 +46,7 @@ class TextFolder(Dataset):
         for file in self.files:
             part = file.read_bytes()
             if limit is not None:
-                part = part[:limit - total]
+                part = part[: limit - total]
             parts.append(part)
             total += len(part)
             if limit is not None and total >= limit:
@@ -55,6 +58,7 @@ class TextFolder(Dataset):
 
     def _rows(self, indices):
         import numpy as np
+
         starts = np.asarray(indices, dtype=np.int64)[:, None] * self.length
         rows = self.bytes[starts + np.arange(self.length + 1)].astype(np.int64)
         return (from_numpy(np.ascontiguousarray(rows[:, :-1])), from_numpy(np.ascontiguousarray(rows[:, 1:])))

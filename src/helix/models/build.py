@@ -45,8 +45,11 @@ def build(kind: str, info: DataInfo, options: dict[str, Any] | None = None) -> M
     function = _imported(name) if ":" in name else KINDS.get(name)
     if function is None:
         near = get_close_matches(name, [*KINDS, "auto"], n=1)
-        raise ConfigError(f"HX3102 model.kind: unknown kind {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-                          + f" Known: auto, {', '.join(KINDS)}, or package.module:function.")
+        raise ConfigError(
+            f"HX3102 model.kind: unknown kind {name!r}"
+            + (f"; did you mean {near[0]!r}?" if near else "")
+            + f" Known: auto, {', '.join(KINDS)}, or package.module:function."
+        )
     try:
         model = function(info, **(options or {}))
     except TypeError as error:

@@ -17,7 +17,13 @@ def cnn(input_shape: tuple[int, int, int], classes: int, width: int = 32, dropou
         height, lanes, width = height // 2, lanes // 2, min(2 * width, 256)
     if not layers:
         raise ValueError(f"cnn: images of {input_shape[1:]} are too small; both sides must be 3 or more")
-    layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
-               nn.AdaptiveAvgPool2d(2 if min(height, lanes) >= 2 else 1), nn.Flatten(), nn.Dropout(dropout),
-               nn.Linear(width * (4 if min(height, lanes) >= 2 else 1), classes)]
+    layers += [
+        nn.Conv2d(channels, width, 3, padding=1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2 if min(height, lanes) >= 2 else 1),
+        nn.Flatten(),
+        nn.Dropout(dropout),
+        nn.Linear(width * (4 if min(height, lanes) >= 2 else 1), classes),
+    ]
     return nn.Sequential(*layers)

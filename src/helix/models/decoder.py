@@ -21,8 +21,9 @@ class CausalSelfAttention(nn.Module):
         batch, length, dim = x.shape
         parts = self.qkv(x).reshape(batch, length, 3, self.heads, dim // self.heads)
         q, k, v = parts.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True,
-                                               dropout_p=self.dropout if self.training else 0.0)
+        mixed = F.scaled_dot_product_attention(
+            q, k, v, is_causal=True, dropout_p=self.dropout if self.training else 0.0
+        )
         return self.out(mixed.transpose(1, 2).reshape(batch, length, dim))
 
 
@@ -43,8 +44,15 @@ class Block(nn.Module):
 class Decoder(nn.Module):
     """Tokens (batch, length) to logits (batch, length, vocabulary); position i sees tokens 0 … i."""
 
-    def __init__(self, vocabulary: int = 256, length: int = 128, dim: int = 128, depth: int = 4, heads: int = 4,
-                 dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        vocabulary: int = 256,
+        length: int = 128,
+        dim: int = 128,
+        depth: int = 4,
+        heads: int = 4,
+        dropout: float = 0.0,
+    ) -> None:
         self.length = length
         self.tokens = nn.Embedding(vocabulary, dim)
         self.positions = nn.Embedding(length, dim)
@@ -71,8 +79,9 @@ class Decoder(nn.Module):
     def misfit(self, tokens) -> str | None:
         if tokens.ndim == 2 and tokens.shape[1] <= self.length:
             return None
-        return (f"tokens have shape {tuple(tokens.shape)}, the model takes (batch, length) with length up to "
-                f"{self.length}.")
+        return (
+            f"tokens have shape {tuple(tokens.shape)}, the model takes (batch, length) with length up to {self.length}."
+        )
 
     def generate(self, prompt: bytes, count: int, temperature: float = 0.8, generator=None) -> bytes:
         """Goes on from `prompt` for `count` bytes; temperature 0 takes the likeliest byte each time."""
@@ -85,7 +94,7 @@ class Decoder(nn.Module):
         try:
             with no_grad():
                 for _ in range(count):
-                    logits = self(tokens[:, -self.length:])[0, -1]
+                    logits = self(tokens[:, -self.length :])[0, -1]
                     if temperature == 0:
                         chosen = logits.argmax(-1, keepdim=True)
                     else:

@@ -221,7 +221,9 @@ class _AlongDim(_Activation):
 
     def _axis(self, input: Tensor) -> int:
         if self.dim is None:
-            raise ValueError(f"{type(self).__name__}: say along which axis, for instance nn.{type(self).__name__}(dim=-1)")
+            raise ValueError(
+                f"{type(self).__name__}: say along which axis, for instance nn.{type(self).__name__}(dim=-1)"
+            )
         return self.dim
 
 

@@ -19,11 +19,22 @@ class MultiheadAttention(Module):
     batch axis. Boolean masks forbid where they are True; float masks are added to the scores.
     """
 
-    def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True,
-                 kdim: int | None = None, vdim: int | None = None, batch_first: bool = False,
-                 device=None, dtype=None) -> None:
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        kdim: int | None = None,
+        vdim: int | None = None,
+        batch_first: bool = False,
+        device=None,
+        dtype=None,
+    ) -> None:
         if num_heads < 1 or embed_dim % num_heads:
-            raise ValueError(f"MultiheadAttention: embed_dim ({embed_dim}) must be a multiple of num_heads ({num_heads})")
+            raise ValueError(
+                f"MultiheadAttention: embed_dim ({embed_dim}) must be a multiple of num_heads ({num_heads})"
+            )
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
         self.kdim, self.vdim = kdim or embed_dim, vdim or embed_dim
         self.dropout, self.batch_first = dropout, batch_first
@@ -47,9 +58,17 @@ class MultiheadAttention(Module):
             init.zeros_(self.in_proj_bias)
             init.zeros_(self.out_proj.bias)
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Tensor | None = None,
-                need_weights: bool = True, attn_mask: Tensor | None = None, average_attn_weights: bool = True,
-                is_causal: bool = False) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Tensor | None = None,
+        need_weights: bool = True,
+        attn_mask: Tensor | None = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
         unbatched = query.ndim == 2
         same_input = query is key and key is value
         if unbatched:
@@ -63,8 +82,9 @@ class MultiheadAttention(Module):
             out, weights = self._explicit(q, k, v, mask, is_causal and attn_mask is None)
         else:
             causal = is_causal and (mask is None or (key_padding_mask is None and attn_mask is not None))
-            out = F.scaled_dot_product_attention(q, k, v, None if causal else mask,
-                                                 self.dropout if self.training else 0.0, causal)
+            out = F.scaled_dot_product_attention(
+                q, k, v, None if causal else mask, self.dropout if self.training else 0.0, causal
+            )
             weights = None
         out = self.out_proj(out.transpose(1, 2).flatten(2))
         if weights is not None and average_attn_weights:
@@ -76,10 +96,11 @@ class MultiheadAttention(Module):
     def _project(self, query: Tensor, key: Tensor, value: Tensor, same_input: bool) -> tuple[Tensor, ...]:
         if self._same and same_input:
             return F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, -1)
-        weights = (self.in_proj_weight.chunk(3) if self._same else
-                   (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight))
+        weights = (
+            self.in_proj_weight.chunk(3) if self._same else (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
+        )
         biases = self.in_proj_bias.chunk(3) if self.in_proj_bias is not None else (None,) * 3
-        return tuple(F.linear(t, w, b) for t, w, b in zip((query, key, value), weights, biases))
+        return tuple(F.linear(t, w, b) for t, w, b in zip((query, key, value), weights, biases, strict=True))
 
     def _heads(self, t: Tensor) -> Tensor:
         """(batch, length, embed) -> (batch, heads, length, head)"""
@@ -98,7 +119,7 @@ class MultiheadAttention(Module):
         return mask
 
     def _explicit(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool):
-        scores = q @ k.transpose(-2, -1) * self.head_dim ** -0.5
+        scores = q @ k.transpose(-2, -1) * self.head_dim**-0.5
         if causal:
             mask = _causal(q, k) if mask is None else mask + _causal(q, k)
         if mask is not None:
@@ -119,6 +140,7 @@ class MultiheadAttention(Module):
 def _additive(mask: Tensor, dtype) -> Tensor:
     from .. import bool as boolean
     from .. import zeros
+
     if mask.dtype != boolean:
         return mask
     return zeros(*mask.shape, dtype=dtype, device=mask.device).masked_fill(mask, float("-inf"))
@@ -126,4 +148,5 @@ def _additive(mask: Tensor, dtype) -> Tensor:
 
 def _causal(q: Tensor, k: Tensor) -> Tensor:
     from .. import full
+
     return full((q.shape[-2], k.shape[-2]), float("-inf"), dtype=q.dtype, device=q.device).triu(1)

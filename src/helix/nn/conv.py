@@ -31,15 +31,30 @@ class _Convolution(Module):
     axes: int
     transposed = False
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias,
-                 padding_mode, device, dtype) -> None:
+    def __init__(
+        self,
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        groups,
+        bias,
+        padding_mode,
+        device,
+        dtype,
+    ) -> None:
         n = self.axes
         if groups < 1 or in_channels % groups or out_channels % groups:
-            raise ValueError(f"{type(self).__name__}: in_channels ({in_channels}) and out_channels ({out_channels}) "
-                             f"must be multiples of groups ({groups})")
+            raise ValueError(
+                f"{type(self).__name__}: in_channels ({in_channels}) and out_channels ({out_channels}) "
+                f"must be multiples of groups ({groups})"
+            )
         if padding_mode not in PADDING_MODES:
-            raise ValueError(f"{type(self).__name__}: padding_mode must be one of {', '.join(PADDING_MODES)}; "
-                             f"got {padding_mode!r}")
+            raise ValueError(
+                f"{type(self).__name__}: padding_mode must be one of {', '.join(PADDING_MODES)}; got {padding_mode!r}"
+            )
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = tuple_of(kernel_size, n, "kernel_size")
         self.stride = tuple_of(stride, n, "stride")
@@ -60,20 +75,25 @@ class _Convolution(Module):
     def misfit(self, input, *_) -> str | None:
         shape, n = tuple(getattr(input, "shape", ())), self.axes
         if len(shape) not in (n + 1, n + 2):
-            return (f"input has {len(shape)} axes, the layer takes {n + 2} ({LAYOUT[n]}) or {n + 1} ({LAYOUT[n][1:]}). "
-                    f"{describe(input)}")
+            return (
+                f"input has {len(shape)} axes, the layer takes {n + 2} ({LAYOUT[n]}) or {n + 1} ({LAYOUT[n][1:]}). "
+                f"{describe(input)}"
+            )
         if shape[-n - 1] != self.in_channels:
-            swapped = " The channels seem to stand last; permute them to axis 1." if shape[-1] == self.in_channels else ""
-            return (f"input has {shape[-n - 1]} channels, the layer was made for {self.in_channels}. "
-                    f"{describe(input)[:-1]}, layout {LAYOUT[n]}.{swapped}")
+            swapped = (
+                " The channels seem to stand last; permute them to axis 1." if shape[-1] == self.in_channels else ""
+            )
+            return (
+                f"input has {shape[-n - 1]} channels, the layer was made for {self.in_channels}. "
+                f"{describe(input)[:-1]}, layout {LAYOUT[n]}.{swapped}"
+            )
         return None
 
     def extra_repr(self) -> str:
         n = self.axes
-        parts = [f"{self.in_channels}, {self.out_channels}", f"kernel_size={self.kernel_size}",
-                 f"stride={self.stride}"]
+        parts = [f"{self.in_channels}, {self.out_channels}", f"kernel_size={self.kernel_size}", f"stride={self.stride}"]
         if self.padding != (0,) * n:
-            parts.append(f"padding={self.padding!r}")
+            parts.append(f"padding={self.padding}")
         if self.dilation != (1,) * n:
             parts.append(f"dilation={self.dilation}")
         if self.transposed and self.output_padding != (0,) * n:
@@ -88,14 +108,27 @@ class _Convolution(Module):
 
 
 class _Conv(_Convolution):
-    def __init__(self, in_channels: int, out_channels: int, kernel_size, stride=1, padding=0, dilation=1,
-                 groups: int = 1, bias: bool = True, padding_mode: str = "zeros", device=None, dtype=None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size,
+        stride=1,
+        padding=0,
+        dilation=1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device=None,
+        dtype=None,
+    ) -> None:
         if padding not in ("same", "valid") and isinstance(padding, str):
             raise ValueError(f"{type(self).__name__}: padding must be numbers, 'same' or 'valid'; got {padding!r}")
         if padding == "same" and math.prod(tuple_of(stride, self.axes, "stride")) != 1:
             raise ValueError(f"{type(self).__name__}: padding='same' needs stride 1, got stride={stride}")
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias,
-                         padding_mode, device, dtype)
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
+        )
 
     def _margins(self) -> list[int]:
         """Padding as F.pad takes it: last axis first, (before, after) for each."""
@@ -110,9 +143,12 @@ class _Conv(_Convolution):
 
     def forward(self, input: Tensor) -> Tensor:
         padding = self.padding
-        if self.padding_mode != "zeros":
-            input = F.pad(input, self._margins(), mode=self.padding_mode)
-            padding = 0
+        if self.padding_mode != "zeros" or isinstance(padding, str):
+            margins = self._margins()
+            even = margins[::2] == margins[1::2]
+            if self.padding_mode != "zeros" or not even:
+                input = F.pad(input, margins, **({} if self.padding_mode == "zeros" else {"mode": self.padding_mode}))
+            padding = tuple(reversed(margins[::2])) if self.padding_mode == "zeros" and even else 0
         return self._function(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
@@ -137,31 +173,52 @@ class Conv3d(_Conv):
 class _ConvTranspose(_Convolution):
     transposed = True
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size, stride=1, padding=0, output_padding=0,
-                 groups: int = 1, bias: bool = True, dilation=1, padding_mode: str = "zeros",
-                 device=None, dtype=None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size,
+        stride=1,
+        padding=0,
+        output_padding=0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation=1,
+        padding_mode: str = "zeros",
+        device=None,
+        dtype=None,
+    ) -> None:
         if padding_mode != "zeros":
             raise ValueError(f"{type(self).__name__}: padding_mode must be 'zeros', got {padding_mode!r}")
         self.output_padding = tuple_of(output_padding, self.axes, "output_padding")
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias,
-                         padding_mode, device, dtype)
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
+        )
 
     def forward(self, input: Tensor, output_size=None) -> Tensor:
         extra = self.output_padding if output_size is None else self._extra(input, tuple(output_size))
-        return self._function(input, self.weight, self.bias, self.stride, self.padding, extra,
-                              self.groups, self.dilation)
+        return self._function(
+            input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation
+        )
 
     def _extra(self, input: Tensor, size: tuple[int, ...]) -> tuple[int, ...]:
         """The output padding that gives `size`, among the sizes that one stride can give."""
         n = self.axes
         size = size[-n:]
-        least = [(input.shape[i - n] - 1) * self.stride[i] - 2 * self.padding[i]
-                 + self.dilation[i] * (self.kernel_size[i] - 1) + 1 for i in range(n)]
-        extra = tuple(wanted - low for wanted, low in zip(size, least))
+        least = [
+            (input.shape[i - n] - 1) * self.stride[i]
+            - 2 * self.padding[i]
+            + self.dilation[i] * (self.kernel_size[i] - 1)
+            + 1
+            for i in range(n)
+        ]
+        extra = tuple(wanted - low for wanted, low in zip(size, least, strict=True))
         if any(e < 0 or e >= max(self.stride[i], self.dilation[i]) for i, e in enumerate(extra)):
-            most = [low + step - 1 for low, step in zip(least, self.stride)]
-            raise ValueError(f"{type(self).__name__}: output_size {size} is not possible for an input of shape "
-                             f"{tuple(input.shape)}; it must lie between {tuple(least)} and {tuple(most)}")
+            most = [low + step - 1 for low, step in zip(least, self.stride, strict=True)]
+            raise ValueError(
+                f"{type(self).__name__}: output_size {size} is not possible for an input of shape "
+                f"{tuple(input.shape)}; it must lie between {tuple(least)} and {tuple(most)}"
+            )
         return extra
 
 

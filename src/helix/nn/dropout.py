@@ -33,7 +33,8 @@ class _ChannelDropout(_Dropout):
         if not self.training or not self.p:
             return input
         from .. import ones
-        channels = tuple(input.shape[:input.ndim - self.axes]) + (1,) * self.axes
+
+        channels = tuple(input.shape[: input.ndim - self.axes]) + (1,) * self.axes
         return input * F.dropout(ones(*channels, dtype=input.dtype, device=input.device), self.p, True)
 
 

@@ -15,8 +15,9 @@ from .parameter import Parameter
 class Embedding(Module):
     """Row `i` of `weight` for each index i; the row `padding_idx` gets no gradient and starts at zero."""
 
-    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None,
-                 device=None, dtype=None) -> None:
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, device=None, dtype=None
+    ) -> None:
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ValueError(f"Embedding: padding_idx {padding_idx} is outside a table of {num_embeddings} rows")
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
@@ -41,13 +42,17 @@ class Embedding(Module):
 
     def misfit(self, input) -> str | None:
         if hasattr(input, "dtype") and (input.dtype.is_floating_point or input.dtype.is_complex):
-            return ("indices must be an integer type. "
-                    f"{describe(input)} Use input.to(helix.int64) if the values are whole numbers.")
+            return (
+                "indices must be an integer type. "
+                f"{describe(input)} Use input.to(helix.int64) if the values are whole numbers."
+            )
         if getattr(input, "shape", None) is not None and input.numel():
             low, high = int(input.min()), int(input.max())
             if low < 0 or high >= self.num_embeddings:
-                return (f"indices run from {low} to {high}, the table has {self.num_embeddings} rows "
-                        f"(0..{self.num_embeddings - 1}). {describe(input)}")
+                return (
+                    f"indices run from {low} to {high}, the table has {self.num_embeddings} rows "
+                    f"(0..{self.num_embeddings - 1}). {describe(input)}"
+                )
         return None
 
     def extra_repr(self) -> str:

@@ -18,6 +18,7 @@ def tanhshrink(input: Tensor) -> Tensor:
 def threshold(input: Tensor, threshold: float, value: float) -> Tensor:
     """input where it is above `threshold`, else `value`."""
     from .. import where
+
     return where(input > threshold, input, value)
 
 

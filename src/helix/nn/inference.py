@@ -21,7 +21,9 @@ def infer(module, inputs: tuple, batch_size: int | None):
 
 def _sliced(module, inputs: tuple, batch_size: int) -> Tensor:
     from .. import cat
+
     if batch_size < 1:
         raise ValueError(f"infer: batch_size must be at least 1, got {batch_size}")
-    return cat([module(*(x[start:start + batch_size] for x in inputs))
-                for start in range(0, len(inputs[0]), batch_size)])
+    return cat(
+        [module(*(x[start : start + batch_size] for x in inputs)) for start in range(0, len(inputs[0]), batch_size)]
+    )

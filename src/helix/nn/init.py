@@ -19,9 +19,11 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator=None)
         return tensor.normal_(mean, std, generator=generator)
 
 
-def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0,
-                  generator=None) -> Tensor:
+def trunc_normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator=None
+) -> Tensor:
     """A normal distribution cut to [a, b], by the inverse of its distribution function."""
+
     def cdf(x: float) -> float:
         return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
 
@@ -61,13 +63,24 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor that keeps the variance of activations after `nonlinearity` (torch's table)."""
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else param
-        return math.sqrt(2.0 / (1.0 + slope ** 2))
-    gains = {"linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0, "conv_transpose1d": 1.0,
-             "conv_transpose2d": 1.0, "conv_transpose3d": 1.0, "sigmoid": 1.0, "tanh": 5.0 / 3.0,
-             "relu": math.sqrt(2.0), "selu": 0.75}
+        return math.sqrt(2.0 / (1.0 + slope**2))
+    gains = {
+        "linear": 1.0,
+        "conv1d": 1.0,
+        "conv2d": 1.0,
+        "conv3d": 1.0,
+        "conv_transpose1d": 1.0,
+        "conv_transpose2d": 1.0,
+        "conv_transpose3d": 1.0,
+        "sigmoid": 1.0,
+        "tanh": 5.0 / 3.0,
+        "relu": math.sqrt(2.0),
+        "selu": 0.75,
+    }
     if nonlinearity not in gains:
-        raise ValueError(f"calculate_gain: unknown nonlinearity {nonlinearity!r}; "
-                         f"known: {', '.join(sorted([*gains, 'leaky_relu']))}")
+        raise ValueError(
+            f"calculate_gain: unknown nonlinearity {nonlinearity!r}; known: {', '.join(sorted([*gains, 'leaky_relu']))}"
+        )
     return gains[nonlinearity]
 
 
@@ -77,15 +90,17 @@ def _fan(tensor: Tensor, mode: str) -> int:
     return max(1, fans(tensor)[mode == "fan_out"])
 
 
-def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
-                     generator=None) -> Tensor:
+def kaiming_uniform_(
+    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator=None
+) -> Tensor:
     """He et al., "Delving deep into rectifiers", ICCV 2015."""
     bound = math.sqrt(3.0 / _fan(tensor, mode)) * calculate_gain(nonlinearity, a)
     return uniform_(tensor, -bound, bound, generator)
 
 
-def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
-                    generator=None) -> Tensor:
+def kaiming_normal_(
+    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator=None
+) -> Tensor:
     return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)), generator)
 
 
@@ -102,12 +117,14 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator=None) -> Tensor:
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator=None) -> Tensor:
     """Rows (or columns, if fewer) of a random orthogonal matrix; Saxe et al., ICLR 2014."""
     import numpy as np
+
     rows = tensor.shape[0]
     flat = randn(rows, tensor.numel() // rows, generator=generator).numpy().astype("float64")
     q, r = np.linalg.qr(flat if flat.shape[0] >= flat.shape[1] else flat.T)
     q = q * np.sign(np.diagonal(r))
     values = q if flat.shape[0] >= flat.shape[1] else q.T
     from .. import tensor as make
+
     with no_grad():
         return tensor.copy_(make(gain * values, dtype=tensor.dtype).reshape(tuple(tensor.shape)))
 

@@ -42,20 +42,25 @@ class Linear(Module):
             return None
         found = f"{got} features (its last axis)" if got is not None else "no axes"
         flat = math.prod(input.shape[1:]) if getattr(input, "ndim", 0) > 2 else 0
-        fix = (" Flatten all axes but the first before it: nn.Flatten()." if flat == self.in_features else
-               f" Use nn.Linear({got}, {self.out_features}), or change what comes before." if got else "")
+        fix = (
+            " Flatten all axes but the first before it: nn.Flatten()."
+            if flat == self.in_features
+            else f" Use nn.Linear({got}, {self.out_features}), or change what comes before."
+            if got
+            else ""
+        )
         return f"input has {found}, the layer was made for {self.in_features}. {describe(input)}{fix}"
 
     def extra_repr(self) -> str:
-        return (f"in_features={self.in_features}, out_features={self.out_features}, "
-                f"bias={self.bias is not None}")
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
 class Bilinear(Module):
     """`y[k] = x1 @ weight[k] @ x2 + bias[k]`; weight is [out, in1, in2]."""
 
-    def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True,
-                 device=None, dtype=None) -> None:
+    def __init__(
+        self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, device=None, dtype=None
+    ) -> None:
         self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
         self.weight = Parameter(empty(out_features, in1_features, in2_features, device=device, dtype=dtype))
         self.register_parameter("bias", Parameter(empty(out_features, device=device, dtype=dtype)) if bias else None)
@@ -74,9 +79,13 @@ class Bilinear(Module):
         got = input1.shape[-1:] + input2.shape[-1:]
         if tuple(got) == (self.in1_features, self.in2_features):
             return None
-        return (f"inputs have {tuple(got)} features, the layer was made for "
-                f"{(self.in1_features, self.in2_features)}. {describe(input1)} {describe(input2)}")
+        return (
+            f"inputs have {tuple(got)} features, the layer was made for "
+            f"{(self.in1_features, self.in2_features)}. {describe(input1)} {describe(input2)}"
+        )
 
     def extra_repr(self) -> str:
-        return (f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
-                f"out_features={self.out_features}, bias={self.bias is not None}")
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias is not None}"
+        )

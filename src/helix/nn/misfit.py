@@ -73,7 +73,7 @@ def _earlier(module: Module, name: str, layer: Module) -> str:
 
 
 def describe(tensor) -> str:
-    """"Input (16, 64, 28, 28) float32 cpu." for messages."""
+    """ "Input (16, 64, 28, 28) float32 cpu." for messages."""
     if not hasattr(tensor, "shape"):
         return f"Input is a {type(tensor).__name__}."
     dtype = str(tensor.dtype).rpartition(".")[2]

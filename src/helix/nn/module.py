@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .. import autograd
 from ..errors import HelixError
 from ..tensor import Tensor
 from .misfit import locate
+from .moving import move
 from .parameter import Parameter
 from .state import load_state, state_of
 
@@ -86,8 +86,10 @@ class Module:
         elif value is not None and not isinstance(value, Tensor):
             self._forget(name)
         elif name in names["_parameters"] and value is not None:
-            raise TypeError(f"{type(self).__name__}.{name} is a parameter; assign an nn.Parameter or None, "
-                            "or change its values in place under helix.no_grad()")
+            raise TypeError(
+                f"{type(self).__name__}.{name} is a parameter; assign an nn.Parameter or None, "
+                "or change its values in place under helix.no_grad()"
+            )
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -122,8 +124,10 @@ class Module:
         module = self
         for name in path.split(".") if path else ():
             if name not in module._modules:
-                raise AttributeError(f"{type(module).__name__} has no sub-module {name!r} (asked for {path!r}); "
-                                     f"it has: {', '.join(module._modules) or 'none'}")
+                raise AttributeError(
+                    f"{type(module).__name__} has no sub-module {name!r} (asked for {path!r}); "
+                    f"it has: {', '.join(module._modules) or 'none'}"
+                )
             module = module.__dict__[name]
         return module
 
@@ -146,8 +150,9 @@ class Module:
                 continue
             seen.add(id(module))
             yield path, module
-            waiting += reversed([(f"{path}.{name}" if path else name, child)
-                                 for name, child in module.named_children()])
+            waiting += reversed(
+                [(f"{path}.{name}" if path else name, child) for name, child in module.named_children()]
+            )
 
     def modules(self) -> Iterator[Module]:
         return (module for _, module in self.named_modules())
@@ -163,16 +168,18 @@ class Module:
                 seen.add(id(tensor))
                 yield f"{path}.{name}" if path else name, tensor
 
-    def named_parameters(self, prefix: str = "", recurse: bool = True,
-                         remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
         """(dotted name, parameter), each parameter once."""
         return self._named_tensors("_parameters", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         return (tensor for _, tensor in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True,
-                      remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
         return self._named_tensors("_buffers", prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
@@ -224,45 +231,24 @@ class Module:
 
         Parameters that move are new objects: make optimizers afterwards.
         """
-        device, dtype = _device_and_dtype(args, kwargs)
-
-        def moved(tensor: Tensor) -> Tensor:
-            wanted = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
-            place = tensor.device if device is None else device
-            if wanted == tensor.dtype and str(place) == str(tensor.device):
-                return tensor
-            return tensor.to(device=place, dtype=wanted)
-
-        return self._convert(moved)
+        return move(self, args, kwargs)
 
     def float(self) -> Module:
         from .. import float32
+
         return self.to(float32)
 
     def double(self) -> Module:
         from .. import float64
-        return self.to(float64)
 
-    def _convert(self, change: Callable[[Tensor], Tensor]) -> Module:
-        changed: dict[int, Tensor] = {}
-        for module in self.modules():
-            for name in (*module._parameters, *module._buffers):
-                tensor = module.__dict__[name]
-                if tensor is None:
-                    continue
-                if id(tensor) not in changed:
-                    with autograd.no_grad():
-                        new = change(tensor)
-                    keep = new is tensor or name not in module._parameters
-                    changed[id(tensor)] = new if keep else Parameter(new, tensor.requires_grad)
-                module.__dict__[name] = changed[id(tensor)]
-        return self
+        return self.to(float64)
 
     # ---- use -----------------------------------------------------------------------------------------------
 
     def infer(self, *inputs, batch_size: int | None = None):
         """Runs the model in eval mode without recording gradients; in slices of `batch_size` rows if given."""
         from .inference import infer
+
         return infer(self, inputs, batch_size)
 
     def register_forward_pre_hook(self, hook: Callable) -> Hook:
@@ -285,6 +271,7 @@ class Module:
         `model.summary((1, 8, 8))` for one input; `dtype=helix.int64` for models that take indices.
         """
         from .summary import summarize
+
         return summarize(self, input_shapes, dtype, batch_size)
 
     # ---- text ----------------------------------------------------------------------------------------------
@@ -311,16 +298,3 @@ class Module:
 
 def _indent(text: str) -> str:
     return text.replace("\n", "\n  ")
-
-
-def _device_and_dtype(args: tuple, kwargs: dict):
-    from .. import dtype as kind
-    device, dtype = kwargs.get("device"), kwargs.get("dtype")
-    for arg in args:
-        if isinstance(arg, Tensor):
-            device, dtype = arg.device, arg.dtype
-        elif isinstance(arg, kind):
-            dtype = arg
-        elif arg is not None:
-            device = arg
-    return device, dtype

@@ -1,8 +1,8 @@
-"""Normalisation layers."""
+"""Layer, RMS and group normalisation."""
 
 from __future__ import annotations
 
-from .. import empty, int64, tensor
+from .. import empty
 from ..tensor import Tensor
 from . import functional as F
 from . import init
@@ -11,7 +11,7 @@ from .module import Module
 from .parameter import Parameter
 
 
-def _reset(layer: Module) -> None:
+def reset(layer: Module) -> None:
     """Scale one, shift zero."""
     if layer.weight is not None:
         init.ones_(layer.weight)
@@ -19,136 +19,33 @@ def _reset(layer: Module) -> None:
         init.zeros_(layer.bias)
 
 
-class _ChannelNorm(Module):
-    """Shared by batch and instance norm: statistics and scales for each channel (axis 1)."""
-
-    ranks: tuple[int, ...]
-
-    def __init__(self, num_features: int, eps: float, momentum: float | None, affine: bool,
-                 track_running_stats: bool, bias: bool, device, dtype) -> None:
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
-        self.affine, self.track_running_stats = affine, track_running_stats
-        for name, wanted in (("weight", affine), ("bias", affine and bias)):
-            self.register_parameter(name, Parameter(empty(num_features, device=device, dtype=dtype)) if wanted else None)
-        for name in ("running_mean", "running_var"):
-            self.register_buffer(name, empty(num_features, device=device, dtype=dtype) if track_running_stats else None)
-        self.register_buffer("num_batches_tracked",
-                             tensor(0, dtype=int64, device=device) if track_running_stats else None)
-        self.reset_parameters()
-
-    def reset_running_stats(self) -> None:
-        if self.track_running_stats:
-            self.running_mean.fill_(0)
-            self.running_var.fill_(1)
-            self.num_batches_tracked.fill_(0)
-
-    def reset_parameters(self) -> None:
-        self.reset_running_stats()
-        _reset(self)
-
-    def misfit(self, input) -> str | None:
-        shape = tuple(getattr(input, "shape", ()))
-        if len(shape) not in self.ranks:
-            return f"input has {len(shape)} axes, the layer takes {' or '.join(map(str, self.ranks))}. {describe(input)}"
-        channels = shape[self._channel_axis(len(shape))]
-        if channels != self.num_features:
-            return f"input has {channels} channels, the layer was made for {self.num_features}. {describe(input)}"
-        return None
-
-    def _channel_axis(self, rank: int) -> int:
-        return 1
-
-    def extra_repr(self) -> str:
-        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-                f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}")
-
-
-class _BatchNorm(_ChannelNorm):
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
-                 track_running_stats: bool = True, device=None, dtype=None, *, bias: bool = True) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias, device, dtype)
-
-    def forward(self, input: Tensor) -> Tensor:
-        if input.ndim not in self.ranks:
-            raise ValueError(f"{type(self).__name__}: {self.misfit(input)}")
-        momentum = self.momentum
-        updates = self.training and self.track_running_stats
-        if updates:
-            self.num_batches_tracked.add_(1)
-            if momentum is None:
-                momentum = 1.0 / self.num_batches_tracked.item()
-        return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias,
-                            self.training or self.running_mean is None, momentum or 0.0, self.eps)
-
-
-class BatchNorm1d(_BatchNorm):
-    """Batch normalisation of (N, C) or (N, C, L); Ioffe and Szegedy, ICML 2015."""
-
-    ranks = (2, 3)
-
-
-class BatchNorm2d(_BatchNorm):
-    """Batch normalisation of (N, C, H, W)."""
-
-    ranks = (4,)
-
-
-class BatchNorm3d(_BatchNorm):
-    """Batch normalisation of (N, C, D, H, W)."""
-
-    ranks = (5,)
-
-
-class _InstanceNorm(_ChannelNorm):
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = False,
-                 track_running_stats: bool = False, device=None, dtype=None, *, bias: bool = True) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias, device, dtype)
-
-    def _channel_axis(self, rank: int) -> int:
-        return 0 if rank == self.ranks[0] else 1
-
-    def forward(self, input: Tensor) -> Tensor:
-        if input.ndim not in self.ranks:
-            raise ValueError(f"{type(self).__name__}: {self.misfit(input)}")
-        alone = input.ndim == self.ranks[0]
-        batch = input.unsqueeze(0) if alone else input
-        result = F.instance_norm(batch, self.running_mean, self.running_var, self.weight, self.bias,
-                                 self.training or not self.track_running_stats, self.momentum, self.eps)
-        return result.squeeze(0) if alone else result
-
-
-class InstanceNorm1d(_InstanceNorm):
-    """Normalises each channel of each sample of (N, C, L) or (C, L)."""
-
-    ranks = (2, 3)
-
-
-class InstanceNorm2d(_InstanceNorm):
-    """Normalises each channel of each sample of (N, C, H, W) or (C, H, W)."""
-
-    ranks = (3, 4)
-
-
-class InstanceNorm3d(_InstanceNorm):
-    """Normalises each channel of each sample of (N, C, D, H, W) or (C, D, H, W)."""
-
-    ranks = (4, 5)
-
-
 class GroupNorm(Module):
     """Normalises groups of channels of each sample; Wu and He, ECCV 2018."""
 
-    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True,
-                 device=None, dtype=None, *, bias: bool = True) -> None:
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device=None,
+        dtype=None,
+        *,
+        bias: bool = True,
+    ) -> None:
         if num_groups < 1 or num_channels % num_groups:
-            raise ValueError(f"GroupNorm: num_channels ({num_channels}) must be a multiple of num_groups ({num_groups})")
+            raise ValueError(
+                f"GroupNorm: num_channels ({num_channels}) must be a multiple of num_groups ({num_groups})"
+            )
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
         for name, wanted in (("weight", affine), ("bias", affine and bias)):
-            self.register_parameter(name, Parameter(empty(num_channels, device=device, dtype=dtype)) if wanted else None)
+            self.register_parameter(
+                name, Parameter(empty(num_channels, device=device, dtype=dtype)) if wanted else None
+            )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        _reset(self)
+        reset(self)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
@@ -162,16 +59,17 @@ class GroupNorm(Module):
         return None
 
     def extra_repr(self) -> str:
-        return (f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
-                f"bias={self.bias is not None}")
+        return (
+            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+            f"bias={self.bias is not None}"
+        )
 
 
 class _TrailingNorm(Module):
     """Shared by layer and RMS norm: the last axes, of shape `normalized_shape`, are normalised together."""
 
     def _trailing(self, normalized_shape: int | tuple, eps: float | None, elementwise_affine: bool) -> None:
-        self.normalized_shape = ((normalized_shape,) if isinstance(normalized_shape, int) else
-                                 tuple(normalized_shape))
+        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
 
     def misfit(self, input) -> str | None:
@@ -188,16 +86,24 @@ class _TrailingNorm(Module):
 class LayerNorm(_TrailingNorm):
     """Ba, Kiros and Hinton, "Layer normalization", 2016."""
 
-    def __init__(self, normalized_shape: int | tuple, eps: float = 1e-5, elementwise_affine: bool = True,
-                 bias: bool = True, device=None, dtype=None) -> None:
+    def __init__(
+        self,
+        normalized_shape: int | tuple,
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device=None,
+        dtype=None,
+    ) -> None:
         self._trailing(normalized_shape, eps, elementwise_affine)
         for name, wanted in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
             self.register_parameter(
-                name, Parameter(empty(*self.normalized_shape, device=device, dtype=dtype)) if wanted else None)
+                name, Parameter(empty(*self.normalized_shape, device=device, dtype=dtype)) if wanted else None
+            )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        _reset(self)
+        reset(self)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, bias={self.bias is not None}"
@@ -209,12 +115,19 @@ class LayerNorm(_TrailingNorm):
 class RMSNorm(_TrailingNorm):
     """Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019."""
 
-    def __init__(self, normalized_shape: int | tuple, eps: float | None = None, elementwise_affine: bool = True,
-                 device=None, dtype=None) -> None:
+    def __init__(
+        self,
+        normalized_shape: int | tuple,
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device=None,
+        dtype=None,
+    ) -> None:
         self._trailing(normalized_shape, eps, elementwise_affine)
         self.register_parameter(
-            "weight", Parameter(empty(*self.normalized_shape, device=device, dtype=dtype))
-            if elementwise_affine else None)
+            "weight",
+            Parameter(empty(*self.normalized_shape, device=device, dtype=dtype)) if elementwise_affine else None,
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

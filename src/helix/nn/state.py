@@ -40,12 +40,15 @@ def load_state(module: Module, state: Mapping[str, Tensor], strict: bool, assign
     slots = {path: (owner, name) for path, owner, name in _owners(module)}
     missing = [path for path in slots if path not in state]
     unexpected = [path for path in state if path not in slots]
-    mismatched = [(path, tuple(owner.__dict__[name].shape), tuple(state[path].shape))
-                  for path, (owner, name) in slots.items()
-                  if path in state and tuple(owner.__dict__[name].shape) != tuple(state[path].shape)]
+    mismatched = [
+        (path, tuple(owner.__dict__[name].shape), tuple(state[path].shape))
+        for path, (owner, name) in slots.items()
+        if path in state and tuple(owner.__dict__[name].shape) != tuple(state[path].shape)
+    ]
     if mismatched or (strict and (missing or unexpected)):
-        raise CheckpointError(_report(module, missing if strict else [], unexpected if strict else [], mismatched,
-                                      slots, state))
+        raise CheckpointError(
+            _report(module, missing if strict else [], unexpected if strict else [], mismatched, slots, state)
+        )
     with no_grad():
         for path, (owner, name) in slots.items():
             if path in state:
@@ -59,6 +62,7 @@ def _put(owner: Module, name: str, tensor: Tensor, assign: bool) -> None:
         old.copy_(tensor)
     elif name in owner._parameters:
         from .parameter import Parameter
+
         owner.__dict__[name] = Parameter(tensor, old.requires_grad)
     else:
         owner.__dict__[name] = tensor
@@ -66,8 +70,10 @@ def _put(owner: Module, name: str, tensor: Tensor, assign: bool) -> None:
 
 def _report(module, missing, unexpected, mismatched, slots, state) -> str:
     count = len(missing) + len(unexpected) + len(mismatched)
-    lines = [f"HX3003 load_state_dict: {count} of the names in {type(module).__name__} or in the state "
-             f"{'does' if count == 1 else 'do'} not fit; nothing was loaded."]
+    lines = [
+        f"HX3003 load_state_dict: {count} of the names in {type(module).__name__} or in the state "
+        f"{'does' if count == 1 else 'do'} not fit; nothing was loaded."
+    ]
     lines += _part("shapes differ", [f"{path}: model {wanted}, state {given}" for path, wanted, given in mismatched])
     lines += _part("missing in the state", [path + _nearest(path, unexpected) for path in missing])
     lines += _part("not in the model", [path + _nearest(path, missing) for path in unexpected])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 
 from ..tensor import Tensor
-from . import attention, conv, linear, norm
+from . import attention, channelnorm, conv, linear, norm
 from .inference import infer
 
 
@@ -44,14 +44,22 @@ class Summary:
 
     def __str__(self) -> str:
         from .table import draw
+
         return draw(self)
 
     __repr__ = __str__
 
     def as_dict(self) -> dict:
-        return {"model": self.model, "input_shapes": self.input_shapes, "parameters": self.parameters,
-                "trainable": self.trainable, "parameter_bytes": self.parameter_bytes, "flops": self.flops,
-                "result_bytes": self.result_bytes, "layers": [vars(row) for row in self.rows]}
+        return {
+            "model": self.model,
+            "input_shapes": self.input_shapes,
+            "parameters": self.parameters,
+            "trainable": self.trainable,
+            "parameter_bytes": self.parameter_bytes,
+            "flops": self.flops,
+            "result_bytes": self.result_bytes,
+            "layers": [vars(row) for row in self.rows],
+        }
 
 
 @singledispatch
@@ -77,7 +85,7 @@ def _(layer: conv._ConvTranspose, result: Tensor) -> int:
     return result.numel() * (2 * taps // math.prod(layer.stride) + (layer.bias is not None))
 
 
-@flops_of.register(norm._ChannelNorm)
+@flops_of.register(channelnorm._ChannelNorm)
 @flops_of.register(norm._TrailingNorm)
 @flops_of.register(norm.GroupNorm)
 def _(layer, result: Tensor) -> int:
@@ -93,19 +101,33 @@ def _(layer: attention.MultiheadAttention, result: Tensor) -> int:
 
 def summarize(model, input_shapes: tuple, dtype, batch_size: int) -> Summary:
     from .. import float32, zeros
+
     if not input_shapes:
-        raise ValueError("summary: give the shape of one input without its batch axis, for instance "
-                         "model.summary((3, 32, 32))")
+        raise ValueError(
+            "summary: give the shape of one input without its batch axis, for instance model.summary((3, 32, 32))"
+        )
     if isinstance(input_shapes[0], int):
         input_shapes = (input_shapes,)
     first = next(model.parameters(), None)
-    inputs = [zeros(batch_size, *shape, dtype=dtype or (first.dtype if first is not None else float32),
-                    device=first.device if first is not None else None) for shape in input_shapes]
+    inputs = [
+        zeros(
+            batch_size,
+            *shape,
+            dtype=dtype or (first.dtype if first is not None else float32),
+            device=first.device if first is not None else None,
+        )
+        for shape in input_shapes
+    ]
     rows = _run(model, inputs)
     parameters = list(model.parameters())
-    return Summary(type(model).__name__, tuple(rows), tuple(tuple(x.shape) for x in inputs),
-                   sum(p.numel() for p in parameters), sum(p.numel() for p in parameters if p.requires_grad),
-                   sum(p.numel() * p.element_size() for p in parameters))
+    return Summary(
+        type(model).__name__,
+        tuple(rows),
+        tuple(tuple(x.shape) for x in inputs),
+        sum(p.numel() for p in parameters),
+        sum(p.numel() for p in parameters if p.requires_grad),
+        sum(p.numel() * p.element_size() for p in parameters),
+    )
 
 
 def _run(model, inputs: list[Tensor]) -> list[Row]:
@@ -120,8 +142,14 @@ def _run(model, inputs: list[Tensor]) -> list[Row]:
             tensor = result[0] if isinstance(result, tuple) else result
             old = rows[path]
             made = 0 if module._modules else tensor.numel() * tensor.element_size()
-            rows[path] = Row(path, old.kind, tuple(tensor.shape), old.parameters,
-                             old.flops + flops_of(module, tensor), old.result_bytes + made)
+            rows[path] = Row(
+                path,
+                old.kind,
+                tuple(tensor.shape),
+                old.parameters,
+                old.flops + flops_of(module, tensor),
+                old.result_bytes + made,
+            )
 
         hooks.append(module.register_forward_hook(measure))
     try:

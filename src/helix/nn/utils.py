@@ -18,6 +18,7 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
 def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
     """The norm of all tensors taken as one vector."""
     from .. import tensor as make
+
     tensors = list(tensors)
     if not tensors:
         return make(0.0)
@@ -28,8 +29,9 @@ def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
     return stack([(t.abs() ** norm_type).sum() for t in tensors]).sum() ** (1.0 / norm_type)
 
 
-def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0,
-                    error_if_nonfinite: bool = False) -> Tensor:
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
+) -> Tensor:
     """Scales all gradients so that their common norm is at most `max_norm`; returns the norm before."""
     with no_grad():
         gradients = _gradients(parameters)
@@ -59,8 +61,9 @@ def vector_to_parameters(vector: Tensor, parameters: Iterable[Tensor]) -> None:
     parameters = list(parameters)
     wanted = sum(parameter.numel() for parameter in parameters)
     if vector.numel() != wanted:
-        raise ValueError(f"vector_to_parameters: the vector has {vector.numel()} elements, "
-                         f"the parameters have {wanted}")
+        raise ValueError(
+            f"vector_to_parameters: the vector has {vector.numel()} elements, the parameters have {wanted}"
+        )
     start = 0
     with no_grad():
         for parameter in parameters:

@@ -23,8 +23,9 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[str, dict[str, Any]] = {}
         if isinstance(params, Tensor):
-            raise TypeError(f"{type(self).__name__}: params must be an iterable of tensors, got one tensor; "
-                            "write [tensor]")
+            raise TypeError(
+                f"{type(self).__name__}: params must be an iterable of tensors, got one tensor; write [tensor]"
+            )
         entries = list(params)
         if not entries:
             raise ValueError(f"{type(self).__name__}: got no parameters to optimize")
@@ -35,18 +36,21 @@ class Optimizer:
         """Adds parameters with options of their own; options not given are the optimizer's defaults."""
         unknown = set(group) - {"params", "names"} - set(self.defaults)
         if unknown:
-            raise TypeError(f"{type(self).__name__}: unknown option {sorted(unknown)[0]!r} in a parameter group; "
-                            f"known: {', '.join(sorted(self.defaults))}")
+            raise TypeError(
+                f"{type(self).__name__}: unknown option {sorted(unknown)[0]!r} in a parameter group; "
+                f"known: {', '.join(sorted(self.defaults))}"
+            )
         options = {**self.defaults, **{k: v for k, v in group.items() if k != "params"}}
         self.check(options)
         names, tensors = self._named(group["params"])
         known = {id(p) for g in self.param_groups for p in g["params"]}
-        for name, tensor in zip(names, tensors):
+        for name, tensor in zip(names, tensors, strict=True):
             if id(tensor) in known:
                 raise ValueError(f"{type(self).__name__}: parameter {name!r} is in two groups or twice in one")
             if not tensor.is_leaf:
-                raise ValueError(f"{type(self).__name__}: {name!r} is the result of an operation; only leaves "
-                                 "can be optimized")
+                raise ValueError(
+                    f"{type(self).__name__}: {name!r} is the result of an operation; only leaves can be optimized"
+                )
             known.add(id(tensor))
         self.param_groups.append({**options, "params": tensors, "names": names})
 
@@ -56,8 +60,9 @@ class Optimizer:
         pairs = [entry if isinstance(entry, tuple) else (str(start + i), entry) for i, entry in enumerate(entries)]
         for name, tensor in pairs:
             if not isinstance(tensor, Tensor):
-                raise TypeError(f"{type(self).__name__}: can only optimize tensors, {name!r} is a "
-                                f"{type(tensor).__name__}")
+                raise TypeError(
+                    f"{type(self).__name__}: can only optimize tensors, {name!r} is a {type(tensor).__name__}"
+                )
         taken = {name for group in self.param_groups for name in group["names"]}
         for name, _ in pairs:
             if name in taken:
@@ -89,7 +94,9 @@ class Optimizer:
                 loss = closure()
         with no_grad():
             for group in self.param_groups:
-                named = [(name, p) for name, p in zip(group["names"], group["params"]) if p.grad is not None]
+                named = [
+                    (name, p) for name, p in zip(group["names"], group["params"], strict=True) if p.grad is not None
+                ]
                 if named:
                     self.update(group, named)
         return loss
@@ -102,41 +109,55 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """{"state": {name: {…}}, "param_groups": [{options…, "names": […]}]}; tensors are shared, not copied."""
-        return {"state": {name: dict(values) for name, values in self.state.items()},
-                "param_groups": [{k: v for k, v in group.items() if k != "params"} for group in self.param_groups]}
+        return {
+            "state": {name: dict(values) for name, values in self.state.items()},
+            "param_groups": [{k: v for k, v in group.items() if k != "params"} for group in self.param_groups],
+        }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Takes over options and states; names and shapes must be those of this optimizer's parameters."""
         groups, state = state_dict["param_groups"], state_dict["state"]
         if [list(g["names"]) for g in groups] != [g["names"] for g in self.param_groups]:
             raise CheckpointError(self._difference(groups))
-        shapes = {name: tuple(p.shape) for g in self.param_groups for name, p in zip(g["names"], g["params"])}
+        shapes = {
+            name: tuple(p.shape) for g in self.param_groups for name, p in zip(g["names"], g["params"], strict=True)
+        }
         for name, values in state.items():
             for key, value in values.items():
-                if name not in shapes or (isinstance(value, Tensor) and value.ndim and
-                                          tuple(value.shape) != shapes[name]):
-                    raise CheckpointError(f"HX3004 {type(self).__name__}: saved {key} of {name!r} does not fit the "
-                                          f"parameter of shape {shapes.get(name)}; nothing was loaded.")
-        for group, saved in zip(self.param_groups, groups):
+                if name not in shapes or (
+                    isinstance(value, Tensor) and value.ndim and tuple(value.shape) != shapes[name]
+                ):
+                    raise CheckpointError(
+                        f"HX3004 {type(self).__name__}: saved {key} of {name!r} does not fit the "
+                        f"parameter of shape {shapes.get(name)}; nothing was loaded."
+                    )
+        for group, saved in zip(self.param_groups, groups, strict=True):
             group.update({k: _restored(v) for k, v in saved.items() if k not in ("names", "params")})
-        self.state = {name: {k: v.detach().clone() if isinstance(v, Tensor) else v for k, v in values.items()}
-                      for name, values in state.items()}
+        self.state = {
+            name: {k: v.detach().clone() if isinstance(v, Tensor) else v for k, v in values.items()}
+            for name, values in state.items()
+        }
 
     def _difference(self, groups: list) -> str:
         mine = [name for g in self.param_groups for name in g["names"]]
         saved = [name for g in groups for name in g["names"]]
         missing = [n for n in mine if n not in saved]
         extra = [n for n in saved if n not in mine]
-        detail = "; ".join(f"{what}: {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
-                           for what, names in (("not in the state", missing), ("not in the model", extra)) if names)
-        return (f"HX3004 {type(self).__name__}: the saved state is of other parameters; nothing was loaded. "
-                + (detail or "The names are the same but their order or grouping differs."))
+        detail = "; ".join(
+            f"{what}: {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
+            for what, names in (("not in the state", missing), ("not in the model", extra))
+            if names
+        )
+        return f"HX3004 {type(self).__name__}: the saved state is of other parameters; nothing was loaded. " + (
+            detail or "The names are the same but their order or grouping differs."
+        )
 
     def __repr__(self) -> str:
         lines = []
         for i, group in enumerate(self.param_groups):
-            lines += [f"Parameter Group {i}"] + [f"    {k}: {group[k]}" for k in sorted(group)
-                                                 if k not in ("params", "names")]
+            lines += [f"Parameter Group {i}"] + [
+                f"    {k}: {group[k]}" for k in sorted(group) if k not in ("params", "names")
+            ]
         return f"{type(self).__name__} (\n" + "\n".join(lines) + "\n)"
 
 

@@ -30,7 +30,7 @@ class LRScheduler:
         self._apply()
 
     def _apply(self) -> None:
-        for group, base in zip(self.optimizer.param_groups, self.base_lrs):
+        for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = self.lr_at(self.last_epoch, base)
 
     def get_last_lr(self) -> list[float]:
@@ -69,8 +69,9 @@ class ConstantLR(LRScheduler):
 class LinearLR(LRScheduler):
     """From base * start_factor to base * end_factor over `total_iters` steps."""
 
-    def __init__(self, optimizer: Optimizer, start_factor: float = 1.0 / 3, end_factor: float = 1.0,
-                 total_iters: int = 5) -> None:
+    def __init__(
+        self, optimizer: Optimizer, start_factor: float = 1.0 / 3, end_factor: float = 1.0, total_iters: int = 5
+    ) -> None:
         self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
         super().__init__(optimizer)
 
@@ -111,7 +112,7 @@ class ExponentialLR(LRScheduler):
         super().__init__(optimizer)
 
     def lr_at(self, step: int, base: float) -> float:
-        return base * self.gamma ** step
+        return base * self.gamma**step
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -130,8 +131,9 @@ class WarmupCosineLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, warmup_steps: int, total_steps: int, final_factor: float = 0.0) -> None:
         if not 0 <= warmup_steps <= total_steps:
-            raise ValueError(f"WarmupCosineLR: warmup_steps ({warmup_steps}) must lie between 0 and total_steps "
-                             f"({total_steps})")
+            raise ValueError(
+                f"WarmupCosineLR: warmup_steps ({warmup_steps}) must lie between 0 and total_steps ({total_steps})"
+            )
         self.warmup_steps, self.total_steps, self.final_factor = warmup_steps, total_steps, final_factor
         super().__init__(optimizer)
 
@@ -145,8 +147,16 @@ class WarmupCosineLR(LRScheduler):
 class OneCycleLR(LRScheduler):
     """Up to max_lr and far down again; Smith and Topin, "Super-convergence", 2018. Momentum is left as it is."""
 
-    def __init__(self, optimizer: Optimizer, max_lr: float, total_steps: int, pct_start: float = 0.3,
-                 anneal_strategy: str = "cos", div_factor: float = 25.0, final_div_factor: float = 1e4) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        max_lr: float,
+        total_steps: int,
+        pct_start: float = 0.3,
+        anneal_strategy: str = "cos",
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+    ) -> None:
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}")
         self.max_lr, self.total_steps, self.pct_start = max_lr, total_steps, pct_start
@@ -171,8 +181,16 @@ class OneCycleLR(LRScheduler):
 class ReduceLROnPlateau:
     """Multiplies lr by `factor` when the value given to `step` has not improved for `patience` calls."""
 
-    def __init__(self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10,
-                 threshold: float = 1e-4, cooldown: int = 0, min_lr: float = 0.0) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        mode: str = "min",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+    ) -> None:
         if mode not in ("min", "max"):
             raise ValueError(f"ReduceLROnPlateau: mode must be 'min' or 'max', got {mode!r}")
         if not 0 < factor < 1:
@@ -205,13 +223,17 @@ class ReduceLROnPlateau:
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best if math.isfinite(self.best) else None, "num_bad_epochs": self.num_bad_epochs, "cooldown_counter": self.cooldown_counter,
-                "lrs": self.get_last_lr()}
+        return {
+            "best": self.best if math.isfinite(self.best) else None,
+            "num_bad_epochs": self.num_bad_epochs,
+            "cooldown_counter": self.cooldown_counter,
+            "lrs": self.get_last_lr(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if state["best"] is not None:
             self.best = state["best"]
         self.num_bad_epochs = state["num_bad_epochs"]
         self.cooldown_counter = state["cooldown_counter"]
-        for group, lr in zip(self.optimizer.param_groups, state["lrs"]):
+        for group, lr in zip(self.optimizer.param_groups, state["lrs"], strict=True):
             group["lr"] = lr

@@ -14,16 +14,36 @@ from .optimizer import Optimizer
 class SGD(Optimizer):
     """`b = momentum * b + (1 - dampening) * g;  p -= lr * b`, with `g` plus `momentum * b` for Nesterov."""
 
-    def __init__(self, params: Iterable, lr: float = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
-                 weight_decay: float = 0.0, nesterov: bool = False, *, maximize: bool = False) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening,
-                                  "weight_decay": weight_decay, "nesterov": nesterov, "maximize": maximize})
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "dampening": dampening,
+                "weight_decay": weight_decay,
+                "nesterov": nesterov,
+                "maximize": maximize,
+            },
+        )
 
     def check(self, options) -> None:
         super().check(options)
         if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
-            raise ValueError("SGD: nesterov needs a momentum above 0 and a dampening of 0, got "
-                             f"momentum={options['momentum']}, dampening={options['dampening']}")
+            raise ValueError(
+                "SGD: nesterov needs a momentum above 0 and a dampening of 0, got "
+                f"momentum={options['momentum']}, dampening={options['dampening']}"
+            )
 
     def update(self, group: dict[str, Any], named: list[tuple[str, Tensor]]) -> None:
         for (_, _, first), bucket in buckets(named, lambda name: name not in self.state).items():
@@ -34,6 +54,12 @@ class SGD(Optimizer):
                     if first:
                         self.state[name] = {"momentum_buffer": zeros_like(parameter)}
                 tensors += [self.state[name]["momentum_buffer"] for name, _ in bucket]
-            _core.sgd_step(tensors, group["lr"], momentum=group["momentum"],
-                           dampening=0.0 if first else group["dampening"], weight_decay=group["weight_decay"],
-                           nesterov=group["nesterov"], maximize=group["maximize"])
+            _core.sgd_step(
+                tensors,
+                group["lr"],
+                momentum=group["momentum"],
+                dampening=0.0 if first else group["dampening"],
+                weight_decay=group["weight_decay"],
+                nesterov=group["nesterov"],
+                maximize=group["maximize"],
+            )

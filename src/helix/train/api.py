@@ -27,22 +27,30 @@ def train(data, model: str | Module = "auto", progress="auto", **settings: Any) 
     `data_options={…}` go to the model and the dataset.
     """
     named = isinstance(data, (str, Path))
-    values: dict[str, Any] = {"name": Path(data).stem if named else "run",
-                              "data": {"source": str(data) if named else "python"},
-                              "model": {"kind": model if isinstance(model, str) else "python:model"}}
+    values: dict[str, Any] = {
+        "name": Path(data).stem if named else "run",
+        "data": {"source": str(data) if named else "python"},
+        "model": {"kind": model if isinstance(model, str) else "python:model"},
+    }
     for key, value in settings.items():
         _put(values, key, value)
     config = configuration.check(values)
-    return start(config, None if named else load(data, **config.data.options),
-                 None if isinstance(model, str) else model, progress)
+    return start(
+        config,
+        None if named else load(data, **config.data.options),
+        None if isinstance(model, str) else model,
+        progress,
+    )
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
     places = {**_places(), **RENAMED, "model_options": ("model", "options"), "data_options": ("data", "options")}
     if key not in places:
         near = get_close_matches(key, places, n=1)
-        raise TypeError(f"helix.train: unknown setting {key!r}" + (f"; did you mean {near[0]!r}?" if near else
-                        f"; known: {', '.join(sorted(places))}"))
+        raise TypeError(
+            f"helix.train: unknown setting {key!r}"
+            + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(places))}")
+        )
     *tables, last = places[key]
     for table in tables:
         values = values.setdefault(table, {})
@@ -56,6 +64,9 @@ def _places() -> dict[str, tuple[str, ...]]:
         if field.name not in TABLES:
             places[field.name] = (field.name,)
         elif field.name in ("data", "optimizer", "schedule", "train"):
-            places |= {inner.name: (field.name, inner.name) for inner in msgspec.structs.fields(field.type)
-                       if inner.name not in ("name", "options", "source")}
+            places |= {
+                inner.name: (field.name, inner.name)
+                for inner in msgspec.structs.fields(field.type)
+                if inner.name not in ("name", "options", "source")
+            }
     return places

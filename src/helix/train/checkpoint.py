@@ -1,9 +1,9 @@
 """Checkpoints: directories that appear whole, prove their contents, and never replace the last good one.
 
-    step-000500/model.safetensors   parameters and buffers
-                optim.safetensors   the optimizer's tensors, as <parameter>/<name>
-                state.json          step, random generator, loader, schedule, the optimizer's numbers
-                manifest.json       length and SHA-256 of each file; written last
+step-000500/model.safetensors   parameters and buffers
+            optim.safetensors   the optimizer's tensors, as <parameter>/<name>
+            state.json          step, random generator, loader, schedule, the optimizer's numbers
+            manifest.json       length and SHA-256 of each file; written last
 """
 
 from __future__ import annotations
@@ -34,8 +34,14 @@ class Checkpoint(NamedTuple):
     state: dict[str, Any]
 
 
-def save(folder: Path, step: int, model: Mapping[str, Tensor], optimizer: Mapping[str, Any],
-         state: Mapping[str, Any], keep: int = 3) -> Path:
+def save(
+    folder: Path,
+    step: int,
+    model: Mapping[str, Tensor],
+    optimizer: Mapping[str, Any],
+    state: Mapping[str, Any],
+    keep: int = 3,
+) -> Path:
     """Writes a checkpoint below `folder`, then deletes all but the newest `keep` (at least 2) good ones."""
     final = folder / f"step-{step:06d}"
     temporary = folder / f".writing-{final.name}-{os.getpid()}"
@@ -51,27 +57,38 @@ def save(folder: Path, step: int, model: Mapping[str, Tensor], optimizer: Mappin
         write_text(folder / "LATEST", final.name + "\n")
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise CheckpointError(f"HX3001 checkpoint step {step} could not be written: {error.strerror or error} "
-                              f"({final.name}). The checkpoints before it are untouched.") from error
+        raise CheckpointError(
+            f"HX3001 checkpoint step {step} could not be written: {error.strerror or error} "
+            f"({final.name}). The checkpoints before it are untouched."
+        ) from error
     prune(folder, max(2, keep))
     return final
 
 
-def _write(folder: Path, step: int, model: Mapping[str, Tensor], optimizer: Mapping[str, Any],
-           state: Mapping[str, Any]) -> None:
+def _write(
+    folder: Path, step: int, model: Mapping[str, Tensor], optimizer: Mapping[str, Any], state: Mapping[str, Any]
+) -> None:
     numbers: dict[str, dict[str, Any]] = {}
     tensors: dict[str, Tensor] = {}
     for name, values in optimizer["state"].items():
         numbers[name] = {key: value for key, value in values.items() if not isinstance(value, Tensor)}
         tensors |= {f"{name}/{key}": value for key, value in values.items() if isinstance(value, Tensor)}
-    described = {"format_version": FORMAT_VERSION, "step": step, **state,
-                 "optimizer": {"param_groups": optimizer["param_groups"], "state": numbers}}
+    described = {
+        "format_version": FORMAT_VERSION,
+        "step": step,
+        **state,
+        "optimizer": {"param_groups": optimizer["param_groups"], "state": numbers},
+    }
     save_file(dict(model), folder / "model.safetensors", metadata={"format_version": str(FORMAT_VERSION)})
     save_file(tensors, folder / "optim.safetensors", metadata={"format_version": str(FORMAT_VERSION)})
     save_json(described, folder / "state.json")
-    manifest = {"format_version": FORMAT_VERSION, "step": step,
-                "files": {name: {"length": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)}
-                          for name in FILES}}
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "step": step,
+        "files": {
+            name: {"length": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)} for name in FILES
+        },
+    }
     save_json(manifest, folder / "manifest.json")
 
 
@@ -111,13 +128,18 @@ def newest(folder: Path) -> Path:
         if reason is None:
             for bad, why in faults:
                 lost = int(bad.name[5:]) - int(path.name[5:])
-                warnings.warn(f"HX3002 checkpoint {bad.name} is not usable: {why}; taking {path.name} instead, "
-                              f"{lost} steps will be repeated.", stacklevel=2)
+                warnings.warn(
+                    f"HX3002 checkpoint {bad.name} is not usable: {why}; taking {path.name} instead, "
+                    f"{lost} steps will be repeated.",
+                    stacklevel=2,
+                )
             return path
         faults.append((path, reason))
     detail = "; ".join(f"{path.name}: {why}" for path, why in faults)
-    raise CheckpointError(f"HX3002 no usable checkpoint below {folder.parent.name}/{folder.name}"
-                          + (f" ({detail})." if detail else ": there is none."))
+    raise CheckpointError(
+        f"HX3002 no usable checkpoint below {folder.parent.name}/{folder.name}"
+        + (f" ({detail})." if detail else ": there is none.")
+    )
 
 
 def load(path: Path) -> Checkpoint:
@@ -128,8 +150,13 @@ def load(path: Path) -> Checkpoint:
     for key, tensor in load_file(path / "optim.safetensors").items():
         name, _, field = key.rpartition("/")
         values.setdefault(name, {})[field] = tensor
-    return Checkpoint(path, state["step"], load_file(path / "model.safetensors"),
-                      {"state": values, "param_groups": saved["param_groups"]}, state)
+    return Checkpoint(
+        path,
+        state["step"],
+        load_file(path / "model.safetensors"),
+        {"state": values, "param_groups": saved["param_groups"]},
+        state,
+    )
 
 
 def prune(folder: Path, keep: int) -> None:

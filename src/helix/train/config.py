@@ -27,8 +27,13 @@ Rate = Annotated[float, Meta(ge=0)]
 class Data(Struct, kw_only=True):
     """[data]: where samples come from, and how many are held back for the test."""
 
-    source: Annotated[str, Meta(description="digits, a CSV file, a folder of image folders, a text file or folder; "
-                                            "'stdlib' is the sources of Python's standard library")]
+    source: Annotated[
+        str,
+        Meta(
+            description="digits, a CSV file, a folder of image folders, a text file or folder; "
+            "'stdlib' is the sources of Python's standard library"
+        ),
+    ]
     test_fraction: Share = 0.3
     options: Annotated[dict[str, Any], Meta(description="arguments of the dataset")] = {}
 
@@ -101,8 +106,9 @@ def read(path: str | Path, changes: Sequence[str] = ()) -> Config:
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"HX3101 config {str(path)!r} does not exist. `helix config init` prints one to start from."
-                          ) from None
+        raise ConfigError(
+            f"HX3101 config {str(path)!r} does not exist. `helix config init` prints one to start from."
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"HX3101 config {str(path)!r} is not valid TOML: {error}") from error
     return check(overlaid(values, changes))

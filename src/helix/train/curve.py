@@ -32,7 +32,10 @@ def _panel(left: float, name: str, steps: list[dict[str, Any]], epochs: list[dic
     if not points:
         return []
     ys = sorted(y for _, y in points)
-    low, high = ys[0], ys[-1] if not faint else max(ys[int(0.98 * (len(ys) - 1))], *(y for _, s in lines for _, y in s), ys[0])
+    low, high = (
+        ys[0],
+        ys[-1] if not faint else max(ys[int(0.98 * (len(ys) - 1))], *(y for _, s in lines for _, y in s), ys[0]),
+    )
     y_ticks = ticks(low, high)
     x_ticks = ticks(0, max(x for x, _ in points))
     x0, y0 = left + LEFT, HEIGHT - BOTTOM + 14
@@ -46,7 +49,7 @@ def _panel(left: float, name: str, steps: list[dict[str, Any]], epochs: list[dic
     parts = _axes(x0, y0, wide, tall, x_ticks, y_ticks, place)
     if faint:
         parts.append(polyline([place(p) for p in faint], COLOURS[0], 1, 0.28))
-    for colour, (label, series) in zip(COLOURS, lines):
+    for colour, (_, series) in zip(COLOURS, lines, strict=False):
         if series:
             parts.append(polyline([place(p) for p in series], colour, 2.2))
             x, y = place(series[-1])
@@ -67,7 +70,7 @@ def _axes(x0, y0, wide, tall, x_ticks, y_ticks, place) -> list[str]:
 
 def _legend(right: float, name: str, lines) -> list[str]:
     parts, x = [], right
-    for colour, (label, series) in reversed(list(zip(COLOURS, lines))):
+    for colour, (label, series) in reversed(list(zip(COLOURS, lines, strict=False))):
         if series:
             content = f"{label} {series[-1][1]:.4g}"
             x -= 6.4 * len(content)

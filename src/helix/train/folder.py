@@ -35,11 +35,15 @@ class RunFolder:
         try:
             values = json.loads((self.path / name).read_bytes())
         except FileNotFoundError:
-            raise ConfigError(f"HX3103 run {str(self.path)!r} has no {name}; it is not the folder of a run, or the "
-                              "run did not get that far.") from None
+            raise ConfigError(
+                f"HX3103 run {str(self.path)!r} has no {name}; it is not the folder of a run, or the "
+                "run did not get that far."
+            ) from None
         if values.get("format_version", 0) > FORMAT_VERSION:
-            raise ConfigError(f"HX3103 {name} has format {values['format_version']}, newer than this helix knows "
-                              f"({FORMAT_VERSION}); a newer helix can read it.")
+            raise ConfigError(
+                f"HX3103 {name} has format {values['format_version']}, newer than this helix knows "
+                f"({FORMAT_VERSION}); a newer helix can read it."
+            )
         return values
 
     def records(self) -> Iterator[dict[str, Any]]:
@@ -61,7 +65,7 @@ class RunFolder:
     def open(self, resume_at: int | None = None) -> None:
         """Takes the folder for a training: a new run, or one that goes on after step `resume_at`."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self.path / ".lock", "w", encoding="utf-8")
+        self._lock = open(self.path / ".lock", "w", encoding="utf-8")  # noqa: SIM115
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -71,11 +75,11 @@ class RunFolder:
         header = {"event": "header", "format_version": FORMAT_VERSION}
         kept = [r for r in self.records() if r["step"] <= resume_at] if resume_at is not None else []
         write_text(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in [header, *kept]))
-        self._metrics = open(self.path / "metrics.jsonl", "a", encoding="utf-8")
+        self._metrics = open(self.path / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115
         fresh = resume_at is None or not (self.path / "log.txt").exists()
         if fresh:
             write_text(self.path / "log.txt", f"helix log, format_version {FORMAT_VERSION}\n")
-        self._log = open(self.path / "log.txt", "a", encoding="utf-8")
+        self._log = open(self.path / "log.txt", "a", encoding="utf-8")  # noqa: SIM115
 
     def close(self) -> None:
         for file in (self._metrics, self._log, self._lock):
@@ -102,9 +106,18 @@ class RunFolder:
 
 def environment(device) -> dict[str, Any]:
     """What env.json holds: enough to know where numbers come from, and no names of people or machines."""
-    from .. import __version__
     import numpy
-    return {"helix": __version__, "python": platform.python_version(), "numpy": numpy.__version__,
-            "system": platform.system(), "machine": platform.machine(), "processors": os.cpu_count(),
-            "device": str(device), "arguments": [Path(sys.argv[0]).name, *sys.argv[1:]],
-            "settings": {k: v for k, v in sorted(os.environ.items()) if k.startswith("HELIX_")}}
+
+    from .. import __version__
+
+    return {
+        "helix": __version__,
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processors": os.cpu_count(),
+        "device": str(device),
+        "arguments": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "settings": {k: v for k, v in sorted(os.environ.items()) if k.startswith("HELIX_")},
+    }

@@ -23,8 +23,12 @@ def cross_entropy(output: Tensor, target: Tensor, label_smoothing: float = 0.0) 
     return F.cross_entropy(output, target, label_smoothing=label_smoothing)
 
 
-LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "mse": F.mse_loss, "l1": F.l1_loss,
-                           "bce_with_logits": F.binary_cross_entropy_with_logits}
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": cross_entropy,
+    "mse": F.mse_loss,
+    "l1": F.l1_loss,
+    "bce_with_logits": F.binary_cross_entropy_with_logits,
+}
 TASK_LOSS = {"classification": "cross_entropy", "language": "cross_entropy", "regression": "mse"}
 
 

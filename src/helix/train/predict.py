@@ -12,7 +12,9 @@ from ..errors import ConfigError
 from ..tensor import Tensor
 
 
-def predict(run, source, top: int = 3, count: int = 200, temperature: float | None = None) -> list[dict[str, Any]] | bytes:
+def predict(
+    run, source, top: int = 3, count: int = 200, temperature: float | None = None
+) -> list[dict[str, Any]] | bytes:
     """For classes: one dict a sample with `label`, `probability` and the `top` classes. For a language model: the
     `count` bytes that follow."""
     if run.info.task == "language":
@@ -27,9 +29,12 @@ def predict(run, source, top: int = 3, count: int = 200, temperature: float | No
 
 
 def _answer(probabilities: list[float], names, top: int) -> dict[str, Any]:
-    order = sorted(range(len(probabilities)), key=probabilities.__getitem__, reverse=True)[:max(1, top)]
-    return {"label": names[order[0]], "probability": probabilities[order[0]],
-            "top": [{"label": names[i], "probability": probabilities[i]} for i in order]}
+    order = sorted(range(len(probabilities)), key=probabilities.__getitem__, reverse=True)[: max(1, top)]
+    return {
+        "label": names[order[0]],
+        "probability": probabilities[order[0]],
+        "top": [{"label": names[i], "probability": probabilities[i]} for i in order],
+    }
 
 
 def _batch(run, source) -> Tensor:
@@ -39,23 +44,31 @@ def _batch(run, source) -> Tensor:
         path = Path(source)
         if path.suffix.lower() == ".npy":
             import numpy as np
+
             source = np.load(path, allow_pickle=False)
         elif len(shape) == 3:
             source = _image(run, path, shape)
         else:
-            raise ConfigError(f"HX3105 predict: {path.name!r} is neither an .npy file nor an image, which is what this "
-                              f"model can take ({shape}).", code="HX3105")
+            raise ConfigError(
+                f"HX3105 predict: {path.name!r} is neither an .npy file nor an image, which is what this "
+                f"model can take ({shape}).",
+                code="HX3105",
+            )
     inputs = source if isinstance(source, Tensor) else as_tensor(source)
     parameter = next(run.model.parameters())
     inputs = inputs.to(parameter.dtype) if inputs.dtype != parameter.dtype else inputs
     if tuple(inputs.shape) == shape or inputs.numel() == math.prod(shape):
         return inputs.reshape(1, *shape)
     if tuple(inputs.shape[1:]) != shape:
-        raise ConfigError(f"HX3105 predict: the input has shape {tuple(inputs.shape)}; this model takes one sample of "
-                          f"shape {shape} or a batch of them.", code="HX3105")
+        raise ConfigError(
+            f"HX3105 predict: the input has shape {tuple(inputs.shape)}; this model takes one sample of "
+            f"shape {shape} or a batch of them.",
+            code="HX3105",
+        )
     return inputs
 
 
 def _image(run, path: Path, shape: tuple[int, ...]) -> Tensor:
     from ..data.images import decode
+
     return decode(path, shape[1:], grayscale=shape[0] == 1)

@@ -8,8 +8,12 @@ from collections.abc import Callable
 
 def words(values: dict[str, float]) -> str:
     """{"loss": 0.61234, "accuracy": 0.83} -> "loss 0.612  accuracy 0.830" """
-    return "  ".join(f"{name.replace('_', ' ')} {value:.4g}" if abs(value) < 1e-3 or abs(value) >= 100
-                     else f"{name.replace('_', ' ')} {value:.4f}" for name, value in values.items())
+    return "  ".join(
+        f"{name.replace('_', ' ')} {value:.4g}"
+        if abs(value) < 1e-3 or abs(value) >= 100
+        else f"{name.replace('_', ' ')} {value:.4f}"
+        for name, value in values.items()
+    )
 
 
 class Quiet:
@@ -39,9 +43,18 @@ class Bar(Quiet):
     def start(self, total_steps: int, done: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        self._bar = Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
-                             TextColumn("{task.fields[values]}"), TimeElapsedColumn(), TextColumn("left"),
-                             TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[values]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
         self._task = self._bar.add_task("training", total=total_steps, completed=done, values="")
         self._bar.start()
 
@@ -60,7 +73,7 @@ class Bar(Quiet):
 
 
 def progress_named(name: str | Quiet) -> Quiet:
-    """"auto" is a bar on a terminal and lines elsewhere; "lines", "bar" and "none" are themselves."""
+    """ "auto" is a bar on a terminal and lines elsewhere; "lines", "bar" and "none" are themselves."""
     if isinstance(name, Quiet):
         return name
     if name == "auto":

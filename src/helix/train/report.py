@@ -14,20 +14,31 @@ from .trainer import Trainer
 MAX_CLASSES = 100
 
 
-def finish(trainer: Trainer, info: DataInfo, test: Dataset, name: str, seconds: float, sample: Sample) -> dict[str, Any]:
+def finish(
+    trainer: Trainer, info: DataInfo, test: Dataset, name: str, seconds: float, sample: Sample
+) -> dict[str, Any]:
     """Writes the reports into the trainer's run folder; returns the summary."""
     folder, last = trainer.folder, trainer.history[-1]
     steps = [r for r in folder.records() if r["event"] == "step"]
     folder.write("curve.svg", curve.draw(name, steps, trainer.history))
-    summary = {"name": name, "status": "finished", "task": info.task, "steps": last["step"], "epochs": last["epoch"],
-               "parameters": sum(p.numel() for p in trainer.model.parameters()), "seconds": round(seconds, 2),
-               "train": _part(last, "train_"), "test": _part(last, "test_"),
-               "checkpoint": (folder.checkpoints / "LATEST").read_text().strip()}
+    summary = {
+        "name": name,
+        "status": "finished",
+        "task": info.task,
+        "steps": last["step"],
+        "epochs": last["epoch"],
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "seconds": round(seconds, 2),
+        "train": _part(last, "train_"),
+        "test": _part(last, "test_"),
+        "checkpoint": (folder.checkpoints / "LATEST").read_text().strip(),
+    }
     if info.task == "classification" and 2 <= info.outputs <= MAX_CLASSES:
         summary["confusion"] = _confusion(trainer, info, test, name)
     if info.task == "language" and hasattr(trainer.model, "generate"):
-        text = trainer.model.generate(sample.prompt.encode(), sample.count, sample.temperature,
-                                      Generator().manual_seed(trainer.settings.seed))
+        text = trainer.model.generate(
+            sample.prompt.encode(), sample.count, sample.temperature, Generator().manual_seed(trainer.settings.seed)
+        )
         summary["sample"] = sample.prompt + text.decode("utf-8", "replace")
         folder.write("sample.txt", summary["sample"] + "\n")
     folder.write_json("summary.json", summary)
@@ -54,5 +65,8 @@ def _confusion(trainer: Trainer, info: DataInfo, test: Dataset, name: str) -> li
 
 def files(folder: Path) -> list[str]:
     """The reports that are there."""
-    return [name for name in ("summary.json", "curve.svg", "confusion.svg", "sample.txt", "metrics.jsonl")
-            if (folder / name).exists()]
+    return [
+        name
+        for name in ("summary.json", "curve.svg", "confusion.svg", "sample.txt", "metrics.jsonl")
+        if (folder / name).exists()
+    ]

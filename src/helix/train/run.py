@@ -58,6 +58,7 @@ class Run:
     def predict(self, source, **options) -> list[dict[str, Any]] | bytes:
         """What the model says of an image file, an .npy file, an array, or the beginning of a text."""
         from .predict import predict
+
         return predict(self, source, **options)
 
     def __repr__(self) -> str:
@@ -70,6 +71,7 @@ def open_source(config: Config) -> Dataset:
     source = config.data.source
     if source == STDLIB:
         import sysconfig
+
         source = sysconfig.get_path("stdlib")
         options = {"pattern": "*.py", "limit": 4_000_000, **options}
     try:
@@ -86,11 +88,30 @@ def split(config: Config, dataset: Dataset) -> tuple[Dataset, Dataset]:
 
 def trainer_for(config: Config, model: Module, run_dir: Path | None, progress) -> Trainer:
     o, s, t = config.optimizer, config.schedule, config.train
-    return Trainer(model, t.loss, o.name, epochs=t.epochs, max_steps=t.max_steps, batch_size=t.batch_size, lr=o.lr,
-                   weight_decay=o.weight_decay, momentum=o.momentum, schedule=s.name, warmup_steps=s.warmup_steps,
-                   step_epochs=s.step_epochs, gamma=s.gamma, label_smoothing=t.label_smoothing,
-                   grad_clip=t.grad_clip, device=config.device, seed=config.seed, run_dir=run_dir,
-                   checkpoint_every=t.checkpoint_every, keep=t.keep, log_every=t.log_every, progress=progress)
+    return Trainer(
+        model,
+        t.loss,
+        o.name,
+        epochs=t.epochs,
+        max_steps=t.max_steps,
+        batch_size=t.batch_size,
+        lr=o.lr,
+        weight_decay=o.weight_decay,
+        momentum=o.momentum,
+        schedule=s.name,
+        warmup_steps=s.warmup_steps,
+        step_epochs=s.step_epochs,
+        gamma=s.gamma,
+        label_smoothing=t.label_smoothing,
+        grad_clip=t.grad_clip,
+        device=config.device,
+        seed=config.seed,
+        run_dir=run_dir,
+        checkpoint_every=t.checkpoint_every,
+        keep=t.keep,
+        log_every=t.log_every,
+        progress=progress,
+    )
 
 
 def start(config: Config, dataset: Dataset | None = None, model: Module | None = None, progress="auto") -> Run:
@@ -113,8 +134,9 @@ def resume(path: str | Path, dataset: Dataset | None = None, model: Module | Non
     return _train(run.config, run.path, run.info, dataset, model, progress, resume=begun)
 
 
-def _train(config: Config, path: Path, info: DataInfo, dataset: Dataset, model: Module | None, progress,
-           resume: bool) -> Run:
+def _train(
+    config: Config, path: Path, info: DataInfo, dataset: Dataset, model: Module | None, progress, resume: bool
+) -> Run:
     started = time.perf_counter()
     training, test = split(config, dataset)
     if model is None:
@@ -122,8 +144,10 @@ def _train(config: Config, path: Path, info: DataInfo, dataset: Dataset, model: 
         model = build(config.model.kind, info, config.model.options)
     trainer = trainer_for(config, model, path, progress)
     parameters = sum(p.numel() for p in model.parameters())
-    trainer.progress.line(f"run {path}  {parameters:,} parameters  {len(training):,} training and {len(test):,} test "
-                          f"samples  device {trainer.device}  seed {config.seed}")
+    trainer.progress.line(
+        f"run {path}  {parameters:,} parameters  {len(training):,} training and {len(test):,} test "
+        f"samples  device {trainer.device}  seed {config.seed}"
+    )
     trainer.fit(training, test, resume=resume)
     report.finish(trainer, info, test, path.name, time.perf_counter() - started, config.sample)
     run = Run(path)

@@ -33,11 +33,18 @@ class Session:
         """Writes a checkpoint; refuses to, if a parameter is not finite."""
         spoiled = first_not_finite(self.model)
         if spoiled is not None:
-            raise TrainingError(f"HX3202 parameter {spoiled!r} is not finite after step {self.step}; the checkpoint "
-                                f"was not written. {self.advice()}")
-        state = {"epoch": self.epoch, "rng": get_rng_state(), "loader": self.loader.state_dict(),
-                 "schedule": self.schedule.state_dict(), "meter": self.meter.state_dict(),
-                 "total_steps": self.total_steps}
+            raise TrainingError(
+                f"HX3202 parameter {spoiled!r} is not finite after step {self.step}; the checkpoint "
+                f"was not written. {self.advice()}"
+            )
+        state = {
+            "epoch": self.epoch,
+            "rng": get_rng_state(),
+            "loader": self.loader.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "meter": self.meter.state_dict(),
+            "total_steps": self.total_steps,
+        }
         path = checkpoint.save(folder, self.step, self.model.state_dict(), self.optimizer.state_dict(), state, keep)
         self.saved_step = self.step
         return path
@@ -59,9 +66,11 @@ class Session:
 
     def check_loss(self, loss: float) -> None:
         if not math.isfinite(loss):
-            raise TrainingError(f"HX3201 the loss is {loss} at step {self.step + 1} (epoch {self.epoch + 1}, batch "
-                                f"{self.loader.position}); training stopped before the model was changed. "
-                                f"{self.advice()}")
+            raise TrainingError(
+                f"HX3201 the loss is {loss} at step {self.step + 1} (epoch {self.epoch + 1}, batch "
+                f"{self.loader.position}); training stopped before the model was changed. "
+                f"{self.advice()}"
+            )
 
 
 def first_not_finite(model: Module) -> str | None:

@@ -42,15 +42,18 @@ class Settings:
         for name in given:
             if name not in known:
                 near = get_close_matches(name, known, n=1)
-                raise TypeError(f"Trainer: unknown setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else
-                                f"; known: {', '.join(known)}"))
+                raise TypeError(
+                    f"Trainer: unknown setting {name!r}"
+                    + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}")
+                )
         settings = cls(**given)
         for name in ("epochs", "batch_size", "log_every", "step_epochs"):
             if getattr(settings, name) < 1:
                 raise ValueError(f"Trainer: {name} must be at least 1, got {getattr(settings, name)}")
         if settings.keep < 2:
-            raise ValueError(f"Trainer: keep must be at least 2, so that a spoiled checkpoint has one behind it; "
-                             f"got {settings.keep}")
+            raise ValueError(
+                f"Trainer: keep must be at least 2, so that a spoiled checkpoint has one behind it; got {settings.keep}"
+            )
         return settings
 
 
@@ -64,8 +67,9 @@ def make_optimizer(optimizer, model, settings: Settings) -> Optimizer:
         return optim.SGD(model.named_parameters(), settings.lr, settings.momentum, weight_decay=settings.weight_decay)
     kinds = {"adam": optim.Adam, "adamw": optim.AdamW}
     if optimizer not in kinds:
-        raise ValueError(f"optimizer: unknown name {optimizer!r}; known: adamw, adam, sgd, or pass a function of "
-                         "named parameters")
+        raise ValueError(
+            f"optimizer: unknown name {optimizer!r}; known: adamw, adam, sgd, or pass a function of named parameters"
+        )
     return kinds[optimizer](model.named_parameters(), settings.lr, weight_decay=settings.weight_decay)
 
 
@@ -84,5 +88,7 @@ def make_schedule(optimizer: Optimizer, settings: Settings, epoch_steps: int, to
         return lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps)
     if schedule == "plateau":
         return lr_scheduler.ReduceLROnPlateau(optimizer, factor=settings.gamma)
-    raise ValueError(f"schedule: unknown name {schedule!r}; known: constant, cosine, step, one_cycle, plateau, or "
-                     "pass a function of (optimizer, total_steps)")
+    raise ValueError(
+        f"schedule: unknown name {schedule!r}; known: constant, cosine, step, one_cycle, plateau, or "
+        "pass a function of (optimizer, total_steps)"
+    )

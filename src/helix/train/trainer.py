@@ -37,8 +37,15 @@ class Trainer:
             Without run_dir nothing is written to disk.
     """
 
-    def __init__(self, model: Module, loss="auto", optimizer="adamw", metrics=None,
-                 callbacks: Iterable[Callback] = (), **settings: Any) -> None:
+    def __init__(
+        self,
+        model: Module,
+        loss="auto",
+        optimizer="adamw",
+        metrics=None,
+        callbacks: Iterable[Callback] = (),
+        **settings: Any,
+    ) -> None:
         self.model, self.loss, self.optimizer, self.metrics = model, loss, optimizer, metrics
         self.callbacks = tuple(callbacks)
         self.settings = Settings.of(settings)
@@ -152,9 +159,13 @@ class Trainer:
 
     def _end_epoch(self, session: Session, test: Dataset | None) -> None:
         epoch = session.epoch
-        record = {"event": "epoch", "step": session.step, "epoch": epoch,
-                  **{f"train_{name}": value for name, value in session.meter.means().items()},
-                  "samples_per_second": round(self._speed, 1)}
+        record = {
+            "event": "epoch",
+            "step": session.step,
+            "epoch": epoch,
+            **{f"train_{name}": value for name, value in session.meter.means().items()},
+            "samples_per_second": round(self._speed, 1),
+        }
         if test is not None:
             record |= {f"test_{name}": value for name, value in self.evaluate(test).items()}
         if self.settings.schedule == "plateau":
@@ -163,8 +174,9 @@ class Trainer:
         self.history.append(record)
         self._record(record)
         shown = {name: value for name, value in record.items() if name.startswith(("train_", "test_"))}
-        self._say(f"epoch {epoch}/{self.settings.epochs}  step {session.step}  {words(shown)}  "
-                  f"{self._speed:.0f} samples/s")
+        self._say(
+            f"epoch {epoch}/{self.settings.epochs}  step {session.step}  {words(shown)}  {self._speed:.0f} samples/s"
+        )
         self._tell("on_epoch", session, record)
         if self.folder is not None and self.settings.checkpoint_every is None:
             session.save(self.folder.checkpoints, self.settings.keep)
