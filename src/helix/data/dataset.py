@@ -44,17 +44,27 @@ def as_tensor(values) -> Tensor:
     return make(values)
 
 
-class TensorDataset(Dataset):
-    """Tensors or arrays whose first axes are equally long: sample i is row i of each."""
+def _task_of(tensors: tuple[Tensor, ...]) -> str:
+    if len(tensors) < 2:
+        return ""
+    return "regression" if tensors[-1].is_floating_point() else "classification"
 
-    def __init__(self, *tensors, task: str = "", classes: Sequence[str] = ()) -> None:
+
+class TensorDataset(Dataset):
+    """Tensors or arrays whose first axes are equally long: sample i is row i of each.
+
+    Without `task`, whole-number targets are classes and others are values to predict.
+    """
+
+    def __init__(self, *tensors, task: str | None = None, classes: Sequence[str] = ()) -> None:
         if not tensors:
             raise ValueError("TensorDataset: give at least one tensor")
         self.tensors = tuple(as_tensor(t) for t in tensors)
         lengths = [len(t) for t in self.tensors]
         if len(set(lengths)) != 1:
             raise ValueError(f"TensorDataset: the tensors have different lengths: {', '.join(map(str, lengths))}")
-        self.task, self.classes = task, tuple(classes)
+        self.task = _task_of(self.tensors) if task is None else task
+        self.classes = tuple(classes)
 
     def __len__(self) -> int:
         return len(self.tensors[0])

@@ -25,12 +25,8 @@ def describe(dataset: Dataset) -> DataInfo:
     if len(dataset) == 0:
         raise ValueError("the dataset is empty")
     sample = dataset[0]
-    task = dataset.task or _guess_task(sample[-1])
+    task = dataset.task
     outputs = math.prod(sample[-1].shape)
     if task == "classification":
         outputs = len(dataset.classes) or int(dataset.targets().max()) + 1
     return DataInfo(task, tuple(sample[0].shape), outputs, tuple(dataset.classes), getattr(dataset, "vocabulary", 0))
-
-
-def _guess_task(target) -> str:
-    return "regression" if target.dtype.is_floating_point else "classification"

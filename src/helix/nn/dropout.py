@@ -25,32 +25,25 @@ class Dropout(_Dropout):
 
 
 class _ChannelDropout(_Dropout):
-    """Zeroes whole channels of (N, C, …), so that neighbouring elements fall together."""
-
-    axes: int
+    """Zeroes whole channels of (N, C, …), so that neighbouring elements fall together; Tompson et al., CVPR 2015."""
 
     def forward(self, input: Tensor) -> Tensor:
-        if not self.training or not self.p:
-            return input
-        from .. import ones
-
-        channels = tuple(input.shape[: input.ndim - self.axes]) + (1,) * self.axes
-        return input * F.dropout(ones(*channels, dtype=input.dtype, device=input.device), self.p, True)
+        return self._function(input, self.p, True) if self.training and self.p else input
 
 
 class Dropout1d(_ChannelDropout):
     """Channel dropout for (N, C, L) or (C, L)."""
 
-    axes = 1
+    _function = staticmethod(F.dropout1d)
 
 
 class Dropout2d(_ChannelDropout):
     """Channel dropout for (N, C, H, W) or (C, H, W)."""
 
-    axes = 2
+    _function = staticmethod(F.dropout2d)
 
 
 class Dropout3d(_ChannelDropout):
     """Channel dropout for (N, C, D, H, W) or (C, D, H, W)."""
 
-    axes = 3
+    _function = staticmethod(F.dropout3d)
