@@ -33,6 +33,9 @@ static void test_op_name(void) {
     hx_fail(HX_E_VALUE, HX1403_VALUE, "x");
     CHECK_TEXT(hx_error_last()->op, "");
     hx_error_clear();
+    CHECK(hx_error_outermost_op("called"));
+    CHECK(!hx_error_outermost_op("part of it"));
+    CHECK_TEXT(hx_error_enter_op(NULL), "called");
 }
 
 static void test_long_texts_are_cut(void) {

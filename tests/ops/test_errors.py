@@ -18,9 +18,12 @@ from .values import convert, draw, function_of, map_tensors, numpy_arguments, se
 LONGEST = 6  # lines
 
 
-def raise_from(op: str, args: Any, kwargs: Any) -> helix.errors.HelixError:
-    with pytest.raises(helix.errors.HelixError) as caught:
+def raise_from(op: str, args: Any, kwargs: Any) -> TypeError:
+    """The TypeError; where the op itself raised it (and not Python, for a function written in Python) to the standard."""
+    with pytest.raises(TypeError) as caught:
         function_of(op)(*args, **kwargs)
+    if isinstance(caught.value, helix.errors.HelixError):
+        check_message(op, caught.value)
     return caught.value
 
 
@@ -69,16 +72,11 @@ def test_wrong_arguments(op: str) -> None:
         pytest.skip("no sample")
     args = convert(numpy_arguments(sample, sample.dtypes[0]), to_helix, helix)
     unknown = raise_from(op, args, {"no_such_parameter": 1})
-    assert isinstance(unknown, TypeError) and "no_such_parameter" in str(unknown)
-    check_message(op, unknown)
-    many = raise_from(op, (*args, *[None] * 30), {})
-    assert isinstance(many, TypeError)
-    check_message(op, many)
+    assert "no_such_parameter" in str(unknown)
+    raise_from(op, (*args, *[None] * 30), {})
     for i, a in enumerate(sample.args):
         if isinstance(a, T):
-            text = raise_from(op, (*args[:i], "text", *args[i + 1 :]), {})
-            assert isinstance(text, TypeError)
-            check_message(op, text)
+            raise_from(op, (*args[:i], "text", *args[i + 1 :]), {})
             break
 
 

@@ -13,7 +13,7 @@ from helix._core import Trace
 from .cases import each_sample
 from .records import RECORDS, has
 from .sample import Sample
-from .values import as_list, assert_same_bits, call_helix, dtype_name, leaves, numpy_arguments
+from .values import as_list, assert_same_bits, call_helix, dtype_name, leaves, numpy_arguments, to_helix
 
 
 def depends_on_values(sample: Sample) -> bool:
@@ -39,21 +39,19 @@ def test_traced_shapes_and_replayed_numbers(sample: Sample) -> None:
     for dtype in sample.dtypes[:2]:
         arrays = numpy_arguments(sample, dtype)
         run = [r for r in as_list(call_helix(sample, arrays)) if isinstance(r, helix.Tensor)]
-        trace, predicted = traced(sample, arrays)
+        try:
+            trace, predicted = traced(sample, arrays)
+        except helix.errors.TraceError as error:
+            assert RECORDS[sample.op]["has_decomposition"] and error.code == "HX1702", error
+            return  # a composite of an op whose shape depends on values
         for p, r in zip(predicted, run, strict=True):
             assert p.shape == r.shape, f"{sample.op}: traced {p.shape}, run {r.shape}"
             assert dtype_name(p) == dtype_name(r), sample.op
         if not has(sample.op, "random"):
             given = leaves(arrays, np.ndarray)
-            replayed = trace.replay(
-                [helix.tensor(v) if v.ndim else helix.tensor(v[()]) for v in map(plain, given)], len(run)
-            )
+            replayed = trace.replay([to_helix(v) for v in given], len(run))
             for again, r in zip(replayed, run, strict=True):
                 assert_same_bits(again, r, f"{sample.op} {dtype} replayed")
-
-
-def plain(v: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(v).reshape(v.shape)
 
 
 @each_sample(depends_on_values)

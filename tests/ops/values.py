@@ -186,7 +186,8 @@ def to_torch(values: np.ndarray) -> torch.Tensor:
 
 @functools.cache
 def torch_function_of(op: str) -> Callable[..., Any] | None:
-    for place in (torch, torch.nn.functional, torch.special, torch.linalg, torch.Tensor):
+    places = [torch, torch.nn.functional, torch.special, torch.linalg, torch.Tensor]
+    for place in places[1:] + places[:1] if op in helix._core.nn_functions() else places:
         found = getattr(place, op, None)
         if found is not None:
             return found

@@ -583,7 +583,7 @@ static hx_status finish(hx_call *c, temporaries *tmp, hx_tensor **target) {
 
 hx_status hx_dispatch(hx_call *c) {
     const hx_op *op = c->op;
-    const char *outer = hx_error_enter_op(op->name);
+    bool outermost = hx_error_outermost_op(op->name);
     hx_tensor *targets[HX_MAX_OUTPUTS], **target = NULL;
     if (c->has_out) {
         memcpy(targets, c->out, (size_t)c->n_out * sizeof *targets);
@@ -600,6 +600,6 @@ hx_status hx_dispatch(hx_call *c) {
     if (!status && op->shape) status = op->shape(c);
     if (!status) status = finish(c, &tmp, target);
     temporaries_drop(&tmp);
-    hx_error_enter_op(outer);
+    if (outermost) hx_error_enter_op(NULL);
     return status;
 }

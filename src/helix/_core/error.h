@@ -80,6 +80,12 @@ static inline const char *hx_error_enter_op(const char *op) {
     hx_errors.op = op;
     return outer;
 }
+/* Sets it unless an op is entered already: errors name the op that the user called, not one it is made of. */
+static inline bool hx_error_outermost_op(const char *op) {
+    if (hx_errors.op) return false;
+    hx_errors.op = op;
+    return true;
+}
 
 /* A buffer of HX_TEXT_LENGTH bytes for a piece of a message: 16 of them rotate in each thread. */
 enum { HX_TEXT_LENGTH = 400 };

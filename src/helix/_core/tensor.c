@@ -3,6 +3,7 @@
 #include <string.h>
 #include "autograd.h"
 #include "dispatch.h"
+#include "trace.h"
 
 static hx_tensor *new_shell(hx_device *device, hx_dtype dtype, int ndim) {
     hx_tensor *t = hx_alloc(sizeof *t);
@@ -101,6 +102,11 @@ hx_status hx_tensor_alias(const hx_tensor *t, hx_tensor **out) {
     a->numel = t->numel;
     hx_copy_sizes(a->shape, t->shape, t->ndim);
     hx_copy_sizes(a->strides, t->strides, t->ndim);
+    hx_status status = hx_trace_alias((hx_tensor *)t, a);
+    if (status) {
+        hx_tensor_release(a);
+        return status;
+    }
     *out = a;
     return HX_OK;
 }

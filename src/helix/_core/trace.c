@@ -4,13 +4,13 @@
 #include "autograd.h"
 #include "dispatch.h"
 
-enum { ARG_INPUT = 1, ARG_CAPTURED = 2, ARG_COMPUTED = 3 };
+enum { ARG_INPUT = 1, ARG_CAPTURED = 2, ARG_COMPUTED = 3, ARG_ALIAS = 4 };
 
 typedef struct value {
     hx_tensor *tensor; /* owned */
     hx_spec spec;
     uint8_t origin;
-    int32_t input; /* position among the inputs */
+    int32_t input; /* position among the inputs; for an alias the number of the value it shows */
 } value;
 
 struct hx_trace {
@@ -102,7 +102,8 @@ static hx_status number_of(hx_trace *t, hx_tensor *x, int origin, int32_t *numbe
     if (2 * t->n_values >= t->n_slots) HX_TRY(rehash(t));
     uint32_t h = slot_of(t, x);
     if (t->slots[h]) {
-        *number = t->slots[h] - 1;
+        const value *known = &t->values[t->slots[h] - 1];
+        *number = known->origin == ARG_ALIAS ? known->input : t->slots[h] - 1;
         return HX_OK;
     }
     if (origin == ARG_CAPTURED && !x->storage)
@@ -115,6 +116,16 @@ static hx_status number_of(hx_trace *t, hx_tensor *x, int origin, int32_t *numbe
     hx_copy_sizes(v->spec.shape, x->shape, x->ndim);
     *number = t->n_values++;
     t->slots[h] = *number + 1;
+    return HX_OK;
+}
+
+hx_status hx_trace_alias(hx_tensor *of, hx_tensor *alias) {
+    hx_trace *t = active;
+    int32_t shown, number;
+    if (!t || of->storage) return HX_OK; /* memory that is there is captured under any name */
+    HX_TRY(number_of(t, of, ARG_CAPTURED, &shown));
+    HX_TRY(number_of(t, alias, ARG_ALIAS, &number));
+    t->values[number].input = shown;
     return HX_OK;
 }
 

@@ -41,6 +41,9 @@ const hx_spec *hx_trace_value(const hx_trace *t, int32_t v);
  * in-place calls on them write them. Outputs are owned by the caller. */
 hx_status hx_trace_replay(hx_trace *t, hx_tensor **inputs, int n_inputs, hx_tensor **outputs, int n_outputs);
 
+/* Another tensor for a value of which only the shape is known (detach, a saved result). Called by hx_tensor_alias. */
+hx_status hx_trace_alias(hx_tensor *of, hx_tensor *alias);
+
 /* Called by dispatch. */
 hx_status hx_trace_record(hx_call *c);
 
