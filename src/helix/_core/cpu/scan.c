@@ -1,0 +1,186 @@
+/* Running sums, products, extremes and log-sum-exp along one axis. Input and output are contiguous and of one dtype:
+ * (outer, n, inner). Floats run in double, integers in int64; a run along an inner axis carries a tile of columns. */
+#include "blocks.h"
+#include "vmath.h"
+
+enum { TILE = 256 };
+
+typedef enum { SUM, PROD, LOGSUMEXP, MAX, MIN } operation;
+
+typedef struct scan_job {
+    operation op;
+    const char *in;
+    char *out;
+    int64_t *indices; /* MAX and MIN */
+    int dtype;
+    int64_t size, n, inner, tiles, width; /* width: columns a task */
+} scan_job;
+
+/* log(exp(a) + exp(b)) */
+static double log_add(double a, double b) {
+    double high = a > b || a != a ? a : b, low = a > b || a != a ? b : a;
+    if (high == low && isinf(high)) return high;
+    return high + log1p(exp(low - high));
+}
+
+#define STEP_LOOP(update)                                                                                     \
+    for (int64_t i = 0; i < n; i++) a[i] = update;                                                            \
+    break
+
+static void step_double(operation op, double *restrict a, const double *restrict x, int64_t n) {
+    switch (op) {
+    case SUM: STEP_LOOP(a[i] + x[i]);
+    case PROD: STEP_LOOP(a[i] * x[i]);
+    default: STEP_LOOP(log_add(a[i], x[i]));
+    }
+}
+
+static void step_int(operation op, int64_t *restrict a, const int64_t *restrict x, int64_t n) {
+    if (op == SUM)
+        for (int64_t i = 0; i < n; i++) a[i] = (int64_t)((uint64_t)a[i] + (uint64_t)x[i]);
+    else
+        for (int64_t i = 0; i < n; i++) a[i] = (int64_t)((uint64_t)a[i] * (uint64_t)x[i]);
+}
+
+/* Takes x where it is at least (at most) the extreme so far, or NaN; an earlier NaN gives way to a NaN alone. */
+#define CHOOSE(T, at_least)                                                                                   \
+    do {                                                                                                      \
+        for (int64_t i = 0; i < n; i++) {                                                                     \
+            T v = x[i], m = a[i];                                                                             \
+            bool take = k == 0 || v != v || (m == m && (at_least));                                           \
+            a[i] = take ? v : m;                                                                              \
+            index[i] = take ? k : index[i];                                                                   \
+        }                                                                                                     \
+    } while (0)
+static void choose_double(operation op, double *a, int64_t *index, const double *x, int64_t n, int64_t k) {
+    if (op == MAX) CHOOSE(double, v >= m);
+    else CHOOSE(double, v <= m);
+}
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wtautological-compare"
+static void choose_int(operation op, int64_t *a, int64_t *index, const int64_t *x, int64_t n, int64_t k) {
+    if (op == MAX) CHOOSE(int64_t, v >= m);
+    else CHOOSE(int64_t, v <= m);
+}
+#pragma GCC diagnostic pop
+
+static const double *read_double(const scan_job *j, const char *p, int64_t n, double *room) {
+    float half[TILE];
+    if (j->dtype == HX_F64) return (const double *)p;
+    const float *x = hx_read_f32(p, j->dtype, j->size, n, half);
+    for (int64_t i = 0; i < n; i++) room[i] = x[i];
+    return room;
+}
+
+/* n columns from byte `at`. */
+static void scan_columns(const scan_job *j, int64_t at, int64_t n) {
+    double a[TILE], room[TILE];
+    int64_t b[TILE], int_room[TILE], index[TILE] = {0}, step = j->inner * j->size;
+    bool integral = hx_is_integral((hx_dtype)j->dtype);
+    double start = j->op == PROD ? 1 : j->op == LOGSUMEXP ? -INFINITY : 0;
+    for (int64_t i = 0; i < n; i++) a[i] = start, b[i] = j->op == PROD;
+    for (int64_t k = 0; k < j->n; k++) {
+        const char *p = j->in + at + k * step;
+        char *to = j->out + at + k * step;
+        if (integral) {
+            const int64_t *x = hx_read_i64(p, j->dtype, j->size, n, int_room, j->op >= MAX);
+            if (j->op >= MAX) choose_int(j->op, b, index, x, n, k);
+            else step_int(j->op, b, x, n);
+            hx_write_i64(to, j->dtype, j->size, n, b, j->op >= MAX);
+        } else {
+            const double *x = read_double(j, p, n, room);
+            if (j->op >= MAX) choose_double(j->op, a, index, x, n, k);
+            else step_double(j->op, a, x, n);
+            hx_write_f64(to, j->dtype, j->size, n, a);
+        }
+        if (j->op >= MAX) memcpy(j->indices + at / j->size + k * j->inner, index, (size_t)n * sizeof *index);
+    }
+}
+
+/* A row of floats: sums of four are formed beside the running sum, so that it moves once in four elements. */
+#define SUM_ROW(T)                                                                                            \
+    static void sum_row_##T(const T *x, T *y, int64_t n) {                                                    \
+        double a = 0;                                                                                         \
+        int64_t i = 0;                                                                                        \
+        for (; i + 4 <= n; i += 4) {                                                                          \
+            double p = x[i], q = p + x[i + 1], r = (double)x[i + 2], s = r + x[i + 3];                        \
+            y[i] = (T)(a + p);                                                                                \
+            y[i + 1] = (T)(a + q);                                                                            \
+            y[i + 2] = (T)(a + (q + r));                                                                      \
+            a += q + s;                                                                                       \
+            y[i + 3] = (T)a;                                                                                  \
+        }                                                                                                     \
+        for (; i < n; i++) y[i] = (T)(a += x[i]);                                                             \
+    }
+SUM_ROW(float)
+SUM_ROW(double)
+
+static void scan_task(void *ctx, int64_t task) {
+    const scan_job *j = ctx;
+    int64_t outer = task / j->tiles, column = task % j->tiles * j->width;
+    int64_t n = j->inner - column < j->width ? j->inner - column : j->width;
+    int64_t at = (outer * j->n * j->inner + column) * j->size;
+    if (j->inner == 1 && j->op == SUM && j->dtype == HX_F32)
+        sum_row_float((const float *)(j->in + at), (float *)(j->out + at), j->n);
+    else if (j->inner == 1 && j->op == SUM && j->dtype == HX_F64)
+        sum_row_double((const double *)(j->in + at), (double *)(j->out + at), j->n);
+    else
+        scan_columns(j, at, n);
+}
+
+static void scan_rows(void *ctx, int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; r++) scan_task(ctx, r);
+}
+
+static hx_code scan(const hx_op_call *call, operation op) {
+    const hx_view *in = &call->in[0];
+    scan_job j = {.op = op, .in = in->data, .out = call->out[0].data, .dtype = in->dtype,
+                  .indices = op >= MAX ? call->out[1].data : NULL,
+                  .size = (int64_t)hx_dtype_size((hx_dtype)in->dtype), .n = 1, .inner = 1};
+    if (!in->numel) return HX_OK;
+    if (in->ndim) {
+        int dim = (int)call->attr[0].v.i;
+        j.n = in->shape[dim];
+        for (int d = dim + 1; d < in->ndim; d++) j.inner *= in->shape[d];
+    }
+    int64_t outer = in->numel / j.n / j.inner;
+    if (hx_is_complex((hx_dtype)in->dtype)) { /* sums of real and imaginary parts, side by side */
+        j.dtype = in->dtype == HX_C64 ? HX_F32 : HX_F64;
+        j.size /= 2;
+        j.inner *= 2;
+    }
+    j.width = TILE;
+    j.tiles = (j.inner + TILE - 1) / TILE;
+    int64_t work = j.n * (j.inner < TILE ? j.inner : TILE);
+    hx_parallel_range(outer * j.tiles, work < 16384 ? 16384 / work : 1, scan_rows, &j);
+    return HX_OK;
+}
+
+HX_KERNEL(k_cumsum) {
+    HX_UNUSED;
+    return scan(call, SUM);
+}
+HX_KERNEL(k_cumprod) {
+    HX_UNUSED;
+    return scan(call, PROD);
+}
+HX_KERNEL(k_logcumsumexp) {
+    HX_UNUSED;
+    return scan(call, LOGSUMEXP);
+}
+HX_KERNEL(k_cummax) {
+    HX_UNUSED;
+    return scan(call, MAX);
+}
+HX_KERNEL(k_cummin) {
+    HX_UNUSED;
+    return scan(call, MIN);
+}
+
+HX_KERNELS(scan) = {
+    KERNEL_CONTIGUOUS(cumsum, k_cumsum, HX_SET_ALL),
+    KERNEL_CONTIGUOUS(cumprod, k_cumprod, HX_SET_REAL),
+    KERNEL_CONTIGUOUS(logcumsumexp, k_logcumsumexp, HX_SET_FLOAT),
+    KERNEL_CONTIGUOUS(cummax, k_cummax, HX_SET_REAL),
+    KERNEL_CONTIGUOUS(cummin, k_cummin, HX_SET_REAL),
+    {0}};
