@@ -46,6 +46,32 @@ def min(input, dim=None, keepdim=False, *, other=None, out=None, axis=None, keep
     return _extreme("min", input, dim if other is None else other, keepdim, axis, keepdims, out)
 
 
+def median(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
+    """The lower of the two middle elements; with `dim`, along it as (values, indices). NaN where there is a NaN.
+
+    Example:
+        >>> helix.median(helix.tensor([4., 1., 3., 2.])).item()
+        2.0
+    """
+    dim, keepdim = dim if axis is None else axis, keepdim or bool(keepdims)
+    if dim is None:
+        return _op("median_dim")(input.reshape(-1), 0)[0]
+    return _op("median_dim")(input, dim, keepdim)
+
+
+def norm(input, p="fro", dim=None, keepdim=False, dtype=None, *, axis=None, keepdims=None):
+    """The p-norm over the given axes; "fro" (and 2) is the Euclidean or Frobenius norm.
+
+    p: any number, inf for the largest |x|, -inf for the smallest, 0 for the count of elements that are not zero.
+
+    Example:
+        >>> helix.norm(helix.tensor([[3., 0.], [0., 4.]])).item()
+        5.0
+    """
+    dim, keepdim = dim if axis is None else axis, keepdim or bool(keepdims)
+    return _op("norm")(input, 2 if p is None or p == "fro" else p, dim, keepdim, dtype)
+
+
 def equal(input, other):
     """True when both have the same shape and all elements are equal.
 
@@ -76,6 +102,6 @@ def numel(input):
     return input.numel()
 
 
-METHODS = {"max": max, "min": min, "equal": equal}
-FUNCTIONS = {f.__name__: f for f in (max, min, equal, is_tensor, is_floating_point, is_complex, numel)}
+METHODS = {"max": max, "min": min, "median": median, "norm": norm, "equal": equal}
+FUNCTIONS = {f.__name__: f for f in (max, min, median, norm, equal, is_tensor, is_floating_point, is_complex, numel)}
 _core.add_methods(METHODS)

@@ -70,8 +70,9 @@ static hx_status cumprod_vjp(hx_vjp *v) {
 /* exp(x_i) * sum over j >= i of g_j exp(-result_j), in logarithms; g is the part of one sign. */
 static hx_tensor *log_part(hx_vjp *v, hx_tensor *g) {
     hx_ints axis = {&v->attr[0].v.i, 1};
-    hx_tensor *some = CALL(gt, g, 0);
-    hx_tensor *logs = CALL(sub, CALL(where, some, CALL(log, CALL(where, some, g, 1.0)), -INFINITY), OUT(0));
+    hx_tensor *some = CALL(logical_not, CALL(le, g, 0)); /* NaN too */
+    hx_tensor *logs = CALL(sub, CALL(log, CALL(where, some, g, 1.0)), OUT(0));
+    logs = CALL(where, some, logs, -INFINITY);
     if (v->in_spec[0].ndim == 0) return CALL(exp, CALL(add, logs, IN(0)));
     hx_tensor *sums = CALL(flip, CALL(logcumsumexp, CALL(flip, logs, axis), ATTR(0)), axis);
     return CALL(exp, CALL(add, sums, IN(0)));

@@ -190,7 +190,7 @@ static hx_status unique_rows(hx_call *c, bool sorted, const hx_attr *inverse, co
     if (along) HX_TRY(hx_axis(dim->v.i, x->ndim, &axis));
     int64_t n = along ? length(x, axis) : x->numel;
     CALLN(group, 2, group_rows, as_rows(x, along, axis), sorted);
-    hx_tensor *starts = CALL(reshape, CALL(nonzero, group[1]), -1);
+    hx_tensor *starts = CALL(reshape, CALL(argwhere, group[1]), -1);
     hx_tensor *representatives = CALL(index_select, group[0], 0, starts);
     c->n_out = 1;
     if (along) RESULT(0, x->ndim ? CALL(index_select, x, axis, representatives) : x);
