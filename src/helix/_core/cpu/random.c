@@ -20,33 +20,41 @@ static source source_of(const hx_op_call *call) {
 
 /* ---- words ---- */
 
-enum { LANES = 16 };
+enum { LANES = HX_LANES_OF(int64_t) }; /* Philox blocks side by side, a 32-bit word in each 64-bit lane */
+
+typedef HX_VECTOR(uint64_t) unsigned_lanes;
+
+/* The products of the low halves; what stands in the high halves does not matter. */
+static inline hx_vl multiply(hx_vl a, uint32_t b) {
+#if defined HX_ISA_AVX512
+    return (hx_vl)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64(b));
+#elif defined HX_ISA_AVX2
+    return (hx_vl)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(b));
+#else
+    return (hx_vl)((unsigned_lanes)(a & 0xffffffff) * (uint64_t)b);
+#endif
+}
+static inline hx_vl high_half(hx_vl a) { return (hx_vl)((unsigned_lanes)a >> 32); }
 
 /* LANES blocks from `first` on: word w of block l at words[4 * l + w]. */
-static void philox_lanes(source s, uint64_t first, uint32_t *words) {
-    uint32_t c0[LANES], c1[LANES], c2[LANES], c3[LANES], k0 = (uint32_t)s.seed, k1 = (uint32_t)(s.seed >> 32);
-    for (int l = 0; l < LANES; l++) {
-        c0[l] = (uint32_t)(first + (uint64_t)l);
-        c1[l] = (uint32_t)((first + (uint64_t)l) >> 32);
-        c2[l] = (uint32_t)s.stream;
-        c3[l] = (uint32_t)(s.stream >> 32);
-    }
+static inline void philox_lanes(source s, uint64_t first, uint32_t *words) {
+    hx_vl zero = {0}, c0, c1, c2 = zero + (int64_t)s.stream, c3 = zero + (int64_t)(s.stream >> 32);
+    int64_t k0 = (int64_t)(s.seed & 0xffffffff), k1 = (int64_t)(s.seed >> 32);
+    for (int l = 0; l < LANES; l++) c0[l] = (int64_t)(first + (uint64_t)l);
+    c1 = high_half(c0);
     for (int round = 0; round < 10; round++) {
-        for (int l = 0; l < LANES; l++) {
-            uint64_t p0 = (uint64_t)0xD2511F53u * c0[l], p1 = (uint64_t)0xCD9E8D57u * c2[l];
-            c0[l] = (uint32_t)(p1 >> 32) ^ c1[l] ^ k0;
-            c2[l] = (uint32_t)(p0 >> 32) ^ c3[l] ^ k1;
-            c1[l] = (uint32_t)p1;
-            c3[l] = (uint32_t)p0;
-        }
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
+        hx_vl p0 = multiply(c0, 0xD2511F53u), p1 = multiply(c2, 0xCD9E8D57u);
+        c0 = high_half(p1) ^ c1 ^ k0;
+        c2 = high_half(p0) ^ c3 ^ k1;
+        c1 = p1;
+        c3 = p0;
+        k0 = (k0 + 0x9E3779B9) & 0xffffffff;
+        k1 = (k1 + 0xBB67AE85) & 0xffffffff;
     }
+    hx_vl low = (c0 & 0xffffffff) | (c1 << 32), high = (c2 & 0xffffffff) | (c3 << 32);
     for (int l = 0; l < LANES; l++) {
-        words[4 * l] = c0[l];
-        words[4 * l + 1] = c1[l];
-        words[4 * l + 2] = c2[l];
-        words[4 * l + 3] = c3[l];
+        memcpy(words + 4 * l, (const int64_t *)&low + l, 8);
+        memcpy(words + 4 * l + 2, (const int64_t *)&high + l, 8);
     }
 }
 
