@@ -482,10 +482,10 @@ static hx_status compute_into(hx_call *c, hx_tensor **target) {
 }
 
 static hx_status run_mutating(hx_call *c) {
-    int part = c->op->groups ? c->list_n / c->op->groups : 0;
-    if (c->op->groups == 0 || c->list_n % c->op->groups)
+    int part = c->groups ? c->list_n / c->groups : 0;
+    if (c->groups == 0 || c->list_n % c->groups)
         return hx_fail(HX_E_TYPE, HX1103_ARGUMENT, "the tensor list must hold %d groups of equal length, got %d tensors",
-                       c->op->groups, c->list_n);
+                       c->groups, c->list_n);
     for (int i = 0; i < c->list_n; i++)
         if (part && c->op->writes >> (i / part) & 1) HX_TRY(check_written(c->in[c->list_at + i], NULL));
     HX_TRY(run_kernel(c->op, c->device, c->in, c->n_in, c->attr, c->n_attr, NULL, 0));
@@ -592,6 +592,7 @@ hx_status hx_dispatch(hx_call *c) {
         targets[0] = c->in[0];
         target = targets;
     }
+    c->groups = op->groups;
     c->compute = -1;
     memset(c->cast, -1, sizeof c->cast);
     c->ints_used = 0;

@@ -1,0 +1,83 @@
+/* Optimizer steps over lists of tensors, and what gradient clipping needs. The lists are several groups of equal
+ * length one after another: parameters, gradients, and the optimizer's state. */
+#include "rules.h"
+
+static hx_status check_list(hx_call *c, int groups, const char *const *names) {
+    c->groups = (uint8_t)groups;
+    if (c->list_n % groups) return HX_OK; /* reported by dispatch */
+    int n = c->list_n / groups;
+    hx_tensor **list = c->in + c->list_at;
+    for (int k = 0; k < groups; k++)
+        for (int i = 0; i < n; i++) {
+            const hx_tensor *t = list[k * n + i], *p = list[i];
+            HX_TRY(hx_require_dtype(t, names[k], HX_SET_FLOAT));
+            if ((t->dtype == HX_F64) != (p->dtype == HX_F64) && k)
+                return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "%s %d has dtype %s beside a parameter of dtype %s", names[k], i,
+                               hx_dtype_name((hx_dtype)t->dtype), hx_dtype_name((hx_dtype)p->dtype));
+            bool same = t->ndim == p->ndim;
+            for (int d = 0; same && d < p->ndim; d++) same = t->shape[d] == p->shape[d];
+            if (!same)
+                return hx_fail(HX_E_SHAPE, HX1002_INNER, "%s %d has shape %s, its parameter has %s", names[k], i,
+                               hx_shape_text(t->shape, t->ndim), hx_shape_text(p->shape, p->ndim));
+            if (list[i]->dtype != list[0]->dtype)
+                return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "parameters of one call must have one dtype, got %s and %s",
+                               hx_dtype_name((hx_dtype)list[0]->dtype), hx_dtype_name((hx_dtype)list[i]->dtype));
+        }
+    return HX_OK;
+}
+
+static hx_status shape_sgd(hx_call *c) {
+    static const char *const names[] = {"parameter", "gradient", "momentum buffer"};
+    return check_list(c, c->attr[1].v.f != 0 ? 3 : 2, names);
+}
+static hx_status shape_adam(hx_call *c) {
+    static const char *const names[] = {"parameter", "gradient", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
+    if (c->attr[5].v.i < 1)
+        return hx_fail(HX_E_VALUE, HX1403_VALUE, "step counts from 1, got %lld", (long long)c->attr[5].v.i);
+    return check_list(c, c->attr[7].v.i ? 5 : 4, names);
+}
+static hx_status shape_scale(hx_call *c) {
+    if (c->in[0]->numel != 1)
+        return hx_fail(HX_E_SHAPE, HX1001_RANK, "factor must have one element, got shape %s",
+                       hx_shape_text(c->in[0]->shape, c->in[0]->ndim));
+    HX_TRY(hx_require_dtype(c->in[0], "factor", HX_SET_FLOAT));
+    for (int i = 0; i < c->list_n; i++) HX_TRY(hx_require_dtype(c->in[c->list_at + i], "tensors", HX_SET_FLOAT));
+    return HX_OK;
+}
+static hx_status shape_norm(hx_call *c) {
+    hx_spec *s = &c->spec[0];
+    s->ndim = 0;
+    s->dtype = HX_F32;
+    if (c->list_n == 0) return hx_fail(HX_E_VALUE, HX1403_VALUE, "needs one tensor or more");
+    for (int i = 0; i < c->list_n; i++) {
+        HX_TRY(hx_require_dtype(c->in[i], "tensors", HX_SET_FLOAT));
+        if (c->in[i]->dtype == HX_F64) s->dtype = HX_F64;
+    }
+    if (!(c->attr[0].v.f > 0)) return hx_fail(HX_E_VALUE, HX1403_VALUE, "ord must be above 0, got %g", c->attr[0].v.f);
+    return HX_OK;
+}
+
+#define UPDATES (HX_PRIMITIVE | HX_MUTATES | HX_NON_DIFF | HX_INTERNAL_OP)
+
+const hx_op hx_ops_optim[] = {
+    {.name = "sgd_step",
+     .params = PARAMS(TENSORS("tensors"), REQ_FLOAT("lr"), FLOAT("momentum", 0), FLOAT("dampening", 0),
+                      FLOAT("weight_decay", 0), BOOL("nesterov", false), BOOL("maximize", false)),
+     .doc = "One step of gradient descent: tensors holds parameters and gradients, and with momentum their buffers.",
+     .shape = shape_sgd, .groups = 2, .writes = 5, .flags = UPDATES},
+    {.name = "adam_step",
+     .params = PARAMS(TENSORS("tensors"), REQ_FLOAT("lr"), FLOAT("beta1", 0.9), FLOAT("beta2", 0.999), FLOAT("eps", 1e-8),
+                      FLOAT("weight_decay", 0), INT("step", 1), BOOL("decoupled", false), BOOL("amsgrad", false),
+                      BOOL("maximize", false)),
+     .doc = "One step of Adam (AdamW when decoupled): tensors holds parameters, gradients, the averages of gradients and\n"
+            "of their squares, and with amsgrad the largest of the latter. step counts from 1.",
+     .shape = shape_adam, .groups = 4, .writes = 29, .flags = UPDATES},
+    {.name = "scale_list",
+     .params = PARAMS(TENSOR("factor"), TENSORS("tensors")),
+     .doc = "Multiplies every tensor of a list by a factor, in place.",
+     .shape = shape_scale, .groups = 1, .writes = 1, .flags = UPDATES},
+    {.name = "norm_list",
+     .params = PARAMS(TENSORS("tensors"), FLOAT("ord", 2)),
+     .doc = "The norm of all tensors of a list taken as one vector.",
+     .shape = shape_norm, .flags = HX_PRIMITIVE | HX_NON_DIFF | HX_INTERNAL_OP},
+    {0}};
