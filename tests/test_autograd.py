@@ -302,10 +302,11 @@ def test_custom_function_errors():
     y = Cube.apply(z, 1.0)
     z += 1
     with pytest.raises(GradientError, match="HX1501 Cube"):
-        y.backward()
+        y.sum().backward()
 
 
 def test_graphs_are_freed():
+    gc.collect()
     x = leaf(1.0)
     y = Cube.apply(x, 1.0)
     context = weakref.ref(y)
@@ -318,9 +319,9 @@ def test_graphs_are_freed():
 def test_anomaly_mode_names_the_line():
     x = leaf(0.0)
     with detect_anomaly(), pytest.raises(GradientError, match="HX1601") as caught:
-        y = x * float("inf")
-        y.sum().backward()
-    assert "mul" in str(caught.value) and "test_autograd.py" in str(caught.value)
+        y = x.sqrt()
+        (y * 0).sum().backward()
+    assert "sqrt" in str(caught.value) and "test_autograd.py" in str(caught.value)
     with detect_anomaly():
         (x * 2).sum().backward()
 

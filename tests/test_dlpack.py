@@ -60,6 +60,7 @@ def test_capsules():
 
 
 def test_lifetime():
+    gc.collect()
     before = helix.memory_stats()
     for version in (None, (1, 0)):
         x = helix.ones(1000)

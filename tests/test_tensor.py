@@ -104,6 +104,7 @@ def test_weak_references_and_lifetime():
     view = x[2:]
     del x
     assert ref() is None and view.tolist() == [0.0] * 8
+    gc.collect()
     before = helix.memory_stats()["live_tensors"]
     for _ in range(100):
         helix.ones(3) + 1
