@@ -59,9 +59,8 @@ cdef int operand(object value, hx_tensor *other, hx_tensor **slot, bint *owned) 
         slot[0] = (<Tensor>value).t
         return 1
     slot[0] = cached_number(value, other)
-    if slot[0] != NULL:
-        return 1
-    slot[0] = number_tensor(value)
+    if slot[0] == NULL:
+        slot[0] = number_tensor(value)
     if slot[0] != NULL:
         owned[0] = True
         return 1
@@ -85,12 +84,16 @@ cdef NumberSlot number_cache[NUMBER_SLOTS]
 cdef extern from *:
     """
     static inline uint64_t door_bits(double v) { union { double d; uint64_t u; } b = {v}; return b.u; }
+    static inline unsigned door_number_slot(double v, int dtype, unsigned slots) {
+        return (unsigned)((door_bits(v) * 0x9E3779B97F4A7C15u >> 32) + (unsigned)dtype) % slots;
+    }
     """
     uint64_t door_bits(double value) noexcept
+    unsigned door_number_slot(double value, int dtype, unsigned slots) noexcept
 
 
 cdef hx_tensor *cached_number(object value, hx_tensor *beside) except? NULL:
-    """A borrowed number tensor of the dtype of `beside`; NULL where that is not what promotion gives."""
+    """A number tensor of the dtype of `beside`, owned by the caller; NULL where that is not what promotion gives."""
     cdef double d
     cdef NumberSlot *slot
     cdef hx_tensor *made = NULL
@@ -103,16 +106,16 @@ cdef hx_tensor *cached_number(object value, hx_tensor *beside) except? NULL:
         d = PyLong_AsDouble(value)
     else:
         return NULL
-    slot = &number_cache[((door_bits(d) * 0x9E3779B97F4A7C15 >> 32) + beside.dtype) % NUMBER_SLOTS]
+    slot = &number_cache[door_number_slot(d, beside.dtype, NUMBER_SLOTS)]
     if slot.tensor != NULL and door_bits(slot.value) == door_bits(d) and slot.tensor.dtype == beside.dtype:
-        return slot.tensor
+        return hx_tensor_retain(slot.tensor)
     check(hx_tensor_empty(hx_cpu(), <hx_dtype>beside.dtype, &none, 0, &made))
     store_float(d, <hx_dtype>beside.dtype, <char *>made.data)
     made.flags = HX_T_CONTIGUOUS | HX_T_NUMBER
     hx_tensor_release(slot.tensor)
     slot.tensor = made
     slot.value = d
-    return made
+    return hx_tensor_retain(made)
 
 
 cdef void drop_numbers() noexcept:

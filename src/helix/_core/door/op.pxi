@@ -326,10 +326,10 @@ cdef int convert(Op op, Frame *f) except -1:
         if p[i].kind == HX_P_TENSOR:
             if v == NULL:
                 missing(op, i)
-            f.in_[t] = tensor_argument(op, f, i, <object>v)
+            f.in_[t] = tensor_argument(op, f, i, t, <object>v)
             t += 1
         elif p[i].kind == HX_P_OPT_TENSOR:
-            f.in_[t] = NULL if v == NULL or v == Py_None else tensor_argument(op, f, i, <object>v)
+            f.in_[t] = NULL if v == NULL or v == Py_None else tensor_argument(op, f, i, t, <object>v)
             t += 1
         elif p[i].kind == HX_P_TENSORS:
             if v == NULL:
@@ -355,13 +355,15 @@ cdef int wrong_kind(Op op, int i, str wanted, object value) except -1:
     fail(HX_E_TYPE, HX1103_ARGUMENT, op.__name__, f"{op.names[i]} must be {wanted}, got {short_repr(value)}.")
 
 
-cdef hx_tensor *tensor_argument(Op op, Frame *f, int i, object value) except NULL:
+cdef hx_tensor *tensor_argument(Op op, Frame *f, int i, int t, object value) except NULL:
     cdef hx_tensor *made
     if isinstance(value, Tensor):
         return (<Tensor>value).t
     if op.inplace and i == 0:
         wrong_kind(op, i, "a tensor, because it is written", value)
-    made = number_tensor(value)
+    made = cached_number(value, f.in_[0]) if op.op.flags & HX_ALIAS_OK and t > 0 else NULL
+    if made == NULL:
+        made = number_tensor(value)
     if made == NULL:
         refuse_foreign(value, op.__name__, op.names[i])
     f.owned[f.n_owned] = made
