@@ -278,6 +278,35 @@ def test_custom_function_with_several_outputs():
     assert x.grad.tolist() == [2, 2]
 
 
+def test_custom_function_that_saves_its_output():
+    class Exponential(Function):
+        @staticmethod
+        def forward(ctx, x):
+            y = x.exp()
+            ctx.save_for_backward(y)
+            return y
+
+        @staticmethod
+        def backward(ctx, g):
+            (y,) = ctx.saved_tensors
+            return g * y
+
+    x = leaf(0.5, 1.0)
+    assert gradcheck(Exponential.apply, x) and gradgradcheck(Exponential.apply, x)
+    gc.collect()
+    gc.disable()
+    try:
+        before = helix.memory_stats()
+        for _ in range(50):
+            Exponential.apply(x)
+            Exponential.apply(x).sum().backward()
+        x.grad = None
+        after = helix.memory_stats()
+    finally:
+        gc.enable()
+    assert after["live_nodes"] == before["live_nodes"] and after["live_tensors"] == before["live_tensors"]
+
+
 def test_custom_function_errors():
     class Wrong(Function):
         @staticmethod

@@ -106,20 +106,28 @@ class FunctionContext:
     _non_differentiable = ()
     _materialize = True
 
+    _node = None
+
     def save_for_backward(self, *tensors):
         """Keeps tensors (or None) for `backward`, which finds them in `saved_tensors`."""
-        self._saved = tuple((t, None if t is None else t._version) for t in tensors)
+        self._saved = tuple((t, None if t is None else t._version, None) for t in tensors)
+
+    def _forget_outputs(self, outputs):
+        """Outputs are kept without their history, which leads to the node that keeps them."""
+        numbers = {id(output): number for number, output in enumerate(outputs)}
+        self._saved = tuple((t, version, None) if id(t) not in numbers else (t.detach(), version, numbers[id(t)])
+                            for t, version, _ in self._saved)
 
     @property
     def saved_tensors(self):
         """The tensors of save_for_backward; an error when one was changed in place since."""
-        for tensor, version in self._saved:
+        for tensor, version, _ in self._saved:
             if tensor is not None and tensor._version != version:
                 raise GradientError(
                     f"HX1501 {self._name}: a tensor saved for backward, shape {tensor.shape}, was changed in place "
                     f"afterwards (version {version} to {tensor._version}). Use an out-of-place update, or save a clone.",
                     op=self._name, code="HX1501")
-        return tuple(tensor for tensor, _ in self._saved)
+        return tuple(tensor if number is None else self._node.output(tensor, number) for tensor, _, number in self._saved)
 
     def mark_non_differentiable(self, *outputs):
         """Says that no gradient flows through these outputs."""
@@ -197,7 +205,9 @@ def _record(cls, ctx, args, outputs, followed):
                 f"got {len(found)}.", op=cls.__name__, code="HX1103")
         return [found[place] for place in places]
 
-    _core.record_custom(cls.__name__ + "Backward", [args[i] for i in places], [outputs[i] for i in followed], call)
+    linked = [outputs[i] for i in followed]
+    ctx._forget_outputs(linked)
+    ctx._node = _core.record_custom(cls.__name__ + "Backward", [args[i] for i in places], linked, call)
 
 
 def _zeros(shape, dtype):

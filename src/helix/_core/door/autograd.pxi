@@ -233,12 +233,35 @@ cdef HookHandle add_hook(Tensor x, object hook):
 
 # ---- custom functions ----
 
+cdef class CustomNode:
+    """What the core holds of a custom backward, while its node lives."""
+    cdef object call
+    cdef hx_node *n
+
+    def output(self, Tensor saved not None, int number):
+        """A saved output with its place in the graph again; as it is when the node is gone."""
+        cdef hx_tensor *alias = NULL
+        if self.n == NULL:
+            return saved
+        check(hx_tensor_alias(saved.t, &alias))
+        alias.history = hx_node_retain(self.n)
+        alias.output_number = number
+        return wrap(alias)
+
+
+cdef void release_custom(void *owner) noexcept with gil:
+    cdef CustomNode custom = <CustomNode>owner
+    custom.n = NULL
+    custom.call = None
+    Py_DECREF(custom)
+
+
 cdef hx_status custom_backward(void *ctx, hx_tensor **g, int n_out, const c_bool *need, hx_tensor **gin, int n_in) noexcept with gil:
-    """Calls ctx(gradients, needed) in Python, which gives one tensor or None for each input."""
+    """Calls call(gradients, needed) in Python, which gives one tensor or None for each input."""
     cdef int i
     try:
         gradients = tuple([None if g[i] == NULL else wrap(hx_tensor_retain(g[i])) for i in range(n_out)])
-        results = (<object>ctx)(gradients, tuple([bool(need[i]) for i in range(n_in)]))
+        results = (<CustomNode>ctx).call(gradients, tuple([bool(need[i]) for i in range(n_in)]))
         for i in range(n_in):
             result = results[i]
             if result is not None and need[i]:
@@ -255,8 +278,12 @@ cdef hx_status custom_backward(void *ctx, hx_tensor **g, int n_out, const c_bool
 
 
 def record_custom(name, inputs, outputs, call):
-    """Leaves a node: the fresh tensors `outputs` depend on `inputs` through `call(gradients, needed) -> gradients`."""
+    """Leaves a node: the fresh tensors `outputs` depend on `inputs` through `call(gradients, needed) -> gradients`.
+
+    Returns an object whose `output(saved, number)` puts a saved output back into the graph.
+    """
     cdef hx_custom custom
+    cdef CustomNode made = CustomNode.__new__(CustomNode)
     cdef list keep = []
     cdef bytes text = name.encode()
     cdef list in_list = list(inputs)
@@ -264,14 +291,17 @@ def record_custom(name, inputs, outputs, call):
     cdef hx_tensor **i = pointers(in_list, keep, "Function", "inputs")
     cdef hx_tensor **o = pointers(out_list, keep, "Function", "outputs")
     KEPT_NAMES.setdefault(text, text)
+    made.call = call
     custom.backward = custom_backward
-    custom.release = release_object
-    custom.ctx = <void *>call
+    custom.release = release_custom
+    custom.ctx = <void *>made
     custom.name = PyBytes_AS_STRING(KEPT_NAMES[text])
-    Py_INCREF(call)
+    Py_INCREF(made)
     if hx_record_custom(&custom, i, <int>len(in_list), o, <int>len(out_list)) != HX_OK:
-        Py_DECREF(call)
+        Py_DECREF(made)
         raise_pending()
+    made.n = o[0].history
+    return made
 
 
 cdef dict KEPT_NAMES = {}
