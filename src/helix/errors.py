@@ -3,9 +3,15 @@
 `error.code` is the stable number ("HX1002"), `error.op` the operation; `explain(code)` documents it.
 """
 
+from typing import Any
+
 
 class HelixError(Exception):
-    """Base of all errors of helix."""
+    """Base of all errors of helix. Raised inside a network, `layer` is the innermost module and `module_path` its dotted path."""
+
+    layer: Any = None
+    module_path = ""
+    _child: Any = None  # the module that raised or passed it on last
 
     def __init__(self, *arguments, op=None, code=None):
         super().__init__(*arguments)

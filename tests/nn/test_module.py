@@ -149,7 +149,7 @@ def test_a_misfit_names_the_layer_what_it_expected_and_the_fix():
         net(hx.zeros(2, 3, 8, 8))
     error = caught.value
     assert isinstance(error, ShapeError) and isinstance(error, ValueError)
-    assert error.code == "HX1004" and error.path == "2.0" and error.layer is net[2][0]
+    assert error.code == "HX1004" and error.module_path == "2.0" and error.layer is net[2][0]
     assert str(error).startswith("HX1004 2.0 (Conv2d): input has 32 channels, the layer was made for 64.")
     assert "(2, 32, 6, 6) float32 cpu" in str(error)
 

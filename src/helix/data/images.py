@@ -34,7 +34,7 @@ def open_image(path: Path):
     return image
 
 
-def decode(path: str | Path, size: tuple[int, int], grayscale: bool = False) -> Tensor:
+def decode(path: str | Path, size: tuple[int, ...], grayscale: bool = False) -> Tensor:
     """One file as (channels, height, width) with values in [0, 1]."""
     import numpy as np
 

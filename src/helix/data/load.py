@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import overload
 
 from .dataset import Dataset, TensorDataset
 from .digits import digits
@@ -12,6 +13,10 @@ from .table import read_csv
 from .text import TextFolder
 
 
+@overload
+def load(source, batch: None = None, **options) -> Dataset: ...
+@overload
+def load(source, batch: int, **options) -> Loader: ...
 def load(source, batch: int | None = None, **options) -> Dataset | Loader:
     """A dataset from "digits", a CSV file, a folder of image folders, text, a pair of arrays, or a dataset.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .. import Generator, randperm
+from .. import randperm
+from .._core import Generator
 
 MIX = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: spreads epochs over seeds
 

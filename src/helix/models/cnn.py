@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import nn
 
 
-def cnn(input_shape: tuple[int, int, int], classes: int, width: int = 32, dropout: float = 0.2) -> nn.Sequential:
+def cnn(input_shape: tuple[int, ...], classes: int, width: int = 32, dropout: float = 0.2) -> nn.Sequential:
     """Stages of two 3x3 convolutions and a halving, until sides are 4 or less; then one linear layer."""
     channels, height, lanes = input_shape
     layers: list[nn.Module] = []

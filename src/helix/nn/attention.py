@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import empty
 from ..tensor import Tensor
 from . import functional as F
@@ -18,6 +20,12 @@ class MultiheadAttention(Module):
     Inputs are (length, batch, embed) or, with `batch_first`, (batch, length, embed); unbatched inputs lack the
     batch axis. Boolean masks forbid where they are True; float masks are added to the scores.
     """
+
+    in_proj_weight: Any  # parameters or None: packed, or one for each of query, key and value
+    in_proj_bias: Any
+    q_proj_weight: Any
+    k_proj_weight: Any
+    v_proj_weight: Any
 
     def __init__(
         self,
@@ -56,6 +64,7 @@ class MultiheadAttention(Module):
                 init.xavier_uniform_(getattr(self, name))
         if self.in_proj_bias is not None:
             init.zeros_(self.in_proj_bias)
+            assert self.out_proj.bias is not None
             init.zeros_(self.out_proj.bias)
 
     def forward(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import empty, int64, tensor
 from ..tensor import Tensor
 from . import functional as F
@@ -14,13 +16,19 @@ from .parameter import Parameter
 class _ChannelNorm(Module):
     """Shared by batch and instance norm: statistics and scales for each channel (axis 1)."""
 
+    weight: Parameter | None
+    bias: Parameter | None
+    running_mean: Any
+    running_var: Any
+    num_batches_tracked: Any  # buffers: None without track_running_stats
+
     ranks: tuple[int, ...]
 
     def __init__(
         self,
         num_features: int,
         eps: float,
-        momentum: float | None,
+        momentum: Any,
         affine: bool,
         track_running_stats: bool,
         bias: bool,

@@ -63,11 +63,9 @@ class Sequential(_Indexed):
     """Layers one after the other: `Sequential(Linear(2, 8), ReLU())`, or an ordered dict of named layers."""
 
     def __init__(self, *layers: Module | Mapping[str, Module]) -> None:
-        if len(layers) == 1 and isinstance(layers[0], Mapping):
-            named = layers[0].items()
-        else:
-            named = ((str(i), layer) for i, layer in enumerate(layers))
-        for name, layer in named:
+        alone = layers[0] if len(layers) == 1 else None
+        named = alone if isinstance(alone, Mapping) else {str(i): layer for i, layer in enumerate(layers)}
+        for name, layer in named.items():
             if not isinstance(layer, Module):
                 raise TypeError(f"Sequential: layer {name!r} is a {type(layer).__name__}, not an nn.Module")
             self.add_module(name, layer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from .. import empty
 from ..tensor import Tensor
@@ -28,6 +29,9 @@ def tuple_of(value: int | tuple, n: int, name: str) -> tuple[int, ...]:
 
 
 class _Convolution(Module):
+    weight: Parameter
+    bias: Parameter | None
+    output_padding: tuple[int, ...]
     axes: int
     transposed = False
 
@@ -59,7 +63,7 @@ class _Convolution(Module):
         self.kernel_size = tuple_of(kernel_size, n, "kernel_size")
         self.stride = tuple_of(stride, n, "stride")
         self.dilation = tuple_of(dilation, n, "dilation")
-        self.padding = padding if isinstance(padding, str) else tuple_of(padding, n, "padding")
+        self.padding: Any = padding if isinstance(padding, str) else tuple_of(padding, n, "padding")
         self.padding_mode = padding_mode
         shape = (in_channels, out_channels // groups) if self.transposed else (out_channels, in_channels // groups)
         self.weight = Parameter(empty(*shape, *self.kernel_size, device=device, dtype=dtype))

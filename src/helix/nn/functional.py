@@ -6,4 +6,4 @@ from .. import _core
 
 globals().update(_core.nn_functions())
 
-__all__ = sorted(_core.nn_functions())  # noqa: PLE0605
+__all__ = sorted(_core.nn_functions())

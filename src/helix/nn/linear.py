@@ -21,6 +21,9 @@ def fits_bound(fan_in: int) -> float:
 class Linear(Module):
     """`y = x @ weight.T + bias` over the last axis; weight is [out, in]."""
 
+    weight: Parameter
+    bias: Parameter | None
+
     def __init__(self, in_features: int, out_features: int, bias: bool = True, device=None, dtype=None) -> None:
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(empty(out_features, in_features, device=device, dtype=dtype))
@@ -57,6 +60,9 @@ class Linear(Module):
 
 class Bilinear(Module):
     """`y[k] = x1 @ weight[k] @ x2 + bias[k]`; weight is [out, in1, in2]."""
+
+    weight: Parameter
+    bias: Parameter | None
 
     def __init__(
         self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, device=None, dtype=None

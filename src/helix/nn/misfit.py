@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 class LayerError(ShapeError):
-    """HX1004: an input does not fit a layer. `.layer` is the layer, `.path` its dotted path in the network."""
+    """HX1004: an input does not fit a layer. `.layer` is the layer, `.module_path` its dotted path in the network."""
 
     def __init__(self, layer: Module, reason: str) -> None:
-        self.layer, self.reason, self.path = layer, reason, ""
-        self.child: Module = layer
+        self.layer, self.reason = layer, reason
+        self._child = layer
         self.hint = ""
         super().__init__(str(self), op=type(layer).__name__, code="HX1004")
 
     def __str__(self) -> str:
         kind = type(self.layer).__name__
-        where = f"{self.path} ({kind})" if self.path else kind
+        where = f"{self.module_path} ({kind})" if self.module_path else kind
         return f"HX1004 {where}: {self.reason}{self.hint}"
 
 
@@ -30,25 +30,25 @@ def locate(module: Module, error: HelixError, args: tuple) -> HelixError:
     if isinstance(error, LayerError):
         _extend(module, error)
         return error
-    layer = getattr(error, "child", None)
+    layer = error._child
     if layer is None:
         reason = module.misfit(*args)
         if reason is not None:
             return LayerError(module, reason)
-    error.layer = getattr(error, "layer", module)
-    error.path = _join(_name_of(layer, module), getattr(error, "path", ""))
-    error.child = module
-    if error.path:
-        error.__notes__ = [f"in module {error.path} ({type(error.layer).__name__})"]
+    error.layer = error.layer if error.layer is not None else module
+    error.module_path = _join(_name_of(layer, module), error.module_path)
+    error._child = module
+    if error.module_path:
+        error.__notes__ = [f"in module {error.module_path} ({type(error.layer).__name__})"]
     return error
 
 
 def _extend(module: Module, error: LayerError) -> None:
-    name = _name_of(error.child, module)
-    if not error.path and name:
+    name = _name_of(error._child, module)
+    if not error.module_path and name:
         error.hint = _earlier(module, name, error.layer)
-    error.path = _join(name, error.path)
-    error.child = module
+    error.module_path = _join(name, error.module_path)
+    error._child = module
     error.args = (str(error),)
 
 

@@ -16,8 +16,10 @@ from .state import load_state, state_of
 class Hook:
     """What registering a hook returns; `remove()` takes the hook away again."""
 
-    def __init__(self, hooks: list, hook: Callable) -> None:
-        self._hooks, self._hook = hooks, hook
+    def __init__(self, module: Module, kind: str, hook: Callable) -> None:
+        self._hooks: list[Callable] = module.__dict__.setdefault(kind, [])
+        self._hook = hook
+        self._hooks.append(hook)
 
     def remove(self) -> None:
         if self._hook in self._hooks:
@@ -32,12 +34,16 @@ class Module:
     """
 
     training = True
-    _forward_pre_hooks: list | None = None
-    _forward_hooks: list | None = None
+    # Names only: the values are attributes. A buffer's entry says whether state_dict carries it.
+    _parameters: dict[str, None]
+    _buffers: dict[str, bool]
+    _modules: dict[str, None]
+    _forward_pre_hooks: list[Callable] = []
+    _forward_hooks: list[Callable] = []
+    _function: Callable[..., Any]  # of layers that are one function of helix.nn.functional
 
     def __new__(cls, *args, **kwargs):
         module = super().__new__(cls)
-        # Names only: the values are attributes. A buffer's entry says whether state_dict carries it.
         module.__dict__.update(_parameters={}, _buffers={}, _modules={})
         return module
 
@@ -56,7 +62,7 @@ class Module:
             raise located from error
 
     def _call_with_hooks(self, args: tuple, kwargs: dict):
-        for hook in tuple(self._forward_pre_hooks or ()):
+        for hook in tuple(self._forward_pre_hooks):
             replaced = hook(self, args)
             if replaced is not None:
                 args = replaced if isinstance(replaced, tuple) else (replaced,)
@@ -67,7 +73,7 @@ class Module:
             if located is error:
                 raise
             raise located from error
-        for hook in tuple(self._forward_hooks or ()):
+        for hook in tuple(self._forward_hooks):
             replaced = hook(self, args, result)
             if replaced is not None:
                 result = replaced
@@ -253,17 +259,11 @@ class Module:
 
     def register_forward_pre_hook(self, hook: Callable) -> Hook:
         """`hook(module, args)` runs before forward; what it returns, if not None, replaces the arguments."""
-        if self._forward_pre_hooks is None:
-            object.__setattr__(self, "_forward_pre_hooks", [])
-        self._forward_pre_hooks.append(hook)
-        return Hook(self._forward_pre_hooks, hook)
+        return Hook(self, "_forward_pre_hooks", hook)
 
     def register_forward_hook(self, hook: Callable) -> Hook:
         """`hook(module, args, result)` runs after forward; what it returns, if not None, replaces the result."""
-        if self._forward_hooks is None:
-            object.__setattr__(self, "_forward_hooks", [])
-        self._forward_hooks.append(hook)
-        return Hook(self._forward_hooks, hook)
+        return Hook(self, "_forward_hooks", hook)
 
     def summary(self, *input_shapes, dtype=None, batch_size: int = 1):
         """A table of layers: output shapes, parameters, FLOPs and bytes, for inputs without their batch axis.

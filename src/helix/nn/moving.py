@@ -38,7 +38,7 @@ def _moved(tensor: Tensor, device, dtype) -> Tensor:
 
 
 def _device_and_dtype(args: tuple, kwargs: dict):
-    from .. import dtype as kind
+    from .._core import dtype as kind
 
     device, dtype = kwargs.get("device"), kwargs.get("dtype")
     for arg in args:

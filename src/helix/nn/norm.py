@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import empty
 from ..tensor import Tensor
 from . import functional as F
@@ -11,7 +13,7 @@ from .module import Module
 from .parameter import Parameter
 
 
-def reset(layer: Module) -> None:
+def reset(layer: Any) -> None:
     """Scale one, shift zero."""
     if layer.weight is not None:
         init.ones_(layer.weight)
@@ -21,6 +23,9 @@ def reset(layer: Module) -> None:
 
 class GroupNorm(Module):
     """Normalises groups of channels of each sample; Wu and He, ECCV 2018."""
+
+    weight: Parameter | None
+    bias: Parameter | None
 
     def __init__(
         self,
@@ -68,7 +73,7 @@ class GroupNorm(Module):
 class _TrailingNorm(Module):
     """Shared by layer and RMS norm: the last axes, of shape `normalized_shape`, are normalised together."""
 
-    def _trailing(self, normalized_shape: int | tuple, eps: float | None, elementwise_affine: bool) -> None:
+    def _trailing(self, normalized_shape: int | tuple, eps: Any, elementwise_affine: bool) -> None:
         self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
 
@@ -85,6 +90,9 @@ class _TrailingNorm(Module):
 
 class LayerNorm(_TrailingNorm):
     """Ba, Kiros and Hinton, "Layer normalization", 2016."""
+
+    weight: Parameter | None
+    bias: Parameter | None
 
     def __init__(
         self,
@@ -114,6 +122,8 @@ class LayerNorm(_TrailingNorm):
 
 class RMSNorm(_TrailingNorm):
     """Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019."""
+
+    weight: Parameter | None
 
     def __init__(
         self,

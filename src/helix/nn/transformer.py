@@ -75,6 +75,8 @@ def _activation(name: str | Callable) -> Callable:
 class TransformerEncoder(Module):
     """`num_layers` copies of a layer, one after the other, and a last norm if given."""
 
+    norm: Module | None
+
     def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
         self.layers = ModuleList(copy.deepcopy(encoder_layer) for _ in range(num_layers))
         self.num_layers = num_layers

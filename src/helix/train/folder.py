@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ..errors import ConfigError
 from ..io import save_json
@@ -26,7 +26,9 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
-        self._metrics = self._log = self._lock = None
+        self._metrics: TextIO | None = None
+        self._log: TextIO | None = None
+        self._lock: TextIO | None = None
 
     # ---- reading -------------------------------------------------------------------------------------------
 
@@ -65,13 +67,13 @@ class RunFolder:
     def open(self, resume_at: int | None = None) -> None:
         """Takes the folder for a training: a new run, or one that goes on after step `resume_at`."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self.path / ".lock", "w", encoding="utf-8")  # noqa: SIM115
+        lock = open(self.path / ".lock", "w", encoding="utf-8")  # noqa: SIM115
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            self._lock.close()
-            self._lock = None
+            lock.close()
             raise ConfigError(f"HX3104 run {str(self.path)!r} is being trained by another process.") from None
+        self._lock = lock
         header = {"event": "header", "format_version": FORMAT_VERSION}
         kept = [r for r in self.records() if r["step"] <= resume_at] if resume_at is not None else []
         write_text(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in [header, *kept]))
@@ -96,12 +98,17 @@ class RunFolder:
     def record(self, values: Mapping[str, Any]) -> None:
         """Adds a line to metrics.jsonl; NaN and infinity, which JSON lacks, become null."""
         known = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-        self._metrics.write(json.dumps(known) + "\n")
-        self._metrics.flush()
+        _add(self._metrics, json.dumps(known))
 
     def log(self, text: str) -> None:
-        self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
-        self._log.flush()
+        _add(self._log, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}")
+
+
+def _add(file: TextIO | None, line: str) -> None:
+    if file is None:
+        raise RuntimeError("the run folder is not open for writing: call open() first")
+    file.write(line + "\n")
+    file.flush()
 
 
 def environment(device) -> dict[str, Any]:

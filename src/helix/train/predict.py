@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from .. import Generator
+from .._core import Generator
 from ..data.dataset import as_tensor
 from ..errors import ConfigError
 from ..tensor import Tensor

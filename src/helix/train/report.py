@@ -5,20 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .. import Generator
+from .._core import Generator
 from ..data import DataInfo, Dataset, Loader
 from . import confusion, curve
 from .config import Sample
+from .folder import RunFolder
 from .trainer import Trainer
 
 MAX_CLASSES = 100
 
 
 def finish(
-    trainer: Trainer, info: DataInfo, test: Dataset, name: str, seconds: float, sample: Sample
+    trainer: Trainer, folder: RunFolder, info: DataInfo, test: Dataset, name: str, seconds: float, sample: Sample
 ) -> dict[str, Any]:
-    """Writes the reports into the trainer's run folder; returns the summary."""
-    folder, last = trainer.folder, trainer.history[-1]
+    """Writes the reports into the run folder; returns the summary."""
+    last = trainer.history[-1]
     steps = [r for r in folder.records() if r["event"] == "step"]
     folder.write("curve.svg", curve.draw(name, steps, trainer.history))
     summary = {
@@ -34,7 +35,7 @@ def finish(
         "checkpoint": (folder.checkpoints / "LATEST").read_text().strip(),
     }
     if info.task == "classification" and 2 <= info.outputs <= MAX_CLASSES:
-        summary["confusion"] = _confusion(trainer, info, test, name)
+        summary["confusion"] = _confusion(trainer, folder, info, test, name)
     if info.task == "language" and hasattr(trainer.model, "generate"):
         text = trainer.model.generate(
             sample.prompt.encode(), sample.count, sample.temperature, Generator().manual_seed(trainer.settings.seed)
@@ -49,7 +50,7 @@ def _part(record: dict[str, Any], prefix: str) -> dict[str, float]:
     return {key.removeprefix(prefix): value for key, value in record.items() if key.startswith(prefix)}
 
 
-def _confusion(trainer: Trainer, info: DataInfo, test: Dataset, name: str) -> list[list[int]]:
+def _confusion(trainer: Trainer, folder: RunFolder, info: DataInfo, test: Dataset, name: str) -> list[list[int]]:
     targets: list[int] = []
     guesses: list[int] = []
     for *inputs, target in Loader(test, 256):
@@ -59,7 +60,7 @@ def _confusion(trainer: Trainer, info: DataInfo, test: Dataset, name: str) -> li
     right = sum(counts[i][i] for i in range(len(counts)))
     names = info.classes or tuple(map(str, range(info.outputs)))
     title = f"{name}: {right} of {len(targets)} test samples right, {right / len(targets):.2%}"
-    trainer.folder.write("confusion.svg", confusion.draw(counts, names, title))
+    folder.write("confusion.svg", confusion.draw(counts, names, title))
     return counts
 
 

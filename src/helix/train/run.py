@@ -149,7 +149,7 @@ def _train(
         f"samples  device {trainer.device}  seed {config.seed}"
     )
     trainer.fit(training, test, resume=resume)
-    report.finish(trainer, info, test, path.name, time.perf_counter() - started, config.sample)
+    report.finish(trainer, RunFolder(path), info, test, path.name, time.perf_counter() - started, config.sample)
     run = Run(path)
     run.__dict__["model"] = model.eval()
     return run

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from .. import device as device_of
 from .. import manual_seed
+from .._core import device as device_of
 from ..autograd import no_grad
 from ..data import Dataset, Loader, load
 from ..nn import Module
@@ -159,7 +159,7 @@ class Trainer:
 
     def _end_epoch(self, session: Session, test: Dataset | None) -> None:
         epoch = session.epoch
-        record = {
+        record: dict[str, Any] = {
             "event": "epoch",
             "step": session.step,
             "epoch": epoch,
