@@ -233,7 +233,8 @@ def reexport(name, value, module):
 def stubs():
     """{path: text} of all stubs."""
     functional = importlib.import_module("helix.nn.functional")
-    types = "from helix._core import DType, Device, Generator, Number, Tensor, _device, _dtype, device, dtype\n"
+    types = ("from helix._core import DType, Device, Number, _device, _dtype\n"
+             "from helix._core import Generator as Generator, Tensor as Tensor, device as device, dtype as dtype\n")
     return {ROOT / "_core.pyi": core_stub(), ROOT / "__init__.pyi": names_stub(helix, types, helix._LAZY),
             ROOT / "nn" / "functional.pyi": names_stub(functional, types)}
 
