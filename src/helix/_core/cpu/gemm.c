@@ -450,6 +450,45 @@ static hx_code run_skinny(const problem *x) {
     return HX_OK;
 }
 
+/* ---- parts for other kernels ---- */
+
+int hx_gemm_width(hx_dtype dtype) { return kinds[dtype].columns; }
+
+void hx_gemm_pack(hx_dtype dtype, void *panels, const void *b, int64_t b_row, int64_t b_col, int64_t k, int64_t n) {
+    const kind *kd = &kinds[dtype];
+    int64_t size = (int64_t)hx_dtype_size(dtype);
+    for (int64_t j = 0; j < n; j += kd->columns)
+        kd->pack_columns((char *)panels + j * k * kd->sum, kd->columns, (const char *)b + j * b_col * size, b_row, b_col,
+                         k, least(kd->columns, n - j));
+}
+
+void hx_gemm_block(hx_dtype dtype, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row, int64_t a_col,
+                   const void *b, int64_t b_panel, int64_t b_step, void *c, int64_t c_row, bool add) {
+    const kind *kd = &kinds[dtype];
+    int64_t panels = ceil_div(m, TILE_ROWS), rows = m / panels, more = m % panels, size = kd->sum;
+    bool by_row = a_row != 1;
+    for (int64_t j = 0; j < n; j += kd->columns, b = (const char *)b + b_panel * size) {
+        tile_out o = {.c_row = c_row, .d_row = c_row, .d_col = 1, .columns = least(kd->columns, n - j), .alpha = 1,
+                      .beta = 1};
+        int64_t vectors = o.columns * 2 > kd->columns ? 2 : 1;
+        for (int64_t q = 0, i = 0; q < panels; q++) {
+            int64_t high = rows + (q < more);
+            o.c = (char *)c + (i * c_row + j) * size;
+            o.d = add ? o.c : NULL;
+            kd->tiles[high - 1][by_row][vectors - 1](k, (const char *)a + i * a_row * size, by_row ? a_row : a_col, b,
+                                                     b_step, &o);
+            i += high;
+        }
+    }
+}
+
+void hx_gemm_rows(hx_dtype dtype, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row, const void *b,
+                  int64_t b_row, int64_t b_col, void *c, int64_t c_row) {
+    const kind *kd = &kinds[dtype];
+    if (b_row == 1) kd->dot(m, n, k, a, a_row, b, b_col, c, c_row);
+    else kd->sweep(m, n, k, a, a_row, b, b_row, c, c_row);
+}
+
 /* ---- the packed plan ---- */
 
 typedef struct packed_plan {

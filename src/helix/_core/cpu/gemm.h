@@ -41,4 +41,30 @@ typedef struct hx_gemm_args {
 hx_code HX_ISA_NAME(hx_gemm)(const hx_gemm_args *args);
 #define hx_gemm HX_ISA_NAME(hx_gemm)
 
+/* ---- parts, for kernels with small products inside; `dtype` is HX_F32 or HX_F64 where sums are meant ---- */
+
+/* Columns of a packed panel for sums of this dtype (of what the dtype is widened to). */
+int HX_ISA_NAME(hx_gemm_width)(hx_dtype dtype);
+
+/* Packs B (k rows, n columns, real dtype) into panels[ceil(n / width)][k][width] of sums (float or double), filled up
+ * with zeros. */
+void HX_ISA_NAME(hx_gemm_pack)(hx_dtype dtype, void *panels, const void *b, int64_t b_row, int64_t b_col, int64_t k,
+                               int64_t n);
+
+/* C = A B, or C += A B with `add`, of sums on the calling thread. One stride of A is 1. Panel j of B starts at
+ * b + j * b_panel, its rows are b_step apart and hold a full width of readable elements. */
+void HX_ISA_NAME(hx_gemm_block)(hx_dtype dtype, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row,
+                                int64_t a_col, const void *b, int64_t b_panel, int64_t b_step, void *c, int64_t c_row,
+                                bool add);
+
+/* C = A B for a few rows of A, which are contiguous sums; B (of any floating dtype) is read once, where it lies, and
+ * b_row or b_col is 1. */
+void HX_ISA_NAME(hx_gemm_rows)(hx_dtype dtype, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row,
+                               const void *b, int64_t b_row, int64_t b_col, void *c, int64_t c_row);
+
+#define hx_gemm_width HX_ISA_NAME(hx_gemm_width)
+#define hx_gemm_pack HX_ISA_NAME(hx_gemm_pack)
+#define hx_gemm_block HX_ISA_NAME(hx_gemm_block)
+#define hx_gemm_rows HX_ISA_NAME(hx_gemm_rows)
+
 #endif

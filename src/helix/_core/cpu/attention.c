@@ -1,0 +1,253 @@
+/* Scaled dot-product attention, forward and backward, in memory linear in the sequence length: scores exist for one
+ * block of rows and keys at a time, with a running maximum and sum (Milakov and Gimelshein, 2018; Dao et al.,
+ * "FlashAttention", NeurIPS 2022). The backward pass recomputes weights from the log-sum-exp of each row.
+ *
+ * Heads of keys are independent tasks; every row is summed in the order of its keys, and gradients of keys in the
+ * order of rows, so results have the same bits for any number of threads. */
+#include <stdatomic.h>
+#include "gemm.h"
+#include "rows.h"
+
+enum {
+    BLOCK_ROWS = 64,
+    BLOCK_KEYS = 128, /* a multiple of every panel width */
+    FEW_ROWS = 16
+};
+
+typedef struct job {
+    hx_view q, k, v, mask, out, grad, dq, dk, dv;
+    void *lse;             /* contiguous */
+    const void *lse_grad;  /* contiguous, or NULL */
+    int64_t heads, groups, repeat; /* heads of queries; of keys; the one over the other */
+    int64_t l, s, e, ev;   /* rows, keys, width of queries and keys, width of values */
+    bool causal, masked, backward;
+    double scale, keep_scale;
+    uint32_t drop_below;   /* 0: no dropout */
+    uint64_t seed, stream;
+    int64_t chunks, chunk_rows; /* of query rows, per group */
+    char *room;
+    size_t slot_bytes;
+    _Atomic int64_t next;
+} job;
+
+typedef struct block {
+    int64_t head, row, rows, key, keys;
+} block;
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Address of a row of matrix `index` of a batch of matrices. */
+static char *row_of(const hx_view *v, int64_t index, int64_t row) {
+    int64_t offset = row * v->strides[v->ndim - 2];
+    for (int d = v->ndim - 3; d >= 0; d--) {
+        offset += index % v->shape[d] * v->strides[d];
+        index /= v->shape[d];
+    }
+    return (char *)v->data + offset * (int64_t)hx_dtype_size((hx_dtype)v->dtype);
+}
+
+/* Address of a row of a contiguous result. */
+static char *result_of(const hx_view *v, int64_t row, int64_t width) {
+    return (char *)v->data + row * width * (int64_t)hx_dtype_size((hx_dtype)v->dtype);
+}
+
+/* Keys that rows before `row_end` may see. */
+static int64_t keys_seen(const job *j, int64_t row_end) { return j->causal ? least(row_end, j->s) : j->s; }
+
+/* Keys of the block that its row i may see: at most all, and none when not positive. */
+static int64_t visible(const job *j, const block *b, int64_t i) {
+    return j->causal ? least(b->keys, b->row + i + 1 - b->key) : b->keys;
+}
+
+static const char *mask_at(const job *j, const block *b, int64_t i) {
+    if (!j->masked) return NULL;
+    return row_of(&j->mask, b->head, b->row + i) +
+           b->key * j->mask.strides[j->mask.ndim - 1] * (int64_t)hx_dtype_size((hx_dtype)j->mask.dtype);
+}
+
+/* Position of the block's row i in the tensor of all scores. */
+static int64_t dropout_at(const job *j, const block *b, int64_t i) {
+    return (b->head * j->l + b->row + i) * j->s + b->key;
+}
+
+#define REAL float
+#define WIDE(name) name##_f32
+#define SUMS HX_F32
+#define READ_ROW(p, dtype, step, n, room) hx_read_f32(p, dtype, step, n, room)
+#define WRITE_ROW(p, dtype, step, n, x) hx_write_f32(p, dtype, step, n, x)
+#define ROW_MAX(x, n) hx_row_max(x, n)
+#define ROW_EXP(x, n, top) (float)hx_row_exp_sum(x, x, n, top)
+#include "attention_body.h"
+#undef REAL
+#undef WIDE
+#undef SUMS
+#undef READ_ROW
+#undef WRITE_ROW
+#undef ROW_MAX
+#undef ROW_EXP
+
+static double row_max_f64(const double *x, int64_t n) {
+    double top = x[0];
+    for (int64_t i = 1; i < n; i++) top = x[i] > top || x[i] != x[i] ? x[i] : top;
+    return top;
+}
+static double row_exp_f64(double *x, int64_t n, double top) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) x[i] = hx_d_exp(x[i] - top);
+    for (int64_t i = 0; i < n; i++) sum += x[i];
+    return sum;
+}
+#define REAL double
+#define WIDE(name) name##_f64
+#define SUMS HX_F64
+#define READ_ROW(p, dtype, step, n, room) hx_read_f64(p, step, n, room)
+#define WRITE_ROW(p, dtype, step, n, x) hx_write_f64(p, dtype, step, n, x)
+#define ROW_MAX(x, n) row_max_f64(x, n)
+#define ROW_EXP(x, n, top) row_exp_f64(x, n, top)
+#include "attention_body.h"
+
+/* ---- tasks ---- */
+
+static bool wide(const job *j) { return j->q.dtype == HX_F64; }
+
+static void run_slot(void *ctx, int64_t slot) {
+    job *j = ctx;
+    char *room = j->room + (size_t)slot * j->slot_bytes;
+    for (;;) {
+        int64_t t = atomic_fetch_add(&j->next, 1);
+        if (t >= j->groups * j->chunks) return;
+        int64_t group = t / j->chunks, row = t % j->chunks * j->chunk_rows, end = least(row + j->chunk_rows, j->l);
+        if (j->backward) (wide(j) ? backward_task_f64 : backward_task_f32)(j, group, room);
+        else if (j->chunk_rows == 0) (wide(j) ? few_rows_f64 : few_rows_f32)(j, group, room);
+        else (wide(j) ? forward_task_f64 : forward_task_f32)(j, group, row, end, room);
+    }
+}
+
+static hx_code run_tasks(job *j) {
+    int64_t tasks = j->groups * j->chunks, slots = least(tasks, hx_threads_get());
+    double work = (double)j->heads * (double)j->l * (double)j->s * (double)(j->e + j->ev);
+    if (work < 1e5) slots = 1;
+    j->slot_bytes = (j->slot_bytes + 63) / 64 * 64;
+    if (!(j->room = hx_pool_alloc((size_t)slots * j->slot_bytes))) return HX_E_MEMORY;
+    atomic_store(&j->next, 0);
+    hx_parallel(slots, run_slot, j);
+    hx_pool_free(j->room, (size_t)slots * j->slot_bytes);
+    return HX_OK;
+}
+
+/* The sizes, from views of query, key, value and mask, and the attributes is_causal, scale, dropout_p, generator. */
+static void set_job(job *j, const hx_view *in, const hx_attr *attr) {
+    j->q = in[0], j->k = in[1], j->v = in[2], j->mask = in[3];
+    j->masked = !hx_absent(&in[3]);
+    int n = j->q.ndim;
+    j->l = j->q.shape[n - 2];
+    j->e = j->q.shape[n - 1];
+    j->s = j->k.shape[n - 2];
+    j->ev = j->v.shape[n - 1];
+    j->heads = j->groups = 1;
+    for (int d = 0; d < n - 2; d++) {
+        j->heads *= j->q.shape[d];
+        j->groups *= j->k.shape[d];
+    }
+    j->repeat = j->groups ? j->heads / j->groups : 0;
+    j->causal = attr[0].v.i;
+    j->scale = attr[1].v.f;
+    double p = attr[2].v.f, limit = p * 0x1p32;
+    j->drop_below = limit >= 0x1p32 ? UINT32_MAX : (uint32_t)limit;
+    j->keep_scale = 1 / (1 - p);
+    j->seed = attr[3].v.rng.seed;
+    j->stream = attr[3].v.rng.stream;
+    j->chunks = 1;
+    j->chunk_rows = j->l;
+}
+
+static bool few_rows(const job *j) {
+    const hx_view *k = &j->k, *v = &j->v;
+    return j->repeat * j->l <= FEW_ROWS && j->e && (k->strides[k->ndim - 1] == 1 || j->e == 1) &&
+           (v->strides[v->ndim - 1] == 1 || j->ev == 1);
+}
+
+/* Nothing to see: zeros, and -inf as the logarithm of no weight. */
+static void leave_empty(const job *j) {
+    memset(j->out.data, 0, (size_t)(j->out.numel * (int64_t)hx_dtype_size((hx_dtype)j->out.dtype)));
+    for (int64_t i = 0; i < j->heads * j->l; i++)
+        if (wide(j)) ((double *)j->lse)[i] = -INFINITY;
+        else ((float *)j->lse)[i] = -INFINITY;
+}
+
+HX_KERNEL(k_attention) {
+    HX_UNUSED;
+    job j = {.out = call->out[0], .lse = call->out[1].data};
+    set_job(&j, call->in, call->attr);
+    if (j.heads * j.l == 0) return HX_OK;
+    if (j.s == 0) {
+        leave_empty(&j);
+        return HX_OK;
+    }
+    int64_t size = wide(&j) ? 8 : 4, width = hx_gemm_width(wide(&j) ? HX_F64 : HX_F32);
+    if (few_rows(&j)) {
+        j.chunk_rows = 0;
+        j.slot_bytes = (size_t)(j.repeat * j.l * (j.e + j.s + j.ev) * size);
+        return run_tasks(&j);
+    }
+    int64_t threads = hx_threads_get();
+    if (threads > 1 && j.groups < 2 * threads) {
+        int64_t blocks = ceil_div(j.l, BLOCK_ROWS), chunks = least(blocks, ceil_div(2 * threads, j.groups));
+        j.chunk_rows = ceil_div(blocks, chunks) * BLOCK_ROWS;
+        j.chunks = ceil_div(j.l, j.chunk_rows);
+    }
+    int64_t packed = ceil_div(j.s, width) * width * j.e + ceil_div(j.ev, width) * width * j.s;
+    j.slot_bytes = (size_t)((packed + BLOCK_ROWS * (j.e + BLOCK_KEYS + j.ev)) * size);
+    return run_tasks(&j);
+}
+
+/* A contiguous copy of a small view, or the view's own data. */
+static hx_code dense(const hx_view *v, void **data, size_t *copied) {
+    *copied = 0;
+    *data = v->data;
+    if (v->contiguous || v->numel == 0) return HX_OK;
+    int64_t size = (int64_t)hx_dtype_size((hx_dtype)v->dtype), rows = v->shape[v->ndim - 1];
+    *copied = (size_t)(v->numel * size);
+    if (!(*data = hx_pool_alloc(*copied))) return HX_E_MEMORY;
+    for (int64_t i = 0; i < v->numel; i++) {
+        int64_t at = i / rows, offset = i % rows * v->strides[v->ndim - 1];
+        for (int d = v->ndim - 2; d >= 0; d--) {
+            offset += at % v->shape[d] * v->strides[d];
+            at /= v->shape[d];
+        }
+        memcpy((char *)*data + i * size, (const char *)v->data + offset * size, (size_t)size);
+    }
+    return HX_OK;
+}
+
+/* query, key, value, mask, output, logsumexp, gradient, gradient of logsumexp */
+HX_KERNEL(k_attention_backward) {
+    HX_UNUSED;
+    job j = {.out = call->in[4], .grad = call->in[6], .dq = call->out[0], .dk = call->out[1], .dv = call->out[2],
+             .backward = true};
+    set_job(&j, call->in, call->attr);
+    if (j.heads * j.l * j.s == 0) {
+        for (int i = 0; i < 3; i++)
+            memset(call->out[i].data, 0, (size_t)(call->out[i].numel * (int64_t)hx_dtype_size((hx_dtype)call->out[i].dtype)));
+        return HX_OK;
+    }
+    size_t lse_bytes, grad_bytes = 0;
+    void *lse_grad = NULL;
+    hx_code code = dense(&call->in[5], &j.lse, &lse_bytes);
+    if (!code && !hx_absent(&call->in[7])) code = dense(&call->in[7], &lse_grad, &grad_bytes);
+    j.lse_grad = lse_grad;
+    if (!code) {
+        backward_room_f32 narrow;
+        backward_room_f64 broad;
+        j.slot_bytes = wide(&j) ? backward_bytes_f64(&j, &broad, NULL) : backward_bytes_f32(&j, &narrow, NULL);
+        code = run_tasks(&j);
+    }
+    if (lse_bytes && j.lse) hx_pool_free(j.lse, lse_bytes);
+    if (grad_bytes && lse_grad) hx_pool_free(lse_grad, grad_bytes);
+    return code;
+}
+
+HX_KERNELS(attention) = {KERNEL(attention, k_attention, HX_SET_FLOAT),
+                         KERNEL(attention_backward, k_attention_backward, HX_SET_FLOAT),
+                         {0}};

@@ -1,0 +1,287 @@
+/* Scaled dot-product attention: the public op, the fused forward it runs on, and the fused backward. */
+#include <math.h>
+#include "rules.h"
+
+/* Attributes of both fused ops: is_causal, scale, dropout_p, generator. */
+enum { CAUSAL, SCALE, DROPOUT, GENERATOR };
+
+/* ---- in plain ops: for other devices, second derivatives and gradients of masks ---- */
+
+/* With heads of keys shared by groups of queries: (..., H, a, b) seen as (..., H / repeat, repeat, a, b). */
+static hx_tensor *grouped(hx_tensor *t, int64_t repeat) {
+    int64_t shape[HX_MAX_RANK + 1];
+    if (!t || repeat == 1) return t;
+    int n = 0;
+    for (int d = 0; d < t->ndim; d++) {
+        if (d == t->ndim - 3) {
+            shape[n++] = t->shape[d] / repeat;
+            shape[n++] = repeat;
+        } else {
+            shape[n++] = t->shape[d];
+        }
+    }
+    return CALL(reshape, t, ((hx_ints){shape, n}));
+}
+static hx_tensor *shared(hx_tensor *t, int64_t repeat) { return repeat == 1 ? t : CALL(unsqueeze, t, -3); }
+static hx_tensor *turned(hx_tensor *t) { return CALL(transpose, t, -2, -1); }
+static hx_tensor *like(hx_tensor *t, const hx_tensor *shape) {
+    return CALL(reshape, t, ((hx_ints){shape->shape, shape->ndim}));
+}
+/* Gradient of a shared key or value: summed over its group of queries. */
+static hx_tensor *unshared(hx_tensor *t, int64_t repeat) { return repeat == 1 ? t : CALL(sum, t, -3); }
+
+typedef struct parts {
+    int64_t repeat;
+    hx_tensor *q, *k, *v;
+    hx_tensor *scores;  /* before masking */
+    hx_tensor *hidden;  /* bool: positions without weight; NULL when there are none */
+    hx_tensor *masked;  /* scores, finite where hidden */
+    hx_tensor *weights; /* softmax of them, 0 where hidden */
+} parts;
+
+static hx_tensor *hidden_keys(const hx_call *c, hx_tensor *mask, const parts *p) {
+    hx_tensor *hidden = NULL;
+    if (mask) hidden = mask->dtype == HX_BOOL ? CALL(logical_not, mask) : CALL(eq, mask, -INFINITY);
+    if (!c->attr[CAUSAL].v.i || !p->scores) return hidden;
+    int64_t rows = p->scores->shape[p->scores->ndim - 2], keys = p->scores->shape[p->scores->ndim - 1];
+    hx_tensor *row = CALL(unsqueeze, CALL(arange, 0, rows), -1), *later = CALL(gt, CALL(arange, 0, keys), row);
+    return hidden ? CALL(logical_or, hidden, later) : later;
+}
+
+static hx_status weigh(hx_call *c, parts *p) {
+    hx_tensor *q = c->in[0], *k = c->in[1], *mask = c->in[3];
+    p->repeat = q->ndim > 2 && k->shape[k->ndim - 3] ? q->shape[q->ndim - 3] / k->shape[k->ndim - 3] : 1;
+    p->q = grouped(q, p->repeat);
+    p->k = shared(k, p->repeat);
+    p->v = shared(c->in[2], p->repeat);
+    p->scores = CALL(mul, CALL(matmul, p->q, turned(p->k)), c->attr[SCALE].v.f);
+    mask = grouped(mask, p->repeat);
+    p->hidden = hidden_keys(c, mask, p);
+    p->masked = p->scores;
+    if (mask && mask->dtype != HX_BOOL) p->masked = CALL(add, p->masked, CALL(masked_fill, mask, p->hidden, 0));
+    /* A large finite number instead of -inf: rows without any key get weights of 0 below, and no NaN. */
+    if (p->hidden) p->masked = CALL(masked_fill, p->masked, p->hidden, q->dtype == HX_F16 ? -6e4 : -1e30);
+    p->weights = CALL(softmax, p->masked, -1);
+    if (p->hidden) p->weights = CALL(masked_fill, p->weights, p->hidden, 0);
+    return p->weights ? HX_OK : hx_error_last()->code;
+}
+
+static hx_tensor *dropped(const hx_call *c, hx_tensor *weights) {
+    if (!weights || c->attr[DROPOUT].v.f == 0) return weights;
+    return CALL(dropout_apply, weights, &c->attr[DROPOUT], &c->attr[GENERATOR]);
+}
+
+static hx_status attention_parts(hx_call *c) {
+    parts p;
+    HX_TRY(weigh(c, &p));
+    hx_tensor *q = c->in[0], *v = c->in[2];
+    int64_t shape[HX_MAX_RANK];
+    for (int d = 0; d < q->ndim; d++) shape[d] = q->shape[d];
+    hx_tensor *lse = CALL(logsumexp, p.masked, -1);
+    if (p.hidden) lse = CALL(masked_fill, lse, CALL(all, p.hidden, -1), -INFINITY);
+    if (q->dtype == HX_F16 || q->dtype == HX_BF16) lse = CALL(cast, lse, HX_F32);
+    RESULT(1, CALL(reshape, lse, ((hx_ints){shape, q->ndim - 1})));
+    shape[q->ndim - 1] = v->shape[v->ndim - 1];
+    RESULT(0, CALL(reshape, CALL(matmul, dropped(c, p.weights), p.v), ((hx_ints){shape, q->ndim})));
+    return HX_OK;
+}
+
+/* Gradient of the masked scores. */
+static hx_tensor *score_gradient(hx_call *c, parts *p, hx_tensor *g, hx_tensor *g_lse) {
+    hx_tensor *by_weight = dropped(c, CALL(matmul, g, turned(p->v)));
+    hx_tensor *inner = CALL(sum, CALL(mul, by_weight, p->weights), -1, true);
+    if (g_lse && inner) {
+        if (g_lse->dtype != inner->dtype) g_lse = CALL(cast, g_lse, inner->dtype);
+        inner = CALL(sub, inner, CALL(reshape, g_lse, ((hx_ints){inner->shape, inner->ndim})));
+    }
+    return CALL(mul, p->weights, CALL(sub, by_weight, inner));
+}
+
+static hx_status attention_backward_parts(hx_call *c) {
+    parts p;
+    HX_TRY(weigh(c, &p));
+    hx_tensor *g = grouped(c->in[6], p.repeat), *ds = score_gradient(c, &p, g, c->in[7]);
+    hx_tensor *scaled = CALL(mul, ds, c->attr[SCALE].v.f);
+    RESULT(0, like(CALL(matmul, scaled, p.k), c->in[0]));
+    RESULT(1, unshared(CALL(matmul, turned(scaled), p.q), p.repeat));
+    RESULT(2, unshared(CALL(matmul, turned(dropped(c, p.weights)), g), p.repeat));
+    return HX_OK;
+}
+
+/* The gradient of a float mask, in the mask's full shape. */
+static hx_status attention_mask_gradient_parts(hx_call *c) {
+    parts p;
+    HX_TRY(weigh(c, &p));
+    RESULT(0, like(score_gradient(c, &p, grouped(c->in[6], p.repeat), c->in[7]), c->in[3]));
+    return HX_OK;
+}
+
+/* ---- shape rules and gradients of the fused ops; shapes were checked by the public op ---- */
+
+static hx_status attention_shape(hx_call *c) {
+    const hx_tensor *q = c->in[0], *v = c->in[2];
+    hx_spec *out = &c->spec[0], *lse = &c->spec[1];
+    hx_spec_like(out, q);
+    out->shape[q->ndim - 1] = v->shape[v->ndim - 1];
+    hx_spec_set(lse, q->dtype == HX_F64 ? HX_F64 : HX_F32, q->shape, q->ndim - 1);
+    return HX_OK;
+}
+
+static hx_status attention_backward_shape(hx_call *c) {
+    for (int i = 0; i < 3; i++) hx_spec_like(&c->spec[i], c->in[i]);
+    if (c->in[6]->dtype != c->in[0]->dtype) c->cast[6] = (int8_t)c->in[0]->dtype;
+    return HX_OK;
+}
+
+static hx_status attention_vjp(hx_vjp *v) {
+    hx_tensor *out[3] = {NULL}, *g = hx_vjp_gradient(v, 0);
+    if (v->need[0] || v->need[1] || v->need[2]) {
+        CALLN(out, 3, attention_backward, IN(0), IN(1), IN(2), IN(3), OUT(0), OUT(1), g, v->g[1], ATTR(CAUSAL), ATTR(SCALE),
+              ATTR(DROPOUT), ATTR(GENERATOR));
+        for (int i = 0; i < 3; i++) GIN(i, out[i]);
+    }
+    GIN(3, CALL(attention_mask_gradient, IN(0), IN(1), IN(2), IN(3), OUT(0), OUT(1), g, v->g[1], ATTR(CAUSAL), ATTR(SCALE),
+                ATTR(DROPOUT), ATTR(GENERATOR)));
+    return HX_OK;
+}
+
+/* ---- the public op ---- */
+
+static hx_status refuse(const hx_call *c, const char *what) {
+    const hx_tensor *q = c->in[0], *k = c->in[1], *v = c->in[2];
+    return hx_fail(HX_E_SHAPE, HX1002_INNER, "%s: query has shape %s, key %s, value %s. Expected (..., L, E), (..., S, E) and "
+                   "(..., S, Ev).", what, hx_shape_text(q->shape, q->ndim), hx_shape_text(k->shape, k->ndim),
+                   hx_shape_text(v->shape, v->ndim));
+}
+
+static hx_status check_operands(const hx_call *c) {
+    const hx_tensor *q = c->in[0], *k = c->in[1], *v = c->in[2];
+    const char *name[] = {"query", "key", "value"};
+    for (int i = 0; i < 3; i++) HX_TRY(hx_require_dtype(c->in[i], name[i], HX_SET_FLOAT));
+    if (q->dtype != k->dtype || q->dtype != v->dtype)
+        return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "query, key and value need one dtype, got %s, %s and %s",
+                       hx_dtype_name((hx_dtype)q->dtype), hx_dtype_name((hx_dtype)k->dtype), hx_dtype_name((hx_dtype)v->dtype));
+    if (q->ndim < 2 || k->ndim < 2 || v->ndim < 2) return refuse(c, "at least 2 axes are needed");
+    if (q->shape[q->ndim - 1] != k->shape[k->ndim - 1]) return refuse(c, "widths of query and key differ (axis -1)");
+    if (k->shape[k->ndim - 2] != v->shape[v->ndim - 2]) return refuse(c, "lengths of key and value differ (axis -2)");
+    double p = c->attr[0].v.f;
+    if (!(p >= 0 && p <= 1)) return hx_fail(HX_E_VALUE, HX1403_VALUE, "dropout_p must be in [0, 1], got %g", p);
+    if (c->attr[1].v.i && c->in[3])
+        return hx_fail(HX_E_TYPE, HX1103_ARGUMENT, "attn_mask and is_causal=True were both given; put the causal part into "
+                       "the mask, or give one of them");
+    return HX_OK;
+}
+
+/* Stretches t to batch + its last two axes. */
+static hx_tensor *stretched(hx_tensor *t, const int64_t *batch, int n) {
+    int64_t shape[HX_MAX_RANK];
+    bool same = t->ndim == n + 2;
+    for (int d = 0; d < n; d++) {
+        shape[d] = batch[d];
+        same = same && t->shape[d] == batch[d];
+    }
+    if (same) return t;
+    shape[n] = t->shape[t->ndim - 2];
+    shape[n + 1] = t->shape[t->ndim - 1];
+    return CALL(expand, t, ((hx_ints){shape, n + 2}));
+}
+
+/* The batch axes of keys and values, and of queries; they differ in the number of heads with enable_gqa. */
+static hx_status batches(const hx_call *c, int64_t *keys, int64_t *queries, int *ndim) {
+    const hx_tensor *q = c->in[0], *k = c->in[1], *v = c->in[2];
+    bool gqa = c->attr[3].v.i;
+    int n = 0;
+    if (gqa) {
+        if (q->ndim < 3 || k->ndim < 3 || v->ndim < 3 || k->shape[k->ndim - 3] != v->shape[v->ndim - 3] ||
+            !k->shape[k->ndim - 3] || q->shape[q->ndim - 3] % k->shape[k->ndim - 3])
+            return refuse(c, "enable_gqa needs as many heads (axis -3) in key and value, dividing those of query");
+    }
+    int skip = gqa ? 3 : 2;
+    for (int i = 0; i < 3; i++) HX_TRY(hx_broadcast_into(queries, &n, c->in[i]->shape, c->in[i]->ndim - skip));
+    for (int d = 0; d < n; d++) keys[d] = queries[d];
+    if (gqa) {
+        keys[n] = k->shape[k->ndim - 3];
+        queries[n++] = q->shape[q->ndim - 3];
+    }
+    *ndim = n;
+    return HX_OK;
+}
+
+static hx_tensor *full_mask(hx_call *c, const int64_t *batch, int n) {
+    hx_tensor *mask = c->in[3], *q = c->in[0], *k = c->in[1];
+    int64_t shape[HX_MAX_RANK];
+    int ndim = 0;
+    if (mask->dtype != HX_BOOL && mask->dtype != q->dtype) {
+        if (!hx_is_floating((hx_dtype)mask->dtype)) {
+            hx_fail(HX_E_DTYPE, HX1101_DTYPE, "attn_mask must be bool (True takes part) or floating (added to the scores), "
+                    "got %s", hx_dtype_name((hx_dtype)mask->dtype));
+            return NULL;
+        }
+        mask = CALL(cast, mask, q->dtype);
+    }
+    for (int d = 0; d < n; d++) shape[d] = batch[d];
+    shape[n] = q->shape[q->ndim - 2];
+    shape[n + 1] = k->shape[k->ndim - 2];
+    int64_t wide[HX_MAX_RANK];
+    if (hx_broadcast_into(wide, &ndim, shape, n + 2) || hx_broadcast_into(wide, &ndim, mask->shape, mask->ndim)) return NULL;
+    bool fits = ndim == n + 2;
+    for (int d = 0; fits && d < ndim; d++) fits = wide[d] == shape[d];
+    if (!fits) {
+        hx_fail(HX_E_SHAPE, HX1003_BROADCAST, "attn_mask of shape %s does not stretch to the scores' shape %s",
+                hx_shape_text(mask->shape, mask->ndim), hx_shape_text(shape, n + 2));
+        return NULL;
+    }
+    bool same = mask->ndim == n + 2;
+    for (int d = 0; same && d < n + 2; d++) same = mask->shape[d] == shape[d];
+    return same ? mask : CALL(expand, mask, ((hx_ints){shape, n + 2}));
+}
+
+static hx_status sdpa_parts(hx_call *c) {
+    int64_t keys[HX_MAX_RANK], queries[HX_MAX_RANK];
+    int n;
+    HX_TRY(check_operands(c));
+    HX_TRY(batches(c, keys, queries, &n));
+    hx_tensor *q = stretched(c->in[0], queries, n), *k = stretched(c->in[1], keys, n), *v = stretched(c->in[2], keys, n);
+    hx_tensor *mask = c->in[3] ? full_mask(c, queries, n) : NULL;
+    if (!q || hx_error_pending()) return hx_error_last()->code;
+    double p = c->attr[0].v.f, width = (double)q->shape[q->ndim - 1];
+    double scale = hx_float_or(&c->attr[2], width > 0 ? 1 / sqrt(width) : 1);
+    hx_attr fixed = {.kind = HX_A_RNG}, drawn = {.kind = HX_A_NONE};
+    hx_tensor *out = CALL(attention, q, k, v, mask, &c->attr[1], scale, p < 1 ? p : 0.0, p > 0 && p < 1 ? &drawn : &fixed);
+    RESULT(0, p < 1 ? out : CALL(mul, out, 0));
+    return HX_OK;
+}
+
+#define FUSED BOOL("is_causal", false), FLOAT("scale", 1), FLOAT("dropout_p", 0), RNG("generator")
+#define FUSED_BACKWARD                                                                                        \
+    PARAMS(TENSOR("query"), TENSOR("key"), TENSOR("value"), OPT_TENSOR("attn_mask"), TENSOR("output"), TENSOR("logsumexp"), \
+           TENSOR("gradient"), OPT_TENSOR("logsumexp_gradient"), FUSED)
+
+const hx_op hx_ops_attention[] = {
+    {.name = "scaled_dot_product_attention", .decompose = sdpa_parts, .flags = HX_NN,
+     .params = PARAMS(TENSOR("query"), TENSOR("key"), TENSOR("value"), OPT_TENSOR("attn_mask"), FLOAT("dropout_p", 0),
+                      BOOL("is_causal", false), OPT_FLOAT("scale", KW), BOOL("enable_gqa", false)),
+     .doc = "softmax(query key^T * scale + attn_mask) value: (..., L, E), (..., S, E) and (..., S, Ev) give (..., L, Ev).\n\n"
+            "attn_mask: stretched to (..., L, S); bool (True takes part) or floating (added to the scores).\n"
+            "is_causal: row i sees keys 0 to i. scale: 1 / sqrt(E) when not given. dropout_p: weights are dropped with\n"
+            "this probability whenever it is not 0. enable_gqa: query may have a multiple of the heads (axis -3) of key\n"
+            "and value, which are shared. A row that sees no key gives 0.\n"
+            "Memory is linear in L and S (Dao et al., FlashAttention, NeurIPS 2022); half types are summed in float32.\n"
+            "Raises ShapeError (HX1002, HX1003) and DTypeError (HX1101).\n\n"
+            "Example:\n    >>> one = helix.tensor([[1.0], [1.0]])\n"
+            "    >>> helix.nn.functional.scaled_dot_product_attention(one, one, helix.tensor([[2.0], [4.0]])).tolist()\n"
+            "    [[3.0], [3.0]]"},
+    {.name = "attention", .outputs = "output, logsumexp", .shape = attention_shape, .vjp = attention_vjp,
+     .decompose = attention_parts,
+     .saves = SAVE_IN(0) | SAVE_IN(1) | SAVE_IN(2) | SAVE_IN(3) | SAVE_OUT(0) | SAVE_OUT(1),
+     .flags = HX_INTERNAL_OP | HX_RANDOM,
+     .params = PARAMS(TENSOR("query"), TENSOR("key"), TENSOR("value"), OPT_TENSOR("attn_mask"), FUSED),
+     .doc = "Attention and the log-sum-exp of every row's scores. Batch axes are equal, but for the number of heads (axis\n"
+            "-3), of which query may have a multiple; attn_mask has the full shape (..., L, S)."},
+    {.name = "attention_backward", .outputs = "query_gradient, key_gradient, value_gradient",
+     .shape = attention_backward_shape, .decompose = attention_backward_parts, .flags = HX_INTERNAL_OP | HX_RANDOM,
+     .params = FUSED_BACKWARD,
+     .doc = "Gradients of attention. Weights are recomputed from logsumexp, and the dropout mask is drawn again."},
+    {.name = "attention_mask_gradient", .decompose = attention_mask_gradient_parts, .flags = HX_INTERNAL_OP | HX_RANDOM,
+     .params = FUSED_BACKWARD, .doc = "Gradient of attention with regard to a floating mask."},
+    {0}};
