@@ -135,6 +135,14 @@ def test_bare_construction_never_lacks_memory():
     assert Other.__new__(Other).shape == (0,) and Other([1.0]).tolist() == [1.0]
 
 
+def test_objects_that_only_helix_makes():
+    y = helix.ones(1, requires_grad=True) * 2
+    for thing in (helix.float32, helix.add, y.grad_fn, y.register_hook(print)):
+        for make in (type(thing), lambda t=type(thing): t.__new__(t), lambda t=type(thing): type("Sub", (t,), {})()):
+            with pytest.raises(TypeError):
+                make()
+
+
 def test_copies_and_pickles():
     x = helix.arange(6).view(2, 3).T
     for y in (copy.deepcopy(x), pickle.loads(pickle.dumps(x)), pickle.loads(pickle.dumps(x, 5))):

@@ -212,7 +212,7 @@ def names_stub(module, imports, lazy=()):
         elif isinstance(value, _core.dtype):
             parts.append(f"{name}: _dtype\n")
         elif isinstance(value, ModuleType):
-            if value.__name__.startswith("helix."):
+            if value.__name__.startswith("helix.") and name in module.__all__:
                 parts.append(f"from helix import {name} as {name}\n")
         elif isinstance(value, FunctionType) or isinstance(value, type):
             parts.append(reexport(name, value, module))

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+# cython: language_level=3, wraparound=False, initializedcheck=False, cdivision=True
 # cython: binding=False, c_api_binop_methods=True, always_allow_keywords=True, freethreading_compatible=False
 # cython: embedsignature=True, embedsignature.format=clinic
 """The door between Python and the C core: Tensor, one function for each op record, and the runtime's switches."""

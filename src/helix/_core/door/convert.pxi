@@ -73,12 +73,38 @@ cdef int fill_nested(object data, Nest *nest, int depth, hx_dtype t, char **at) 
         return ragged(nest, depth, n)
     for i in range(n):
         item = data[i]
-        if depth + 1 == nest.ndim and PyFloat_CheckExact(item) and t == HX_F32:
-            (<float *>at[0])[0] = <float>PyFloat_AS_DOUBLE(item)
-            at[0] += 4
-        else:
+        if depth + 1 < nest.ndim or not store_plain(item, t, at):
             fill_nested(item, nest, depth + 1, t, at)
     return 0
+
+
+cdef inline bint store_plain(object v, hx_dtype t, char **at) noexcept:
+    """Stores a float in a floating tensor or an int in a signed one; False for anything else, or what does not fit."""
+    cdef int overflow = 0
+    cdef long long i
+    cdef int size = <int>hx_dtype_size(t)
+    if PyFloat_CheckExact(v) and hx_is_floating(t):
+        store_float(PyFloat_AS_DOUBLE(v), t, at[0])
+    elif PyLong_CheckExact(v) and HX_I8 <= t <= HX_I64:
+        i = PyLong_AsLongLongAndOverflow(v, &overflow)
+        if overflow or (size < 8 and not -(<long long>1 << (8 * size - 1)) <= i < <long long>1 << (8 * size - 1)):
+            return False
+        store_signed(i, t, at[0])
+    else:
+        return False
+    at[0] += size
+    return True
+
+
+cdef inline void store_signed(int64_t i, hx_dtype t, char *p) noexcept:
+    if t == HX_I64:
+        (<int64_t *>p)[0] = i
+    elif t == HX_I32 or t == HX_U32:
+        (<int32_t *>p)[0] = <int32_t>i
+    elif t == HX_I16 or t == HX_U16:
+        (<int16_t *>p)[0] = <int16_t>i
+    else:
+        p[0] = <char>i
 
 
 cdef int ragged(Nest *nest, int depth, object length) except -1:
@@ -102,7 +128,6 @@ cdef inline void store_float(double d, hx_dtype t, char *p) noexcept:
 
 
 cdef int store_number(object v, hx_dtype t, char **at) except -1:
-    cdef int64_t i
     cdef uint64_t u
     cdef double complex z
     cdef char *p = at[0]
@@ -124,15 +149,7 @@ cdef int store_number(object v, hx_dtype t, char **at) except -1:
         u = integer_in_range(v, t)
         (<uint64_t *>p)[0] = u
     else:
-        i = integer_in_range(v, t)
-        if t == HX_I64:
-            (<int64_t *>p)[0] = i
-        elif t == HX_I32 or t == HX_U32:
-            (<int32_t *>p)[0] = <int32_t>i
-        elif t == HX_I16 or t == HX_U16:
-            (<int16_t *>p)[0] = <int16_t>i
-        else:
-            p[0] = <char>i
+        store_signed(integer_in_range(v, t), t, p)
     at[0] = p + hx_dtype_size(t)
     return 0
 

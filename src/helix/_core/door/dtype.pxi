@@ -6,9 +6,6 @@ cdef class dtype:
     cdef readonly str name
     cdef readonly int itemsize
 
-    def __init__(self):
-        raise TypeError("data types are made by helix: use helix.float32 and so on")
-
     @property
     def is_floating_point(self):
         """True for float16, bfloat16, float32 and float64."""

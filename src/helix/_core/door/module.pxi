@@ -69,6 +69,8 @@ cdef int start() except -1:
     find_operators()
     door_original_new = door_get_new(<PyTypeObject *>Tensor)
     door_set_new(<PyTypeObject *>Tensor, tensor_new)
+    for cls in (Op, Node, HookHandle, CustomNode, dtype):
+        door_set_new(<PyTypeObject *>cls, door_refuse_new)
     return 0
 
 

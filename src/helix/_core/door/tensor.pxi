@@ -9,6 +9,10 @@ cdef extern from *:
         type->tp_vectorcall = NULL;
         PyType_Modified(type);
     }
+    static PyObject *door_refuse_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+        PyErr_Format(PyExc_TypeError, "%s objects are made by helix alone", type->tp_name);
+        return NULL;
+    }
     static int door_add_to_type(PyTypeObject *type, PyObject *name, PyObject *value) {
         int r = PyDict_SetItem(type->tp_dict, name, value);
         PyType_Modified(type);
@@ -18,6 +22,7 @@ cdef extern from *:
     ctypedef PyObject *(*door_newfunc "newfunc")(PyTypeObject *, PyObject *, PyObject *) except NULL
     door_newfunc door_get_new(PyTypeObject *t) noexcept
     void door_set_new(PyTypeObject *t, door_newfunc make)
+    PyObject *door_refuse_new(PyTypeObject *t, PyObject *args, PyObject *kwargs) except NULL
     int door_add_to_type(PyTypeObject *t, object name, object value) except -1
 
 
