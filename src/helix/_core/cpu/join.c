@@ -3,75 +3,96 @@
 
 /* ---- cat, stack ---- */
 
-typedef struct joining {
-    const hx_op_call *call;
-    size_t size;
-    int axis;
-    bool stack;
-} joining;
+enum { PIECE = 1 << 17, TOGETHER = 32 }; /* bytes a thread copies at a time; inputs whose pieces are one job */
 
-typedef struct copying {
+/* One input on its way into the output: `grid` steps through the output in a, the input in b. */
+typedef struct part {
     char *to;
     const char *from;
-    const hx_grid *grid;
-    size_t size;
-} copying;
+    hx_grid grid;
+    int64_t rows, row_bytes, pieces;
+} part;
 
-static void copy_range(void *ctx, int64_t begin, int64_t end) {
-    const copying *c = ctx;
-    hx_copy_rows(c->to, c->from, c->grid, c->size, begin, end);
+typedef struct joining {
+    const hx_op_call *call;
+    int64_t size;
+    int axis;
+    bool stack;
+    part parts[TOGETHER];
+    int n;
+} joining;
+
+static bool takes_part(const joining *j, int i) {
+    const hx_view *in = &j->call->in[i];
+    return in->numel && (j->stack || in->ndim == j->call->out[0].ndim);
 }
 
-/* Copies one input to where it begins in the output. */
-static void place(const joining *j, int i, int64_t at, bool parallel) {
+static int64_t length(const joining *j, int i) {
+    const hx_view *in = &j->call->in[i];
+    return j->stack ? 1 : in->ndim == j->call->out[0].ndim ? in->shape[j->axis] : 0;
+}
+
+static void prepare(const joining *j, int i, int64_t at, part *p) {
     const hx_view *in = &j->call->in[i], *out = &j->call->out[0];
-    if (in->numel == 0) return;
-    hx_grid x = {0};
+    p->grid.n = 0;
     for (int k = 0, from = 0; k < out->ndim; k++) {
         if (j->stack && k == j->axis) continue;
-        hx_grid_push(&x, in->shape[from], out->strides[k], in->strides[from]);
+        hx_grid_push(&p->grid, in->shape[from], out->strides[k], in->strides[from]);
         from++;
     }
-    hx_grid_merge(&x);
-    int64_t row = x.shape[x.n - 1] * (int64_t)j->size, rows = hx_grid_rows(&x);
-    copying c = {(char *)out->data + at * out->strides[j->axis] * (int64_t)j->size, in->data, &x, j->size};
-    if (!parallel || rows * row <= HX_BLOCKING_BYTES)
-        copy_range(&c, 0, rows);
-    else if (rows == 1 && x.a[0] == 1 && x.b[0] == 1)
-        hx_move_bytes(c.to, c.from, row);
+    hx_grid_merge(&p->grid);
+    p->to = (char *)out->data + at * out->strides[j->axis] * j->size;
+    p->from = in->data;
+    p->rows = hx_grid_rows(&p->grid);
+    p->row_bytes = p->grid.shape[p->grid.n - 1] * j->size;
+    p->pieces = p->rows * p->row_bytes / PIECE + 1;
+}
+
+/* Piece k of a part: some of its rows, or some of its only row. */
+static void copy_piece(const part *p, int64_t k, int64_t size) {
+    int64_t items = p->rows > 1 ? p->rows : p->grid.shape[p->grid.n - 1];
+    int64_t each = (items + p->pieces - 1) / p->pieces, begin = k * each, end = begin + each < items ? begin + each : items;
+    if (begin >= end) return;
+    if (p->rows > 1)
+        hx_copy_rows(p->to, p->from, &p->grid, (size_t)size, begin, end);
     else
-        hx_parallel_range(rows, hx_grain(row), copy_range, &c);
+        hx_copy_run(p->to + begin * p->grid.a[0] * size, p->grid.a[0], p->from + begin * p->grid.b[0] * size, p->grid.b[0],
+                    end - begin, (size_t)size);
 }
 
-static int64_t begins(const joining *j, int i) {
-    if (j->stack) return i;
-    int64_t at = 0;
-    for (int k = 0; k < i; k++)
-        if (j->call->in[k].ndim == j->call->out[0].ndim) at += j->call->in[k].shape[j->axis];
-    return at;
-}
-
-static void place_range(void *ctx, int64_t begin, int64_t end) {
+static void copy_chunk(void *ctx, int64_t chunk) {
     const joining *j = ctx;
-    int64_t at = begins(j, (int)begin);
-    for (int i = (int)begin; i < end; i++) {
-        place(j, i, at, false);
-        if (j->stack)
-            at++;
-        else if (j->call->in[i].ndim == j->call->out[0].ndim)
-            at += j->call->in[i].shape[j->axis];
-    }
+    int i = 0;
+    while (chunk >= j->parts[i].pieces) chunk -= j->parts[i++].pieces;
+    copy_piece(&j->parts[i], chunk, j->size);
 }
 
 static void join(const hx_op_call *call, bool stack) {
-    joining j = {call, hx_dtype_size((hx_dtype)call->out[0].dtype), (int)call->attr[0].v.i, stack};
-    int64_t n = call->n_in, bytes = call->out[0].numel * (int64_t)j.size;
-    if (bytes > HX_BLOCKING_BYTES && n < 8)
-        for (int i = 0; i < n; i++) place(&j, i, begins(&j, i), true);
-    else if (bytes > HX_BLOCKING_BYTES)
-        hx_parallel_range(n, hx_grain(bytes / n), place_range, &j);
-    else
-        place_range(&j, 0, n);
+    joining j; /* its parts are filled as they come */
+    j.call = call;
+    j.size = (int64_t)hx_dtype_size((hx_dtype)call->out[0].dtype);
+    j.axis = (int)call->attr[0].v.i;
+    j.stack = stack;
+    j.n = 0;
+    int64_t at = 0, pieces = 0;
+    bool large = call->out[0].numel * j.size > HX_BLOCKING_BYTES;
+    for (int i = 0; i < (int)call->n_in; i++) {
+        if (takes_part(&j, i)) {
+            part *p = &j.parts[j.n];
+            prepare(&j, i, at, p);
+            if (large) {
+                pieces += p->pieces;
+                j.n++;
+            } else
+                hx_copy_rows(p->to, p->from, &p->grid, (size_t)j.size, 0, p->rows);
+        }
+        at += length(&j, i);
+        if (j.n == TOGETHER || (j.n && i == (int)call->n_in - 1)) {
+            hx_parallel(pieces, copy_chunk, &j);
+            j.n = 0;
+            pieces = 0;
+        }
+    }
 }
 
 HX_KERNEL(k_cat) {

@@ -5,7 +5,7 @@
 #include "strided.h"
 
 enum { OUT, AT, SRC }; /* the operands: what is written (or read, for gather), offsets, source (or result) */
-enum { COLUMNS = 64 };
+enum { COLUMNS = 64, PIECE = 512 };
 
 typedef struct job job;
 typedef void (*run_fn)(char *out, int64_t out_step, const int64_t *at, int64_t at_step, char *src, int64_t src_step,
@@ -15,6 +15,7 @@ struct job {
     char *out, *src;
     int64_t *at;
     size_t at_bytes;
+    hx_offsets *asked;          /* gather: offsets are made on the way */
     int64_t out_size, src_size; /* of an element */
     int n;                      /* outer axes: neither `dim` nor the last */
     int64_t shape[HX_MAX_RANK], step[3][HX_MAX_RANK];
@@ -47,7 +48,16 @@ struct job {
         LOOP(T, S, statement)                                                                                 \
     }
 #define MOVES(size, T)                                                                                        \
-    RUN(read_##size, T, T, *y = *x)                                                                           \
+    static void read_##size(char *out, int64_t out_step, const int64_t *at, int64_t at_step, char *src,       \
+                            int64_t src_step, int64_t n) {                                                    \
+        if (out_step == 0 && at_step == 1 && src_step == 1) {                                                 \
+            const T *restrict from = (const T *)out;                                                          \
+            T *restrict to = (T *)src;                                                                        \
+            for (int64_t i = 0; i < n; i++) to[i] = from[at[i]];                                              \
+            return;                                                                                           \
+        }                                                                                                     \
+        LOOP(T, T, *y = *x)                                                                                   \
+    }                                                                                                         \
     RUN(write_##size, T, T, *x = *y)
 MOVES(1, uint8_t)
 MOVES(2, uint16_t)
@@ -119,34 +129,30 @@ static inline void drop(job *j) {
     j->at = NULL;
 }
 
-/* Checks the index and turns it into offsets along `dim` of the operand with `strides`. Axes in which the index was
- * stretched keep one offset for all. `source` strides are 0 for one value. */
-static hx_code prepare(job *j, const hx_view *operand, const int64_t *strides, int dim, const hx_view *index,
-                       const int64_t *source, hx_err *err) {
-    hx_offsets o = {.data = index->data, .dtype = index->dtype, .from_end = true, .first = true,
-                    .size = operand->ndim ? operand->shape[dim] : 1, .stride = operand->ndim ? strides[dim] : 1};
-    int64_t kept[HX_MAX_RANK], dense[HX_MAX_RANK], room[HX_MAX_RANK];
-    int ndim = index->ndim, last = ndim - 1;
-    for (int i = 0; i < ndim; i++) kept[i] = index->strides[i] == 0 && index->shape[i] > 1 ? 1 : index->shape[i];
-    hx_row_major(kept, ndim, dense);
-    for (int i = 0; i < ndim; i++) {
-        hx_grid_push(&o.axes, kept[i], index->strides[i], index->strides[i]);
-        if (kept[i] == 1) dense[i] = 0;
-    }
-    j->at_bytes = (size_t)hx_grid_numel(&o.axes) * sizeof(int64_t);
-    if (!(j->at = o.offsets = hx_pool_alloc(j->at_bytes)))
+static hx_code make_offsets(job *j, hx_offsets *o, const int64_t *kept, int ndim, int dim, hx_err *err) {
+    int64_t at, unused, room[HX_MAX_RANK];
+    j->at_bytes = (size_t)hx_grid_numel(&o->axes) * sizeof(int64_t);
+    if (!(j->at = o->offsets = hx_pool_alloc(j->at_bytes)))
         return hx_kernel_fail(err, HX_E_MEMORY, 1402, "no memory for the positions of the index tensor");
-    int64_t bad = hx_offsets_all(&o), at, unused;
-    if (bad >= 0) {
-        hx_grid_at(&o.axes, o.axes.n, bad, &at, &unused);
-        hx_code code = hx_index_fault(err, hx_load_index(index->data, at, index->dtype),
-                                      hx_position_text(bad, kept, ndim, room), dim, o.size);
-        drop(j);
-        return code;
-    }
+    int64_t bad = hx_offsets_all(o);
+    if (bad < 0) return HX_OK;
+    hx_grid_at(&o->axes, o->axes.n, bad, &at, &unused);
+    drop(j);
+    return hx_index_fault(err, hx_load_index(o->data, at, o->dtype), hx_position_text(bad, kept, ndim, room), dim, o->size);
+}
+
+/* What an index tensor asks for, along `dim` of the operand. */
+static hx_offsets offsets_for(const hx_view *operand, const int64_t *strides, int dim, const hx_view *index) {
+    return (hx_offsets){.data = index->data, .dtype = index->dtype, .from_end = true, .first = true,
+                        .size = operand->shape[dim], .stride = strides[dim]};
+}
+
+/* Takes the axes apart into outer ones, `dim` and the last, with the steps of the three operands. */
+static void take_apart(job *j, const hx_view *index, int dim, const int64_t *out, const int64_t *at, const int64_t *src) {
+    int last = index->ndim - 1;
     j->outer = j->along = j->row = 1;
-    for (int i = 0; i < ndim; i++) {
-        int64_t step[3] = {i == dim ? 0 : strides[i], dense[i], source[i]};
+    for (int i = 0; i < index->ndim; i++) {
+        int64_t step[3] = {i == dim ? 0 : out[i], at[i], src[i]};
         if (i == last) {
             j->row = index->shape[i];
             memcpy(j->row_step, step, sizeof step);
@@ -159,7 +165,37 @@ static hx_code prepare(job *j, const hx_view *operand, const int64_t *strides, i
             j->outer *= index->shape[i];
         }
     }
-    return HX_OK;
+}
+
+/* Makes and checks all offsets before anything is written. Axes in which the index was stretched keep one offset for
+ * all. `source` strides are 0 for one value. */
+static hx_code prepare(job *j, const hx_view *operand, const int64_t *strides, int dim, const hx_view *index,
+                       const int64_t *source, hx_err *err) {
+    hx_offsets o = offsets_for(operand, strides, dim, index);
+    int64_t kept[HX_MAX_RANK] = {0}, dense[HX_MAX_RANK];
+    for (int i = 0; i < index->ndim; i++) kept[i] = index->strides[i] == 0 && index->shape[i] > 1 ? 1 : index->shape[i];
+    hx_row_major(kept, index->ndim, dense);
+    for (int i = 0; i < index->ndim; i++) {
+        hx_grid_push(&o.axes, kept[i], index->strides[i], index->strides[i]);
+        if (kept[i] == 1) dense[i] = 0;
+    }
+    hx_code code = make_offsets(j, &o, kept, index->ndim, dim, err);
+    if (!code) take_apart(j, index, dim, strides, dense, source);
+    return code;
+}
+
+/* For gather: makes offsets a piece at a time, because a result that turns out to be wrong is thrown away. */
+static void read_row(const job *j, const int64_t base[3], int64_t n) {
+    int64_t piece[PIECE], step = j->row_step[AT];
+    for (int64_t i = 0; i < n; i += PIECE) {
+        int64_t m = n - i < PIECE ? n - i : PIECE;
+        if (hx_offsets_run(piece, j->asked, base[AT] + i * step, step, step ? m : 1) >= 0) {
+            atomic_store(&j->asked->bad, 0);
+            return;
+        }
+        j->run(j->out + (base[OUT] + i * j->row_step[OUT]) * j->out_size, j->row_step[OUT], piece, step != 0,
+               j->src + (base[SRC] + i * j->row_step[SRC]) * j->src_size, j->row_step[SRC], m);
+    }
 }
 
 static void rows(const job *j, int64_t unit, int64_t from, int64_t to, int64_t first, int64_t n) {
@@ -171,8 +207,11 @@ static void rows(const job *j, int64_t unit, int64_t from, int64_t to, int64_t f
     }
     for (int s = 0; s < 3; s++) base[s] += first * j->row_step[s] + from * j->along_step[s];
     for (int64_t k = from; k < to; k++) {
-        j->run(j->out + base[OUT] * j->out_size, j->row_step[OUT], j->at + base[AT], j->row_step[AT],
-               j->src + base[SRC] * j->src_size, j->row_step[SRC], n);
+        if (j->asked)
+            read_row(j, base, n);
+        else
+            j->run(j->out + base[OUT] * j->out_size, j->row_step[OUT], j->at + base[AT], j->row_step[AT],
+                   j->src + base[SRC] * j->src_size, j->row_step[SRC], n);
         for (int s = 0; s < 3; s++) base[s] += j->along_step[s];
     }
 }
@@ -244,11 +283,15 @@ HX_KERNEL(k_gather) {
     job j = {.out = in.data, .src = out.data, .out_size = (int64_t)size, .src_size = (int64_t)size,
              .run = moving_run(size, true)};
     if (index.numel == 0) return HX_OK;
-    hx_code code = prepare(&j, &in, in.strides, (int)call->attr[0].v.i, &index, out.strides, err);
-    if (code) return code;
+    hx_offsets asked = offsets_for(&in, in.strides, (int)call->attr[0].v.i, &index);
+    atomic_init(&asked.bad, INT64_MAX);
+    j.asked = &asked;
+    take_apart(&j, &index, (int)call->attr[0].v.i, in.strides, index.strides, out.strides);
     gather_all(&j);
+    if (atomic_load(&asked.bad) == INT64_MAX) return HX_OK;
+    hx_code code = prepare(&j, &in, in.strides, (int)call->attr[0].v.i, &index, out.strides, err); /* names the fault */
     drop(&j);
-    return HX_OK;
+    return code ? code : hx_kernel_fail(err, HX_E_INDEX, 1301, "the index was changed by another thread while it was read");
 }
 
 /* ---- scatter ---- */

@@ -225,18 +225,23 @@ typedef struct hx_offsets {
     _Atomic int64_t bad;  /* lowest position outside, or INT64_MAX */
 } hx_offsets;
 
+/* Negative when the position is, or when it lies behind the last. */
+static inline int64_t hx_outside(int64_t position, int64_t last) {
+    return position | (int64_t)((uint64_t)last - (uint64_t)position);
+}
+
 static inline int64_t hx_offsets_run(int64_t *offsets, const hx_offsets *a, int64_t at, int64_t step, int64_t n) {
     uint64_t size = (uint64_t)a->size;
-    int64_t stride = a->stride, wrap = a->from_end ? a->size : 0, outside = 0;
+    int64_t stride = a->stride, wrap = a->from_end ? a->size : 0, last = a->size - 1, outside = 0;
     bool first = a->first;
 #define HX_OFFSETS(T, N)                                                                                     \
     {                                                                                                         \
         const T *v = (const T *)a->data + at;                                                                 \
         for (int64_t i = 0; i < n; i++) {                                                                     \
             N x = v[i * step];                                                                                \
-            uint64_t position = (uint64_t)x + (x < 0 ? (uint64_t)wrap : 0);                                   \
-            outside |= position >= size;                                                                      \
-            offsets[i] = (int64_t)((uint64_t)(first ? 0 : offsets[i]) + position * (uint64_t)stride);      \
+            N position = x + (x < 0 ? wrap : 0);                                                              \
+            outside |= hx_outside(position, last);                                                            \
+            offsets[i] = (int64_t)((uint64_t)(first ? 0 : offsets[i]) + (uint64_t)position * (uint64_t)stride); \
         }                                                                                                     \
         break;                                                                                                \
     }
@@ -251,13 +256,13 @@ static inline int64_t hx_offsets_run(int64_t *offsets, const hx_offsets *a, int6
     default: {
         const uint64_t *v = (const uint64_t *)a->data + at;
         for (int64_t i = 0; i < n; i++) {
-            outside |= v[i * step] >= size;
+            outside |= -(int64_t)(v[i * step] >= size);
             offsets[i] = (int64_t)((uint64_t)(first ? 0 : offsets[i]) + v[i * step] * (uint64_t)stride);
         }
     }
     }
 #undef HX_OFFSETS
-    if (!outside) return -1;
+    if (outside >= 0) return -1;
     for (int64_t i = 0; i < n; i++) {
         int64_t x = hx_load_index(a->data, at + i * step, a->dtype);
         if (x >= a->size || x < -wrap) return i;

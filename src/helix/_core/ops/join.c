@@ -328,9 +328,10 @@ static hx_status constant_pad_parts(hx_call *c) {
     for (int i = 0; i < pad.n / 2; i++) {
         int axis = from->ndim - 1 - i;
         int64_t before = pad.v[2 * i], after = pad.v[2 * i + 1], size = c->in[0]->shape[axis];
-        int64_t cut = before < 0 ? -before : 0, end = after < 0 ? size + after : size;
-        from = CALL(narrow, from, axis, cut, end - cut);
-        to = CALL(narrow, to, axis, before > 0 ? before : 0, end - cut);
+        int64_t cut = before < -size ? size : before < 0 ? -before : 0, end = after < 0 ? size + after : size;
+        int64_t kept = end > cut ? end - cut : 0;
+        from = CALL(narrow, from, axis, cut, kept);
+        to = CALL(narrow, to, axis, kept && before > 0 ? before : 0, kept);
     }
     CALL_(copy, to, from);
     RESULT(0, hx_error_pending() ? NULL : whole);
