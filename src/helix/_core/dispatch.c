@@ -386,6 +386,10 @@ static void release_outputs(hx_call *c, int n) {
     }
 }
 
+static inline bool is_view(const hx_call *c) {
+    return c->op->flags & HX_VIEW && c->spec[0].offset != HX_NO_VIEW;
+}
+
 static hx_status make_view(hx_call *c) {
     hx_tensor *source = c->in[0];
     for (int i = 0; i < c->n_out; i++) {
@@ -439,7 +443,7 @@ static hx_status decompose_without_grad(hx_call *c) {
 
 static hx_status compute_fresh(hx_call *c) {
     const hx_op *op = c->op;
-    if (op->flags & HX_VIEW) return make_view(c);
+    if (is_view(c)) return make_view(c);
     if (op->flags & HX_VALUES || (op->decompose && (!op->shape || !support_of(op, c->device, c->in, c->n_in, (hx_dtype)c->spec[0].dtype))))
         return decompose_without_grad(c);
     HX_TRY(allocate_outputs(c));
@@ -508,7 +512,7 @@ static hx_status trace_call(hx_call *c, hx_tensor **target) {
         hx_status status = HX_OK;
         if (target)
             c->out[i] = hx_tensor_retain(target[i]);
-        else if (c->op->flags & HX_VIEW)
+        else if (is_view(c))
             continue;
         else
             status = hx_tensor_shape_only(c->device, (hx_dtype)s->dtype, s->shape, NULL, s->ndim, 0, &c->out[i]);
@@ -517,7 +521,7 @@ static hx_status trace_call(hx_call *c, hx_tensor **target) {
             return status;
         }
     }
-    if (!target && c->op->flags & HX_VIEW) HX_TRY(make_view(c));
+    if (!target && is_view(c)) HX_TRY(make_view(c));
     hx_status status = hx_trace_record(c);
     if (status) release_outputs(c, c->n_out);
     return status;

@@ -51,6 +51,7 @@ typedef struct hx_spec {
     int64_t offset;               /* the rest for view ops only: absolute offset and strides in elements */
     int64_t strides[HX_MAX_RANK];
 } hx_spec;
+#define HX_NO_VIEW (-1) /* as offset: the input's layout allows no such view, the op's decomposition copies */
 
 /* Is a gradient wanted through t? A view also asks its base, which an in-place write may have given a history. */
 static inline bool hx_requires_grad(const hx_tensor *t) {

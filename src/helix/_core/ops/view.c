@@ -77,14 +77,23 @@ hx_status hx_infer_shape(hx_ints wanted, int64_t numel, int64_t *shape) {
     return HX_OK;
 }
 
-static hx_status laid_out(hx_call *c, hx_ints wanted) {
+/* The spec of a view with the wanted shape; HX_NO_VIEW as its offset when only a copy has it. */
+static hx_status lay_out(hx_call *c, hx_ints wanted) {
     const hx_tensor *t = c->in[0];
     hx_spec *s = &c->spec[0];
     HX_TRY(hx_infer_shape(wanted, t->numel, s->shape));
     s->dtype = t->dtype;
     s->ndim = (uint8_t)wanted.n;
-    s->offset = t->offset;
-    if (!hx_view_strides(t->shape, t->strides, t->ndim, s->shape, s->ndim, s->strides))
+    bool fits = hx_view_strides(t->shape, t->strides, t->ndim, s->shape, s->ndim, s->strides);
+    s->offset = fits ? t->offset : HX_NO_VIEW;
+    return HX_OK;
+}
+
+static hx_status laid_out(hx_call *c, hx_ints wanted) {
+    const hx_tensor *t = c->in[0];
+    hx_spec *s = &c->spec[0];
+    HX_TRY(lay_out(c, wanted));
+    if (s->offset == HX_NO_VIEW)
         return hx_fail(HX_E_SHAPE, HX1005_RESHAPE,
                        "shape %s cannot be laid over an input of shape %s with strides %s without a copy; use reshape",
                        hx_shape_text(s->shape, s->ndim), hx_shape_text(t->shape, t->ndim),
@@ -107,8 +116,10 @@ static hx_tensor *reshaped(hx_tensor *t, hx_ints wanted) {
     return CALL(view, t, ((hx_ints){shape, wanted.n}));
 }
 
+static hx_status reshape_rule(hx_call *c) { return lay_out(c, hx_ints_of(&c->attr[0])); }
+
 static hx_status reshape_parts(hx_call *c) {
-    RESULT(0, reshaped(c->in[0], hx_ints_of(&c->attr[0])));
+    RESULT(0, CALL(view, CALL(clone, c->in[0]), ((hx_ints){c->spec[0].shape, c->spec[0].ndim})));
     return HX_OK;
 }
 
@@ -573,7 +584,7 @@ const hx_op hx_ops_view[] = {
             "One size may be -1 and is then worked out. Fails with HX1005 when the counts differ, or when the memory "
             "layout allows no such view; `reshape` copies in that case.\n\n"
             "Example:\n    >>> helix.arange(6).view(2, -1).tolist()\n    [[0, 1, 2], [3, 4, 5]]"},
-    {PARTS("reshape", reshape_parts), .params = PARAMS(TENSOR("input"), VAR_INTS("shape")),
+    {VIEW("reshape", reshape_rule, view_vjp), .decompose = reshape_parts, .params = PARAMS(TENSOR("input"), VAR_INTS("shape")),
      .doc = "The same elements in another shape: a view where possible, else a copy.\n\n"
             "One size may be -1 and is then worked out.\n\n"
             "Example:\n    >>> helix.arange(6).reshape(3, 2).tolist()\n    [[0, 1], [2, 3], [4, 5]]"},
