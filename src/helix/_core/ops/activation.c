@@ -78,7 +78,7 @@ DECOMPOSE(softshrink, CALL(sub, X, CALL(clamp, X, -NUM(0), NUM(0))))
 VJP(shrink, CALL(where, CALL(le, CALL(abs, IN(0)), ATTR(0)->v.f), 0, G))
 DECOMPOSE(hardsigmoid, CALL(clamp, CALL(add, CALL(div, X, 6), 0.5), 0, 1))
 VJP(hardsigmoid, CALL(inside_backward, CALL(div, G, 6), IN(0), -3.0, 3.0))
-DECOMPOSE(hardswish, CALL(mul, X, CALL(hardsigmoid, X)))
+DECOMPOSE(hardswish, CALL(where, CALL(le, X, -3), 0, CALL(mul, X, CALL(hardsigmoid, X))))
 VJP(hardswish, CALL(where, CALL(le, IN(0), -3), 0,
                     CALL(where, CALL(ge, IN(0), 3), G, CALL(mul, G, CALL(add, CALL(div, IN(0), 3), 0.5)))))
 DECOMPOSE(softsign, CALL(div, X, CALL(add, CALL(abs, X), 1)))

@@ -195,6 +195,57 @@ static hx_status vjp_number_choice(hx_vjp *v, bool larger) {
 static hx_status vjp_fmax(hx_vjp *v) { return vjp_number_choice(v, true); }
 static hx_status vjp_fmin(hx_vjp *v) { return vjp_number_choice(v, false); }
 
+/* ---- decompositions, for devices without a kernel of the op ---- */
+
+#define A (c->in[0])
+#define B (c->in[1])
+#define DECOMPOSE(name, expr)                                                                                 \
+    static hx_status decompose_##name(hx_call *c) {                                                           \
+        RESULT(0, expr);                                                                                      \
+        return HX_OK;                                                                                         \
+    }
+static hx_status decompose_sub(hx_call *c) {
+    hx_attr minus = c->attr[0];
+    if (minus.kind == HX_A_FLOAT) minus.v.f = -minus.v.f;
+    else if (minus.kind == HX_A_COMPLEX) minus = (hx_attr){.kind = HX_A_COMPLEX, .v.c = {-minus.v.c[0], -minus.v.c[1]}};
+    else minus = (hx_attr){.kind = HX_A_INT, .v.i = -minus.v.i};
+    RESULT(0, CALL(add, A, B, (const hx_attr *)&minus));
+    return HX_OK;
+}
+DECOMPOSE(floor_divide, CALL(div, A, B, "floor"))
+DECOMPOSE(remainder, CALL(sub, A, CALL(mul, CALL(div, A, B, "floor"), B)))
+DECOMPOSE(fmod, CALL(sub, A, CALL(mul, CALL(div, A, B, "trunc"), B)))
+/* The larger of both taken out of the root. */
+static hx_status decompose_hypot(hx_call *c) {
+    hx_tensor *x = CALL(abs, A), *y = CALL(abs, B), *top = CALL(maximum, x, y), *low = CALL(minimum, x, y);
+    hx_tensor *ratio = CALL(where, CALL(eq, top, low), CALL(ne, top, 0), CALL(div, low, top));
+    RESULT(0, CALL(mul, top, CALL(sqrt, CALL(add, CALL(square, ratio), 1))));
+    return HX_OK;
+}
+static hx_tensor *log_of_sum(hx_tensor *x, hx_tensor *y) {
+    hx_tensor *tail = CALL(log1p, CALL(exp, CALL(neg, CALL(abs, CALL(sub, x, y)))));
+    return CALL(add, CALL(maximum, x, y), CALL(where, CALL(eq, x, y), 0.69314718055994530942, tail));
+}
+DECOMPOSE(logaddexp, log_of_sum(A, B))
+DECOMPOSE(logaddexp2, CALL(div, log_of_sum(CALL(mul, A, 0.69314718055994530942), CALL(mul, B, 0.69314718055994530942)),
+                           0.69314718055994530942))
+DECOMPOSE(copysign, CALL(mul, CALL(abs, A), CALL(where, CALL(signbit, B), -1, 1)))
+DECOMPOSE(xlogy, CALL(where, CALL(isnan, B), B, CALL(where, CALL(eq, A, 0), 0, CALL(mul, A, CALL(log, B)))))
+DECOMPOSE(maximum, CALL(where, CALL(logical_or, CALL(lt, B, A), CALL(isnan, A)), A, B))
+DECOMPOSE(minimum, CALL(where, CALL(logical_or, CALL(lt, A, B), CALL(isnan, A)), A, B))
+DECOMPOSE(fmax, CALL(where, CALL(logical_or, CALL(lt, B, A), CALL(isnan, B)), A, B))
+DECOMPOSE(fmin, CALL(where, CALL(logical_or, CALL(lt, A, B), CALL(isnan, B)), A, B))
+DECOMPOSE(heaviside, CALL(where, CALL(eq, A, 0), B, CALL(where, CALL(isnan, A), A, CALL(cast, CALL(lt, 0, A), A->dtype))))
+DECOMPOSE(ne, CALL(logical_not, CALL(eq, A, B)))
+DECOMPOSE(le, CALL(logical_or, CALL(lt, A, B), CALL(eq, A, B)))
+DECOMPOSE(gt, CALL(lt, B, A))
+DECOMPOSE(ge, CALL(logical_or, CALL(lt, B, A), CALL(eq, A, B)))
+static hx_tensor *truth(hx_tensor *t) { return t->dtype == HX_BOOL ? t : CALL(logical_not, CALL(eq, t, 0)); }
+DECOMPOSE(logical_and, CALL(bitwise_and, truth(A), truth(B)))
+DECOMPOSE(logical_or, CALL(bitwise_or, truth(A), truth(B)))
+DECOMPOSE(logical_xor, CALL(bitwise_xor, truth(A), truth(B)))
+DECOMPOSE(lcm, CALL(mul, CALL(div, CALL(abs, A), CALL(maximum, CALL(gcd, A, B), 1), "floor"), CALL(abs, B)))
+
 /* ---- composites ---- */
 
 static hx_status decompose_float_power(hx_call *c) {
@@ -211,7 +262,9 @@ static hx_status decompose_ldexp(hx_call *c) {
 /* ---- records ---- */
 
 #define TWO PARAMS(TENSOR("input"), TENSOR("other"))
+#define COMPOSED (HX_ELEMENTWISE & ~HX_PRIMITIVE)
 #define NO_GRADIENT (HX_PRIMITIVE | HX_NON_DIFF | HX_INPLACE | HX_PUBLIC | HX_OUT)
+#define COMPOSED_NO_GRADIENT (NO_GRADIENT & ~HX_PRIMITIVE)
 #define STRETCH "Shapes are stretched to one another, dtypes promoted; a Python number may stand for either tensor.\n"
 
 const hx_op hx_ops_binary[] = {
@@ -230,7 +283,7 @@ const hx_op hx_ops_binary[] = {
             "Example:\n"
             "    >>> helix.sub(helix.tensor([1, 2]), 3).tolist()\n"
             "    [-2, -1]\n",
-     .aliases = "subtract", .shape = shape_sub, .vjp = vjp_sub, .flags = HX_ELEMENTWISE},
+     .aliases = "subtract", .shape = shape_sub, .decompose = decompose_sub, .vjp = vjp_sub, .flags = COMPOSED},
     {.name = "mul", .params = TWO,
      .doc = "input * other.\n\n" STRETCH "\n"
             "Example:\n"
@@ -256,21 +309,21 @@ const hx_op hx_ops_binary[] = {
             "Example:\n"
             "    >>> helix.floor_divide(helix.tensor([-7, 7]), 2).tolist()\n"
             "    [-4, 3]\n",
-     .shape = shape_whole, .flags = HX_ELEMENTWISE | HX_NON_DIFF},
+     .shape = shape_whole, .decompose = decompose_floor_divide, .flags = COMPOSED | HX_NON_DIFF},
     {.name = "remainder", .params = TWO,
      .doc = "input - other * floor(input / other): the rest has the sign of other.\n\n" STRETCH
             "Raises ValueError (HX1403) when an integer is divided by zero.\n\n"
             "Example:\n"
             "    >>> helix.remainder(helix.tensor([-7, 7]), 3).tolist()\n"
             "    [2, 1]\n",
-     .shape = shape_whole, .vjp = vjp_remainder, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = HX_ELEMENTWISE},
+     .shape = shape_whole, .decompose = decompose_remainder, .vjp = vjp_remainder, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = COMPOSED},
     {.name = "fmod", .params = TWO,
      .doc = "input - other * trunc(input / other): the rest has the sign of input.\n\n" STRETCH
             "Raises ValueError (HX1403) when an integer is divided by zero.\n\n"
             "Example:\n"
             "    >>> helix.fmod(helix.tensor([-7, 7]), 3).tolist()\n"
             "    [-1, 1]\n",
-     .shape = shape_whole, .vjp = vjp_fmod, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = HX_ELEMENTWISE},
+     .shape = shape_whole, .decompose = decompose_fmod, .vjp = vjp_fmod, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = COMPOSED},
     {.name = "pow",
      .params = PARAMS(TENSOR("input"), TENSOR("exponent")),
      .doc = "input raised to the power of exponent.\n\n" STRETCH
@@ -304,13 +357,13 @@ const hx_op hx_ops_binary[] = {
             "Example:\n"
             "    >>> helix.hypot(helix.tensor([3.0]), 4.0).tolist()\n"
             "    [5.0]\n",
-     .shape = shape_real_float, .vjp = vjp_hypot, .saves = SAVE_IN(0) | SAVE_IN(1) | SAVE_OUT(0), .flags = HX_ELEMENTWISE},
+     .shape = shape_real_float, .decompose = decompose_hypot, .vjp = vjp_hypot, .saves = SAVE_IN(0) | SAVE_IN(1) | SAVE_OUT(0), .flags = COMPOSED},
     {.name = "copysign", .params = TWO,
      .doc = "The magnitude of input with the sign of other.\n\n" STRETCH "\n"
             "Example:\n"
             "    >>> helix.copysign(helix.tensor([1.0, -2.0]), -0.0).tolist()\n"
             "    [-1.0, -2.0]\n",
-     .shape = shape_real_float, .vjp = vjp_copysign, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = HX_ELEMENTWISE},
+     .shape = shape_real_float, .decompose = decompose_copysign, .vjp = vjp_copysign, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = COMPOSED},
     {.name = "nextafter", .params = TWO,
      .doc = "The next float after input in the direction of other (float32 and float64).\n\n" STRETCH "\n"
             "Example:\n"
@@ -322,52 +375,52 @@ const hx_op hx_ops_binary[] = {
             "Example:\n"
             "    >>> helix.logaddexp(helix.tensor([-helix.inf]), 1.0).tolist()\n"
             "    [1.0]\n",
-     .shape = shape_real_float, .vjp = vjp_logaddexp, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = HX_ELEMENTWISE},
+     .shape = shape_real_float, .decompose = decompose_logaddexp, .vjp = vjp_logaddexp, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = COMPOSED},
     {.name = "logaddexp2", .params = TWO,
      .doc = "log2(2**input + 2**other) without overflow on the way.\n\n" STRETCH "\n"
             "Example:\n"
             "    >>> helix.logaddexp2(helix.tensor([3.0]), 3.0).tolist()\n"
             "    [4.0]\n",
-     .shape = shape_real_float, .vjp = vjp_logaddexp2, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = HX_ELEMENTWISE},
+     .shape = shape_real_float, .decompose = decompose_logaddexp2, .vjp = vjp_logaddexp2, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = COMPOSED},
     {.name = "xlogy", .params = TWO,
      .doc = "input * log(other), and 0 where input is 0.\n\n" STRETCH "\n"
             "Example:\n"
             "    >>> helix.xlogy(helix.tensor([0.0, 2.0]), helix.tensor([0.0, 1.0])).tolist()\n"
             "    [0.0, 0.0]\n",
-     .shape = shape_real_float, .vjp = vjp_xlogy, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = HX_ELEMENTWISE},
+     .shape = shape_real_float, .decompose = decompose_xlogy, .vjp = vjp_xlogy, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = COMPOSED},
     {.name = "maximum", .params = TWO,
      .doc = "The larger of both; NaN where either is NaN.\n\n" STRETCH
             "Equal values share the gradient in halves.\n\n"
             "Example:\n"
             "    >>> helix.maximum(helix.tensor([1, 5]), 3).tolist()\n"
             "    [3, 5]\n",
-     .shape = shape_real, .vjp = vjp_maximum, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = HX_ELEMENTWISE},
+     .shape = shape_real, .decompose = decompose_maximum, .vjp = vjp_maximum, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = COMPOSED},
     {.name = "minimum", .params = TWO,
      .doc = "The smaller of both; NaN where either is NaN.\n\n" STRETCH
             "Equal values share the gradient in halves.\n\n"
             "Example:\n"
             "    >>> helix.minimum(helix.tensor([1, 5]), 3).tolist()\n"
             "    [1, 3]\n",
-     .shape = shape_real, .vjp = vjp_minimum, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = HX_ELEMENTWISE},
+     .shape = shape_real, .decompose = decompose_minimum, .vjp = vjp_minimum, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = COMPOSED},
     {.name = "fmax", .params = TWO,
      .doc = "The larger of both, or the one that is not NaN.\n\n" STRETCH "\n"
             "Example:\n"
             "    >>> helix.fmax(helix.tensor([helix.nan, 5.0]), 3.0).tolist()\n"
             "    [3.0, 5.0]\n",
-     .shape = shape_real, .vjp = vjp_fmax, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = HX_ELEMENTWISE},
+     .shape = shape_real, .decompose = decompose_fmax, .vjp = vjp_fmax, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = COMPOSED},
     {.name = "fmin", .params = TWO,
      .doc = "The smaller of both, or the one that is not NaN.\n\n" STRETCH "\n"
             "Example:\n"
             "    >>> helix.fmin(helix.tensor([helix.nan, 5.0]), 3.0).tolist()\n"
             "    [3.0, 3.0]\n",
-     .shape = shape_real, .vjp = vjp_fmin, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = HX_ELEMENTWISE},
+     .shape = shape_real, .decompose = decompose_fmin, .vjp = vjp_fmin, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = COMPOSED},
     {.name = "heaviside",
      .params = PARAMS(TENSOR("input"), TENSOR("values")),
      .doc = "0 below zero, 1 above, and values at zero.\n\n" STRETCH "\n"
             "Example:\n"
             "    >>> helix.heaviside(helix.tensor([-1.0, 0.0, 2.0]), 0.5).tolist()\n"
             "    [0.0, 0.5, 1.0]\n",
-     .shape = shape_real, .flags = HX_ELEMENTWISE | HX_NON_DIFF | HX_GRAD_ERROR},
+     .shape = shape_real, .decompose = decompose_heaviside, .flags = COMPOSED | HX_NON_DIFF | HX_GRAD_ERROR},
     {.name = "eq", .params = TWO,
      .doc = "True where both are equal.\n\n" STRETCH "\n"
             "Example:\n"
@@ -379,7 +432,7 @@ const hx_op hx_ops_binary[] = {
             "Example:\n"
             "    >>> helix.ne(helix.tensor([1, 2]), 2).tolist()\n"
             "    [True, False]\n",
-     .aliases = "not_equal", .shape = hx_shape_compare, .flags = NO_GRADIENT},
+     .aliases = "not_equal", .shape = hx_shape_compare, .decompose = decompose_ne, .flags = COMPOSED_NO_GRADIENT},
     {.name = "lt", .params = TWO,
      .doc = "True where input < other.\n\n" STRETCH "\n"
             "Example:\n"
@@ -391,37 +444,37 @@ const hx_op hx_ops_binary[] = {
             "Example:\n"
             "    >>> helix.le(helix.tensor([1, 3]), 2).tolist()\n"
             "    [True, False]\n",
-     .aliases = "less_equal", .shape = shape_order, .flags = NO_GRADIENT},
+     .aliases = "less_equal", .shape = shape_order, .decompose = decompose_le, .flags = COMPOSED_NO_GRADIENT},
     {.name = "gt", .params = TWO,
      .doc = "True where input > other.\n\n" STRETCH "\n"
             "Example:\n"
             "    >>> helix.gt(helix.tensor([1, 3]), 2).tolist()\n"
             "    [False, True]\n",
-     .aliases = "greater", .shape = shape_order, .flags = NO_GRADIENT},
+     .aliases = "greater", .shape = shape_order, .decompose = decompose_gt, .flags = COMPOSED_NO_GRADIENT},
     {.name = "ge", .params = TWO,
      .doc = "True where input >= other.\n\n" STRETCH "\n"
             "Example:\n"
             "    >>> helix.ge(helix.tensor([1, 2]), 2).tolist()\n"
             "    [False, True]\n",
-     .aliases = "greater_equal", .shape = shape_order, .flags = NO_GRADIENT},
+     .aliases = "greater_equal", .shape = shape_order, .decompose = decompose_ge, .flags = COMPOSED_NO_GRADIENT},
     {.name = "logical_and", .params = TWO,
      .doc = "True where both are not zero.\n\n" STRETCH "\n"
             "Example:\n"
             "    >>> helix.logical_and(helix.tensor([0, 2]), 1).tolist()\n"
             "    [False, True]\n",
-     .shape = hx_shape_compare, .flags = NO_GRADIENT},
+     .shape = hx_shape_compare, .decompose = decompose_logical_and, .flags = COMPOSED_NO_GRADIENT},
     {.name = "logical_or", .params = TWO,
      .doc = "True where one or both are not zero.\n\n" STRETCH "\n"
             "Example:\n"
             "    >>> helix.logical_or(helix.tensor([0, 2]), 0).tolist()\n"
             "    [False, True]\n",
-     .shape = hx_shape_compare, .flags = NO_GRADIENT},
+     .shape = hx_shape_compare, .decompose = decompose_logical_or, .flags = COMPOSED_NO_GRADIENT},
     {.name = "logical_xor", .params = TWO,
      .doc = "True where exactly one is not zero.\n\n" STRETCH "\n"
             "Example:\n"
             "    >>> helix.logical_xor(helix.tensor([0, 2]), 1).tolist()\n"
             "    [True, False]\n",
-     .shape = hx_shape_compare, .flags = NO_GRADIENT},
+     .shape = hx_shape_compare, .decompose = decompose_logical_xor, .flags = COMPOSED_NO_GRADIENT},
     {.name = "bitwise_and", .params = TWO,
      .doc = "The bits set in both (integers and bool).\n\n" STRETCH "\n"
             "Example:\n"
@@ -463,5 +516,5 @@ const hx_op hx_ops_binary[] = {
             "Example:\n"
             "    >>> helix.lcm(helix.tensor([4, 6]), 10).tolist()\n"
             "    [20, 30]\n",
-     .shape = shape_integers, .flags = NO_GRADIENT | HX_ALIAS_OK},
+     .shape = shape_integers, .decompose = decompose_lcm, .flags = COMPOSED_NO_GRADIENT | HX_ALIAS_OK},
     {0}};

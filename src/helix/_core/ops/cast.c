@@ -13,6 +13,15 @@ static hx_status vjp_pass(hx_vjp *v) {
     return HX_OK;
 }
 
+static hx_status decompose_clone(hx_call *c) {
+    RESULT(0, CALL(cast, c->in[0], c->in[0]->dtype));
+    return HX_OK;
+}
+static hx_status decompose_copy(hx_call *c) {
+    const hx_tensor *to = c->in[0];
+    RESULT(0, CALL(cast, CALL(expand, c->in[1], ((hx_ints){to->shape, to->ndim})), to->dtype));
+    return HX_OK;
+}
 static hx_status decompose_contiguous(hx_call *c) {
     RESULT(0, hx_contiguous(c->in[0]) ? c->in[0] : CALL(clone, c->in[0]));
     return HX_OK;
@@ -56,8 +65,9 @@ const hx_op hx_ops_cast[] = {
             "    >>> helix.tensor([1, 2]).clone().tolist()\n"
             "    [1, 2]\n",
      .shape = hx_shape_same,
+     .decompose = decompose_clone,
      .vjp = vjp_pass,
-     .flags = HX_PRIMITIVE | HX_PUBLIC},
+     .flags = HX_PUBLIC},
     {.name = "contiguous",
      .params = PARAMS(TENSOR("input")),
      .doc = "The tensor itself when its elements lie in row-major order without gaps, else a copy that does.\n\n"
@@ -75,6 +85,7 @@ const hx_op hx_ops_cast[] = {
             "    >>> x.copy_(helix.tensor([1, 2])).tolist()\n"
             "    [[1.0, 2.0], [1.0, 2.0]]\n",
      .shape = shape_copy,
+     .decompose = decompose_copy,
      .vjp = vjp_copy,
-     .flags = HX_PRIMITIVE | HX_INPLACE | HX_ALIAS_OK | HX_METHOD},
+     .flags = HX_INPLACE | HX_ALIAS_OK | HX_METHOD},
     {0}};

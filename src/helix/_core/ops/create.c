@@ -144,8 +144,27 @@ static hx_status shape_eye(hx_call *c) {
     return HX_OK;
 }
 
+static hx_status decompose_linspace(hx_call *c) {
+    double start = hx_number_as_float(&c->attr[0]), end = hx_number_as_float(&c->attr[1]);
+    int64_t steps = c->attr[2].v.i;
+    hx_tensor *count = CALL(arange, 0, steps, 1, (int)HX_F64);
+    hx_tensor *value = CALL(add, CALL(mul, count, steps > 1 ? (end - start) / (double)(steps - 1) : 0.0), start);
+    RESULT(0, CALL(cast, value, c->spec[0].dtype));
+    return HX_OK;
+}
+static hx_status decompose_logspace(hx_call *c) {
+    hx_tensor *exponent = CALL(linspace, &c->attr[0], &c->attr[1], &c->attr[2], (int)HX_F64);
+    RESULT(0, CALL(cast, CALL(pow, hx_number_as_float(&c->attr[3]), exponent), c->spec[0].dtype));
+    return HX_OK;
+}
+static hx_status decompose_eye(hx_call *c) {
+    hx_tensor *row = CALL(reshape, CALL(arange, c->spec[0].shape[0]), HX_INTS(-1, 1)), *column = CALL(arange, c->spec[0].shape[1]);
+    RESULT(0, CALL(cast, CALL(eq, row, column), c->spec[0].dtype));
+    return HX_OK;
+}
+
 #define CREATES (HX_PRIMITIVE | HX_CREATES | HX_NON_DIFF | HX_FUNCTION)
-#define CREATES_BY_FULL (HX_CREATES | HX_NON_DIFF | HX_FUNCTION)
+#define CREATES_BY_PARTS (HX_CREATES | HX_NON_DIFF | HX_FUNCTION)
 #define LIKE (HX_NON_DIFF | HX_FUNCTION)
 #define NEW (HX_NON_DIFF | HX_METHOD)
 
@@ -168,7 +187,7 @@ const hx_op hx_ops_create[] = {
             "    [[0.0, 0.0], [0.0, 0.0]]\n",
      .shape = shape_constant,
      .decompose = decompose_zeros,
-     .flags = CREATES_BY_FULL},
+     .flags = CREATES_BY_PARTS},
     {.name = "ones",
      .params = PARAMS(VAR_INTS("size"), OPT_DTYPE("dtype", KW)),
      .doc = "A tensor of ones; dtype is the default float when it is not given.\n\n"
@@ -177,7 +196,7 @@ const hx_op hx_ops_create[] = {
             "    [1.0, 1.0, 1.0]\n",
      .shape = shape_constant,
      .decompose = decompose_ones,
-     .flags = CREATES_BY_FULL},
+     .flags = CREATES_BY_PARTS},
     {.name = "empty",
      .params = PARAMS(VAR_INTS("size"), OPT_DTYPE("dtype", KW)),
      .doc = "A tensor whose values are whatever the memory held.\n\n"
@@ -186,7 +205,7 @@ const hx_op hx_ops_create[] = {
             "    (2, 3)\n",
      .shape = shape_constant,
      .decompose = decompose_zeros,
-     .flags = CREATES_BY_FULL},
+     .flags = CREATES_BY_PARTS},
     {.name = "full_like",
      .params = PARAMS(TENSOR("input"), REQ_NUMBER("fill_value"), OPT_DTYPE("dtype", KW)),
      .doc = "A tensor of the input's size (and dtype, unless given) with fill_value everywhere.\n\n"
@@ -266,8 +285,9 @@ const hx_op hx_ops_create[] = {
             "    >>> helix.zeros(2).fill_(4).tolist()\n"
             "    [4.0, 4.0]\n",
      .shape = hx_shape_same,
+     .decompose = decompose_full_like,
      .vjp = vjp_fill,
-     .flags = HX_PRIMITIVE | HX_PUBLIC | HX_INPLACE | HX_ALIAS_OK},
+     .flags = HX_PUBLIC | HX_INPLACE | HX_ALIAS_OK},
     {.name = "zero",
      .params = PARAMS(TENSOR("input")),
      .doc = "Zeros of the input's size and dtype; zero_ writes them into the input.\n\n"
@@ -295,7 +315,8 @@ const hx_op hx_ops_create[] = {
             "    >>> helix.linspace(0, 1, 5).tolist()\n"
             "    [0.0, 0.25, 0.5, 0.75, 1.0]\n",
      .shape = shape_linspace,
-     .flags = CREATES},
+     .decompose = decompose_linspace,
+     .flags = CREATES_BY_PARTS},
     {.name = "logspace",
      .params = PARAMS(REQ_NUMBER("start"), REQ_NUMBER("end"), REQ_INT("steps"), NUMBER("base", 10), OPT_DTYPE("dtype", KW)),
      .doc = "base to the power of steps values from start to end, both included, at equal distances.\n\n"
@@ -303,7 +324,8 @@ const hx_op hx_ops_create[] = {
             "    >>> helix.logspace(0, 3, 4, base=2).tolist()\n"
             "    [1.0, 2.0, 4.0, 8.0]\n",
      .shape = shape_logspace,
-     .flags = CREATES},
+     .decompose = decompose_logspace,
+     .flags = CREATES_BY_PARTS},
     {.name = "eye",
      .params = PARAMS(REQ_INT("n"), OPT_INT("m"), OPT_DTYPE("dtype", KW)),
      .doc = "The matrix of n rows and m (or n) columns with ones on the diagonal and zeros elsewhere.\n\n"
@@ -311,5 +333,6 @@ const hx_op hx_ops_create[] = {
             "    >>> helix.eye(2, 3).tolist()\n"
             "    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]\n",
      .shape = shape_eye,
-     .flags = CREATES},
+     .decompose = decompose_eye,
+     .flags = CREATES_BY_PARTS},
     {0}};

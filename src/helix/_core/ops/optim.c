@@ -57,6 +57,18 @@ static hx_status shape_norm(hx_call *c) {
     return HX_OK;
 }
 
+static hx_status decompose_norm(hx_call *c) {
+    double order = c->attr[0].v.f;
+    hx_tensor *total = NULL;
+    for (int i = 0; i < c->list_n; i++) {
+        hx_tensor *x = CALL(abs, CALL(cast, c->in[i], c->spec[0].dtype));
+        hx_tensor *part = order == __builtin_inf() ? CALL(amax, x) : CALL(sum, CALL(pow, x, order));
+        total = !total ? part : order == __builtin_inf() ? CALL(maximum, total, part) : CALL(add, total, part);
+    }
+    RESULT(0, order == __builtin_inf() ? total : CALL(pow, total, 1 / order));
+    return HX_OK;
+}
+
 #define UPDATES (HX_PRIMITIVE | HX_MUTATES | HX_NON_DIFF | HX_INTERNAL_OP)
 
 const hx_op hx_ops_optim[] = {
@@ -79,5 +91,5 @@ const hx_op hx_ops_optim[] = {
     {.name = "norm_list",
      .params = PARAMS(TENSORS("tensors"), FLOAT("ord", 2)),
      .doc = "The norm of all tensors of a list taken as one vector.",
-     .shape = shape_norm, .flags = HX_PRIMITIVE | HX_NON_DIFF | HX_INTERNAL_OP},
+     .shape = shape_norm, .decompose = decompose_norm, .flags = HX_NON_DIFF | HX_INTERNAL_OP},
     {0}};

@@ -105,6 +105,30 @@ static hx_status vjp_addcdiv(hx_vjp *v) {
     return HX_OK;
 }
 
+/* ---- decompositions, for devices without a kernel of the op ---- */
+
+static hx_status decompose_clamp(hx_call *c) {
+    hx_tensor *x = c->in[0];
+    if (c->in[1]) x = CALL(maximum, x, c->in[1]);
+    if (c->in[2]) x = CALL(minimum, x, c->in[2]);
+    RESULT(0, x);
+    return HX_OK;
+}
+static hx_status decompose_lerp(hx_call *c) {
+    hx_tensor *a = c->in[0], *b = c->in[1], *weight = c->in[2], *way = CALL(sub, b, a);
+    hx_tensor *near = CALL(add, a, CALL(mul, weight, way)), *far = CALL(sub, b, CALL(mul, way, CALL(sub, 1, weight)));
+    RESULT(0, CALL(where, CALL(lt, CALL(abs, weight), 0.5), near, far));
+    return HX_OK;
+}
+static hx_status decompose_addcmul(hx_call *c) {
+    RESULT(0, CALL(add, c->in[0], CALL(mul, c->in[1], c->in[2]), &c->attr[0]));
+    return HX_OK;
+}
+static hx_status decompose_addcdiv(hx_call *c) {
+    RESULT(0, CALL(add, c->in[0], CALL(div, c->in[1], c->in[2]), &c->attr[0]));
+    return HX_OK;
+}
+
 /* ---- composites ---- */
 
 static hx_status decompose_clamp_min(hx_call *c) {
@@ -115,6 +139,8 @@ static hx_status decompose_clamp_max(hx_call *c) {
     RESULT(0, CALL(clamp, c->in[0], DEFAULT, c->in[1]));
     return HX_OK;
 }
+
+#define COMPOSED (HX_ELEMENTWISE & ~HX_PRIMITIVE)
 
 const hx_op hx_ops_ternary[] = {
     {.name = "where",
@@ -134,8 +160,8 @@ const hx_op hx_ops_ternary[] = {
             "Example:\n"
             "    >>> helix.clamp(helix.tensor([-2, 0, 5]), -1, 3).tolist()\n"
             "    [-1, 0, 3]\n",
-     .aliases = "clip", .shape = shape_clamp, .vjp = vjp_clamp, .saves = SAVE_IN(0) | SAVE_IN(1) | SAVE_IN(2),
-     .flags = HX_ELEMENTWISE},
+     .aliases = "clip", .shape = shape_clamp, .decompose = decompose_clamp, .vjp = vjp_clamp, .saves = SAVE_IN(0) | SAVE_IN(1) | SAVE_IN(2),
+     .flags = COMPOSED},
     {.name = "clamp_min",
      .params = PARAMS(TENSOR("input"), TENSOR("min")),
      .doc = "Values below min become min.\n\n"
@@ -157,19 +183,19 @@ const hx_op hx_ops_ternary[] = {
             "Example:\n"
             "    >>> helix.lerp(helix.tensor([0.0, 10.0]), helix.tensor([10.0, 20.0]), 0.5).tolist()\n"
             "    [5.0, 15.0]\n",
-     .shape = shape_three_floats, .vjp = vjp_lerp, .saves = SAVE_IN(0) | SAVE_IN(1) | SAVE_IN(2), .flags = HX_ELEMENTWISE},
+     .shape = shape_three_floats, .decompose = decompose_lerp, .vjp = vjp_lerp, .saves = SAVE_IN(0) | SAVE_IN(1) | SAVE_IN(2), .flags = COMPOSED},
     {.name = "addcmul",
      .params = PARAMS(TENSOR("input"), TENSOR("tensor1"), TENSOR("tensor2"), NUMBER("value", 1, KW)),
      .doc = "input + value * tensor1 * tensor2.\n\n"
             "Example:\n"
             "    >>> helix.addcmul(helix.tensor([1.0]), helix.tensor([2.0]), helix.tensor([3.0]), value=2).tolist()\n"
             "    [13.0]\n",
-     .shape = shape_three, .vjp = vjp_addcmul, .saves = SAVE_IN(1) | SAVE_IN(2), .flags = HX_ELEMENTWISE},
+     .shape = shape_three, .decompose = decompose_addcmul, .vjp = vjp_addcmul, .saves = SAVE_IN(1) | SAVE_IN(2), .flags = COMPOSED},
     {.name = "addcdiv",
      .params = PARAMS(TENSOR("input"), TENSOR("tensor1"), TENSOR("tensor2"), NUMBER("value", 1, KW)),
      .doc = "input + value * tensor1 / tensor2 (float and complex).\n\n"
             "Example:\n"
             "    >>> helix.addcdiv(helix.tensor([1.0]), helix.tensor([6.0]), helix.tensor([3.0])).tolist()\n"
             "    [3.0]\n",
-     .shape = shape_three_floats, .vjp = vjp_addcdiv, .saves = SAVE_IN(1) | SAVE_IN(2), .flags = HX_ELEMENTWISE},
+     .shape = shape_three_floats, .decompose = decompose_addcdiv, .vjp = vjp_addcdiv, .saves = SAVE_IN(1) | SAVE_IN(2), .flags = COMPOSED},
     {0}};

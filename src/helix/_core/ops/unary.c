@@ -131,9 +131,106 @@ static hx_status vjp_angle(hx_vjp *v) {
     return HX_OK;
 }
 
+/* ---- decompositions, for devices without a kernel of the op ---- */
+
+#define PI 3.14159265358979323846
+#define LN_2 0.69314718055994530942
+#define LN_10 2.30258509299404568402
+#define INF __builtin_inf()
+#define A (c->in[0])
+#define DECOMPOSE(name, expr)                                                                                 \
+    static hx_status decompose_##name(hx_call *c) {                                                           \
+        RESULT(0, expr);                                                                                      \
+        return HX_OK;                                                                                         \
+    }
+static bool complex_input(const hx_call *c) { return hx_is_complex((hx_dtype)c->in[0]->dtype); }
+
+DECOMPOSE(square, CALL(mul, A, A))
+DECOMPOSE(reciprocal, CALL(div, 1, A))
+DECOMPOSE(rsqrt, CALL(div, 1, CALL(sqrt, A)))
+DECOMPOSE(exp2, CALL(exp, CALL(mul, A, LN_2)))
+DECOMPOSE(expm1, CALL(mul, CALL(tanh, CALL(mul, A, 0.5)), CALL(add, CALL(exp, A), 1)))
+DECOMPOSE(log2, CALL(div, CALL(log, A), LN_2))
+DECOMPOSE(log10, CALL(div, CALL(log, A), LN_10))
+/* What 1 + x loses by rounding is made good by the quotient. */
+static hx_status decompose_log1p(hx_call *c) {
+    hx_tensor *u = CALL(add, A, 1), *y = CALL(div, CALL(mul, CALL(log, u), A), CALL(sub, u, 1));
+    RESULT(0, CALL(where, CALL(eq, u, 1), A, complex_input(c) ? y : CALL(where, CALL(eq, u, INF), u, y)));
+    return HX_OK;
+}
+DECOMPOSE(tan, CALL(div, CALL(sin, A), CALL(cos, A)))
+DECOMPOSE(acos, CALL(sub, PI / 2, CALL(asin, A)))
+static hx_status decompose_sinc(hx_call *c) {
+    hx_tensor *x = CALL(mul, A, PI);
+    RESULT(0, CALL(where, CALL(eq, A, 0), 1, CALL(div, CALL(sin, x), x)));
+    return HX_OK;
+}
+static hx_status decompose_sinh(hx_call *c) {
+    hx_tensor *e = CALL(expm1, A);
+    hx_tensor *y = CALL(mul, CALL(add, e, CALL(div, e, CALL(add, e, 1))), 0.5);
+    RESULT(0, CALL(where, CALL(eq, e, INF), e, y));
+    return HX_OK;
+}
+DECOMPOSE(cosh, CALL(mul, CALL(add, CALL(exp, A), CALL(exp, CALL(neg, A))), 0.5))
+static hx_status decompose_asinh(hx_call *c) {
+    hx_tensor *root = CALL(sqrt, one_plus_square(A));
+    if (complex_input(c)) {
+        RESULT(0, CALL(log, CALL(add, A, root)));
+        return HX_OK;
+    }
+    hx_tensor *size = CALL(abs, A), *rest = CALL(div, CALL(square, A), CALL(add, root, 1));
+    hx_tensor *y = CALL(mul, CALL(sign, A), CALL(log1p, CALL(add, size, rest)));
+    RESULT(0, CALL(where, CALL(eq, size, INF), A, y));
+    return HX_OK;
+}
+DECOMPOSE(acosh, CALL(log, CALL(add, A, CALL(mul, CALL(sqrt, CALL(sub, A, 1)), CALL(sqrt, CALL(add, A, 1))))))
+DECOMPOSE(atanh, CALL(mul, CALL(sub, CALL(log1p, A), CALL(log1p, CALL(neg, A))), 0.5))
+DECOMPOSE(erfc, CALL(sub, 1, CALL(erf, A)))
+DECOMPOSE(sigmoid, CALL(div, 1, CALL(add, CALL(exp, CALL(neg, A)), 1)))
+static hx_status decompose_logit(hx_call *c) {
+    hx_tensor *x = A;
+    if (hx_given(&c->attr[0])) x = CALL(clamp, x, c->attr[0].v.f, 1 - c->attr[0].v.f);
+    RESULT(0, CALL(log, CALL(div, x, CALL(sub, 1, x))));
+    return HX_OK;
+}
+DECOMPOSE(trunc, CALL(where, CALL(lt, A, 0), CALL(ceil, A), CALL(floor, A)))
+DECOMPOSE(frac, CALL(sub, A, CALL(trunc, A)))
+DECOMPOSE(deg2rad, CALL(mul, A, PI / 180))
+DECOMPOSE(rad2deg, CALL(mul, A, 180 / PI))
+DECOMPOSE(isnan, CALL(ne, A, A))
+DECOMPOSE(isinf, CALL(eq, CALL(abs, A), INF))
+DECOMPOSE(isfinite, CALL(logical_not, CALL(logical_or, CALL(isnan, A), CALL(isinf, A))))
+DECOMPOSE(isposinf, CALL(eq, A, INF))
+DECOMPOSE(isneginf, CALL(eq, A, -INF))
+DECOMPOSE(logical_not, CALL(eq, A, 0))
+
+static double largest(int dtype) {
+    switch (dtype) {
+    case HX_F16: return 65504;
+    case HX_BF16: return 0x1.fep127;
+    case HX_F32: return 0x1.fffffep127;
+    default: return 0x1.fffffffffffffp1023;
+    }
+}
+static hx_status decompose_nan_to_num(hx_call *c) {
+    double top = largest(A->dtype);
+    hx_tensor *x = A;
+    if (!hx_is_integral((hx_dtype)x->dtype)) {
+        x = CALL(where, CALL(isnan, x), c->attr[0].v.f, x);
+        x = CALL(where, CALL(eq, A, INF), hx_float_or(&c->attr[1], top), x);
+        x = CALL(where, CALL(eq, A, -INF), hx_float_or(&c->attr[2], -top), x);
+    }
+    RESULT(0, CALL(clone, x));
+    return HX_OK;
+}
+static hx_status decompose_angle(hx_call *c) {
+    RESULT(0, complex_input(c) ? CALL(atan2, CALL(imag_part, A), CALL(real_part, A))
+                               : CALL(where, CALL(lt, A, 0), PI, CALL(where, CALL(isnan, A), A, 0)));
+    return HX_OK;
+}
+
 /* ---- composites ---- */
 
-static bool complex_input(const hx_call *c) { return hx_is_complex((hx_dtype)c->in[0]->dtype); }
 static hx_status decompose_conj(hx_call *c) {
     RESULT(0, complex_input(c) ? CALL(conj_physical, c->in[0]) : c->in[0]);
     return HX_OK;
@@ -156,6 +253,7 @@ static hx_status decompose_positive(hx_call *c) {
 /* ---- records ---- */
 
 #define ONE PARAMS(TENSOR("input"))
+#define COMPOSED (HX_ELEMENTWISE & ~HX_PRIMITIVE)
 
 const hx_op hx_ops_unary[] = {
     {.name = "neg", .params = ONE,
@@ -181,13 +279,13 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.square(helix.tensor([3.0, -2.0])).tolist()\n"
             "    [9.0, 4.0]\n",
-     .shape = shape_number, .vjp = vjp_square, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+     .shape = shape_number, .decompose = decompose_square, .vjp = vjp_square, .saves = SAVE_IN(0), .flags = COMPOSED},
     {.name = "reciprocal", .params = ONE,
      .doc = "1 / input.\n\n"
             "Example:\n"
             "    >>> helix.reciprocal(helix.tensor([2.0, -4.0])).tolist()\n"
             "    [0.5, -0.25]\n",
-     .shape = hx_shape_float, .vjp = vjp_reciprocal, .saves = SAVE_OUT(0), .flags = HX_ELEMENTWISE},
+     .shape = hx_shape_float, .decompose = decompose_reciprocal, .vjp = vjp_reciprocal, .saves = SAVE_OUT(0), .flags = COMPOSED},
     {.name = "sqrt", .params = ONE,
      .doc = "The square root; NaN for negative values.\n\n"
             "Example:\n"
@@ -199,7 +297,7 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.rsqrt(helix.tensor([4.0, 0.25])).tolist()\n"
             "    [0.5, 2.0]\n",
-     .shape = hx_shape_float, .vjp = vjp_rsqrt, .saves = SAVE_OUT(0), .flags = HX_ELEMENTWISE},
+     .shape = hx_shape_float, .decompose = decompose_rsqrt, .vjp = vjp_rsqrt, .saves = SAVE_OUT(0), .flags = COMPOSED},
     {.name = "exp", .params = ONE,
      .doc = "e**input.\n\n"
             "Example:\n"
@@ -211,13 +309,13 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.exp2(helix.tensor([0.0, 3.0])).tolist()\n"
             "    [1.0, 8.0]\n",
-     .shape = hx_shape_float, .vjp = vjp_exp2, .saves = SAVE_OUT(0), .flags = HX_ELEMENTWISE},
+     .shape = hx_shape_float, .decompose = decompose_exp2, .vjp = vjp_exp2, .saves = SAVE_OUT(0), .flags = COMPOSED},
     {.name = "expm1", .params = ONE,
      .doc = "e**input - 1, exact for small values.\n\n"
             "Example:\n"
             "    >>> helix.expm1(helix.tensor([0.0])).tolist()\n"
             "    [0.0]\n",
-     .shape = hx_shape_float, .vjp = vjp_expm1, .saves = SAVE_OUT(0), .flags = HX_ELEMENTWISE},
+     .shape = hx_shape_float, .decompose = decompose_expm1, .vjp = vjp_expm1, .saves = SAVE_OUT(0), .flags = COMPOSED},
     {.name = "log", .params = ONE,
      .doc = "The natural logarithm: -inf at 0, NaN for negative values.\n\n"
             "Example:\n"
@@ -229,19 +327,19 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.log2(helix.tensor([8.0, 0.5])).tolist()\n"
             "    [3.0, -1.0]\n",
-     .shape = hx_shape_float, .vjp = vjp_log2, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+     .shape = hx_shape_float, .decompose = decompose_log2, .vjp = vjp_log2, .saves = SAVE_IN(0), .flags = COMPOSED},
     {.name = "log10", .params = ONE,
      .doc = "The logarithm to base 10.\n\n"
             "Example:\n"
             "    >>> helix.log10(helix.tensor([100.0])).tolist()\n"
             "    [2.0]\n",
-     .shape = hx_shape_float, .vjp = vjp_log10, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+     .shape = hx_shape_float, .decompose = decompose_log10, .vjp = vjp_log10, .saves = SAVE_IN(0), .flags = COMPOSED},
     {.name = "log1p", .params = ONE,
      .doc = "log(1 + input), exact for small values.\n\n"
             "Example:\n"
             "    >>> helix.log1p(helix.tensor([0.0])).tolist()\n"
             "    [0.0]\n",
-     .shape = hx_shape_float, .vjp = vjp_log1p, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+     .shape = hx_shape_float, .decompose = decompose_log1p, .vjp = vjp_log1p, .saves = SAVE_IN(0), .flags = COMPOSED},
     {.name = "sin", .params = ONE,
      .doc = "The sine of an angle in radians.\n\n"
             "Example:\n"
@@ -259,7 +357,7 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.tan(helix.tensor([0.0])).tolist()\n"
             "    [0.0]\n",
-     .shape = hx_shape_float, .vjp = vjp_tan, .saves = SAVE_OUT(0), .flags = HX_ELEMENTWISE},
+     .shape = hx_shape_float, .decompose = decompose_tan, .vjp = vjp_tan, .saves = SAVE_OUT(0), .flags = COMPOSED},
     {.name = "asin", .params = ONE,
      .doc = "The angle in [-pi/2, pi/2] whose sine is given; NaN outside of [-1, 1].\n\n"
             "Example:\n"
@@ -271,7 +369,7 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.acos(helix.tensor([1.0])).tolist()\n"
             "    [0.0]\n",
-     .aliases = "arccos", .shape = hx_shape_float, .vjp = vjp_acos, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+     .aliases = "arccos", .shape = hx_shape_float, .decompose = decompose_acos, .vjp = vjp_acos, .saves = SAVE_IN(0), .flags = COMPOSED},
     {.name = "atan", .params = ONE,
      .doc = "The angle in (-pi/2, pi/2) whose tangent is given.\n\n"
             "Example:\n"
@@ -283,19 +381,19 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.sinc(helix.tensor([0.0])).tolist()\n"
             "    [1.0]\n",
-     .shape = hx_shape_float, .vjp = vjp_sinc, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = HX_ELEMENTWISE},
+     .shape = hx_shape_float, .decompose = decompose_sinc, .vjp = vjp_sinc, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = COMPOSED},
     {.name = "sinh", .params = ONE,
      .doc = "The hyperbolic sine.\n\n"
             "Example:\n"
             "    >>> helix.sinh(helix.tensor([0.0])).tolist()\n"
             "    [0.0]\n",
-     .shape = hx_shape_float, .vjp = vjp_sinh, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+     .shape = hx_shape_float, .decompose = decompose_sinh, .vjp = vjp_sinh, .saves = SAVE_IN(0), .flags = COMPOSED},
     {.name = "cosh", .params = ONE,
      .doc = "The hyperbolic cosine.\n\n"
             "Example:\n"
             "    >>> helix.cosh(helix.tensor([0.0])).tolist()\n"
             "    [1.0]\n",
-     .shape = hx_shape_float, .vjp = vjp_cosh, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+     .shape = hx_shape_float, .decompose = decompose_cosh, .vjp = vjp_cosh, .saves = SAVE_IN(0), .flags = COMPOSED},
     {.name = "tanh", .params = ONE,
      .doc = "The hyperbolic tangent.\n\n"
             "Example:\n"
@@ -307,19 +405,19 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.asinh(helix.tensor([0.0])).tolist()\n"
             "    [0.0]\n",
-     .aliases = "arcsinh", .shape = hx_shape_float, .vjp = vjp_asinh, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+     .aliases = "arcsinh", .shape = hx_shape_float, .decompose = decompose_asinh, .vjp = vjp_asinh, .saves = SAVE_IN(0), .flags = COMPOSED},
     {.name = "acosh", .params = ONE,
      .doc = "The value, not negative, whose hyperbolic cosine is given; NaN below 1.\n\n"
             "Example:\n"
             "    >>> helix.acosh(helix.tensor([1.0])).tolist()\n"
             "    [0.0]\n",
-     .aliases = "arccosh", .shape = hx_shape_float, .vjp = vjp_acosh, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+     .aliases = "arccosh", .shape = hx_shape_float, .decompose = decompose_acosh, .vjp = vjp_acosh, .saves = SAVE_IN(0), .flags = COMPOSED},
     {.name = "atanh", .params = ONE,
      .doc = "The value whose hyperbolic tangent is given; NaN outside of [-1, 1].\n\n"
             "Example:\n"
             "    >>> helix.atanh(helix.tensor([0.0])).tolist()\n"
             "    [0.0]\n",
-     .aliases = "arctanh", .shape = hx_shape_float, .vjp = vjp_atanh, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+     .aliases = "arctanh", .shape = hx_shape_float, .decompose = decompose_atanh, .vjp = vjp_atanh, .saves = SAVE_IN(0), .flags = COMPOSED},
     {.name = "erf", .params = ONE,
      .doc = "The error function, 2 / sqrt(pi) times the integral of exp(-t**2) from 0 to input.\n\n"
             "Example:\n"
@@ -331,7 +429,7 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.erfc(helix.tensor([0.0])).tolist()\n"
             "    [1.0]\n",
-     .shape = shape_real_float, .vjp = vjp_erfc, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+     .shape = shape_real_float, .decompose = decompose_erfc, .vjp = vjp_erfc, .saves = SAVE_IN(0), .flags = COMPOSED},
     {.name = "erfinv", .params = ONE,
      .doc = "The value whose error function is given: inf at 1, NaN outside of [-1, 1].\n\n"
             "Example:\n"
@@ -358,14 +456,14 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.sigmoid(helix.tensor([0.0])).tolist()\n"
             "    [0.5]\n",
-     .aliases = "expit", .shape = hx_shape_float, .vjp = vjp_sigmoid, .saves = SAVE_OUT(0),
-     .flags = HX_ELEMENTWISE | HX_NN},
+     .aliases = "expit", .shape = hx_shape_float, .decompose = decompose_sigmoid, .vjp = vjp_sigmoid, .saves = SAVE_OUT(0),
+     .flags = COMPOSED | HX_NN},
     {.name = "logit", .params = PARAMS(TENSOR("input"), OPT_FLOAT("eps")),
      .doc = "log(input / (1 - input)); with eps the input is first brought into [eps, 1 - eps].\n\n"
             "Example:\n"
             "    >>> helix.logit(helix.tensor([0.5])).tolist()\n"
             "    [0.0]\n",
-     .shape = shape_real_float, .vjp = vjp_logit, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+     .shape = shape_real_float, .decompose = decompose_logit, .vjp = vjp_logit, .saves = SAVE_IN(0), .flags = COMPOSED},
     {.name = "floor", .params = ONE,
      .doc = "The next whole number below.\n\n"
             "Example:\n"
@@ -383,13 +481,13 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.trunc(helix.tensor([1.5, -1.5])).tolist()\n"
             "    [1.0, -1.0]\n",
-     .aliases = "fix", .shape = shape_real, .vjp = vjp_zero, .flags = HX_ELEMENTWISE},
+     .aliases = "fix", .shape = shape_real, .decompose = decompose_trunc, .vjp = vjp_zero, .flags = COMPOSED},
     {.name = "frac", .params = ONE,
      .doc = "What is left without the whole part.\n\n"
             "Example:\n"
             "    >>> helix.frac(helix.tensor([1.5, -1.5])).tolist()\n"
             "    [0.5, -0.5]\n",
-     .shape = shape_real_float, .vjp = vjp_pass, .flags = HX_ELEMENTWISE},
+     .shape = shape_real_float, .decompose = decompose_frac, .vjp = vjp_pass, .flags = COMPOSED},
     {.name = "round", .params = PARAMS(TENSOR("input"), INT("decimals", 0, KW)),
      .doc = "The nearest number of that many decimals; halves go to the even neighbour.\n\n"
             "Example:\n"
@@ -401,43 +499,43 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.deg2rad(helix.tensor([0.0])).tolist()\n"
             "    [0.0]\n",
-     .shape = shape_real_float, .vjp = vjp_deg2rad, .flags = HX_ELEMENTWISE},
+     .shape = shape_real_float, .decompose = decompose_deg2rad, .vjp = vjp_deg2rad, .flags = COMPOSED},
     {.name = "rad2deg", .params = ONE,
      .doc = "Radians to degrees.\n\n"
             "Example:\n"
             "    >>> helix.rad2deg(helix.tensor([0.0])).tolist()\n"
             "    [0.0]\n",
-     .shape = shape_real_float, .vjp = vjp_rad2deg, .flags = HX_ELEMENTWISE},
+     .shape = shape_real_float, .decompose = decompose_rad2deg, .vjp = vjp_rad2deg, .flags = COMPOSED},
     {.name = "isnan", .params = ONE,
      .doc = "True where the value is not a number.\n\n"
             "Example:\n"
             "    >>> helix.isnan(helix.tensor([1.0, helix.nan])).tolist()\n"
             "    [False, True]\n",
-     .shape = shape_bool, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_NON_DIFF},
+     .shape = shape_bool, .decompose = decompose_isnan, .flags = HX_PUBLIC | HX_NON_DIFF},
     {.name = "isinf", .params = ONE,
      .doc = "True where the value is infinite.\n\n"
             "Example:\n"
             "    >>> helix.isinf(helix.tensor([1.0, -helix.inf])).tolist()\n"
             "    [False, True]\n",
-     .shape = shape_bool, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_NON_DIFF},
+     .shape = shape_bool, .decompose = decompose_isinf, .flags = HX_PUBLIC | HX_NON_DIFF},
     {.name = "isfinite", .params = ONE,
      .doc = "True where the value is neither infinite nor NaN.\n\n"
             "Example:\n"
             "    >>> helix.isfinite(helix.tensor([1.0, helix.inf])).tolist()\n"
             "    [True, False]\n",
-     .shape = shape_bool, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_NON_DIFF},
+     .shape = shape_bool, .decompose = decompose_isfinite, .flags = HX_PUBLIC | HX_NON_DIFF},
     {.name = "isposinf", .params = ONE,
      .doc = "True where the value is plus infinity.\n\n"
             "Example:\n"
             "    >>> helix.isposinf(helix.tensor([helix.inf, -helix.inf])).tolist()\n"
             "    [True, False]\n",
-     .shape = shape_real_bool, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_NON_DIFF},
+     .shape = shape_real_bool, .decompose = decompose_isposinf, .flags = HX_PUBLIC | HX_NON_DIFF},
     {.name = "isneginf", .params = ONE,
      .doc = "True where the value is minus infinity.\n\n"
             "Example:\n"
             "    >>> helix.isneginf(helix.tensor([helix.inf, -helix.inf])).tolist()\n"
             "    [False, True]\n",
-     .shape = shape_real_bool, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_NON_DIFF},
+     .shape = shape_real_bool, .decompose = decompose_isneginf, .flags = HX_PUBLIC | HX_NON_DIFF},
     {.name = "signbit", .params = ONE,
      .doc = "True where the sign bit is set: below zero, and -0.0.\n\n"
             "Example:\n"
@@ -449,7 +547,7 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.logical_not(helix.tensor([0, 2])).tolist()\n"
             "    [True, False]\n",
-     .shape = shape_bool, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_NON_DIFF | HX_INPLACE | HX_OUT},
+     .shape = shape_bool, .decompose = decompose_logical_not, .flags = HX_PUBLIC | HX_NON_DIFF | HX_INPLACE | HX_OUT},
     {.name = "bitwise_not", .params = ONE,
      .doc = "Every bit turned round; for bool the other value.\n\n"
             "Example:\n"
@@ -461,13 +559,13 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.nan_to_num(helix.tensor([helix.nan, 1.0])).tolist()\n"
             "    [0.0, 1.0]\n",
-     .shape = shape_real, .vjp = vjp_nan_to_num, .saves = SAVE_IN(0), .flags = HX_ELEMENTWISE},
+     .shape = shape_real, .decompose = decompose_nan_to_num, .vjp = vjp_nan_to_num, .saves = SAVE_IN(0), .flags = COMPOSED},
     {.name = "angle", .params = ONE,
      .doc = "The angle of complex values in (-pi, pi]; 0 or pi for real ones.\n\n"
             "Example:\n"
             "    >>> helix.angle(helix.tensor([2.0, 1.0])).tolist()\n"
             "    [0.0, 0.0]\n",
-     .shape = shape_angle, .vjp = vjp_angle, .saves = SAVE_IN(0), .flags = HX_PRIMITIVE | HX_PUBLIC | HX_OUT},
+     .shape = shape_angle, .decompose = decompose_angle, .vjp = vjp_angle, .saves = SAVE_IN(0), .flags = HX_PUBLIC | HX_OUT},
     {.name = "conj_physical", .params = ONE,
      .doc = "The complex conjugate, as a new tensor (complex dtypes).\n\n"
             "Example:\n"
