@@ -58,3 +58,36 @@ def test_loss(name, keywords, data, reduction):
 def test_a_wrong_reduction_is_named():
     with pytest.raises(ValueError, match="'mean', 'sum' or 'none', got 'avg'"):
         nn.MSELoss(reduction="avg")
+
+
+def signs(*shape: int) -> torch.Tensor:
+    return torch.randn(shape).sign()
+
+
+PAIRS = [
+    ("CosineSimilarity", {}, lambda: (logits(4, 3), logits(4, 3))),
+    ("PairwiseDistance", {"p": 1.0, "keepdim": True}, lambda: (logits(4, 3), logits(4, 3))),
+    ("HingeEmbeddingLoss", {"margin": 0.5}, lambda: (logits(4, 3), signs(4, 3))),
+    ("MarginRankingLoss", {"margin": 0.3}, lambda: (logits(4), logits(4), signs(4))),
+    ("CosineEmbeddingLoss", {}, lambda: (logits(4, 3), logits(4, 3), signs(4))),
+    ("TripletMarginLoss", {"swap": True}, lambda: (logits(4, 3), logits(4, 3), logits(4, 3))),
+    ("MultiMarginLoss", {}, lambda: (logits(4, 5), classes(4))),
+    ("MultiLabelSoftMarginLoss", {}, lambda: (logits(4, 5), classes(4, 5) % 2 * 1.0)),
+    ("PoissonNLLLoss", {"full": True}, lambda: (logits(4, 3), torch.rand(4, 3) * 5)),
+    ("GaussianNLLLoss", {"full": True}, lambda: (logits(4, 3), logits(4, 3), torch.rand(4, 3))),
+]
+
+
+@pytest.mark.parametrize(("name", "keywords", "data"), PAIRS, ids=lambda v: v if isinstance(v, str) else "")
+def test_losses_of_pairs_and_margins(name, keywords, data):
+    torch.manual_seed(1)
+    theirs, mine = getattr(torch.nn, name)(**keywords), getattr(nn, name)(**keywords)
+    given = data()
+    given[0].requires_grad_()
+    ours = [to_helix(t) for t in given]
+    ours[0].requires_grad_()
+    expected, result = theirs(*given), mine(*ours)
+    assert_close(result, expected)
+    expected.sum().backward()
+    result.sum().backward()
+    assert_close(ours[0].grad, given[0].grad)

@@ -20,6 +20,7 @@ class Hook:
         self._hooks: list[Callable] = module.__dict__.setdefault(kind, [])
         self._hook = hook
         self._hooks.append(hook)
+        module.__dict__["_hooked"] = True
 
     def remove(self) -> None:
         if self._hook in self._hooks:
@@ -38,6 +39,7 @@ class Module:
     _parameters: dict[str, None]
     _buffers: dict[str, bool]
     _modules: dict[str, None]
+    _hooked = False
     _forward_pre_hooks: list[Callable] = []
     _forward_hooks: list[Callable] = []
     _function: Callable[..., Any]  # of layers that are one function of helix.nn.functional
@@ -51,10 +53,10 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} does not say in forward() what it computes")
 
     def __call__(self, *args, **kwargs):
-        if self._forward_hooks or self._forward_pre_hooks:
+        if self._hooked:
             return self._call_with_hooks(args, kwargs)
         try:
-            return self.forward(*args, **kwargs)
+            return self.forward(*args, **kwargs) if kwargs else self.forward(*args)
         except HelixError as error:
             located = locate(self, error, args)
             if located is error:
