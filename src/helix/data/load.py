@@ -7,26 +7,31 @@ from typing import overload
 
 from .dataset import Dataset, TensorDataset
 from .digits import digits
-from .images import ImageFolder, image_files
+from .images import SUFFIXES, ImageFolder
 from .loader import Loader
 from .table import read_csv
 from .text import TextFolder
 
+KINDS = ("auto", "images", "table", "text")
+
 
 @overload
-def load(source, batch: None = None, **options) -> Dataset: ...
+def load(source, batch: None = None, kind: str = "auto", **options) -> Dataset: ...
 @overload
-def load(source, batch: int, **options) -> Loader: ...
-def load(source, batch: int | None = None, **options) -> Dataset | Loader:
+def load(source, batch: int, kind: str = "auto", **options) -> Loader: ...
+def load(source, batch: int | None = None, kind: str = "auto", **options) -> Dataset | Loader:
     """A dataset from "digits", a CSV file, a folder of image folders, text, a pair of arrays, or a dataset.
 
-    With `batch` the result is a shuffling Loader over it.
+    `kind` says what a path holds: images, table or text; "auto" looks at the files. `options` go to the dataset. With
+    `batch` the result is a shuffling Loader over it.
     """
-    dataset = _dataset(source, options)
+    if kind not in KINDS:
+        raise ValueError(f"load: kind must be one of {', '.join(KINDS)}; got {kind!r}")
+    dataset = _dataset(source, kind, options)
     return dataset if batch is None else Loader(dataset, batch, shuffle=True)
 
 
-def _dataset(source, options: dict) -> Dataset:
+def _dataset(source, kind: str, options: dict) -> Dataset:
     if isinstance(source, Dataset):
         return source
     if isinstance(source, (tuple, list)):
@@ -38,8 +43,14 @@ def _dataset(source, options: dict) -> Dataset:
         raise FileNotFoundError(
             f"data {str(source)!r} is neither a file or folder nor the name of a built-in dataset (digits)"
         )
-    if path.suffix.lower() == ".csv":
-        return read_csv(path, **options)
-    if path.is_dir() and any(child.is_dir() and image_files(child) for child in path.iterdir()):
-        return ImageFolder(path, **options)
-    return TextFolder(path, **options)
+    readers = {"images": ImageFolder, "table": read_csv, "text": TextFolder}
+    return readers[_kind_of(path) if kind == "auto" else kind](path, **options)
+
+
+def _kind_of(path: Path) -> str:
+    """By the name of a file; a folder holds images when most of the files in its folders are images."""
+    if path.is_file():
+        return "table" if path.suffix.lower() == ".csv" else "text"
+    inner = [file for folder in path.iterdir() if folder.is_dir() for file in folder.iterdir() if file.is_file()]
+    images = sum(file.suffix.lower() in SUFFIXES for file in inner)
+    return "images" if 2 * images > len(inner) else "text"

@@ -44,7 +44,13 @@ def train(data, model: str | Module = "auto", progress="auto", **settings: Any) 
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
-    places = {**_places(), **RENAMED, "model_options": ("model", "options"), "data_options": ("data", "options")}
+    places = {
+        **_places(),
+        **RENAMED,
+        "model_options": ("model", "options"),
+        "data_options": ("data", "options"),
+        "data_kind": ("data", "kind"),
+    }
     if key not in places:
         near = get_close_matches(key, places, n=1)
         raise TypeError(
@@ -67,6 +73,6 @@ def _places() -> dict[str, tuple[str, ...]]:
             places |= {
                 inner.name: (field.name, inner.name)
                 for inner in msgspec.structs.fields(field.type)
-                if inner.name not in ("name", "options", "source")
+                if inner.name not in ("name", "options", "source", "kind")
             }
     return places

@@ -34,6 +34,7 @@ class Data(Struct, kw_only=True):
             "'stdlib' is the sources of Python's standard library"
         ),
     ]
+    kind: Annotated[Literal["auto", "images", "table", "text"], Meta(description="what a path holds")] = "auto"
     test_fraction: Share = 0.3
     options: Annotated[dict[str, Any], Meta(description="arguments of the dataset")] = {}
 

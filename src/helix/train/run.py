@@ -67,13 +67,13 @@ class Run:
 
 def open_source(config: Config) -> Dataset:
     """The dataset that [data] names."""
-    options = dict(config.data.options)
+    options = {"kind": config.data.kind, **config.data.options}
     source = config.data.source
     if source == STDLIB:
         import sysconfig
 
         source = sysconfig.get_path("stdlib")
-        options = {"pattern": "*.py", "limit": 4_000_000, **options}
+        options = {"pattern": "*.py", "limit": 4_000_000, **options, "kind": "text"}
     try:
         return load(source, **options)
     except TypeError as error:
