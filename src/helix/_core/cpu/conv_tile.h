@@ -68,9 +68,9 @@ typedef struct CONV(job) {
     atomic_bool *failed;
 } CONV(job);
 
-/* tile[i][j] = sum over k of a[k][i] * b[offset[k] + j] */
+/* tile[i][j] (+)= sum over k of a[k][i] * b[offset[k] + j] */
 static ALWAYS_INLINE void CONV(product)(const int rows, int64_t k, const CONV_TYPE *a, const CONV_TYPE *b,
-                                        const int64_t *offset, CONV_TYPE *tile) {
+                                        const int64_t *offset, CONV_TYPE *tile, bool add) {
     CONV(vec) sum[TILE_ROWS][TILE_VECTORS];
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] = (CONV(vec)){0};
@@ -83,26 +83,43 @@ static ALWAYS_INLINE void CONV(product)(const int rows, int64_t k, const CONV_TY
             UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] += w * x[v];
         }
     }
+    if (add)
+        UNROLL for (int i = 0; i < rows; i++)
+            UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] += CONV(load)(tile + i * CONV(columns) + v * CONV(lanes));
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int v = 0; v < TILE_VECTORS; v++)
             CONV(store)(tile + i * CONV(columns) + v * CONV(lanes), sum[i][v]);
 }
-static void CONV(product_full)(int64_t k, const CONV_TYPE *a, const CONV_TYPE *b, const int64_t *offset, CONV_TYPE *tile) {
-    CONV(product)(TILE_ROWS, k, a, b, offset, tile);
+static void CONV(product_full)(int64_t k, const CONV_TYPE *a, const CONV_TYPE *b, const int64_t *offset, CONV_TYPE *tile,
+                               bool add) {
+    CONV(product)(TILE_ROWS, k, a, b, offset, tile, add);
 }
-static void CONV(product_half)(int64_t k, const CONV_TYPE *a, const CONV_TYPE *b, const int64_t *offset, CONV_TYPE *tile) {
-    CONV(product)(TILE_ROWS / 2, k, a, b, offset, tile);
+static void CONV(product_half)(int64_t k, const CONV_TYPE *a, const CONV_TYPE *b, const int64_t *offset, CONV_TYPE *tile,
+                               bool add) {
+    CONV(product)(TILE_ROWS / 2, k, a, b, offset, tile, add);
+}
+/* For a panel whose first row is m0. */
+static inline void CONV(product_panel)(const conv_plan *p, int64_t m0, int64_t k, const CONV_TYPE *a, const CONV_TYPE *b,
+                                       const int64_t *offset, CONV_TYPE *tile, bool add) {
+    (p->m - m0 > TILE_ROWS / 2 ? CONV(product_full) : CONV(product_half))(k, a, b, offset, tile, add);
 }
 
-/* Weights of group g as panels of TILE_ROWS output channels: packed[panel][k][row], zero below the last row. */
-static void CONV(pack)(const conv_plan *p, const CONV_TYPE *weight, int64_t g, CONV_TYPE *packed) {
-    for (int64_t m0 = 0; m0 < p->m; m0 += TILE_ROWS)
-        for (int64_t c = 0; c < p->kc; c++)
-            for (int64_t t = 0; t < p->taps; t++, packed += TILE_ROWS) {
-                const CONV_TYPE *from = weight + g * p->w_group + m0 * p->w_m + c * p->w_c + p->tap[t];
-                int64_t n = at_most(TILE_ROWS, p->m - m0);
-                for (int64_t i = 0; i < TILE_ROWS; i++) packed[i] = i < n ? from[i * p->w_m] : 0;
-            }
+/* Weights as panels of TILE_ROWS output channels: packed[group][panel][k][row], zero below the last row. One item is a
+ * panel of a group. */
+static void CONV(pack)(void *ctx, int64_t item) {
+    const CONV(job) *job = ctx;
+    const conv_plan *p = job->p;
+    int64_t g = item / job->panels, m0 = item % job->panels * TILE_ROWS, n = at_most(TILE_ROWS, p->m - m0);
+    CONV_TYPE *packed = (CONV_TYPE *)job->packed + item * job->k * TILE_ROWS;
+    const CONV_TYPE *from = job->weight + g * p->w_group + m0 * p->w_m;
+    for (int64_t c = 0; c < p->kc; c++)
+        for (int64_t t = 0; t < p->taps; t++, packed += TILE_ROWS) {
+            const CONV_TYPE *w = from + c * p->w_c + p->tap[t];
+            if (n == TILE_ROWS)
+                UNROLL for (int i = 0; i < TILE_ROWS; i++) packed[i] = w[i * p->w_m];
+            else
+                for (int i = 0; i < TILE_ROWS; i++) packed[i] = i < n ? w[i * p->w_m] : 0;
+        }
 }
 
 /* out[j * step] = in[j] + add */
@@ -149,7 +166,7 @@ static void CONV(dense_tile)(const CONV(job) *job, const conv_block *b, int64_t 
                              int64_t n, const CONV_TYPE *base, const int64_t *offset) {
     CONV_TYPE tile[TILE_ROWS * CONV(columns) + CONV(lanes)] __attribute__((aligned(64)));
     const CONV_TYPE *a = job->packed + (g * job->panels + panel) * job->k * TILE_ROWS;
-    (job->p->m - panel * TILE_ROWS > TILE_ROWS / 2 ? CONV(product_full) : CONV(product_half))(job->k, a, base, offset, tile);
+    CONV(product_panel)(job->p, panel * TILE_ROWS, job->k, a, base, offset, tile, false);
     CONV(put_tile)(job, b, g, panel * TILE_ROWS, at, n, tile);
 }
 
@@ -196,6 +213,108 @@ static void CONV(dense_chunk)(void *ctx, int64_t chunk) {
             CONV(dense_tile)(job, &b, g, panel, at, wide, from, offset);
         }
     hx_pool_free(scratch, job->scratch * sizeof *scratch);
+}
+
+/* ---- dense, small images: columns of many images side by side --------------------------------------------- */
+
+enum { CONV(joined_tiles) = 4, CONV(joined_panels) = 256 / TILE_ROWS, CONV(joined_k) = 512 };
+
+/* Writes columns [at, at + n) of the images side by side from a tile. */
+static void CONV(put_joined)(const CONV(job) *job, int64_t g, int64_t depth, int64_t m0, int64_t at, int64_t n,
+                             const CONV_TYPE *tile) {
+    const conv_plan *p = job->p;
+    int64_t pixels = p->count[1] * p->count[2], volume = p->dst[0] * p->dst[1] * p->dst[2];
+    int64_t rows = at_most(TILE_ROWS, p->m - m0), z = depth * p->step[0] + p->base[0];
+    bool whole = p->step[1] == 1 && p->step[2] == 1 && p->dst[2] == p->count[2]; /* rows follow each other */
+    for (int64_t j = 0; j < n;) {
+        int64_t image = (at + j) / pixels, pixel = (at + j) % pixels, row = pixel / p->count[2], column = pixel % p->count[2];
+        int64_t run = at_most(whole ? pixels - pixel : p->count[2] - column, n - j);
+        CONV_TYPE *out = job->dst + ((image * p->groups + g) * p->m + m0) * volume +
+                         (z * p->dst[1] + row * p->step[1] + p->base[1]) * p->dst[2] + column * p->step[2] + p->base[2];
+        for (int64_t i = 0; i < rows; i++)
+            CONV(put)(out + i * volume, p->step[2], tile + i * CONV(columns) + j, run,
+                      job->bias ? job->bias[g * p->m + m0 + i] : 0);
+        j += run;
+    }
+}
+
+/* Where columns [at, at + n) stand in the copy of images [first, ...) (or in the source itself). */
+static void CONV(places)(const conv_plan *p, const conv_layout *l, int64_t first, int64_t at, int64_t n, int32_t *place) {
+    int64_t pixels = p->count[1] * p->count[2];
+    int64_t image_size = l->direct ? p->groups * p->kc * l->channel_size : l->image_size;
+    for (int64_t j = 0; j < n; j++) {
+        int64_t pixel = (at + j) % pixels;
+        place[j] = (int32_t)(((at + j) / pixels - first) * image_size + pixel / p->count[2] * l->width + pixel % p->count[2]);
+    }
+    for (int64_t j = n; j < CONV(joined_tiles) * CONV(columns); j++) place[j] = 0;
+}
+
+/* One chunk: up to four tiles of columns and 256 output channels, k in blocks. */
+static void CONV(joined_chunk)(void *ctx, int64_t chunk) {
+    const CONV(job) *job = ctx;
+    const conv_plan *p = job->p;
+    const conv_layout *l = job->l;
+    enum { WIDE = CONV(joined_tiles) * CONV(columns), TILE = TILE_ROWS * CONV(columns) };
+    CONV_TYPE *room = hx_pool_alloc(job->scratch * sizeof *room);
+    if (!room) {
+        atomic_store(job->failed, true);
+        return;
+    }
+    int64_t pixels = p->count[1] * p->count[2], all = p->batch * pixels, parts = ceil_div(job->panels, CONV(joined_panels));
+    int64_t part = chunk % parts, g = chunk / parts % p->groups, rest = chunk / parts / p->groups;
+    int64_t depth = rest % p->count[0], at = rest / p->count[0] * WIDE, n = at_most(WIDE, all - at);
+    int64_t first = at / pixels, images = ceil_div(at + n, pixels) - first, tiles = ceil_div(n, CONV(columns));
+    int64_t panel0 = part * CONV(joined_panels), panel1 = at_most(panel0 + CONV(joined_panels), job->panels);
+    CONV_TYPE *lines = room, *sums = lines + CONV(joined_k) * WIDE, *scratch = sums + CONV(joined_panels) * CONV(joined_tiles) * TILE;
+    int32_t place[WIDE];
+    CONV(places)(p, l, first, at, n, place);
+    const CONV_TYPE *base = scratch;
+    if (l->direct)
+        base = job->src + ((first * p->groups + g) * p->kc * p->src[0] + depth * p->stride[0]) * p->src[1] * p->src[2];
+    else
+        CONV(fill)(p, l, &(conv_block){first, images, depth, 0, p->count[1], 0, p->count[2]}, g, 0, p->kc, job->src, scratch);
+    for (int64_t k0 = 0; k0 < job->k || k0 == 0; k0 += CONV(joined_k)) {
+        int64_t k = at_most(CONV(joined_k), job->k - k0);
+        for (int64_t i = 0; i < k; i++) {
+            const CONV_TYPE *from = base + job->offset[k0 + i];
+            for (int64_t t = 0; t < tiles; t++)
+                for (int j = 0; j < CONV(columns); j++)
+                    lines[(t * k + i) * CONV(columns) + j] = from[place[t * CONV(columns) + j]];
+        }
+        for (int64_t panel = panel0; panel < panel1; panel++)
+            for (int64_t t = 0; t < tiles; t++)
+                CONV(product_panel)(p, panel * TILE_ROWS, k, job->packed + ((g * job->panels + panel) * job->k + k0) * TILE_ROWS,
+                                    lines + t * k * CONV(columns), job->line,
+                                    sums + ((panel - panel0) * CONV(joined_tiles) + t) * TILE, k0 > 0);
+    }
+    for (int64_t panel = panel0; panel < panel1; panel++)
+        for (int64_t t = 0; t < tiles; t++)
+            CONV(put_joined)(job, g, depth, panel * TILE_ROWS, at + t * CONV(columns), at_most(CONV(columns), n - t * CONV(columns)),
+                             sums + ((panel - panel0) * CONV(joined_tiles) + t) * TILE);
+    hx_pool_free(room, job->scratch * sizeof *room);
+}
+
+/* Is it cheaper to gather columns than to compute those between the rows? Gathering one element costs about as much
+ * as 40 products. */
+static bool CONV(prefers_joined)(const conv_plan *p, const conv_layout *l) {
+    int64_t pixels = p->count[1] * p->count[2], images = ceil_div(4 * CONV(columns), pixels) + 1;
+    int64_t extent = (p->count[1] + l->reach[1]) * (p->count[2] + l->reach[2]) * l->phases[1] * l->phases[2] * l->slices;
+    if (pixels > 16 * CONV(columns) || images * p->kc * at_least(extent, p->groups * p->src[0] * p->src[1] * p->src[2]) > INT32_MAX / 2)
+        return false;
+    int64_t shifted = round_up((p->count[1] - 1) * (p->count[2] + l->reach[2]) + p->count[2], CONV(columns));
+    int64_t joined = round_up(p->batch * pixels, CONV(columns)) / p->batch;
+    return (shifted - joined) * p->m > 40 * joined;
+}
+
+static hx_code CONV(run_joined)(CONV(job) *job, conv_layout *l) {
+    const conv_plan *p = job->p;
+    int64_t pixels = p->count[1] * p->count[2], wide = CONV(joined_tiles) * CONV(columns);
+    int64_t images = at_most(ceil_div(wide - 1, pixels) + 1, p->batch);
+    job->scratch = (size_t)(CONV(joined_k) * wide + CONV(joined_panels) * CONV(joined_tiles) * TILE_ROWS * CONV(columns) +
+                            (l->direct ? 0 : images * l->image_size) + CONV(columns));
+    int64_t chunks = p->groups * p->count[0] * ceil_div(p->batch * pixels, wide) * ceil_div(job->panels, CONV(joined_panels));
+    hx_parallel(chunks, CONV(joined_chunk), job);
+    return HX_OK;
 }
 
 /* ---- depthwise: one source channel a group --------------------------------------------------------------- */
@@ -311,28 +430,36 @@ static hx_code CONV(run_depthwise)(CONV(job) *job, conv_layout *l) {
 
 static hx_code CONV(run_dense)(CONV(job) *job, conv_layout *l) {
     const conv_plan *p = job->p;
-    CONV(choose_block)(p, l, p->kc, 393216);
+    bool joined = CONV(prefers_joined)(p, l);
+    if (joined)
+        conv_layout_cut(l, p, 1, p->count[1], p->count[2]);
+    else
+        CONV(choose_block)(p, l, p->kc, 393216);
     if (l->too_large) return HX_E_MEMORY;
     job->l = l;
     job->k = p->kc * p->taps;
     job->panels = ceil_div(p->m, TILE_ROWS);
-    size_t weights = (size_t)(p->groups * job->panels * job->k * TILE_ROWS), lists = (size_t)(2 * job->k);
+    int64_t lines = at_least(job->k, CONV(joined_k));
+    size_t weights = (size_t)(p->groups * job->panels * job->k * TILE_ROWS), lists = (size_t)(job->k + lines);
     size_t bytes = (weights + CONV(lanes)) * sizeof(CONV_TYPE) + lists * sizeof(int64_t);
-    int64_t *offset = hx_pool_alloc(bytes);
+    int64_t *offset = hx_pool_alloc(bytes), *line = offset + job->k;
     if (!offset) return HX_E_MEMORY;
-    CONV_TYPE *packed = (CONV_TYPE *)(offset + lists);
     for (int64_t k = 0; k < job->k; k++) {
         offset[k] = k / p->taps * l->channel_size + l->offset[k % p->taps];
-        offset[job->k + k] = k * CONV(columns);
         job->furthest = at_least(job->furthest, offset[k]);
     }
-    for (int64_t g = 0; g < p->groups; g++) CONV(pack)(p, job->weight, g, packed + g * job->panels * job->k * TILE_ROWS);
+    for (int64_t k = 0; k < lines; k++) line[k] = k * CONV(columns);
     job->offset = offset;
-    job->line = offset + job->k;
-    job->packed = packed;
-    job->src_end = job->src + p->batch * p->groups * p->kc * p->src[0] * p->src[1] * p->src[2];
-    job->scratch = (size_t)((l->direct ? job->k * CONV(columns) : l->image_size) + CONV(columns));
-    hx_parallel(p->groups * l->blocks, CONV(dense_chunk), job);
+    job->line = line;
+    job->packed = (CONV_TYPE *)(line + lines);
+    hx_parallel(p->groups * job->panels, CONV(pack), job);
+    if (joined)
+        CONV(run_joined)(job, l);
+    else {
+        job->src_end = job->src + p->batch * p->groups * p->kc * p->src[0] * p->src[1] * p->src[2];
+        job->scratch = (size_t)((l->direct ? job->k * CONV(columns) : l->image_size) + CONV(columns));
+        hx_parallel(p->groups * l->blocks, CONV(dense_chunk), job);
+    }
     hx_pool_free(offset, bytes);
     return HX_OK;
 }
