@@ -59,6 +59,7 @@ typedef struct CONV(job) {
     const conv_plan *p;
     const conv_layout *l;
     const CONV_TYPE *src, *weight, *bias, *packed;
+    const CONV_TYPE *start;  /* the bias in whole panels; NULL: none */
     const CONV_TYPE *src_end;
     CONV_TYPE *dst;
     const int64_t *offset;   /* of source row k = (channel, tap) */
@@ -68,12 +69,20 @@ typedef struct CONV(job) {
     atomic_bool *failed;
 } CONV(job);
 
-/* tile[i][j] (+)= sum over k of a[k][i] * b[offset[k] + j] */
+/* Where a tile of results goes: rows `pitch` apart, onto what is there (`add`) or onto one bias for each row. */
+typedef struct CONV(target) {
+    CONV_TYPE *out;
+    int64_t pitch;
+    const CONV_TYPE *bias; /* NULL: none */
+    bool add;
+} CONV(target);
+
+/* out[i][j] = start + sum over k of a[k][i] * b[offset[k] + j] */
 static ALWAYS_INLINE void CONV(product)(const int rows, int64_t k, const CONV_TYPE *a, const CONV_TYPE *b,
-                                        const int64_t *offset, CONV_TYPE *tile, bool add) {
+                                        const int64_t *offset, const CONV(target) *to) {
     CONV(vec) sum[TILE_ROWS][TILE_VECTORS];
     UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] = (CONV(vec)){0};
+        UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] = CONV(splat)(to->bias ? to->bias[i] : 0);
     for (int64_t p = 0; p < k; p++, a += TILE_ROWS) {
         const CONV_TYPE *row = b + offset[p];
         CONV(vec) x[TILE_VECTORS];
@@ -83,25 +92,18 @@ static ALWAYS_INLINE void CONV(product)(const int rows, int64_t k, const CONV_TY
             UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] += w * x[v];
         }
     }
-    if (add)
-        UNROLL for (int i = 0; i < rows; i++)
-            UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] += CONV(load)(tile + i * CONV(columns) + v * CONV(lanes));
-    UNROLL for (int i = 0; i < rows; i++)
+    CONV_TYPE *out = to->out;
+    UNROLL for (int i = 0; i < rows; i++, out += to->pitch)
         UNROLL for (int v = 0; v < TILE_VECTORS; v++)
-            CONV(store)(tile + i * CONV(columns) + v * CONV(lanes), sum[i][v]);
+            CONV(store)(out + v * CONV(lanes), to->add ? sum[i][v] + CONV(load)(out + v * CONV(lanes)) : sum[i][v]);
 }
-static void CONV(product_full)(int64_t k, const CONV_TYPE *a, const CONV_TYPE *b, const int64_t *offset, CONV_TYPE *tile,
-                               bool add) {
-    CONV(product)(TILE_ROWS, k, a, b, offset, tile, add);
+static void CONV(product_full)(int64_t k, const CONV_TYPE *a, const CONV_TYPE *b, const int64_t *offset,
+                               const CONV(target) *to) {
+    CONV(product)(TILE_ROWS, k, a, b, offset, to);
 }
-static void CONV(product_half)(int64_t k, const CONV_TYPE *a, const CONV_TYPE *b, const int64_t *offset, CONV_TYPE *tile,
-                               bool add) {
-    CONV(product)(TILE_ROWS / 2, k, a, b, offset, tile, add);
-}
-/* For a panel whose first row is m0. */
-static inline void CONV(product_panel)(const conv_plan *p, int64_t m0, int64_t k, const CONV_TYPE *a, const CONV_TYPE *b,
-                                       const int64_t *offset, CONV_TYPE *tile, bool add) {
-    (p->m - m0 > TILE_ROWS / 2 ? CONV(product_full) : CONV(product_half))(k, a, b, offset, tile, add);
+static void CONV(product_half)(int64_t k, const CONV_TYPE *a, const CONV_TYPE *b, const int64_t *offset,
+                               const CONV(target) *to) {
+    CONV(product)(TILE_ROWS / 2, k, a, b, offset, to);
 }
 
 /* Weights as panels of TILE_ROWS output channels: packed[group][panel][k][row], zero below the last row. One item is a
@@ -122,23 +124,21 @@ static void CONV(pack)(void *ctx, int64_t item) {
         }
 }
 
-/* out[j * step] = in[j] + add */
-static ALWAYS_INLINE void CONV(put)(CONV_TYPE *out, int64_t step, const CONV_TYPE *in, int64_t n, CONV_TYPE add) {
+/* out[j * step] = in[j] */
+static ALWAYS_INLINE void CONV(put)(CONV_TYPE *out, int64_t step, const CONV_TYPE *in, int64_t n) {
     int64_t j = 0;
     if (step == 1) {
         for (; j + CONV(lanes) <= n; j += CONV(lanes))
-            CONV(store)(out + j, CONV(load)(in + j) + CONV(splat)(add));
+            CONV(store)(out + j, CONV(load)(in + j));
 #ifdef HX_ISA_AVX512
         if (j < n && sizeof(CONV_TYPE) == 4)
-            _mm512_mask_storeu_epi32(out + j, (__mmask16)((1u << (n - j)) - 1),
-                                     (__m512i)(CONV(load)(in + j) + CONV(splat)(add)));
+            _mm512_mask_storeu_epi32(out + j, (__mmask16)((1u << (n - j)) - 1), (__m512i)CONV(load)(in + j));
         else if (j < n)
-            _mm512_mask_storeu_epi64(out + j, (__mmask8)((1u << (n - j)) - 1),
-                                     (__m512i)(CONV(load)(in + j) + CONV(splat)(add)));
+            _mm512_mask_storeu_epi64(out + j, (__mmask8)((1u << (n - j)) - 1), (__m512i)CONV(load)(in + j));
         return;
 #endif
     }
-    for (; j < n; j++) out[j * step] = in[j] + add;
+    for (; j < n; j++) out[j * step] = in[j];
 }
 
 /* Writes a tile: columns [at, at + n) of the block counted along rows of the scratch's width. */
@@ -155,19 +155,34 @@ static void CONV(put_tile)(const CONV(job) *job, const conv_block *b, int64_t g,
             int64_t x = (b->column + column) * p->step[2] + p->base[2];
             CONV_TYPE *out = job->dst + channel * volume + (z * p->dst[1] + y) * p->dst[2] + x;
             for (int64_t i = 0; i < rows; i++)
-                CONV(put)(out + i * volume, p->step[2], tile + i * CONV(columns) + j, run,
-                          job->bias ? job->bias[g * p->m + m0 + i] : 0);
+                CONV(put)(out + i * volume, p->step[2], tile + i * CONV(columns) + j, run);
         }
         j += l->width - column;
     }
 }
 
+static const CONV_TYPE *CONV(start_of)(const CONV(job) *job, int64_t g, int64_t panel) {
+    return job->start ? job->start + (g * job->panels + panel) * TILE_ROWS : NULL;
+}
+
+/* One tile; straight to its place when it is a whole tile within one row of results. */
 static void CONV(dense_tile)(const CONV(job) *job, const conv_block *b, int64_t g, int64_t panel, int64_t at,
                              int64_t n, const CONV_TYPE *base, const int64_t *offset) {
     CONV_TYPE tile[TILE_ROWS * CONV(columns) + CONV(lanes)] __attribute__((aligned(64)));
+    const conv_plan *p = job->p;
+    const conv_layout *l = job->l;
     const CONV_TYPE *a = job->packed + (g * job->panels + panel) * job->k * TILE_ROWS;
-    CONV(product_panel)(job->p, panel * TILE_ROWS, job->k, a, base, offset, tile, false);
-    CONV(put_tile)(job, b, g, panel * TILE_ROWS, at, n, tile);
+    CONV(target) to = {tile, CONV(columns), CONV(start_of)(job, g, panel), false};
+    int64_t m0 = panel * TILE_ROWS, rows = p->m - m0, column = at % l->width;
+    bool straight = rows >= TILE_ROWS && n == CONV(columns) && column + n <= b->columns && p->step[2] == 1;
+    if (straight) {
+        int64_t z = b->depth * p->step[0] + p->base[0], y = (b->row + at / l->width) * p->step[1] + p->base[1];
+        to.pitch = p->dst[0] * p->dst[1] * p->dst[2];
+        to.out = job->dst + ((b->image * p->groups + g) * p->m + m0) * to.pitch + (z * p->dst[1] + y) * p->dst[2] +
+                 b->column + column + p->base[2];
+    }
+    (rows > TILE_ROWS / 2 ? CONV(product_full) : CONV(product_half))(job->k, a, base, offset, &to);
+    if (!straight) CONV(put_tile)(job, b, g, m0, at, n, tile);
 }
 
 /* The last columns of a source that is read where it lies: copied, so that no load passes its end. */
@@ -195,7 +210,7 @@ static void CONV(dense_chunk)(void *ctx, int64_t chunk) {
     else
         CONV(fill)(p, l, &b, g, 0, p->kc, job->src, scratch);
     int64_t n = (b.rows - 1) * l->width + b.columns, tiles = ceil_div(n, CONV(columns));
-    bool by_tile = job->k * CONV(columns) * (int64_t)sizeof(CONV_TYPE) <= 24576; /* a tile's rows stay in L1 */
+    bool by_tile = job->panels * job->k * TILE_ROWS * (int64_t)sizeof(CONV_TYPE) <= 524288; /* the weights stay in L2 */
     int64_t outer = by_tile ? tiles : job->panels, inner = by_tile ? job->panels : tiles;
     int64_t copied = -1;
     for (int64_t i = 0; i < outer; i++)
@@ -210,6 +225,10 @@ static void CONV(dense_chunk)(void *ctx, int64_t chunk) {
                 from = scratch;
                 offset = job->line;
             }
+            if (by_tile && l->direct && tile + 1 < tiles && offset == job->offset)
+                for (int64_t k = panel * job->k / job->panels; k < (panel + 1) * job->k / job->panels; k++)
+                    for (int v = 0; v < TILE_VECTORS; v++)
+                        __builtin_prefetch(from + offset[k] + CONV(columns) + v * CONV(lanes), 0, 2);
             CONV(dense_tile)(job, &b, g, panel, at, wide, from, offset);
         }
     hx_pool_free(scratch, job->scratch * sizeof *scratch);
@@ -217,7 +236,7 @@ static void CONV(dense_chunk)(void *ctx, int64_t chunk) {
 
 /* ---- dense, small images: columns of many images side by side --------------------------------------------- */
 
-enum { CONV(joined_tiles) = 4, CONV(joined_panels) = 256 / TILE_ROWS, CONV(joined_k) = 512 };
+enum { CONV(joined_tiles) = 6, CONV(joined_panels) = 256 / TILE_ROWS, CONV(joined_k) = 384 };
 
 /* Writes columns [at, at + n) of the images side by side from a tile. */
 static void CONV(put_joined)(const CONV(job) *job, int64_t g, int64_t depth, int64_t m0, int64_t at, int64_t n,
@@ -232,8 +251,7 @@ static void CONV(put_joined)(const CONV(job) *job, int64_t g, int64_t depth, int
         CONV_TYPE *out = job->dst + ((image * p->groups + g) * p->m + m0) * volume +
                          (z * p->dst[1] + row * p->step[1] + p->base[1]) * p->dst[2] + column * p->step[2] + p->base[2];
         for (int64_t i = 0; i < rows; i++)
-            CONV(put)(out + i * volume, p->step[2], tile + i * CONV(columns) + j, run,
-                      job->bias ? job->bias[g * p->m + m0 + i] : 0);
+            CONV(put)(out + i * volume, p->step[2], tile + i * CONV(columns) + j, run);
         j += run;
     }
 }
@@ -249,7 +267,56 @@ static void CONV(places)(const conv_plan *p, const conv_layout *l, int64_t first
     for (int64_t j = n; j < CONV(joined_tiles) * CONV(columns); j++) place[j] = 0;
 }
 
-/* One chunk: up to four tiles of columns and 256 output channels, k in blocks. */
+/* line[j] = from[place[j]] for `vectors` vectors. Places run on from lane to lane but for the ends of rows: with masks a
+ * vector takes one load for each run. */
+#ifdef HX_ISA_AVX512
+typedef struct CONV(runs) {
+    int32_t first[CONV(joined_tiles) * TILE_VECTORS + 1]; /* of each vector, and one past the last */
+    int32_t offset[CONV(joined_tiles) * CONV(columns)];
+    uint16_t mask[CONV(joined_tiles) * CONV(columns)];
+} CONV(runs);
+
+static void CONV(find_runs)(CONV(runs) *runs, const int32_t *place, int64_t vectors) {
+    int32_t used = 0;
+    for (int64_t v = 0; v < vectors; v++) {
+        const int32_t *at = place + v * CONV(lanes);
+        runs->first[v] = used;
+        for (int j = 0; j < CONV(lanes); j++) {
+            if (j == 0 || at[j] != at[j - 1] + 1) {
+                runs->offset[used] = at[j] - j;
+                runs->mask[used++] = 0;
+            }
+            runs->mask[used - 1] |= (uint16_t)(1 << j);
+        }
+    }
+    runs->first[vectors] = used;
+}
+static void CONV(gather)(CONV_TYPE *line, const CONV_TYPE *from, const CONV(runs) *runs, int64_t v0, int64_t v1) {
+    for (int64_t v = v0; v < v1; v++, line += CONV(lanes)) {
+        CONV(vec) x = {0};
+        for (int32_t r = runs->first[v]; r < runs->first[v + 1]; r++)
+            if (sizeof(CONV_TYPE) == 4)
+                x = (CONV(vec))_mm512_mask_loadu_epi32((__m512i)x, runs->mask[r], from + runs->offset[r]);
+            else
+                x = (CONV(vec))_mm512_mask_loadu_epi64((__m512i)x, (__mmask8)runs->mask[r], from + runs->offset[r]);
+        CONV(store)(line, x);
+    }
+}
+#else
+typedef struct CONV(runs) {
+    const int32_t *place;
+} CONV(runs);
+static void CONV(find_runs)(CONV(runs) *runs, const int32_t *place, int64_t vectors) {
+    (void)vectors;
+    runs->place = place;
+}
+static void CONV(gather)(CONV_TYPE *line, const CONV_TYPE *from, const CONV(runs) *runs, int64_t v0, int64_t v1) {
+    const int32_t *place = runs->place + v0 * CONV(lanes);
+    for (int64_t j = 0; j < (v1 - v0) * CONV(lanes); j++) line[j] = from[place[j]];
+}
+#endif
+
+/* One chunk: up to six tiles of columns and 256 output channels, k in blocks. */
 static void CONV(joined_chunk)(void *ctx, int64_t chunk) {
     const CONV(job) *job = ctx;
     const conv_plan *p = job->p;
@@ -268,6 +335,8 @@ static void CONV(joined_chunk)(void *ctx, int64_t chunk) {
     CONV_TYPE *lines = room, *sums = lines + CONV(joined_k) * WIDE, *scratch = sums + CONV(joined_panels) * CONV(joined_tiles) * TILE;
     int32_t place[WIDE];
     CONV(places)(p, l, first, at, n, place);
+    CONV(runs) runs;
+    CONV(find_runs)(&runs, place, tiles * TILE_VECTORS);
     const CONV_TYPE *base = scratch;
     if (l->direct)
         base = job->src + ((first * p->groups + g) * p->kc * p->src[0] + depth * p->stride[0]) * p->src[1] * p->src[2];
@@ -278,14 +347,16 @@ static void CONV(joined_chunk)(void *ctx, int64_t chunk) {
         for (int64_t i = 0; i < k; i++) {
             const CONV_TYPE *from = base + job->offset[k0 + i];
             for (int64_t t = 0; t < tiles; t++)
-                for (int j = 0; j < CONV(columns); j++)
-                    lines[(t * k + i) * CONV(columns) + j] = from[place[t * CONV(columns) + j]];
+                CONV(gather)(lines + (t * k + i) * CONV(columns), from, &runs, t * TILE_VECTORS, (t + 1) * TILE_VECTORS);
         }
         for (int64_t panel = panel0; panel < panel1; panel++)
-            for (int64_t t = 0; t < tiles; t++)
-                CONV(product_panel)(p, panel * TILE_ROWS, k, job->packed + ((g * job->panels + panel) * job->k + k0) * TILE_ROWS,
-                                    lines + t * k * CONV(columns), job->line,
-                                    sums + ((panel - panel0) * CONV(joined_tiles) + t) * TILE, k0 > 0);
+            for (int64_t t = 0; t < tiles; t++) {
+                const CONV_TYPE *a = job->packed + ((g * job->panels + panel) * job->k + k0) * TILE_ROWS;
+                CONV(target) to = {sums + ((panel - panel0) * CONV(joined_tiles) + t) * TILE, CONV(columns),
+                                   k0 ? NULL : CONV(start_of)(job, g, panel), k0 > 0};
+                (p->m - panel * TILE_ROWS > TILE_ROWS / 2 ? CONV(product_full) : CONV(product_half))(
+                    k, a, lines + t * k * CONV(columns), job->line, &to);
+            }
     }
     for (int64_t panel = panel0; panel < panel1; panel++)
         for (int64_t t = 0; t < tiles; t++)
@@ -295,15 +366,15 @@ static void CONV(joined_chunk)(void *ctx, int64_t chunk) {
 }
 
 /* Is it cheaper to gather columns than to compute those between the rows? Gathering one element costs about as much
- * as 40 products. */
+ * as 20 to 40 products. */
 static bool CONV(prefers_joined)(const conv_plan *p, const conv_layout *l) {
-    int64_t pixels = p->count[1] * p->count[2], images = ceil_div(4 * CONV(columns), pixels) + 1;
+    int64_t pixels = p->count[1] * p->count[2], images = ceil_div(CONV(joined_tiles) * CONV(columns), pixels) + 1;
     int64_t extent = (p->count[1] + l->reach[1]) * (p->count[2] + l->reach[2]) * l->phases[1] * l->phases[2] * l->slices;
     if (pixels > 16 * CONV(columns) || images * p->kc * at_least(extent, p->groups * p->src[0] * p->src[1] * p->src[2]) > INT32_MAX / 2)
         return false;
     int64_t shifted = round_up((p->count[1] - 1) * (p->count[2] + l->reach[2]) + p->count[2], CONV(columns));
     int64_t joined = round_up(p->batch * pixels, CONV(columns)) / p->batch;
-    return (shifted - joined) * p->m > 40 * joined;
+    return (shifted - joined) * p->m > (VECTOR_BYTES == 64 ? 20 : 40) * joined;
 }
 
 static hx_code CONV(run_joined)(CONV(job) *job, conv_layout *l) {
@@ -441,7 +512,8 @@ static hx_code CONV(run_dense)(CONV(job) *job, conv_layout *l) {
     job->panels = ceil_div(p->m, TILE_ROWS);
     int64_t lines = at_least(job->k, CONV(joined_k));
     size_t weights = (size_t)(p->groups * job->panels * job->k * TILE_ROWS), lists = (size_t)(job->k + lines);
-    size_t bytes = (weights + CONV(lanes)) * sizeof(CONV_TYPE) + lists * sizeof(int64_t);
+    size_t biases = (size_t)(p->groups * job->panels * TILE_ROWS);
+    size_t bytes = (weights + biases) * sizeof(CONV_TYPE) + lists * sizeof(int64_t);
     int64_t *offset = hx_pool_alloc(bytes), *line = offset + job->k;
     if (!offset) return HX_E_MEMORY;
     for (int64_t k = 0; k < job->k; k++) {
@@ -451,7 +523,13 @@ static hx_code CONV(run_dense)(CONV(job) *job, conv_layout *l) {
     for (int64_t k = 0; k < lines; k++) line[k] = k * CONV(columns);
     job->offset = offset;
     job->line = line;
-    job->packed = (CONV_TYPE *)(line + lines);
+    CONV_TYPE *start = (CONV_TYPE *)(line + lines);
+    for (int64_t i = 0; i < (int64_t)biases; i++) {
+        int64_t m = i % (job->panels * TILE_ROWS);
+        start[i] = job->bias && m < p->m ? job->bias[i / (job->panels * TILE_ROWS) * p->m + m] : 0;
+    }
+    if (job->bias) job->start = start;
+    job->packed = start + biases;
     hx_parallel(p->groups * job->panels, CONV(pack), job);
     if (joined)
         CONV(run_joined)(job, l);
@@ -485,7 +563,7 @@ typedef struct CONV(weight_job) {
     const conv_plan *p;
     const conv_layout *l;
     const CONV_TYPE *x, *grad;
-    CONV_TYPE *out, *sums;     /* sums[task][k][padded m] */
+    CONV_TYPE *out, *sums;     /* sums[task][slice][k][m] */
     int64_t parts, part, splits, padded, pixels;
     size_t sum_size, scratch;  /* elements of one task's sums; of a block of x */
     atomic_bool *failed;
@@ -503,7 +581,11 @@ static ALWAYS_INLINE CONV(vec) CONV(load_some)(const CONV_TYPE *p, int64_t n) {
 #endif
 }
 
-enum { CONV(weight_rows) = TILE_ROWS == 8 ? 6 : 3, CONV(weight_vectors) = TILE_ROWS == 8 ? 4 : 3 };
+enum {
+    CONV(weight_rows) = TILE_ROWS == 8 ? 6 : 3,
+    CONV(weight_vectors) = TILE_ROWS == 8 ? 4 : 3,
+    CONV(slice) = CONV(weight_vectors) * CONV(lanes)
+};
 
 /* sums[i][j] += sum over pixels of x[offset[i] + place[pixel]] * grad[pixel][j] */
 static ALWAYS_INLINE void CONV(outer)(const int vectors, int64_t pixels, const CONV_TYPE *x, const int64_t *place,
@@ -556,7 +638,8 @@ static void CONV(transpose)(CONV_TYPE *to, int64_t pitch, const CONV_TYPE *from,
         for (int64_t i = 0; i < CONV(lanes); i++) to[j * pitch + i] = i < rows ? from[i * stride + j] : 0;
 }
 
-/* The gradient of a block with channels adjacent, grad[pixel][padded m], and where each pixel's source stands. */
+/* The gradient of a block with channels adjacent, in slices of channels grad[slice][pixel][m], and where each pixel's
+ * source stands. */
 static int64_t CONV(pack_gradient)(const CONV(weight_job) *job, const conv_block *b, int64_t g, int64_t image_size,
                                    CONV_TYPE *grad, int64_t *place) {
     const conv_plan *p = job->p;
@@ -566,11 +649,12 @@ static int64_t CONV(pack_gradient)(const CONV(weight_job) *job, const conv_block
         for (int64_t r = 0; r < b->rows; r++, pixels += b->columns) {
             const CONV_TYPE *from = job->grad + ((b->image + image) * p->groups + g) * p->m * volume +
                                     (b->depth * p->dst[1] + b->row + r) * p->dst[2] + b->column;
-            CONV_TYPE *to = grad + pixels * job->padded;
             for (int64_t j = 0; j < b->columns; j++) place[pixels + j] = image * image_size + r * l->width + j;
-            for (int64_t m = 0; m < job->padded; m += CONV(lanes))
-                CONV(transpose)(to + m, job->padded, from + m * volume, volume, at_most(CONV(lanes), p->m - m),
-                                b->columns);
+            for (int64_t m = 0; m < job->padded; m += CONV(lanes)) {
+                int64_t slice = m / CONV(slice) * CONV(slice), pitch = at_most(CONV(slice), job->padded - slice);
+                CONV(transpose)(grad + slice * job->pixels + pixels * pitch + m - slice, pitch, from + m * volume, volume,
+                                at_most(CONV(lanes), p->m - m), b->columns);
+            }
         }
     return pixels;
 }
@@ -599,8 +683,8 @@ static void CONV(weight_task)(void *ctx, int64_t task) {
         conv_block b = conv_block_at(p, l, i);
         CONV(fill)(p, l, &b, g, c0, c1, job->x, scratch);
         int64_t pixels = CONV(pack_gradient)(job, &b, g, (c1 - c0) * l->channel_size, grad, place);
-        for (int64_t m = 0; m < job->padded; m += CONV(weight_vectors) * CONV(lanes)) {
-            int64_t vectors = at_most((job->padded - m) / CONV(lanes), CONV(weight_vectors));
+        for (int64_t m = 0; m < job->padded; m += CONV(slice)) {
+            int64_t vectors = at_most((job->padded - m) / CONV(lanes), CONV(weight_vectors)), pitch = vectors * CONV(lanes);
             void (*outer)(int64_t, const CONV_TYPE *, const int64_t *, const int64_t *, int64_t, const CONV_TYPE *,
                           int64_t, CONV_TYPE *) = vectors == 1 ? CONV(outer_1) : vectors == 2 ? CONV(outer_2)
 #if TILE_ROWS == 8
@@ -608,8 +692,8 @@ static void CONV(weight_task)(void *ctx, int64_t task) {
 #endif
                                                                  : CONV(outer_3);
             for (int64_t j = 0; j < k; j += CONV(weight_rows))
-                outer(pixels, scratch, place, offset + j, at_most(k - j, CONV(weight_rows)), grad + m, job->padded,
-                      sums + j * job->padded + m);
+                outer(pixels, scratch, place, offset + j, at_most(k - j, CONV(weight_rows)), grad + m * job->pixels, pitch,
+                      sums + m * k + j * pitch);
         }
     }
     hx_pool_free(grad, bytes);
@@ -624,9 +708,11 @@ static void CONV(weight_finish)(void *ctx, int64_t item) {
     CONV_TYPE *sums = job->sums + (size_t)(item * job->splits) * job->sum_size;
     for (int64_t s = 1; s < job->splits; s++)
         for (int64_t i = 0; i < k * job->padded; i++) sums[i] += sums[(size_t)s * job->sum_size + (size_t)i];
-    for (int64_t m = 0; m < p->m; m++)
+    for (int64_t m = 0; m < p->m; m++) {
+        int64_t slice = m / CONV(slice) * CONV(slice), pitch = at_most(CONV(slice), job->padded - slice);
         for (int64_t i = 0; i < k; i++)
-            job->out[((g * p->m + m) * p->kc + c0) * p->taps + i] = sums[i * job->padded + m];
+            job->out[((g * p->m + m) * p->kc + c0) * p->taps + i] = sums[slice * k + i * pitch + m - slice];
+    }
 }
 
 static hx_code CONV(run_weight_dense)(CONV(weight_job) *job, conv_layout *l) {
@@ -636,7 +722,7 @@ static hx_code CONV(run_weight_dense)(CONV(weight_job) *job, conv_layout *l) {
     job->parts = ceil_div(p->kc, job->part);
     job->part = ceil_div(p->kc, job->parts);
     job->padded = round_up(p->m, CONV(lanes));
-    int64_t target = at_least(32768 / (job->padded * (int64_t)sizeof(CONV_TYPE)), 64);
+    int64_t target = 32768 / (at_most(job->padded, CONV(slice)) * (int64_t)sizeof(CONV_TYPE)); /* a slice in L1 */
     l->direct = false;
     if (pixels * 2 <= target)
         conv_layout_cut(l, p, at_most(target / pixels, p->batch), p->count[1], p->count[2]);
