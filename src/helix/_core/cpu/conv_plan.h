@@ -67,6 +67,13 @@ static inline int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b > 0); } /* a >= 0, b > 0 */
 static inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
+/* Those i in [0, n) for which first + i * step lies in [0, size). */
+static inline void conv_inside(int64_t first, int64_t step, int64_t n, int64_t size, int64_t *begin, int64_t *end) {
+    *begin = first < 0 ? at_most(ceil_div(-first, step), n) : 0;
+    *end = size > first ? at_most(ceil_div(size - first, step), n) : 0;
+    if (*end < *begin) *end = *begin;
+}
+
 static inline conv_block conv_block_at(const conv_plan *p, const conv_layout *l, int64_t i) {
     int64_t column = i % l->column_blocks * l->columns, rest = i / l->column_blocks;
     int64_t row = rest % l->row_blocks * l->rows;

@@ -11,46 +11,37 @@ static ALWAYS_INLINE CONV(vec) CONV(splat)(CONV_TYPE x) { return x - (CONV(vec))
 
 /* ---- source blocks --------------------------------------------------------------------------------------- */
 
-/* out[i] = row[first + i * step] for i in [0, n), zero where that lies outside [0, size). */
-static void CONV(copy_row)(CONV_TYPE *out, const CONV_TYPE *row, int64_t first, int64_t step, int64_t n, int64_t size) {
-    int64_t begin = first < 0 ? at_most(ceil_div(-first, step), n) : 0;
-    int64_t end = size > first ? at_most(ceil_div(size - first, step), n) : 0;
-    if (end < begin) end = begin;
-    for (int64_t i = 0; i < begin; i++) out[i] = 0;
-    const CONV_TYPE *from = row + first;
+/* out[i] = in[i * step] */
+static ALWAYS_INLINE void CONV(copy_run)(CONV_TYPE *restrict out, const CONV_TYPE *restrict in, int64_t step, int64_t n) {
     if (step == 1)
-        for (int64_t i = begin; i < end; i++) out[i] = from[i];
+        memcpy(out, in, (size_t)n * sizeof *out);
     else if (step == 2)
-        for (int64_t i = begin; i < end; i++) out[i] = from[2 * i];
+        for (int64_t i = 0; i < n; i++) out[i] = in[2 * i];
     else
-        for (int64_t i = begin; i < end; i++) out[i] = from[i * step];
-    for (int64_t i = end; i < n; i++) out[i] = 0;
+        for (int64_t i = 0; i < n; i++) out[i] = in[i * step];
 }
 
 /* Copies channels [c0, c1) of group g that block b reads into scratch (channel c0 first in every image). */
 static void CONV(fill)(const conv_plan *p, const conv_layout *l, const conv_block *b, int64_t g, int64_t c0,
                        int64_t c1, const CONV_TYPE *src, CONV_TYPE *scratch) {
-    int64_t plane = p->src[1] * p->src[2], volume = p->src[0] * plane;
-    for (int64_t image = 0; image < b->images; image++)
-        for (int64_t c = c0; c < c1; c++) {
-            const CONV_TYPE *channel = src + (((b->image + image) * p->groups + g) * p->kc + c) * volume;
-            CONV_TYPE *out = scratch + image * (c1 - c0) * l->channel_size + (c - c0) * l->channel_size;
-            for (int64_t s = 0; s < l->slices; s++) {
-                int64_t z = b->depth * p->stride[0] + l->slice_shift[s];
-                for (int64_t f1 = 0; f1 < l->phases[1]; f1++)
-                    for (int64_t f2 = 0; f2 < l->phases[2]; f2++)
-                        for (int64_t r = 0; r < l->height; r++, out += l->width) {
-                            int64_t y = (b->row + r) * p->stride[1] + f1 + l->low[1];
-                            if (z < 0 || z >= p->src[0] || y < 0 || y >= p->src[1] || r >= b->rows + l->reach[1])
-                                memset(out, 0, (size_t)l->width * sizeof *out);
-                            else
-                                CONV(copy_row)(out, channel + z * plane + y * p->src[2],
-                                               b->column * p->stride[2] + f2 + l->low[2], p->stride[2], l->width,
-                                               p->src[2]);
-                        }
+    int64_t plane = p->src[1] * p->src[2], volume = p->src[0] * plane, channels = c1 - c0;
+    memset(scratch, 0, (size_t)(b->images * channels * l->channel_size + CONV(columns)) * sizeof *scratch);
+    for (int64_t i = 0; i < l->slices * l->phases[1] * l->phases[2]; i++) {
+        int64_t f2 = i % l->phases[2], f1 = i / l->phases[2] % l->phases[1], s = i / l->phases[2] / l->phases[1];
+        int64_t z = b->depth * p->stride[0] + l->slice_shift[s], row0, row1, column0, column1;
+        int64_t y = b->row * p->stride[1] + f1 + l->low[1], x = b->column * p->stride[2] + f2 + l->low[2];
+        conv_inside(y, p->stride[1], b->rows + l->reach[1], p->src[1], &row0, &row1);
+        conv_inside(x, p->stride[2], l->width, p->src[2], &column0, &column1);
+        if (z < 0 || z >= p->src[0] || column0 == column1) continue;
+        for (int64_t image = 0; image < b->images; image++)
+            for (int64_t c = 0; c < channels; c++) {
+                const CONV_TYPE *in = src + (((b->image + image) * p->groups + g) * p->kc + c0 + c) * volume + z * plane +
+                                      (y + row0 * p->stride[1]) * p->src[2] + x + column0 * p->stride[2];
+                CONV_TYPE *out = scratch + (image * channels + c) * l->channel_size + (i * l->height + row0) * l->width + column0;
+                for (int64_t r = row0; r < row1; r++, in += p->stride[1] * p->src[2], out += l->width)
+                    CONV(copy_run)(out, in, p->stride[2], column1 - column0);
             }
-        }
-    memset(scratch + b->images * (c1 - c0) * l->channel_size, 0, CONV(columns) * sizeof *scratch);
+    }
 }
 
 /* ---- dense: a product of packed weights with shifted rows of the block ----------------------------------- */
@@ -236,7 +227,7 @@ static void CONV(dense_chunk)(void *ctx, int64_t chunk) {
 
 /* ---- dense, small images: columns of many images side by side --------------------------------------------- */
 
-enum { CONV(joined_tiles) = 6, CONV(joined_panels) = 256 / TILE_ROWS, CONV(joined_k) = 384 };
+enum { CONV(joined_tiles) = 6, CONV(joined_panels) = 512 / TILE_ROWS, CONV(joined_k) = 256 };
 
 /* Writes columns [at, at + n) of the images side by side from a tile. */
 static void CONV(put_joined)(const CONV(job) *job, int64_t g, int64_t depth, int64_t m0, int64_t at, int64_t n,
@@ -316,7 +307,7 @@ static void CONV(gather)(CONV_TYPE *line, const CONV_TYPE *from, const CONV(runs
 }
 #endif
 
-/* One chunk: up to six tiles of columns and 256 output channels, k in blocks. */
+/* One chunk: up to six tiles of columns and 512 output channels, k in blocks. */
 static void CONV(joined_chunk)(void *ctx, int64_t chunk) {
     const CONV(job) *job = ctx;
     const conv_plan *p = job->p;
@@ -349,8 +340,8 @@ static void CONV(joined_chunk)(void *ctx, int64_t chunk) {
             for (int64_t t = 0; t < tiles; t++)
                 CONV(gather)(lines + (t * k + i) * CONV(columns), from, &runs, t * TILE_VECTORS, (t + 1) * TILE_VECTORS);
         }
-        for (int64_t panel = panel0; panel < panel1; panel++)
-            for (int64_t t = 0; t < tiles; t++) {
+        for (int64_t t = 0; t < tiles; t++)
+            for (int64_t panel = panel0; panel < panel1; panel++) {
                 const CONV_TYPE *a = job->packed + ((g * job->panels + panel) * job->k + k0) * TILE_ROWS;
                 CONV(target) to = {sums + ((panel - panel0) * CONV(joined_tiles) + t) * TILE, CONV(columns),
                                    k0 ? NULL : CONV(start_of)(job, g, panel), k0 > 0};
