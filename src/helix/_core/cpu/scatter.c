@@ -1,10 +1,10 @@
-/* Kernels of gather and of the ops that write where an index tensor says. Index values become element offsets first,
- * all checked. Rows run along the last axis; elements that meet in one place lie in one row or in rows of one column
+/* Kernels of gather and of the ops that write where an index tensor says. Index values become checked element offsets
+ * on the way, a piece of a row at a time; in place everything is checked before the first write. Rows run along the last axis; elements that meet in one place lie in one row or in rows of one column
  * chunk, and are taken in their order there, so results do not depend on the number of threads. */
 #include <complex.h>
 #include "strided.h"
 
-enum { OUT, AT, SRC }; /* the operands: what is written (or read, for gather), offsets, source (or result) */
+enum { OUT, AT, SRC }; /* the operands: what is written (or read, for gather), the index, source (or result) */
 enum { COLUMNS = 64, PIECE = 512 };
 
 typedef struct job job;
@@ -13,9 +13,7 @@ typedef void (*run_fn)(char *out, int64_t out_step, const int64_t *at, int64_t a
 
 struct job {
     char *out, *src;
-    int64_t *at;
-    size_t at_bytes;
-    hx_offsets *asked;          /* gather: offsets are made on the way */
+    hx_offsets *asked;          /* makes the offsets on the way */
     int64_t out_size, src_size; /* of an element */
     int n;                      /* outer axes: neither `dim` nor the last */
     int64_t shape[HX_MAX_RANK], step[3][HX_MAX_RANK];
@@ -124,27 +122,34 @@ static run_fn moving_run(size_t size, bool read) {
 
 /* ---- jobs ---- */
 
-static inline void drop(job *j) {
-    if (j->at) hx_pool_free(j->at, j->at_bytes);
-    j->at = NULL;
-}
-
-static hx_code make_offsets(job *j, hx_offsets *o, const int64_t *kept, int ndim, int dim, hx_err *err) {
-    int64_t at, unused, room[HX_MAX_RANK];
-    j->at_bytes = (size_t)hx_grid_numel(&o->axes) * sizeof(int64_t);
-    if (!(j->at = o->offsets = hx_pool_alloc(j->at_bytes)))
-        return hx_kernel_fail(err, HX_E_MEMORY, 1402, "no memory for the positions of the index tensor");
-    int64_t bad = hx_offsets_all(o);
-    if (bad < 0) return HX_OK;
-    hx_grid_at(&o->axes, o->axes.n, bad, &at, &unused);
-    drop(j);
-    return hx_index_fault(err, hx_load_index(o->data, at, o->dtype), hx_position_text(bad, kept, ndim, room), dim, o->size);
-}
-
 /* What an index tensor asks for, along `dim` of the operand. */
 static hx_offsets offsets_for(const hx_view *operand, const int64_t *strides, int dim, const hx_view *index) {
-    return (hx_offsets){.data = index->data, .dtype = index->dtype, .from_end = true, .first = true,
-                        .size = operand->shape[dim], .stride = strides[dim]};
+    hx_offsets o = {.data = index->data, .dtype = index->dtype, .from_end = true, .first = true,
+                    .size = operand->shape[dim], .stride = strides[dim]};
+    atomic_init(&o.bad, INT64_MAX);
+    return o;
+}
+
+/* The first index outside as an error, if there is one. Axes in which the index was stretched are read once. */
+static hx_code check(const hx_view *operand, int dim, const hx_view *index, hx_err *err) {
+    hx_offsets o = offsets_for(operand, operand->strides, dim, index);
+    int64_t kept[HX_MAX_RANK], room[HX_MAX_RANK], at, unused;
+    for (int i = 0; i < index->ndim; i++) {
+        kept[i] = index->strides[i] == 0 ? 1 : index->shape[i];
+        hx_grid_push(&o.axes, kept[i], index->strides[i], index->strides[i]);
+    }
+    int64_t bad = hx_offsets_all(&o);
+    if (bad < 0) return HX_OK;
+    hx_grid_at(&o.axes, o.axes.n, bad, &at, &unused);
+    return hx_index_fault(err, hx_load_index(index->data, at, index->dtype), hx_position_text(bad, kept, index->ndim, room),
+                          dim, o.size);
+}
+
+/* After a pass that met an index outside: names it. */
+static hx_code fault(const hx_offsets *asked, const hx_view *operand, int dim, const hx_view *index, hx_err *err) {
+    if (atomic_load(&asked->bad) == INT64_MAX) return HX_OK;
+    hx_code code = check(operand, dim, index, err);
+    return code ? code : hx_kernel_fail(err, HX_E_INDEX, 1301, "the index was changed by another thread while it was used");
 }
 
 /* Takes the axes apart into outer ones, `dim` and the last, with the steps of the three operands. */
@@ -167,25 +172,8 @@ static void take_apart(job *j, const hx_view *index, int dim, const int64_t *out
     }
 }
 
-/* Makes and checks all offsets before anything is written. Axes in which the index was stretched keep one offset for
- * all. `source` strides are 0 for one value. */
-static hx_code prepare(job *j, const hx_view *operand, const int64_t *strides, int dim, const hx_view *index,
-                       const int64_t *source, hx_err *err) {
-    hx_offsets o = offsets_for(operand, strides, dim, index);
-    int64_t kept[HX_MAX_RANK] = {0}, dense[HX_MAX_RANK];
-    for (int i = 0; i < index->ndim; i++) kept[i] = index->strides[i] == 0 && index->shape[i] > 1 ? 1 : index->shape[i];
-    hx_row_major(kept, index->ndim, dense);
-    for (int i = 0; i < index->ndim; i++) {
-        hx_grid_push(&o.axes, kept[i], index->strides[i], index->strides[i]);
-        if (kept[i] == 1) dense[i] = 0;
-    }
-    hx_code code = make_offsets(j, &o, kept, index->ndim, dim, err);
-    if (!code) take_apart(j, index, dim, strides, dense, source);
-    return code;
-}
-
-/* For gather: makes offsets a piece at a time, because a result that turns out to be wrong is thrown away. */
-static void read_row(const job *j, const int64_t base[3], int64_t n) {
+/* Makes the offsets of a row a piece at a time; a piece with an index outside is not touched. */
+static void run_row(const job *j, const int64_t base[3], int64_t n) {
     int64_t piece[PIECE], step = j->row_step[AT];
     for (int64_t i = 0; i < n; i += PIECE) {
         int64_t m = n - i < PIECE ? n - i : PIECE;
@@ -207,11 +195,7 @@ static void rows(const job *j, int64_t unit, int64_t from, int64_t to, int64_t f
     }
     for (int s = 0; s < 3; s++) base[s] += first * j->row_step[s] + from * j->along_step[s];
     for (int64_t k = from; k < to; k++) {
-        if (j->asked)
-            read_row(j, base, n);
-        else
-            j->run(j->out + base[OUT] * j->out_size, j->row_step[OUT], j->at + base[AT], j->row_step[AT],
-                   j->src + base[SRC] * j->src_size, j->row_step[SRC], n);
+        run_row(j, base, n);
         for (int s = 0; s < 3; s++) base[s] += j->along_step[s];
     }
 }
@@ -284,14 +268,10 @@ HX_KERNEL(k_gather) {
              .run = moving_run(size, true)};
     if (index.numel == 0) return HX_OK;
     hx_offsets asked = offsets_for(&in, in.strides, (int)call->attr[0].v.i, &index);
-    atomic_init(&asked.bad, INT64_MAX);
     j.asked = &asked;
     take_apart(&j, &index, (int)call->attr[0].v.i, in.strides, index.strides, out.strides);
     gather_all(&j);
-    if (atomic_load(&asked.bad) == INT64_MAX) return HX_OK;
-    hx_code code = prepare(&j, &in, in.strides, (int)call->attr[0].v.i, &index, out.strides, err); /* names the fault */
-    drop(&j);
-    return code ? code : hx_kernel_fail(err, HX_E_INDEX, 1301, "the index was changed by another thread while it was read");
+    return fault(&asked, &in, (int)call->attr[0].v.i, &index, err);
 }
 
 /* ---- scatter ---- */
@@ -307,6 +287,20 @@ static char *take(scratch *s, size_t nbytes) {
 }
 static void give(scratch *s) {
     if (s->data) hx_pool_free(s->data, s->nbytes);
+}
+
+/* A dense copy of the part of a view that the index covers; `steps` become those of the copy. */
+static char *keep(scratch *s, const hx_view *v, const hx_view *index, int64_t *steps) {
+    int64_t dense[HX_MAX_RANK];
+    size_t size = hx_dtype_size((hx_dtype)v->dtype);
+    hx_grid x = {0};
+    if (!take(s, (size_t)index->numel * size)) return NULL;
+    hx_row_major(index->shape, index->ndim, dense);
+    for (int i = 0; i < index->ndim; i++) hx_grid_push(&x, index->shape[i], dense[i], steps[i]);
+    hx_grid_merge(&x);
+    hx_copy_grid(s->data, v->data, &x, size);
+    memcpy(steps, dense, index->ndim * sizeof *steps);
+    return s->data;
 }
 
 /* The value that a reduction starts from, in the type it is computed in. */
@@ -392,8 +386,8 @@ static hx_code scatter(const hx_op_call *call, manner how, bool include_self, hx
     int dim = (int)call->attr[0].v.i;
     bool half = how != MOVE && hx_is_half(out.dtype), apart = half || (how != MOVE && !out.contiguous);
     bool columns = dim != index.ndim - 1, inplace = in.data == out.data;
-    int64_t strides[HX_MAX_RANK], source[HX_MAX_RANK] = {0};
-    scratch target = {0}, copy = {0}, counts = {0};
+    int64_t strides[HX_MAX_RANK], source[HX_MAX_RANK] = {0}, at[HX_MAX_RANK];
+    scratch target = {0}, copy = {0}, counts = {0}, positions = {0};
     hx_code code = HX_OK;
     if (index.numel == 0) {
         hx_copy_view(&out, &in);
@@ -404,25 +398,24 @@ static hx_code scatter(const hx_op_call *call, manner how, bool include_self, hx
     else
         memcpy(strides, out.strides, out.ndim * sizeof *strides);
     for (int i = 0; i < src.ndim; i++) source[i] = src.strides[i];
+    memcpy(at, index.strides, index.ndim * sizeof *at);
     job j = {.out = out.data, .src = src.data, .out_size = (int64_t)(half ? sizeof(float) : size), .src_size = (int64_t)size,
              .run = how == MOVE ? moving_run(size, false) : reductions[how == MEAN ? SUM : how][out.dtype]};
+    if (inplace) code = check(&in, dim, &index, err);
+    if (code) return code;
     bool room = true;
     if (apart) room = (j.out = take(&target, (size_t)(out.numel * j.out_size)));
     if (room && how == MEAN) room = take(&counts, (size_t)out.numel * sizeof(int64_t));
-    if (room && inplace && src.mem == in.mem && src.ndim) {
-        hx_grid x = {0};
-        int64_t dense[HX_MAX_RANK];
-        hx_row_major(index.shape, index.ndim, dense);
-        room = (j.src = take(&copy, (size_t)index.numel * size));
-        for (int i = 0; i < index.ndim; i++) hx_grid_push(&x, index.shape[i], dense[i], source[i]);
-        memcpy(source, dense, sizeof dense);
-        hx_grid_merge(&x);
-        if (room) hx_copy_grid(copy.data, src.data, &x, size);
+    if (room && inplace && src.mem == in.mem && src.ndim) room = (j.src = keep(&copy, &src, &index, source));
+    if (room && inplace && index.mem == in.mem) {
+        room = (index.data = keep(&positions, &index, &index, at));
+        index.strides = at;
     }
     if (!room)
         code = hx_kernel_fail(err, HX_E_MEMORY, 1402, "no memory to reduce %s apart", hx_shape_text(out.shape, out.ndim));
-    else
-        code = prepare(&j, &out, strides, dim, &index, source, err);
+    hx_offsets asked = offsets_for(&in, strides, dim, &index);
+    j.asked = &asked;
+    take_apart(&j, &index, dim, strides, at, source);
     if (!code) {
         if (half)
             hx_halves_to_floats((float *)j.out, &in);
@@ -449,8 +442,9 @@ static hx_code scatter(const hx_op_call *call, manner how, bool include_self, hx
             dense.contiguous = true;
             hx_copy_view(&out, &dense);
         }
-        drop(&j);
+        code = fault(&asked, &in, dim, &index, err);
     }
+    give(&positions);
     give(&counts);
     give(&copy);
     give(&target);

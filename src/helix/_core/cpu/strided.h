@@ -273,11 +273,12 @@ static inline int64_t hx_offsets_run(int64_t *offsets, const hx_offsets *a, int6
 static inline void hx_offsets_range(void *ctx, int64_t begin, int64_t end) {
     hx_offsets *a = ctx;
     int last = a->axes.n - 1;
-    int64_t length = a->axes.shape[last];
+    int64_t length = a->axes.shape[last], unkept[512];
     for (int64_t i = begin; i < end;) {
         int64_t at, unused, column = i % length, n = length - column < end - i ? length - column : end - i;
         hx_grid_at(&a->axes, last, i / length, &at, &unused);
-        int64_t fault = hx_offsets_run(a->offsets + i, a, at + column * a->axes.a[last], a->axes.a[last], n);
+        if (!a->offsets && n > 512) n = 512;
+        int64_t fault = hx_offsets_run(a->offsets ? a->offsets + i : unkept, a, at + column * a->axes.a[last], a->axes.a[last], n);
         if (fault >= 0) {
             int64_t seen = atomic_load(&a->bad);
             while (i + fault < seen && !atomic_compare_exchange_weak(&a->bad, &seen, i + fault)) {}
@@ -287,7 +288,7 @@ static inline void hx_offsets_range(void *ctx, int64_t begin, int64_t end) {
     }
 }
 
-/* All of them; the result is the position of the first value outside, or -1. */
+/* All of them, or without `offsets` only the check; the result is the position of the first value outside, or -1. */
 static inline int64_t hx_offsets_all(hx_offsets *a) {
     int64_t n = hx_grid_numel(&a->axes);
     hx_grid_merge(&a->axes);

@@ -338,37 +338,103 @@ static hx_status constant_pad_parts(hx_call *c) {
     return HX_OK;
 }
 
-/* The elements beside an axis: mirrored without the edge, the edge again, or those of the other end. */
-static hx_tensor *beside(hx_tensor *t, int axis, int64_t n, bool front, char mode) {
-    int64_t size = t->shape[axis];
-    if (mode == 'c') return CALL(narrow, t, axis, front ? size - n : 0, n);
-    if (mode == 'r' && front) return CALL(slice, t, axis, n, 0, -1);
-    if (mode == 'r' && n == size - 1) return CALL(slice, t, axis, size - 2, DEFAULT, -1);
-    if (mode == 'r') return CALL(slice, t, axis, size - 2, size - 2 - n, -1);
-    int64_t shape[HX_MAX_RANK];
-    for (int i = 0; i < t->ndim; i++) shape[i] = i == axis ? n : -1;
-    return CALL(expand, CALL(narrow, t, axis, front ? 0 : size - 1, 1), ((hx_ints){shape, t->ndim}));
+/* The elements of `t`, whose axis holds `before` + size + `after`, that the border in front or behind repeats: mirrored
+ * without the edge, the edge alone, or those of the other end. */
+static hx_tensor *repeated_by(hx_tensor *t, int axis, int64_t before, int64_t size, int64_t n, bool front, char mode) {
+    int64_t last = before + size - 1;
+    if (mode == 'c') return CALL(narrow, t, axis, front ? before + size - n : before, n);
+    if (mode == 'e') return CALL(narrow, t, axis, front ? before : last, 1);
+    if (front) return CALL(slice, t, axis, before + n, before, -1);
+    return last == n ? CALL(slice, t, axis, n - 1, DEFAULT, -1) : CALL(slice, t, axis, last - 1, last - 1 - n, -1);
 }
 
-static hx_tensor *pad_axis(hx_tensor *t, int axis, int64_t before, int64_t after, char mode) {
-    if (!t) return NULL;
-    if (before < 0 || after < 0) {
-        int64_t cut = before < 0 ? -before : 0;
-        t = CALL(narrow, t, axis, cut, t->shape[axis] - cut + (after < 0 ? after : 0));
-        if (!t) return NULL;
+static char mode_of(const hx_attr *mode) { return hx_str_is(mode, "replicate") ? 'e' : mode->v.str[0]; }
+
+static hx_status border_fits(hx_ints pad, const int64_t *shape, int ndim, char mode) {
+    for (int i = 0; i < pad.n / 2; i++) {
+        int64_t size = shape[ndim - 1 - i], before = pad.v[2 * i], after = pad.v[2 * i + 1];
+        int64_t most = mode == 'r' ? size - 1 : mode == 'c' ? size : size ? INT64_MAX : 0;
+        if (before > most || after > most)
+            return hx_fail(HX_E_VALUE, HX1403_VALUE,
+                           "pad (%lld, %lld) is too large for axis %d, whose size is %lld, in this mode", (long long)before,
+                           (long long)after, ndim - 1 - i, (long long)size);
     }
-    int64_t size = t->shape[axis], most = mode == 'r' ? size - 1 : mode == 'c' ? size : size ? INT64_MAX : 0;
-    if (before > most || after > most) {
-        hx_fail(HX_E_VALUE, HX1403_VALUE, "pad (%lld, %lld) is too large for axis %d, whose size is %lld, in this mode",
-                (long long)before, (long long)after, axis, (long long)size);
-        return NULL;
+    return HX_OK;
+}
+
+static hx_status border_pad_rule(hx_call *c) {
+    const hx_tensor *t = c->in[0];
+    hx_spec_like(&c->spec[0], t);
+    HX_TRY(padded_shape(hx_ints_of(&c->attr[0]), t->shape, t->ndim, c->spec[0].shape));
+    return border_fits(hx_ints_of(&c->attr[0]), t->shape, t->ndim, mode_of(&c->attr[1]));
+}
+
+/* The input in the middle, then the borders of each axis from what lies inside. */
+static hx_status border_pad_parts(hx_call *c) {
+    hx_ints pad = hx_ints_of(&c->attr[0]);
+    hx_tensor *t = c->in[0], *whole = CALL(constant_pad, t, 0, &c->attr[0]);
+    for (int i = 0; i < pad.n / 2; i++) {
+        int axis = t->ndim - 1 - i;
+        for (int side = 0; side < 2; side++) {
+            int64_t n = pad.v[2 * i + side], before = pad.v[2 * i], size = t->shape[axis];
+            if (n == 0) continue;
+            hx_tensor *border = CALL(narrow, whole, axis, side ? before + size : 0, n);
+            CALL_(copy, border, repeated_by(whole, axis, before, size, n, !side, mode_of(&c->attr[1])));
+        }
     }
-    hx_tensor *parts[3];
-    int n = 0;
-    if (before > 0) parts[n++] = beside(t, axis, before, true, mode);
-    parts[n++] = t;
-    if (after > 0) parts[n++] = beside(t, axis, after, false, mode);
-    return n == 1 ? t : CALL(cat, ((hx_list){parts, n}), axis);
+    RESULT(0, hx_error_pending() ? NULL : whole);
+    return HX_OK;
+}
+
+static hx_status border_pad_vjp(hx_vjp *v) {
+    GIN(0, CALL(border_pad_backward, G, ATTR(0), ATTR(1)));
+    return HX_OK;
+}
+
+static hx_status border_pad_backward_rule(hx_call *c) {
+    const hx_tensor *g = c->in[0];
+    hx_ints pad = hx_ints_of(&c->attr[0]);
+    int64_t cut[2 * HX_MAX_RANK];
+    for (int i = 0; i < pad.n; i++) cut[i] = -pad.v[i];
+    hx_spec_like(&c->spec[0], g);
+    return padded_shape((hx_ints){cut, pad.n}, g->shape, g->ndim, c->spec[0].shape);
+}
+
+/* The same steps backwards: each border is added to what it repeated. */
+static hx_status border_pad_backward_parts(hx_call *c) {
+    hx_ints pad = hx_ints_of(&c->attr[0]);
+    hx_tensor *g = CALL(clone, c->in[0]), *middle = g;
+    char mode = mode_of(&c->attr[1]);
+    int ndim = c->in[0]->ndim;
+    for (int i = pad.n / 2 - 1; i >= 0; i--)
+        for (int side = 1; side >= 0; side--) {
+            int axis = ndim - 1 - i;
+            int64_t n = pad.v[2 * i + side], before = pad.v[2 * i], size = c->spec[0].shape[axis];
+            if (n == 0) continue;
+            hx_tensor *border = CALL(narrow, g, axis, side ? before + size : 0, n);
+            if (mode == 'e') border = CALL(sum, border, axis, true);
+            CALL_(add, repeated_by(g, axis, before, size, n, !side, mode), border);
+        }
+    for (int i = 0; i < pad.n / 2; i++)
+        middle = CALL(narrow, middle, ndim - 1 - i, pad.v[2 * i], c->spec[0].shape[ndim - 1 - i]);
+    RESULT(0, CALL(clone, middle));
+    return HX_OK;
+}
+
+static hx_status border_pad_backward_vjp(hx_vjp *v) {
+    GIN(0, CALL(border_pad, G, ATTR(0), ATTR(1)));
+    return HX_OK;
+}
+
+/* Cuts off where pad is negative; what is left to add goes to `rest`. */
+static hx_tensor *cut_off(hx_tensor *t, hx_ints pad, int64_t *rest) {
+    for (int i = 0; i < pad.n; i++) rest[i] = pad.v[i] > 0 ? pad.v[i] : 0;
+    for (int i = 0; t && i < pad.n / 2; i++) {
+        int axis = t->ndim - 1 - i;
+        int64_t front = pad.v[2 * i] < 0 ? -pad.v[2 * i] : 0, back = pad.v[2 * i + 1] < 0 ? -pad.v[2 * i + 1] : 0;
+        if (front || back) t = CALL(narrow, t, axis, front, t->shape[axis] - front - back);
+    }
+    return t;
 }
 
 static hx_tensor *number_tensor(const hx_attr *a) {
@@ -383,16 +449,16 @@ static hx_tensor *number_tensor(const hx_attr *a) {
 static hx_status pad_parts(hx_call *c) {
     hx_tensor *t = c->in[0];
     hx_ints pad = hx_ints_of(&c->attr[0]);
-    char mode = c->attr[1].v.str[0] == 'r' && c->attr[1].v.str[2] == 'p' ? 'e' : c->attr[1].v.str[0];
-    int64_t shape[HX_MAX_RANK];
+    int64_t shape[HX_MAX_RANK], rest[2 * HX_MAX_RANK];
     HX_TRY(padded_shape(pad, t->shape, t->ndim, shape));
     if (hx_str_is(&c->attr[1], "constant")) {
         RESULT(0, CALL(constant_pad, t, number_tensor(&c->attr[2]), &c->attr[0]));
         return HX_OK;
     }
-    hx_tensor *padded = t;
-    for (int i = 0; i < pad.n / 2; i++) padded = pad_axis(padded, t->ndim - 1 - i, pad.v[2 * i], pad.v[2 * i + 1], mode);
-    RESULT(0, padded == t ? CALL(clone, t) : padded);
+    t = cut_off(t, pad, rest);
+    if (!t) return hx_error_last()->code;
+    HX_TRY(border_fits((hx_ints){rest, pad.n}, t->shape, t->ndim, mode_of(&c->attr[1])));
+    RESULT(0, CALL(border_pad, t, ((hx_ints){rest, pad.n}), &c->attr[1]));
     return HX_OK;
 }
 
@@ -512,6 +578,14 @@ const hx_op hx_ops_join[] = {
     {.name = "constant_pad", .shape = constant_pad_rule, .vjp = constant_pad_vjp, .decompose = constant_pad_parts,
      .flags = HX_INTERNAL_OP, .params = PARAMS(TENSOR("input"), TENSOR("value"), REQ_INTS("pad")),
      .doc = "The input with `value` added, or elements cut off, at the ends of its last axes."},
+    {.name = "border_pad", .shape = border_pad_rule, .vjp = border_pad_vjp, .decompose = border_pad_parts,
+     .flags = HX_INTERNAL_OP,
+     .params = PARAMS(TENSOR("input"), REQ_INTS("pad"), STRING("mode", "reflect", "reflect|replicate|circular")),
+     .doc = "The input with elements of its own added at the ends of its last axes."},
+    {.name = "border_pad_backward", .shape = border_pad_backward_rule, .vjp = border_pad_backward_vjp,
+     .decompose = border_pad_backward_parts, .flags = HX_INTERNAL_OP,
+     .params = PARAMS(TENSOR("gradient"), REQ_INTS("pad"), STRING("mode", "reflect", "reflect|replicate|circular")),
+     .doc = "The gradient of border_pad."},
     {.name = "tril", .shape = triangle_rule, .vjp = tril_vjp, .decompose = tril_parts,
      .flags = HX_PUBLIC | HX_INPLACE | HX_ALIAS_OK,
      .params = PARAMS(TENSOR("input"), INT("diagonal", 0)),
