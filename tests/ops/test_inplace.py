@@ -34,8 +34,8 @@ def has_out(sample: Sample) -> bool:
     return has(sample.op, "out")
 
 
-def fits(sample: Sample, dtype: str, result: Any, target: np.ndarray) -> bool:
-    return tuple(result.shape) == target.shape and helix.can_cast(result.dtype, getattr(helix, dtype))
+def fits(result: Any, target: np.ndarray) -> bool:
+    return tuple(result.shape) == target.shape and helix.can_cast(result.dtype, to_helix(target).dtype)
 
 
 def call_inplace(sample: Sample, target: helix.Tensor, arrays: tuple[Any, ...]) -> helix.Tensor:
@@ -49,7 +49,7 @@ def test_inplace_writes_the_same_numbers(sample: Sample) -> None:
     for dtype in sample.dtypes:
         arrays = numpy_arguments(sample, dtype)
         result = as_list(call_helix(sample, arrays))[0]
-        if not fits(sample, dtype, result, arrays[0]):
+        if not fits(result, arrays[0]):
             continue
         target = to_helix(arrays[0])
         version = target._version
@@ -64,7 +64,7 @@ def test_inplace_on_a_view_writes_the_view_only(sample: Sample) -> None:
     dtype = sample.dtypes[0]
     arrays = numpy_arguments(sample, dtype)
     result = as_list(call_helix(sample, arrays))[0]
-    if arrays[0].ndim == 0 or not fits(sample, dtype, result, arrays[0]):
+    if arrays[0].ndim == 0 or not fits(result, arrays[0]):
         return
     doubled = np.repeat(arrays[0], 2, axis=-1)
     base = to_helix(doubled)
@@ -79,6 +79,8 @@ def test_a_leaf_that_requires_grad_is_refused(sample: Sample) -> None:
     if dtype is None:
         return
     arrays = numpy_arguments(sample, dtype)
+    if not differentiable(str(arrays[0].dtype)) or not fits(as_list(call_helix(sample, arrays))[0], arrays[0]):
+        return
     leaf = to_helix(arrays[0], requires_grad=True)
     with pytest.raises(helix.errors.GradientError) as caught:
         call_inplace(sample, leaf, arrays)

@@ -47,7 +47,7 @@ def test_traced_shapes_and_replayed_numbers(sample: Sample) -> None:
         for p, r in zip(predicted, run, strict=True):
             assert p.shape == r.shape, f"{sample.op}: traced {p.shape}, run {r.shape}"
             assert dtype_name(p) == dtype_name(r), sample.op
-        if not has(sample.op, "random"):
+        if not has(sample.op, "random") and "empty" not in sample.op:
             given = leaves(arrays, np.ndarray)
             replayed = trace.replay([to_helix(v) for v in given], len(run))
             for again, r in zip(replayed, run, strict=True):

@@ -32,8 +32,7 @@ SAMPLES = [
     filled("uniform", -1.0, 2.0, errors=(Error((T((2,)), 2.0, 1.0), "ParameterError", 1403, ("low", "high")),)),
     filled("normal", 1.0, 2.0, errors=(Error((T((2,)), 0.0, -1.0), "ParameterError", 1403, ("std",)),)),
     filled("exponential", 2.0, errors=(Error((T((2,)), 0.0), "ParameterError", 1403, ("lambd",)),)),
-    Sample("bernoulli", (T((2, 3), low=0.0, high=1.0, grad=False),), ref=unknown, grad=False, layouts=False, dtypes=REAL, errors=(
-        Error((T((2,), low=2.0, high=3.0),), "ParameterError", 1403, ("[0, 1]",)),)),
+    filled("bernoulli", 0.3, errors=(Error((T((2,), low=2.0, high=3.0),), "ParameterError", 1403, ("[0, 1]",)),)),
     Sample("bernoulli", (T((2, 3)), 1.0), ref=lambda x, p: np.ones_like(x), grad=False, layouts=False, name="certain"),
     Sample("multinomial", (T((2, 5), low=0.1, high=1.0, grad=False), 3), ref=unknown, grad=False, layouts=False, dtypes=REAL,
            errors=(Error((T((2,), low=0.1), 3), "ParameterError", 1403, ("replacement",)),
