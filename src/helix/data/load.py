@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import overload
 
@@ -43,7 +44,7 @@ def _dataset(source, kind: str, options: dict) -> Dataset:
         raise FileNotFoundError(
             f"data {str(source)!r} is neither a file or folder nor the name of a built-in dataset (digits)"
         )
-    readers = {"images": ImageFolder, "table": read_csv, "text": TextFolder}
+    readers: dict[str, Callable[..., Dataset]] = {"images": ImageFolder, "table": read_csv, "text": TextFolder}
     return readers[_kind_of(path) if kind == "auto" else kind](path, **options)
 
 

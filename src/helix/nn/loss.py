@@ -7,12 +7,16 @@ from . import functional as F
 from .module import Module
 
 
-class _Loss(Module):
+class Reduced(Module):
+    """A loss whose values are reduced to their mean or sum, or not at all."""
+
     def __init__(self, reduction: str = "mean") -> None:
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f"{type(self).__name__}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
         self.reduction = reduction
 
+
+class _Loss(Reduced):
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return self._function(input, target, reduction=self.reduction)
 

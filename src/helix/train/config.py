@@ -67,9 +67,9 @@ class Schedule(Struct, kw_only=True):
 class Training(Struct, kw_only=True):
     """[train]"""
 
-    epochs: Positive = 10
+    epochs: Annotated[int, Meta(ge=1, description="without it, enough for about 500 steps")] | None = None
     max_steps: Annotated[int, Meta(ge=1, description="stop after so many steps, whatever the epoch")] | None = None
-    batch_size: Positive = 64
+    batch_size: Annotated[int, Meta(ge=1, description="without it, by the number of samples, 8 to 64")] | None = None
     loss: Literal["auto", "cross_entropy", "mse", "l1", "bce_with_logits"] = "auto"
     label_smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     grad_clip: Annotated[float, Meta(gt=0, description="limit of the gradients' norm")] | None = None
@@ -160,6 +160,13 @@ def _no_unknown(kind: type, values: Mapping[str, Any], path: str) -> None:
         inner = fields[key]
         if isinstance(inner, type) and issubclass(inner, Struct) and isinstance(value, Mapping):
             _no_unknown(inner, value, f"{path}{key}.")
+
+
+def settled(config: Config, samples: int) -> Config:
+    """The configuration with what it leaves open chosen for so many training samples."""
+    size = config.train.batch_size or min(64, max(8, 2 ** ((samples // 16).bit_length() - 1) if samples >= 16 else 8))
+    epochs = config.train.epochs or min(100, max(3, 500 // max(1, samples // size)))
+    return msgspec.structs.replace(config, train=msgspec.structs.replace(config.train, batch_size=size, epochs=epochs))
 
 
 def to_dict(config: Config) -> dict[str, Any]:

@@ -92,9 +92,9 @@ def trainer_for(config: Config, model: Module, run_dir: Path | None, progress) -
         model,
         t.loss,
         o.name,
-        epochs=t.epochs,
+        epochs=t.epochs or 1,
         max_steps=t.max_steps,
-        batch_size=t.batch_size,
+        batch_size=t.batch_size or 64,
         lr=o.lr,
         weight_decay=o.weight_decay,
         momentum=o.momentum,
@@ -117,41 +117,44 @@ def trainer_for(config: Config, model: Module, run_dir: Path | None, progress) -
 def start(config: Config, dataset: Dataset | None = None, model: Module | None = None, progress="auto") -> Run:
     """Trains by a configuration, in a fresh folder below `config.runs`."""
     dataset = dataset if dataset is not None else open_source(config)
-    info = describe(dataset)
+    parts, info = split(config, dataset), describe(dataset)
+    config = configuration.settled(config, len(parts[0]))
     path = _fresh(Path(config.runs), config.name)
+    trainer = trainer_for(config, model if model is not None else _fresh_model(config, info), path, progress)
     folder = RunFolder(path)
     path.mkdir(parents=True)
     folder.write("config.toml", configuration.to_toml(config))
     folder.write_json("data.json", msgspec.to_builtins(info))
-    return _train(config, path, info, dataset, model, progress, resume=False)
+    return _train(config, trainer, info, parts, resume=False)
 
 
 def resume(path: str | Path, dataset: Dataset | None = None, model: Module | None = None, progress="auto") -> Run:
     """Goes on with a run that was stopped; without a checkpoint it begins again."""
     run = Run(path)
-    dataset = dataset if dataset is not None else open_source(run.config)
-    begun = bool(checkpoint.steps(run.folder.checkpoints))
-    return _train(run.config, run.path, run.info, dataset, model, progress, resume=begun)
+    parts = split(run.config, dataset if dataset is not None else open_source(run.config))
+    model = model if model is not None else _fresh_model(run.config, run.info)
+    trainer = trainer_for(run.config, model, run.path, progress)
+    return _train(run.config, trainer, run.info, parts, resume=bool(checkpoint.steps(run.folder.checkpoints)))
 
 
-def _train(
-    config: Config, path: Path, info: DataInfo, dataset: Dataset, model: Module | None, progress, resume: bool
-) -> Run:
+def _fresh_model(config: Config, info: DataInfo) -> Module:
+    manual_seed(config.seed)
+    return build(config.model.kind, info, config.model.options)
+
+
+def _train(config: Config, trainer: Trainer, info: DataInfo, parts: tuple[Dataset, Dataset], resume: bool) -> Run:
     started = time.perf_counter()
-    training, test = split(config, dataset)
-    if model is None:
-        manual_seed(config.seed)
-        model = build(config.model.kind, info, config.model.options)
-    trainer = trainer_for(config, model, path, progress)
-    parameters = sum(p.numel() for p in model.parameters())
+    assert trainer.folder is not None
+    folder, (training, test) = trainer.folder, parts
+    parameters = sum(p.numel() for p in trainer.model.parameters())
     trainer.progress.line(
-        f"run {path}  {parameters:,} parameters  {len(training):,} training and {len(test):,} test "
-        f"samples  device {trainer.device}  seed {config.seed}"
+        f"run {folder.path}  {parameters:,} parameters  {len(training):,} training and {len(test):,} test samples  "
+        f"batch {config.train.batch_size}  epochs {config.train.epochs}  device {trainer.device}  seed {config.seed}"
     )
     trainer.fit(training, test, resume=resume)
-    report.finish(trainer, RunFolder(path), info, test, path.name, time.perf_counter() - started, config.sample)
-    run = Run(path)
-    run.__dict__["model"] = model.eval()
+    report.finish(trainer, folder, info, test, folder.path.name, time.perf_counter() - started, config.sample)
+    run = Run(folder.path)
+    run.__dict__["model"] = trainer.model.eval()
     return run
 
 
