@@ -97,7 +97,10 @@ static hx_tensor *turned(hx_tensor *t) { return CALL(transpose, t, -2, -1); }
 static hx_tensor *adjoint(hx_tensor *t) { return cj(turned(t)); }
 /* All axes but the last merged. */
 static hx_tensor *as_rows(hx_tensor *t) {
-    return !t || t->ndim == 2 ? t : CALL(reshape, t, HX_INTS(-1, t->shape[t->ndim - 1]));
+    int64_t rows = 1;
+    if (!t || t->ndim == 2) return t;
+    for (int i = 0; i + 1 < t->ndim; i++) rows *= t->shape[i];
+    return CALL(reshape, t, HX_INTS(rows, t->shape[t->ndim - 1]));
 }
 static hx_tensor *as_vector(hx_tensor *t) { return CALL(reshape, t, HX_INTS(-1)); }
 
@@ -236,7 +239,7 @@ static hx_status bilinear_parts(hx_call *c) {
     shape[n++] = w->shape[0];
     shape[n++] = w->shape[2];
     if (n > HX_MAX_RANK) return hx_fail(HX_E_SHAPE, HX1001_RANK, "input1 has too many axes (%d)", x->ndim);
-    hx_tensor *by_input = CALL(reshape, CALL(permute, w, HX_INTS(1, 0, 2)), HX_INTS(w->shape[1], -1));
+    hx_tensor *by_input = CALL(reshape, CALL(permute, w, HX_INTS(1, 0, 2)), HX_INTS(w->shape[1], w->shape[0] * w->shape[2]));
     hx_tensor *rows = CALL(reshape, CALL(matmul, x, by_input), ((hx_ints){shape, n}));
     hx_tensor *out = CALL(squeeze, CALL(matmul, rows, CALL(unsqueeze, y, -1)), -1);
     RESULT(0, bias ? CALL(add, out, bias) : out);
