@@ -1,5 +1,7 @@
 """Losses in their three reductions, with weights, ignored targets and label smoothing."""
 
+import numpy as np
+
 from ..sample import FLOATS, HALVES, Error, Sample, T
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -11,6 +13,12 @@ PROBABILITY = T((6, 5), low=0.05, high=0.95)
 FIXED = T((6, 5), low=0.05, high=0.95, grad=False)
 WEIGHT = T((5,), low=0.1, high=1.0, grad=False)
 SIGNS = T((6, 5), low=1, high=1, grad=False)
+
+
+def weighted_logits(x, target, weight, reduction, pos_weight):
+    yes, no = np.log1p(np.exp(-x)), np.log1p(np.exp(x))
+    loss = weight * (target * pos_weight * yes + (1 - target) * no)
+    return {"mean": np.mean, "sum": np.sum, "none": np.array}[reduction](loss)
 
 
 def each_reduction(op, args, name="", **kwargs):
@@ -37,7 +45,8 @@ SAMPLES = [
     *each_reduction("huber_loss", (X, Y), delta=0.8),
     *each_reduction("binary_cross_entropy", (PROBABILITY, FIXED)),
     *each_reduction("binary_cross_entropy_with_logits", (X, FIXED)),
-    *each_reduction("binary_cross_entropy_with_logits", (X, FIXED), "weights", weight=WEIGHT, pos_weight=WEIGHT),
+    *[Sample("binary_cross_entropy_with_logits", (X, FIXED, WEIGHT, r, WEIGHT), name=f"weights {r}", ref=weighted_logits)
+      for r in REDUCTIONS],
     *each_reduction("kl_div", (X, PROBABILITY)),
     *each_reduction("kl_div", (X, Y), "log_target", log_target=True),
     *each_reduction("gaussian_nll_loss", (X, Y, PROBABILITY), full=True),

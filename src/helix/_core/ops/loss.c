@@ -132,7 +132,7 @@ static hx_status soft_cross_entropy(hx_call *c, double smoothing) {
     if (c->in[2]) logs = CALL(mul, logs, along_classes(c->in[2], x));
     hx_tensor *loss = CALL(neg, CALL(sum, logs, axis));
     if (!hx_str_is(&c->attr[1], "mean")) return reduced(c, loss, &c->attr[1]);
-    double count = loss ? (double)loss->numel : 1;
+    double count = x->shape[axis] && loss ? (double)loss->numel : 0;
     RESULT(0, CALL(div, CALL(sum, loss), count));
     return HX_OK;
 }
@@ -336,6 +336,10 @@ static hx_status multi_margin_parts(hx_call *c) {
     if (weight) gap = CALL(mul, gap, CALL(reshape, CALL(index_select, weight, 0, CALL(reshape, target, -1)),
                                           ((hx_ints){t ? t->shape : NULL, t ? t->ndim : 0})));
     hx_tensor *own = CALL(eq, along_classes(CALL(arange, x->shape[axis]), x), t);
+    if (x->numel == 0 && hx_str_is(&c->attr[2], "mean")) { /* torch's loss of no samples */
+        RESULT(0, CALL(sum, gap));
+        return HX_OK;
+    }
     return reduced(c, CALL(mean, CALL(where, own, 0.0, gap), axis), &c->attr[2]);
 }
 
