@@ -27,7 +27,7 @@ FAR = T((3, 4, 5), away=(0.0,))
 OUT_OF_RANGE = Error((X, 3), "IndexRangeError", 1302, ("axis 3", "3 dimensions", "-3..2"))
 REPEATED = Error((X, (0, 0)), "IndexRangeError", 1302, ("axis 0", "twice"))
 EMPTY = Error((T((0, 3)), 0), "ParameterError", 1404, ("no elements", "(0, 3)"))
-MOMENTS = ({}, {"dim": 1}, {"dim": (0, 2), "correction": 0, "keepdim": True}, {"dim": -1, "unbiased": False})
+MOMENTS = ({"correction": 0}, {"dim": 1}, {"dim": (0, 2), "correction": 0, "keepdim": True}, {"dim": -1, "unbiased": False})
 
 SAMPLES = [
     *by_axes("sum", X, dtypes=REAL + COMPLEX, errors=(OUT_OF_RANGE, REPEATED)),
@@ -67,6 +67,7 @@ SAMPLES = [
     Sample("linalg_vector_norm", (FAR,), ref=lambda x: np.sqrt((np.abs(x) ** 2).sum())),
     Sample("linalg_vector_norm", (FAR, 3, 1, True), name="dim",
            ref=lambda x, p, dim, keepdim: (np.abs(x) ** p).sum(dim, keepdims=keepdim) ** (1 / p)),
+    Sample("var", (X,), grad=False, name="all, unbiased"),
     Sample("median", (DISTINCT, 1)),
     Sample("median", (DISTINCT,), name="all"),
 ]
