@@ -53,16 +53,17 @@ lint: install  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/lint_c.py
+	$(BIN)/python tools/stubs.py --check
 
 format:  ## put Python files into the house's form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 stubs: install  ## write the type stubs from the op records
-	$(BIN)/python -m helix.testing.stubs
+	$(BIN)/python tools/stubs.py
 
 asan: $(VENV)/.created  ## the generic tests under the address and undefined-behaviour sanitizers
-	$(BIN)/python tools/sanitized.py -m pytest -q -n 0 tests/core_py tests/ops -m 'not slow'
+	$(BIN)/python tools/sanitized.py -m pytest -q -n 0 tests/ops tests/faults
 
 fuzz: $(VENV)/.created  ## N random op calls under the sanitizers: make fuzz N=50000
 	$(BIN)/python tools/sanitized.py -m tests.fuzz --calls $(N)
