@@ -9,6 +9,12 @@ from helix.errors import ArgumentError
 _op = _core.op_named
 
 
+def _tensor(name, input):
+    if isinstance(input, Tensor):
+        return input
+    raise ArgumentError(f"HX1103 {name}: input must be a tensor, got {type(input).__name__}.", op=name, code="HX1103")
+
+
 def _extreme(name, input, dim, keepdim, axis, keepdims, out):
     """max and min: of everything, along a dimension, or of two tensors."""
     if axis is not None or keepdims is not None:
@@ -55,7 +61,7 @@ def median(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """
     dim, keepdim = dim if axis is None else axis, keepdim or bool(keepdims)
     if dim is None:
-        return _op("median_dim")(input.reshape(-1), 0)[0]
+        return _op("median_dim")(_tensor("median", input).reshape(-1), 0)[0]
     return _op("median_dim")(input, dim, keepdim)
 
 
@@ -79,7 +85,7 @@ def equal(input, other):
         >>> helix.equal(helix.tensor([1, 2]), helix.tensor([1, 2]))
         True
     """
-    return input.shape == other.shape and bool(_op("all")(input == other))
+    return _tensor("equal", input).shape == _tensor("equal", other).shape and bool(_op("all")(input == other))
 
 
 def is_tensor(obj):
@@ -89,17 +95,17 @@ def is_tensor(obj):
 
 def is_floating_point(input):
     """True when the dtype is a floating one."""
-    return input.is_floating_point()
+    return _tensor("is_floating_point", input).is_floating_point()
 
 
 def is_complex(input):
     """True when the dtype is complex."""
-    return input.is_complex()
+    return _tensor("is_complex", input).is_complex()
 
 
 def numel(input):
     """How many elements there are."""
-    return input.numel()
+    return _tensor("numel", input).numel()
 
 
 METHODS = {"max": max, "min": min, "median": median, "norm": norm, "equal": equal}

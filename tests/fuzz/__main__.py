@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import helix
 
-from .calls import LIMIT, Count, Fuzzer, samples_by_op
+from .calls import LIMIT, Count, Fuzzer, Seeded, samples_by_op
 
 LAST_CALL = Path(os.environ.get("HELIX_FUZZ_LAST", "build/fuzz-last-call.txt"))
 
@@ -30,14 +30,9 @@ class Drawn:
         return self.data.draw(st.integers(low, high))
 
 
-class Seeds:
-    """Half the examples are long and seeded: quick, and not shrunk; the others are drawn choice by choice."""
-
-    @staticmethod
-    def choosers() -> Any:
-        from .calls import Seeded
-
-        return st.one_of(st.integers(0, 2**32).map(Seeded), st.data().map(Drawn))
+def chooser(data: Any) -> Any:
+    """Half the examples are seeded: quick, and not shrunk; the others are drawn choice by choice."""
+    return Seeded(data.draw(st.integers(0, 2**32))) if data.draw(st.booleans()) else Drawn(data)
 
 
 def announcer() -> Any:
@@ -74,11 +69,11 @@ def main() -> None:
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
-    @given(Seeds.choosers())
-    def fuzz(choose: Any) -> None:
+    @given(st.data())
+    def fuzz(data: Any) -> None:
         if count.calls.total() >= options.calls:
             raise Enough
-        Fuzzer(choose, count, announce).sequence(ops, 20)
+        Fuzzer(chooser(data), count, announce).sequence(ops, 20)
 
     if options.seed is not None:
         from hypothesis import seed
