@@ -6,19 +6,20 @@ The last call is announced in a file, so that after a crash it is known.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
+import random
 import time
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 import helix
 
 from .calls import LIMIT, Count, Fuzzer, Seeded, samples_by_op
 
+LONGEST = 20
 LAST_CALL = Path(os.environ.get("HELIX_FUZZ_LAST", "build/fuzz-last-call.txt"))
 
 
@@ -54,6 +55,16 @@ def describe(value: Any) -> str:
     return repr(value)[:200]
 
 
+def rules(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="random op calls")
     parser.add_argument("--calls", type=int, default=50_000)
@@ -62,31 +73,19 @@ def main() -> None:
     helix.set_memory_limit(LIMIT)
     ops, count, announce, start = samples_by_op(), Count(), announcer(), time.monotonic()
 
-    @settings(
-        max_examples=10**9,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-    )
     @given(st.data())
     def fuzz(data: Any) -> None:
-        if count.calls.total() >= options.calls:
-            raise Enough
-        Fuzzer(chooser(data), count, announce).sequence(ops, 20)
+        try:
+            Fuzzer(chooser(data), count, announce).sequence(ops, LONGEST)
+        except Exception as error:
+            print(f"{LAST_CALL.read_text().strip()}\n    {type(error).__name__}: {error}", flush=True)
+            raise
 
-    if options.seed is not None:
-        from hypothesis import seed
-
-        fuzz = seed(options.seed)(fuzz)
-    with contextlib.suppress(Enough):
-        fuzz()
+    first = random.getrandbits(32) if options.seed is None else options.seed
+    while (left := options.calls - count.calls.total()) > 0:
+        seed(first + count.calls.total())(rules(max(left // LONGEST, 10))(fuzz))()
     print(count.report())
     print(f"{count.calls.total() / (time.monotonic() - start):.0f} calls a second, no finding")
-
-
-class Enough(BaseException):
-    """As many calls as were asked for."""
 
 
 if __name__ == "__main__":
