@@ -73,8 +73,7 @@ def main() -> None:
     helix.set_memory_limit(LIMIT)
     ops, count, announce, start = samples_by_op(), Count(), announcer(), time.monotonic()
 
-    @given(st.data())
-    def fuzz(data: Any) -> None:
+    def sequence(data: Any) -> None:
         try:
             Fuzzer(chooser(data), count, announce).sequence(ops, LONGEST)
         except Exception as error:
@@ -83,7 +82,8 @@ def main() -> None:
 
     first = random.getrandbits(32) if options.seed is None else options.seed
     while (left := options.calls - count.calls.total()) > 0:
-        seed(first + count.calls.total())(rules(max(left // LONGEST, 10))(fuzz))()
+        examples = given(st.data())(lambda data: sequence(data))
+        seed(first + count.calls.total())(rules(max(left // LONGEST, 10))(examples))()
     print(count.report())
     print(f"{count.calls.total() / (time.monotonic() - start):.0f} calls a second, no finding")
 
