@@ -153,7 +153,7 @@ _TEXTS = {
 def explain(code):
     """The documentation of an error number: `explain("HX1002")`, `explain(1002)` or `explain(error)`.
 
-    >>> explain("HX1002").startswith("HX1002")
+    >>> helix.errors.explain("HX1002").startswith("HX1002")
     True
     """
     from helix import _core

@@ -249,7 +249,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
     Without `dtype`, Python floats become the default float (float32), ints int64, bools bool; arrays and tensors
     keep theirs.
 
-    >>> tensor([[1, 2], [3, 4]]).shape
+    >>> helix.tensor([[1, 2], [3, 4]]).shape
     (2, 2)
     """
     cdef Tensor made

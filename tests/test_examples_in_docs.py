@@ -1,0 +1,31 @@
+"""Every example in a docstring of the core's Python surface gives what it says."""
+
+import doctest
+import importlib
+import inspect
+
+import pytest
+
+import helix
+
+MODULES = ("autograd", "dtypes", "errors", "io", "ops", "random", "shape_ops", "tensor")
+
+
+def examples():
+    found = []
+    for name in MODULES:
+        module = importlib.import_module(f"helix.{name}")
+        found += [t for t in doctest.DocTestFinder().find(module, globs={"helix": helix}) if t.examples]
+    parser = doctest.DocTestParser()
+    for name in dir(helix._core):
+        value = getattr(helix._core, name)
+        if inspect.isroutine(value) and ">>>" in (value.__doc__ or ""):
+            found.append(parser.get_doctest(value.__doc__, {"helix": helix}, name, None, 0))
+    return found
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda example: example.name)
+def test_example(example):
+    output = []
+    doctest.DocTestRunner().run(example, out=output.append)
+    assert not output, "".join(output)
