@@ -1,0 +1,321 @@
+/* Composites over images: windows as columns and back, resizing, and channels traded for pixels. All are made of ops,
+ * so they differentiate and trace as these do. */
+#include <math.h>
+#include "spatial.h"
+
+/* ---- windows as columns ---------------------------------------------------------------------------------- */
+
+typedef struct windows {
+    int64_t kernel[2], dilation[2], pad[2], stride[2], span[2], count[2];
+} windows;
+
+/* The attributes kernel_size, dilation, padding, stride from `at` on, over an image of the given sizes. */
+static hx_status read_windows(hx_call *c, int at, const int64_t *size, windows *w) {
+    HX_TRY(hx_spatial(c, at, "kernel_size", 2, 1));
+    HX_TRY(hx_spatial(c, at + 1, "dilation", 2, 1));
+    HX_TRY(hx_spatial(c, at + 2, "padding", 2, 0));
+    HX_TRY(hx_spatial(c, at + 3, "stride", 2, 1));
+    for (int i = 0; i < 2; i++) {
+        int64_t padded;
+        w->kernel[i] = c->attr[at].v.ints[i];
+        w->dilation[i] = c->attr[at + 1].v.ints[i];
+        w->pad[i] = c->attr[at + 2].v.ints[i];
+        w->stride[i] = c->attr[at + 3].v.ints[i];
+        HX_TRY(hx_span(w->kernel[i], w->dilation[i], &w->span[i]));
+        if (!hx_mul_ok(w->pad[i], 2, &padded) || !hx_add_ok(padded, size[i], &padded))
+            return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "padding %lld does not fit in 64 bits", (long long)w->pad[i]);
+        if (padded < w->span[i])
+            return hx_fail(HX_E_SHAPE, HX1002_INNER,
+                           "the kernel is larger than the image: on spatial axis %d it spans %lld, the image has %lld with "
+                           "its padding",
+                           i, (long long)w->span[i], (long long)padded);
+        w->count[i] = (padded - w->span[i]) / w->stride[i] + 1;
+    }
+    return HX_OK;
+}
+
+/* input; kernel_size, dilation, padding, stride */
+static hx_status im2col_parts(hx_call *c) {
+    hx_tensor *x = c->in[0];
+    windows w;
+    HX_TRY(hx_check_image(x, "input", 2));
+    HX_TRY(read_windows(c, 0, x->shape + x->ndim - 2, &w));
+    bool batch = x->ndim == 4;
+    if (!batch) x = CALL(unsqueeze, x, 0);
+    if (!x) return hx_error_last()->code;
+    int64_t images = x->shape[0], channels = x->shape[1];
+    hx_tensor *seen = CALL(pad, x, HX_INTS(w.pad[1], w.pad[1], w.pad[0], w.pad[0]));
+    seen = CALL(unfold, CALL(unfold, seen, 2, w.span[0], w.stride[0]), 3, w.span[1], w.stride[1]);
+    seen = CALL(slice, CALL(slice, seen, 4, DEFAULT, DEFAULT, w.dilation[0]), 5, DEFAULT, DEFAULT, w.dilation[1]);
+    seen = CALL(permute, seen, HX_INTS(0, 1, 4, 5, 2, 3));
+    hx_tensor *columns = CALL(reshape, seen, HX_INTS(images, channels * w.kernel[0] * w.kernel[1], w.count[0] * w.count[1]));
+    RESULT(0, batch ? columns : CALL(squeeze, columns, HX_INTS(0)));
+    return HX_OK;
+}
+
+/* step * [0, n) along one of four axes */
+static hx_tensor *ramp(int64_t n, int64_t step, int axis) {
+    int64_t shape[4] = {1, 1, 1, 1};
+    shape[axis] = n;
+    return CALL(reshape, CALL(mul, CALL(arange, n), step), ((hx_ints){shape, 4}));
+}
+
+/* input; output_size, kernel_size, dilation, padding, stride */
+static hx_status col2im_parts(hx_call *c) {
+    hx_tensor *x = c->in[0];
+    windows w;
+    HX_TRY(hx_spatial(c, 0, "output_size", 2, 1));
+    const int64_t *size = c->attr[0].v.ints;
+    HX_TRY(read_windows(c, 1, size, &w));
+    if (x->ndim != 2 && x->ndim != 3)
+        return hx_fail(HX_E_SHAPE, HX1001_RANK,
+                       "input must have 3 dimensions (batch, channels * kernel, windows), or 2 without the batch, got shape %s",
+                       hx_shape_text(x->shape, x->ndim));
+    int64_t taps = w.kernel[0] * w.kernel[1], places = w.count[0] * w.count[1], rows = x->shape[x->ndim - 2];
+    if (rows % taps || x->shape[x->ndim - 1] != places)
+        return hx_fail(HX_E_SHAPE, HX1002_INNER,
+                       "input %s does not fit: axis -2 must be a multiple of the kernel's %lld elements, and axis -1 the "
+                       "%lld x %lld windows of an image of %s",
+                       hx_shape_text(x->shape, x->ndim), (long long)taps, (long long)w.count[0], (long long)w.count[1],
+                       hx_shape_text(size, 2));
+    int64_t images = x->ndim == 3 ? x->shape[0] : 1, channels = rows / taps;
+    int64_t height = size[0] + 2 * w.pad[0], width = size[1] + 2 * w.pad[1];
+    hx_tensor *row = CALL(add, ramp(w.kernel[0], w.dilation[0], 0), ramp(w.count[0], w.stride[0], 2));
+    hx_tensor *column = CALL(add, ramp(w.kernel[1], w.dilation[1], 1), ramp(w.count[1], w.stride[1], 3));
+    hx_tensor *place = CALL(reshape, CALL(add, CALL(mul, row, width), column), HX_INTS(-1));
+    hx_tensor *image = CALL(index_add, CALL(new_zeros, x, HX_INTS(images, channels, height * width)), 2, place,
+                            CALL(reshape, x, HX_INTS(images, channels, taps * places)));
+    image = CALL(reshape, image, HX_INTS(images, channels, height, width));
+    image = CALL(contiguous, CALL(narrow, CALL(narrow, image, 2, w.pad[0], size[0]), 3, w.pad[1], size[1]));
+    RESULT(0, x->ndim == 3 ? image : CALL(squeeze, image, HX_INTS(0)));
+    return HX_OK;
+}
+
+/* ---- resizing -------------------------------------------------------------------------------------------- */
+
+typedef struct resize {
+    int axis;
+    int64_t in, out;
+    double step;  /* distance in the input between neighbours of the result */
+    bool corners;
+} resize;
+
+/* A float64 tensor: where each place of the result lies in the input. */
+static hx_tensor *sources(const resize *r) {
+    hx_tensor *i = CALL(arange, 0, r->out, 1, HX_F64);
+    if (r->corners) return CALL(mul, i, r->step);
+    return CALL(sub, CALL(mul, CALL(add, i, 0.5), r->step), 0.5);
+}
+
+static hx_tensor *picked(hx_tensor *x, const resize *r, hx_tensor *at) {
+    return CALL(index_select, x, r->axis, CALL(clamp, CALL(cast, at, HX_I64), 0, r->in - 1));
+}
+
+/* x times a weight for each place along the axis */
+static hx_tensor *weighted(hx_tensor *x, const resize *r, hx_tensor *weight) {
+    if (!x) return NULL;
+    int64_t shape[HX_MAX_RANK];
+    for (int i = 0; i < x->ndim; i++) shape[i] = i == r->axis ? r->out : 1;
+    return CALL(mul, x, CALL(cast, CALL(reshape, weight, ((hx_ints){shape, x->ndim})), x->dtype));
+}
+
+static hx_tensor *nearest(hx_tensor *x, const resize *r, bool exact) {
+    hx_tensor *i = CALL(arange, 0, r->out, 1, HX_F64);
+    return picked(x, r, CALL(floor, CALL(mul, exact ? CALL(add, i, 0.5) : i, r->step)));
+}
+
+static hx_tensor *linear(hx_tensor *x, const resize *r) {
+    hx_tensor *at = CALL(clamp, sources(r), 0, r->in - 1), *left = CALL(floor, at), *part = CALL(sub, at, left);
+    hx_tensor *low = weighted(picked(x, r, left), r, CALL(add, CALL(mul, part, -1), 1));
+    return CALL(add, low, weighted(picked(x, r, CALL(add, left, 1)), r, part));
+}
+
+/* ((a * t + b) * t + c) * t + d */
+static hx_tensor *cubic_of(hx_tensor *t, double a, double b, double c, double d) {
+    hx_tensor *y = CALL(add, CALL(mul, t, a), b);
+    return CALL(add, CALL(mul, CALL(add, CALL(mul, y, t), c), t), d);
+}
+
+/* Keys, "Cubic convolution interpolation for digital image processing", 1981, with a = -0.75. */
+static hx_tensor *cubic(hx_tensor *x, const resize *r) {
+    const double a = -0.75;
+    hx_tensor *at = sources(r), *left = CALL(floor, at), *sum = NULL;
+    for (int k = -1; k <= 2; k++) {
+        hx_tensor *distance = CALL(abs, CALL(sub, CALL(add, left, k), at));
+        hx_tensor *weight = k == 0 || k == 1 ? cubic_of(distance, a + 2, -a - 3, 0, 1)
+                                             : cubic_of(distance, a, -5 * a, 8 * a, -4 * a);
+        hx_tensor *term = weighted(picked(x, r, CALL(add, left, k)), r, weight);
+        sum = sum ? CALL(add, sum, term) : term;
+    }
+    return sum;
+}
+
+static hx_status resized_size(const hx_call *c, int n, int i, int64_t in, int64_t *out, double *step) {
+    const hx_attr *size = &c->attr[0], *scale = &c->attr[1];
+    if (hx_given(size)) {
+        *out = size->v.ints[i];
+        *step = (double)in / (double)*out;
+        return HX_OK;
+    }
+    if (scale->count != 1 && (int)scale->count != n)
+        return hx_fail(HX_E_VALUE, HX1403_VALUE, "scale_factor has %d values, but there are %d spatial axes", (int)scale->count, n);
+    double factor = scale->v.floats[scale->count == 1 ? 0 : i];
+    if (!(factor > 0) || !((double)in * factor >= 1) || !((double)in * factor < 0x1p40))
+        return hx_fail(HX_E_VALUE, HX1403_VALUE, "scale_factor %g gives spatial axis %d of size %lld no usable size", factor, i,
+                       (long long)in);
+    *out = (int64_t)floor((double)in * factor);
+    *step = 1 / factor;
+    return HX_OK;
+}
+
+/* input; size, scale_factor, mode, align_corners */
+static hx_status interpolate_parts(hx_call *c) {
+    hx_tensor *x = c->in[0];
+    const hx_attr *mode = &c->attr[2];
+    int n = x->ndim - 2;
+    bool any = hx_str_is(mode, "nearest") || hx_str_is(mode, "nearest-exact"), area = hx_str_is(mode, "area");
+    int wanted = hx_str_is(mode, "linear") ? 1 : hx_str_is(mode, "bilinear") || hx_str_is(mode, "bicubic") ? 2 : 3;
+    bool corners = c->attr[3].v.i != 0;
+    if (any || area ? n < 1 || n > 3 : n != wanted)
+        return hx_fail(HX_E_SHAPE, HX1001_RANK,
+                       "mode %.*s needs an input with %s dimensions (batch, channels and the spatial ones), got shape %s",
+                       (int)mode->count, mode->v.str, any || area ? "3 to 5" : (const char *[]){"3", "4", "5"}[wanted - 1],
+                       hx_shape_text(x->shape, x->ndim));
+    if (!any) HX_TRY(hx_require_dtype(x, "input", HX_SET_FLOAT));
+    if (hx_given(&c->attr[0]) == hx_given(&c->attr[1]))
+        return hx_fail(HX_E_VALUE, HX1403_VALUE, "give either size or scale_factor");
+    if (corners && (any || area))
+        return hx_fail(HX_E_VALUE, HX1403_VALUE, "align_corners works with linear, bilinear, trilinear and bicubic only");
+    if (hx_given(&c->attr[0])) HX_TRY(hx_spatial(c, 0, "size", n, 1));
+    hx_dtype dtype = (hx_dtype)x->dtype;
+    int64_t sizes[3];
+    resize r[3];
+    for (int i = 0; i < n; i++) {
+        r[i] = (resize){.axis = 2 + i, .in = x->shape[2 + i], .corners = corners};
+        if (r[i].in < 1)
+            return hx_fail(HX_E_SHAPE, HX1404_EMPTY, "input %s has no elements along axis %d", hx_shape_text(x->shape, x->ndim), 2 + i);
+        HX_TRY(resized_size(c, n, i, r[i].in, &r[i].out, &r[i].step));
+        if (corners) r[i].step = r[i].out > 1 ? (double)(r[i].in - 1) / (double)(r[i].out - 1) : 0;
+        sizes[i] = r[i].out;
+    }
+    if (area) {
+        RESULT(0, CALL(adaptive_avg_pool, x, ((hx_ints){sizes, n})));
+        return HX_OK;
+    }
+    if (!any && dtype != HX_F64) x = CALL(cast, x, HX_F32);
+    for (int i = 0; i < n; i++)
+        x = any ? nearest(x, &r[i], hx_str_is(mode, "nearest-exact")) : hx_str_is(mode, "bicubic") ? cubic(x, &r[i]) : linear(x, &r[i]);
+    RESULT(0, CALL(cast, x, dtype));
+    return HX_OK;
+}
+
+/* ---- channels and pixels --------------------------------------------------------------------------------- */
+
+static hx_status check_shuffle(const hx_tensor *x, int64_t factor, const char *name) {
+    if (x->ndim < 3)
+        return hx_fail(HX_E_SHAPE, HX1001_RANK, "input must have at least 3 dimensions (..., channels, height, width), got shape %s",
+                       hx_shape_text(x->shape, x->ndim));
+    if (factor >= 1 && factor <= INT32_MAX) return HX_OK;
+    return hx_fail(HX_E_VALUE, HX1403_VALUE, "%s must be at least 1, got %lld", name, (long long)factor);
+}
+
+/* Reshape, permute, reshape: the last axes of x become `parts`, in `order`, then `last` (three sizes). */
+static hx_tensor *rearranged(hx_tensor *x, const int64_t *parts, const int *order, const int64_t *last) {
+    int64_t shape[HX_MAX_RANK], axes[HX_MAX_RANK];
+    int lead = x->ndim - 3;
+    for (int i = 0; i < lead; i++) {
+        shape[i] = x->shape[i];
+        axes[i] = i;
+    }
+    for (int i = 0; i < 5; i++) {
+        shape[lead + i] = parts[i];
+        axes[lead + i] = lead + order[i];
+    }
+    x = CALL(permute, CALL(reshape, x, ((hx_ints){shape, lead + 5})), ((hx_ints){axes, lead + 5}));
+    for (int i = 0; i < 3; i++) shape[lead + i] = last[i];
+    return CALL(reshape, x, ((hx_ints){shape, lead + 3}));
+}
+
+static hx_status pixel_shuffle_parts(hx_call *c) {
+    hx_tensor *x = c->in[0];
+    int64_t f = c->attr[0].v.i;
+    HX_TRY(check_shuffle(x, f, "upscale_factor"));
+    const int64_t *s = x->shape + x->ndim - 3;
+    if (s[0] % (f * f))
+        return hx_fail(HX_E_SHAPE, HX1002_INNER, "the %lld channels (axis -3 of %s) are not a multiple of upscale_factor^2 = %lld",
+                       (long long)s[0], hx_shape_text(x->shape, x->ndim), (long long)(f * f));
+    int64_t channels = s[0] / (f * f), high, wide;
+    if (!hx_mul_ok(s[1], f, &high) || !hx_mul_ok(s[2], f, &wide))
+        return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the result's sizes do not fit in 64 bits");
+    RESULT(0, rearranged(x, (int64_t[]){channels, f, f, s[1], s[2]}, (int[]){0, 3, 1, 4, 2}, (int64_t[]){channels, high, wide}));
+    return HX_OK;
+}
+
+static hx_status pixel_unshuffle_parts(hx_call *c) {
+    hx_tensor *x = c->in[0];
+    int64_t f = c->attr[0].v.i;
+    HX_TRY(check_shuffle(x, f, "downscale_factor"));
+    const int64_t *s = x->shape + x->ndim - 3;
+    if (s[1] % f || s[2] % f)
+        return hx_fail(HX_E_SHAPE, HX1002_INNER, "height and width (axes -2 and -1 of %s) are not multiples of downscale_factor %lld",
+                       hx_shape_text(x->shape, x->ndim), (long long)f);
+    int64_t channels;
+    if (!hx_mul_ok(s[0], f * f, &channels))
+        return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the result's sizes do not fit in 64 bits");
+    RESULT(0, rearranged(x, (int64_t[]){s[0], s[1] / f, f, s[2] / f, f}, (int[]){0, 2, 4, 1, 3},
+                         (int64_t[]){channels, s[1] / f, s[2] / f}));
+    return HX_OK;
+}
+
+/* ---- records --------------------------------------------------------------------------------------------- */
+
+#define WINDOWS REQ_INTS("kernel_size"), INTS("dilation", 1), INTS("padding", 0), INTS("stride", 1)
+
+const hx_op hx_ops_resample[] = {
+    {.name = "im2col", .decompose = im2col_parts, .aliases = "unfold", .flags = HX_NN, .params = PARAMS(TENSOR("input"), WINDOWS),
+     .doc = "Every window of an image as a column.\n\n"
+            "input (batch, channels, height, width), or without its batch axis; the result is (batch, channels * kernel\n"
+            "elements, windows). helix.nn.functional.unfold is this function.\n\n"
+            "Fails with HX1002 when the kernel is larger than the padded image.\n\n"
+            "Example:\n"
+            "    >>> x = helix.tensor([[[[1.0, 2.0, 3.0]]]])\n"
+            "    >>> helix.nn.functional.unfold(x, (1, 2)).tolist()\n"
+            "    [[[1.0, 2.0], [2.0, 3.0]]]"},
+    {.name = "col2im", .decompose = col2im_parts, .aliases = "fold", .flags = HX_NN,
+     .params = PARAMS(TENSOR("input"), REQ_INTS("output_size"), WINDOWS),
+     .doc = "Columns added up at the places their windows have in an image of output_size: the transpose of unfold.\n\n"
+            "input (batch, channels * kernel elements, windows), or without its batch axis.\n\n"
+            "Fails with HX1002 when the columns do not fit the windows.\n\n"
+            "Example:\n"
+            "    >>> x = helix.tensor([[[1.0, 2.0], [2.0, 3.0]]])\n"
+            "    >>> helix.nn.functional.fold(x, (1, 3), (1, 2)).tolist()\n"
+            "    [[[[1.0, 4.0, 3.0]]]]"},
+    {.name = "interpolate", .decompose = interpolate_parts, .flags = HX_NN,
+     .params = PARAMS(TENSOR("input"), OPT_INTS("size"), {.name = "scale_factor", .kind = HX_P_FLOATS},
+                      STRING("mode", "nearest", "nearest|nearest-exact|linear|bilinear|trilinear|bicubic|area"),
+                      BOOL("align_corners", false)),
+     .doc = "An image resized to spatial sizes `size`, or by scale_factor.\n\n"
+            "input (batch, channels, *spatial). nearest and nearest-exact take any dtype; linear, bilinear, trilinear,\n"
+            "bicubic and area floats. align_corners lets the outer points of input and result coincide.\n\n"
+            "Fails with HX1403 unless exactly one of size and scale_factor is given.\n\n"
+            "Example:\n"
+            "    >>> x = helix.tensor([[[1.0, 3.0]]])\n"
+            "    >>> helix.nn.functional.interpolate(x, size=3, mode='linear', align_corners=True).tolist()\n"
+            "    [[[1.0, 2.0, 3.0]]]"},
+    {.name = "pixel_shuffle", .decompose = pixel_shuffle_parts, .flags = HX_FUNCTION | HX_NN,
+     .params = PARAMS(TENSOR("input"), REQ_INT("upscale_factor")),
+     .doc = "Channels spread over pixels: (..., C * f * f, H, W) becomes (..., C, H * f, W * f).\n\n"
+            "(Shi et al., \"Real-time single image and video super-resolution\", 2016.)\n\n"
+            "Example:\n"
+            "    >>> x = helix.tensor([[[1]], [[2]], [[3]], [[4]]])\n"
+            "    >>> helix.pixel_shuffle(x, 2).tolist()\n"
+            "    [[[1, 2], [3, 4]]]"},
+    {.name = "pixel_unshuffle", .decompose = pixel_unshuffle_parts, .flags = HX_FUNCTION | HX_NN,
+     .params = PARAMS(TENSOR("input"), REQ_INT("downscale_factor")),
+     .doc = "Pixels gathered into channels: (..., C, H * f, W * f) becomes (..., C * f * f, H, W).\n\n"
+            "Example:\n"
+            "    >>> x = helix.tensor([[[1, 2], [3, 4]]])\n"
+            "    >>> helix.pixel_unshuffle(x, 2).tolist()\n"
+            "    [[[1]], [[2]], [[3]], [[4]]]"},
+    {0},
+};
