@@ -42,7 +42,7 @@ test: core-test  ## everything: C tests, then the Python tests
 	$(BIN)/python -m pytest
 
 tiny: install  ## the quickest check that all parts still meet (seconds)
-	$(BIN)/python -m pytest -q -x -m tiny
+	$(BIN)/python -m pytest -q -x -n 0 tests/test_tiny.py
 
 bench: install  ## helix beside its peers
 	$(BIN)/python -m pip install -qq $$($(BIN)/python tools/requirements.py bench)
