@@ -50,7 +50,6 @@ bench: install  ## helix beside its peers
 
 lint: install  ## style and types
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/lint_c.py
 	$(BIN)/python tools/stubs.py --check

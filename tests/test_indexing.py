@@ -162,7 +162,7 @@ def test_gradients(seed, shape, key):
         np.testing.assert_allclose(second.detach().numpy(), probe[key], rtol=1e-12)
 
 
-@pytest.mark.parametrize(("seed", "shape", "key"), [c for c in CASES[::5]])
+@pytest.mark.parametrize(("seed", "shape", "key"), list(CASES[::5]))
 def test_gradients_of_assignment(seed, shape, key):
     rng = np.random.default_rng(seed)
     array = np.asarray(rng.normal(size=shape))

@@ -8,7 +8,15 @@ import weakref
 import pytest
 
 import helix
-from helix.errors import ArgumentError, DTypeError, GradientError, IndexRangeError, ParameterError, ShapeError, SizeOverflowError
+from helix.errors import (
+    ArgumentError,
+    DTypeError,
+    GradientError,
+    IndexRangeError,
+    ParameterError,
+    ShapeError,
+    SizeOverflowError,
+)
 
 
 def test_tensor_infers_dtypes():

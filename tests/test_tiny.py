@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import helix
-import helix.nn.functional as F
 import numpy as np
 import pytest
+
+import helix
+import helix.nn.functional as F
 
 pytestmark = pytest.mark.tiny
 

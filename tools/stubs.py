@@ -190,7 +190,7 @@ def core_stub():
     members = {name: getattr(_core, name) for name in sorted(vars(_core)) if not name.startswith("__")}
     parts.append("_dtype: TypeAlias = dtype\n_device: TypeAlias = device\n")
     parts.append("DType: TypeAlias = dtype | _str | _type\nDevice: TypeAlias = device | _str\n\n")
-    for name, value in members.items():
+    for value in members.values():
         if isinstance(value, type):
             parts.append(class_text(value) + "\n")
     parts += [f"{name}: _dtype\n" for name, value in members.items() if isinstance(value, _core.dtype)]
@@ -214,7 +214,7 @@ def names_stub(module, imports, lazy=()):
         elif isinstance(value, ModuleType):
             if value.__name__.startswith("helix.") and name in module.__all__:
                 parts.append(f"from helix import {name} as {name}\n")
-        elif isinstance(value, FunctionType) or isinstance(value, type):
+        elif isinstance(value, (FunctionType, type)):
             parts.append(reexport(name, value, module))
         elif inspect.isbuiltin(value):
             parts.append(f"from helix._core import {value.__name__} as {name}\n")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from asv_benchmarks.peers.libraries import Helix  # noqa: E402
-from asv_benchmarks.peers.workloads import ALL  # noqa: E402
+from asv_benchmarks.peers.libraries import Helix
+from asv_benchmarks.peers.workloads import ALL
 
 BY_ID = {w.id: w for w in ALL}
 

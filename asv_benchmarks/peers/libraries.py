@@ -82,7 +82,7 @@ class NumPy:
         group, rest = workload.id.split(".", 1)
         if group == "A":
             return self._calls(rest)
-        if group == "B" and not rest.split("_")[-2:-1] == ["fb"]:
+        if group == "B" and rest.split("_")[-2:-1] != ["fb"]:
             return self._elementwise(rest)
         if group == "C" and rest.startswith("f32"):
             return self._product(rest)

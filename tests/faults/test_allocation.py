@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import helix.nn.functional as F
 import numpy as np
 import pytest
 
 import helix
+import helix.nn.functional as F
 from helix import _core
 
 BETAS, RATE, EPS = (0.9, 0.999), 1e-2, 1e-8

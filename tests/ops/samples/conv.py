@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from ..sample import Error, HALVES, Sample, T
+from ..sample import HALVES, Error, Sample, T
 
 F = ("float32", "float64")
 RECT = dict(stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2)

@@ -1,6 +1,6 @@
 import torch
 
-from ..sample import Error, HALVES, INTS, Sample, T
+from ..sample import HALVES, INTS, Error, Sample, T
 
 F = ("float32", "float64")
 IMAGE = T((2, 3, 7, 9), distinct=True)
