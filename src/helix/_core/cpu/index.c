@@ -43,6 +43,7 @@ typedef struct search {
     uint8_t dtype;
     int64_t numel;
     int64_t *counts;        /* a chunk; then the start of each chunk */
+    int64_t total;
     hx_grid axes;           /* of the values, with the offsets they stand for in a */
     int64_t *offsets;       /* masks: where offsets go */
     int64_t *rows;          /* argwhere: where coordinates go */
@@ -60,21 +61,23 @@ static void count_chunk(void *ctx, int64_t chunk) {
 
 static int64_t chunks_of(int64_t numel) { return numel / COUNT_CHUNK + 1; }
 
-/* Fills counts with the start of each chunk and returns the total. */
-static int64_t count_all(search *s) {
-    int64_t chunks = chunks_of(s->numel), total = 0;
+/* Fills counts with the start of each chunk, and total. */
+static void count_all(search *s) {
+    int64_t chunks = chunks_of(s->numel);
     hx_parallel(chunks, count_chunk, s);
+    s->total = 0;
     for (int64_t i = 0; i < chunks; i++) {
         int64_t n = s->counts[i];
-        s->counts[i] = total;
-        total += n;
+        s->counts[i] = s->total;
+        s->total += n;
     }
-    return total;
 }
 
+/* Fills exactly the places that were counted: values that another thread changes meanwhile do no harm. */
 static void find_chunk(void *ctx, int64_t chunk) {
     search *s = ctx;
     int32_t places[PIECE];
+    int64_t limit = chunk + 1 < chunks_of(s->numel) ? s->counts[chunk + 1] : s->total;
     int last = s->axes.n - 1;
     int64_t size = (int64_t)hx_dtype_size((hx_dtype)s->dtype), end = (chunk + 1) * COUNT_CHUNK, at = s->counts[chunk];
     int64_t row_length = s->axes.shape[last], step = s->axes.a[last];
@@ -84,6 +87,7 @@ static void find_chunk(void *ctx, int64_t chunk) {
         if (n > end - i) n = end - i;
         if (n > PIECE) n = PIECE;
         int c = scan(s->data + i * size, s->dtype, n, places);
+        if (c > limit - at) c = (int)(limit - at);
         if (c && s->offsets) {
             int64_t base, unused;
             hx_grid_at(&s->axes, last, row, &base, &unused);
@@ -100,13 +104,16 @@ static void find_chunk(void *ctx, int64_t chunk) {
         at += c;
         i += n;
     }
+    if (at < limit && s->offsets) memset(s->offsets + at, 0, (size_t)(limit - at) * sizeof *s->offsets);
+    if (at < limit && s->rows) memset(s->rows + at * s->axes.n, 0, (size_t)((limit - at) * s->axes.n) * sizeof *s->rows);
 }
 
 HX_KERNEL(k_nonzero_count) {
     HX_UNUSED;
     const hx_view *in = &call->in[0];
     search s = {.data = in->data, .dtype = in->dtype, .numel = in->numel, .counts = call->out[1].data};
-    *(int64_t *)call->out[0].data = count_all(&s);
+    count_all(&s);
+    *(int64_t *)call->out[0].data = s.total;
     return HX_OK;
 }
 
@@ -114,10 +121,9 @@ HX_KERNEL(k_argwhere) {
     HX_UNUSED;
     const hx_view *in = &call->in[0];
     search s = {.data = in->data, .dtype = in->dtype, .numel = in->numel, .rows = call->out[0].data,
-                .counts = call->in[1].data};
+                .counts = call->in[1].data, .total = call->out[0].shape[0]};
     for (int i = 0; i < in->ndim; i++) hx_grid_push(&s.axes, in->shape[i], 0, 0);
-    int64_t expected = call->out[0].shape[0];
-    if (in->numel == 0 || in->ndim == 0 || expected == 0) return HX_OK;
+    if (in->numel == 0 || in->ndim == 0 || s.total == 0) return HX_OK;
     hx_parallel(chunks_of(in->numel), find_chunk, &s);
     return HX_OK;
 }
@@ -168,7 +174,8 @@ static hx_code find_mask(const hx_view *mask, const int64_t *strides, found_mask
     hx_code code = HX_OK;
     s.counts = hx_pool_alloc(chunks * sizeof(int64_t));
     if (s.counts) {
-        found->count = count_all(&s);
+        count_all(&s);
+        found->count = s.total;
         found->offsets = s.offsets = hx_pool_alloc((size_t)(found->count + 1) * sizeof(int64_t));
         if (s.offsets && found->count) hx_parallel((int64_t)chunks, find_chunk, &s);
         if (!s.offsets) code = no_memory(err);
