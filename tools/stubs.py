@@ -49,7 +49,7 @@ KINDS = {
     "Tensor": TENSOR_LIKE, "Tensor | None": f"{TENSOR_LIKE} | None", "Sequence[Tensor]": "Sequence[Any] | Tensor",
     "bool": "bool", "int": "int", "int | None": "int | None", "float": "float", "float | None": "float | None",
     "Number": "Number", "Number | None": "Number | None", "int | Sequence[int]": "int | Sequence[int]",
-    "int | Sequence[int] | None": "int | Sequence[int] | None", "Sequence[float]": "Sequence[float]", "dtype": "DType",
+    "int | Sequence[int] | None": "int | Sequence[int] | None", "Sequence[float]": "float | Sequence[float] | None", "dtype": "DType",
     "dtype | None": "DType | None", "str": "str", "Generator | None": "Generator | None"}
 OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")
 PREAMBLE = """from builtins import bool as _bool, complex as _complex, float as _float, int as _int, str as _str, type as _type
