@@ -32,9 +32,9 @@ enum { TILE_ROWS = 6, TILE_VECTORS = 2, DOT_ROWS = 2, DOT_COLUMNS = 4 };
 #endif
 
 enum {
-    DEPTH = 256,          /* k of a packed block: a panel of B stays in a 32 KB cache */
-    BLOCK_PANELS = 36,    /* panels of A in a packed block: half a megabyte of f32, inside the second-level cache */
-    PACK_DEPTH = 16,      /* rows of B that are packed together, panel after panel */
+    PANEL_BYTES = 32 << 10, /* of a panel of B in a packed block: the size of a first-level cache */
+    BLOCK_HEIGHT = 504,   /* rows of A in a packed block: half a megabyte of f32, inside the second-level cache */
+    PACK_DEPTH = 32,      /* rows of B that are packed together, panel after panel */
     DIRECT_DEPTH = 512,   /* largest k of the direct plan */
     SKINNY_ROWS = 16,
     SKINNY_SUMS = 8192    /* sums a skinny task holds: 32 KB of f32 */
@@ -230,8 +230,9 @@ PACK_COMPLEX(c128, double)
 /* ---- kinds ---- */
 
 typedef struct kind {
-    int sum;                 /* bytes of a sum */
-    int columns;             /* of the full tile */
+    int sum, packed;         /* bytes of a sum, and of an element of a packed block */
+    int rows, columns;       /* of the full tile */
+    int k_step;              /* k of a packed block is filled up to a multiple of this */
     bool native;             /* sums are stored as they are, and tiles can read A and B where they lie */
     int scale;               /* 2 for complex: real numbers an element */
     pack_kernel pack_rows, pack_columns;
@@ -240,17 +241,20 @@ typedef struct kind {
     finish_kernel narrow;       /* stores sums as C; NULL when tiles store C themselves */
     finish_kernel finish_block; /* stores sums as C of their own type */
     skinny_kernel dot, sweep;   /* NULL: not offered */
+    void (*enter)(void), (*leave)(void); /* around tiles, on every thread; NULL: nothing to do */
 } kind;
 
+#define SIZES(type, res)                                                                                      \
+    .sum = sizeof(type), .packed = sizeof(type), .rows = TILE_ROWS, .columns = columns_##res, .k_step = 1
 #define FLOATS(src, type, res, fin, is_native)                                                                \
-    {.sum = sizeof(type), .columns = columns_##res, .native = is_native, .scale = 1,                          \
+    {SIZES(type, res), .native = is_native, .scale = 1,                                                       \
      .pack_rows = pack_##src##_##res, .pack_columns = pack_##src##_##res, .full = full_##res,                 \
      .tiles = tiles_##res, .narrow = fin, .finish_block = finish_block_##res, .dot = dot_##src##_##res, .sweep = sweep_##src##_##res}
 #define INTEGERS(src, type, res, fin)                                                                         \
-    {.sum = sizeof(type), .columns = columns_##res, .scale = 1, .pack_rows = pack_##src##_##res,              \
+    {SIZES(type, res), .scale = 1, .pack_rows = pack_##src##_##res,                                           \
      .pack_columns = pack_##src##_##res, .full = full_##res, .narrow = fin}
 #define COMPLEXES(src, type, res)                                                                             \
-    {.sum = sizeof(type), .columns = columns_##res, .scale = 2, .pack_rows = pack_rows_##src,                 \
+    {SIZES(type, res), .scale = 2, .pack_rows = pack_rows_##src,                                              \
      .pack_columns = pack_columns_##src, .full = full_##res}
 
 static const kind kinds[HX_DTYPE_COUNT] = {
@@ -269,6 +273,15 @@ static const kind kinds[HX_DTYPE_COUNT] = {
     [HX_C64] = COMPLEXES(c64, float, f32),
     [HX_C128] = COMPLEXES(c128, double, f64),
 };
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+
+#if defined HX_ISA_AVX512 && defined __linux__
+#define HX_GEMM_AMX
+#include "gemm_amx.h"
+#endif
 
 /* ---- a problem: the arguments with complex numbers expanded and columns turned into rows ---- */
 
@@ -318,10 +331,6 @@ static tile_out out_at(const problem *x, const item *it, int64_t row, int64_t co
                       .alpha = g->alpha,
                       .beta = g->beta};
 }
-
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* ---- the direct plan ---- */
 
@@ -495,7 +504,7 @@ typedef struct packed_plan {
     const problem *x;
     item it;
     int64_t column, columns;         /* the columns at hand */
-    int64_t depth;                   /* k of a block */
+    int64_t k, depth;                /* k filled up; k of a block */
     int64_t row_blocks, block_rows;  /* tasks are row blocks x column groups */
     int64_t groups, group_columns;
     char *b, *slots;
@@ -513,14 +522,14 @@ static void pack_b(void *ctx, int64_t begin, int64_t end) {
         for (int64_t k0 = 0; k0 < x->k; k0 += PACK_DEPTH)
             for (int64_t q = begin; q < end; q++) {
                 int64_t j = p->column + q * width;
-                x->kind.pack_columns(p->b + (q * x->k + k0) * width * x->kind.sum, width,
+                x->kind.pack_columns(p->b + (q * p->k + k0) * width * x->kind.packed, width,
                                      p->it.b + (j * g->b_col + k0 * g->b_row) / scale * x->source, g->b_row, g->b_col,
                                      least(PACK_DEPTH, x->k - k0), least(width, p->column + p->columns - j));
             }
     else for (int64_t q = begin; q < end; q++) {
         int64_t j = p->column + q * width, wide = least(width, p->column + p->columns - j);
-        char *panel = p->b + q * width * x->k * x->kind.sum;
-        if (wide < width) memset(panel, 0, (size_t)(width * x->k * x->kind.sum));
+        char *panel = p->b + q * width * p->k * x->kind.packed;
+        if (wide < width) memset(panel, 0, (size_t)(width * p->k * x->kind.packed));
         g->load_b(g->load_ctx, p->it.index, 0, x->k, j, j + wide, panel, width);
     }
 }
@@ -536,18 +545,18 @@ static void packed_block(const packed_plan *p, char *room, int64_t row, int64_t 
     const hx_gemm_args *g = &x->g;
     const kind *kd = &x->kind;
     char *scratch = kd->narrow ? room + p->a_bytes : NULL;
-    int64_t width = kd->columns, pitch = p->group_columns;
+    int64_t width = kd->columns, high = kd->rows, pitch = p->group_columns;
     for (int64_t k0 = 0; k0 < x->k; k0 += p->depth) {
-        int64_t depth = least(p->depth, x->k - k0);
-        for (int64_t i = row; i < end; i += TILE_ROWS)
-            kd->pack_rows(room + (i - row) * depth * kd->sum, TILE_ROWS,
-                          p->it.a + (i * g->a_row + k0 / kd->scale * g->a_col) * x->source, g->a_col, g->a_row, depth,
-                          least(TILE_ROWS, end - i));
-        int64_t ahead = ceil_div(depth * width * kd->sum, 64 * ceil_div(end - row, TILE_ROWS)) * 64;
+        int64_t depth = least(p->depth, p->k - k0);
+        for (int64_t i = row; i < end; i += high)
+            kd->pack_rows(room + (i - row) * depth * kd->packed, high,
+                          p->it.a + (i * g->a_row + k0 / kd->scale * g->a_col) * x->source, g->a_col, g->a_row,
+                          least(depth, x->k - k0), least(high, end - i));
+        int64_t ahead = ceil_div(depth * width * kd->packed, 64 * ceil_div(end - row, high)) * 64;
         for (int64_t j = column; j < last; j += width) {
-            const char *b = p->b + ((j - p->column) * x->k + k0 * width) * kd->sum;
-            const char *next = b + width * x->k * kd->sum;
-            for (int64_t i = row; i < end; i += TILE_ROWS, next += ahead) {
+            const char *b = p->b + ((j - p->column) * p->k + k0 * width) * kd->packed;
+            const char *next = b + width * p->k * kd->packed;
+            for (int64_t i = row; i < end; i += high, next += ahead) {
                 if (j + width < last) fetch(next, ahead);
                 tile_out o = out_at(x, &p->it, i, j, least(width, last - j));
                 if (scratch) {
@@ -562,7 +571,7 @@ static void packed_block(const packed_plan *p, char *room, int64_t row, int64_t 
                     o.d_col = 1;
                     o.beta = 1;
                 }
-                kd->full(least(TILE_ROWS, end - i), depth, room + (i - row) * depth * kd->sum, b, &o);
+                kd->full(least(high, end - i), depth, room + (i - row) * depth * kd->packed, b, &o);
             }
         }
     }
@@ -574,46 +583,49 @@ static void packed_block(const packed_plan *p, char *room, int64_t row, int64_t 
 
 static void packed_slot(void *ctx, int64_t slot) {
     packed_plan *p = ctx;
+    const kind *kd = &p->x->kind;
+    if (kd->enter) kd->enter();
     for (;;) {
         int64_t t = atomic_fetch_add(&p->next, 1);
-        if (t >= p->row_blocks * p->groups) return;
+        if (t >= p->row_blocks * p->groups) break;
         int64_t row = t / p->groups * p->block_rows, column = p->column + t % p->groups * p->group_columns;
         packed_block(p, p->slots + slot * p->slot_bytes, row, least(row + p->block_rows, p->x->m), column,
                      least(column + p->group_columns, p->column + p->columns));
     }
+    if (kd->leave) kd->leave();
 }
 
 /* Splits C into tasks: whole panels, as many as keep the threads busy, no block of A above its cache. */
 static void packed_grid(packed_plan *p) {
     const problem *x = p->x;
-    int64_t row_panels = ceil_div(x->m, TILE_ROWS), column_panels = ceil_div(p->columns, x->kind.columns);
-    int64_t threads = hx_threads_get(), rows = ceil_div(row_panels, BLOCK_PANELS), groups = 1;
+    int64_t row_panels = ceil_div(x->m, x->kind.rows), column_panels = ceil_div(p->columns, x->kind.columns);
+    int64_t threads = hx_threads_get(), rows = ceil_div(x->m, BLOCK_HEIGHT), groups = 1;
     if (threads > 1) {
         if (row_panels >= 8 * threads) rows = ceil_div(rows, threads) * threads;
         else groups = least(column_panels, 2 * threads);
     }
     if (x->kind.narrow) groups = most(groups, ceil_div(column_panels, 32));
     int64_t per_block = ceil_div(row_panels, rows), per_group = ceil_div(column_panels, groups);
-    p->block_rows = per_block * TILE_ROWS;
+    p->block_rows = per_block * x->kind.rows;
     p->row_blocks = ceil_div(row_panels, per_block);
     p->group_columns = per_group * x->kind.columns;
     p->groups = ceil_div(column_panels, per_group);
     p->n_slots = least(threads, p->row_blocks * p->groups);
-    p->a_bytes = ((p->block_rows + 1) * p->depth + x->kind.columns) * x->kind.sum;
+    p->a_bytes = ((p->block_rows + 1) * p->depth + x->kind.columns) * x->kind.packed;
     p->a_bytes = ceil_div(p->a_bytes, 64) * 64;
     p->slot_bytes = p->a_bytes + (x->kind.narrow ? p->block_rows * p->group_columns * x->kind.sum : 0);
     p->slot_bytes = ceil_div(p->slot_bytes, 64) * 64;
 }
 
 static hx_code run_packed(const problem *x) {
-    packed_plan p = {.x = x};
+    packed_plan p = {.x = x, .k = ceil_div(x->k, x->kind.k_step) * x->kind.k_step};
     int64_t width = x->kind.columns;
-    int64_t held = most(1, COLUMN_BYTES / (x->k * width * x->kind.sum)) * width;
-    int64_t blocks = ceil_div(x->k, DEPTH);
-    p.depth = ceil_div(ceil_div(x->k, blocks), 8) * 8;
+    int64_t held = most(1, COLUMN_BYTES / (p.k * width * x->kind.packed)) * width;
+    int64_t blocks = ceil_div(p.k * width * x->kind.packed, PANEL_BYTES), step = most(8, x->kind.k_step);
+    p.depth = ceil_div(ceil_div(p.k, blocks), step) * step;
     p.columns = least(held, x->n);
     packed_grid(&p);
-    int64_t b_bytes = ceil_div(p.columns, width) * width * x->k * x->kind.sum;
+    int64_t b_bytes = ceil_div(p.columns, width) * width * p.k * x->kind.packed;
     size_t nbytes = (size_t)(ceil_div(b_bytes, 64) * 64 + p.n_slots * p.slot_bytes);
     p.b = hx_pool_alloc(nbytes);
     if (!p.b) return HX_E_MEMORY;
@@ -623,7 +635,7 @@ static hx_code run_packed(const problem *x) {
         for (p.column = 0; p.column < x->n; p.column += held) {
             p.columns = least(held, x->n - p.column);
             int64_t panels = ceil_div(p.columns, width);
-            hx_parallel_range(panels, most(8, hx_grain(x->k * width * x->kind.sum)), pack_b, &p);
+            hx_parallel_range(panels, most(8, hx_grain(p.k * width * x->kind.packed)), pack_b, &p);
             p.groups = ceil_div(p.columns, p.group_columns);
             atomic_store(&p.next, 0);
             hx_parallel(p.n_slots, packed_slot, &p);
@@ -671,5 +683,8 @@ hx_code hx_gemm(const hx_gemm_args *args) {
         run_direct(&x);
         return HX_OK;
     }
+#ifdef HX_GEMM_AMX
+    if (args->dtype == HX_BF16 && !args->load_b && amx_ready()) use_amx(&x.kind);
+#endif
     return run_packed(&x);
 }

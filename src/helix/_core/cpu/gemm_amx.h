@@ -1,0 +1,139 @@
+/* bfloat16 products on the tile unit (AMX), for cpu/gemm.c. C is taken in squares of 32 x 32, held in four tile
+ * registers; one step multiplies 32 rows by 32 columns over 32 elements of k.
+ *
+ * Packed rows: for every 32 of k two tiles of 16 rows x 32 elements. Packed columns: two tiles of 16 pairs of k x 16
+ * columns x 2. Both are filled up with zeros. */
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define AMX_CODE __attribute__((target("amx-tile,amx-bf16")))
+enum { AMX_SIDE = 32, AMX_TILE = 16 * 32 /* elements of a tile */ };
+
+/* Does the processor have the unit, and does the system let this process use its registers? */
+static bool amx_ready(void) {
+    static _Atomic int known; /* 0: not asked yet, 1: no, 2: yes */
+    int answer = atomic_load_explicit(&known, memory_order_relaxed);
+    if (!answer) {
+        enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+        unsigned a, b, c, d = 0;
+        __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(7), "c"(0));
+        bool present = (d >> 22 & 1) && (d >> 24 & 1);
+        answer = present && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0 ? 2 : 1;
+        atomic_store_explicit(&known, answer, memory_order_relaxed);
+    }
+    return answer == 2;
+}
+
+/* Eight tiles of 16 rows of 64 bytes: palette, row to start at, bytes a row (from byte 16), rows (from byte 48). */
+AMX_CODE static void amx_enter(void) {
+    static const struct {
+        uint8_t palette, start, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } shape = {.palette = 1, .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
+    _tile_loadconfig(&shape);
+}
+AMX_CODE static void amx_leave(void) { _tile_release(); }
+
+static void amx_pack_rows(void *panel_, int64_t width, const void *from_, int64_t k_step, int64_t w_step, int64_t k,
+                          int64_t valid) {
+    uint16_t *panel = panel_;
+    for (int64_t p = 0; p < k; p += 32)
+        for (int64_t w = 0; w < width; w++, panel += 32) {
+            const uint16_t *from = (const uint16_t *)from_ + p * k_step + w * w_step;
+            int64_t n = w < valid ? least(32, k - p) : 0;
+            if (n == 32 && k_step == 1) {
+                memcpy(panel, from, 64);
+                continue;
+            }
+            for (int64_t i = 0; i < n; i++) panel[i] = from[i * k_step];
+            for (int64_t i = n; i < 32; i++) panel[i] = 0;
+        }
+}
+
+/* Sixteen columns of one pair of rows. */
+static ALWAYS_INLINE void amx_pair(uint16_t *to, const uint16_t *low, const uint16_t *high, int64_t w_step, int64_t valid) {
+    if (valid >= 16 && w_step == 1 && high) {
+        __m512i a = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)low));
+        __m512i b = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)high));
+        _mm512_storeu_si512(to, _mm512_or_si512(a, _mm512_slli_epi32(b, 16)));
+        return;
+    }
+    for (int64_t i = 0; i < 16; i++) {
+        to[2 * i] = i < valid ? low[i * w_step] : 0;
+        to[2 * i + 1] = i < valid && high ? high[i * w_step] : 0;
+    }
+}
+
+static void amx_pack_columns(void *panel_, int64_t width, const void *from_, int64_t k_step, int64_t w_step, int64_t k,
+                             int64_t valid) {
+    uint16_t *panel = panel_;
+    const uint16_t *from = from_;
+    for (int64_t p = 0; p < k; p += 32)
+        for (int64_t w = 0; w < width; w += 16, panel += AMX_TILE) {
+            const uint16_t *at = from + p * k_step + w * w_step;
+            if (k_step == 1 && w_step % 2 == 0 && p + 32 <= k && w + 16 <= valid) {
+                pack_f32_f32(panel, 16, at, 1, w_step / 2, 16, 16); /* pairs move as 32-bit words */
+                continue;
+            }
+            for (int64_t i = 0; i < 16; i++) {
+                uint16_t *to = panel + i * 32;
+                const uint16_t *low = at + 2 * i * k_step;
+                int64_t left = k - p - 2 * i;
+                if (left > 0) amx_pair(to, low, left > 1 ? low + k_step : NULL, w_step, valid - w);
+                else memset(to, 0, 64);
+            }
+        }
+}
+
+AMX_CODE static void amx_square(int64_t k, const uint16_t *a, const uint16_t *b, float *c, int64_t c_row, bool add) {
+    const size_t pitch = (size_t)c_row * sizeof *c;
+    __asm__ volatile("" ::: "memory"); /* the intrinsics below do not say that they read memory */
+    if (add) {
+        _tile_loadd(0, c, pitch);
+        _tile_loadd(1, c + 16, pitch);
+        _tile_loadd(2, c + 16 * c_row, pitch);
+        _tile_loadd(3, c + 16 * c_row + 16, pitch);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
+    for (int64_t p = 0; p < k; p += 32, a += 2 * AMX_TILE, b += 2 * AMX_TILE) {
+        _tile_loadd(4, a, 64);
+        _tile_loadd(6, b, 64);
+        _tile_loadd(7, b + AMX_TILE, 64);
+        _tile_loadd(5, a + AMX_TILE, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(0, c, pitch);
+    _tile_stored(1, c + 16, pitch);
+    _tile_stored(2, c + 16 * c_row, pitch);
+    _tile_stored(3, c + 16 * c_row + 16, pitch);
+}
+
+static void amx_full(int64_t rows, int64_t k, const void *a, const void *b, const tile_out *o) {
+    bool add = o->d;
+    if (rows == AMX_SIDE && o->columns == AMX_SIDE && o->alpha == 1 && (!add || (o->d == o->c && o->beta == 1))) {
+        amx_square(k, a, b, o->c, o->c_row, add);
+        return;
+    }
+    float sums[AMX_SIDE * AMX_SIDE];
+    amx_square(k, a, b, sums, AMX_SIDE, false);
+    finish_block_f32(sums, AMX_SIDE, rows, o);
+}
+
+/* Turns the description of bfloat16 into this one. */
+static void use_amx(kind *x) {
+    x->rows = x->columns = x->k_step = AMX_SIDE;
+    x->packed = 2;
+    x->pack_rows = amx_pack_rows;
+    x->pack_columns = amx_pack_columns;
+    x->full = amx_full;
+    x->enter = amx_enter;
+    x->leave = amx_leave;
+}
