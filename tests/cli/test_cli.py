@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -60,6 +61,27 @@ def test_train_eval_predict_resume(helix, tmp_path):
     assert helix("resume", "runs/t", "--quiet").stdout.startswith("test loss")
     table = helix("summary", "runs/t")
     assert "Linear" in table.stdout and "parameters" in table.stdout
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_training_goes_on(helix, tmp_path, number, code):
+    paths = os.pathsep.join([str(ROOT / "src"), *sys.path])
+    running = subprocess.Popen(
+        [sys.executable, "-m", "helix", "train", "t.toml", "--set", "train.epochs=1000", "--set",
+         "train.checkpoint_every=100000"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": paths})  # fmt: skip
+    for line in running.stderr:
+        if line.startswith("epoch 3/"):
+            break
+    running.send_signal(number)
+    rest = running.communicate()[1]
+    assert (running.returncode, "interrupted safely at step" in rest) == (code, True), rest
+    assert "Traceback" not in rest
+    stopped_at = int(rest.split("interrupted safely at step ")[1].split(";")[0])
+    config = tmp_path / "runs" / "t" / "config.toml"
+    config.write_text(config.read_text().replace("epochs = 1000", f"max_steps = {stopped_at + 3}\nepochs = 1000"))
+    resumed = helix("resume", "runs/t")
+    assert f"resuming after step {stopped_at} of {stopped_at + 3}" in resumed.stderr, resumed.stderr
 
 
 def test_data_alone_is_enough(helix):

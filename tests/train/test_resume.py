@@ -67,6 +67,12 @@ def test_killed_three_times(process, straight, tmp_path):
     assert digest(tmp_path / "runs") == straight
 
 
+def test_another_number_of_threads_changes_nothing(process, straight, tmp_path):
+    assert process("start", HELIX_TEST_SIGNAL="13,9", HELIX_NUM_THREADS="1").wait() == -9
+    assert process("resume", HELIX_NUM_THREADS="3").wait() == 0
+    assert digest(tmp_path / "runs") == straight
+
+
 @pytest.mark.parametrize("number", [2, 15])
 def test_a_signal_saves_and_stops(number, process, straight, tmp_path):
     stopped = process("start", HELIX_TEST_SIGNAL=f"10,{number}")

@@ -68,8 +68,8 @@ def main(arguments: list[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except click.Abort:
-        code = 130
+    except click.Abort as error:  # click's name for an interrupt
+        code = _failed(error.__cause__ or KeyboardInterrupt(), "--json" in arguments)
     except BrokenPipeError:
         sys.stderr.close()
         code = 1
