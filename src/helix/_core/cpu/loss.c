@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include "rows.h"
 
-enum { L = HX_LANES_OF(float), TILE = 256, STREAM_BYTES = 8 << 20 };
+enum { L = HX_LANES_OF(float), TILE = 256, STREAM_BYTES = 32 << 20 };
 
 typedef struct entropy_job {
     const char *x;

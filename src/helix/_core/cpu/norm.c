@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include "blocks.h"
 
-enum { SUMMED = 64, STREAM_BYTES = 8 << 20 };
+enum { SUMMED = 64, STREAM_BYTES = 32 << 20 };
 
 typedef struct norm_job {
     const hx_view *x, *grad, *weight, *bias;

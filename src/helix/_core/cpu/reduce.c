@@ -14,7 +14,7 @@ typedef union cell {
     int64_t i;
 } cell;
 
-enum { COLUMNS = 1024, ROWS_AT_ONCE = 8, CHUNK = 65536 };
+enum { COLUMNS = 1024, NARROW = 256, ROWS_AT_ONCE = 8, CHUNK = 65536 };
 
 typedef enum { IN_F32, IN_F64, IN_I64, IN_TRUTH } family;
 typedef enum { SUM, PROD, MAX, MIN } operation;
@@ -96,7 +96,18 @@ typedef enum { AS_IT_IS, MEAN, CENTER_MEAN, VARIANCE, ROOT, POWER_ROOT, LOG_CENT
         enum { L = HX_LANE_BYTES / sizeof(T) };                                                               \
         T row[COLUMNS];                                                                                       \
         const T *first = rows[0];                                                                             \
-        for (int64_t i = 0; i < n; i += L) {                                                                  \
+        int64_t whole = 0;                                                                                    \
+        if (count == ROWS_AT_ONCE) {                                                                          \
+            const T *r1 = rows[1], *r2 = rows[2], *r3 = rows[3], *r4 = rows[4], *r5 = rows[5], *r6 = rows[6], \
+                    *r7 = rows[7];                                                                            \
+            for (; whole + L <= n; whole += L) {                                                              \
+                V p = vop(load(first + whole), load(r1 + whole)), q = vop(load(r2 + whole), load(r3 + whole));\
+                V r = vop(load(r4 + whole), load(r5 + whole)), s = vop(load(r6 + whole), load(r7 + whole));   \
+                p = vop(vop(p, q), vop(r, s));                                                                \
+                memcpy(row + whole, &p, sizeof p);                                                            \
+            }                                                                                                 \
+        }                                                                                                     \
+        for (int64_t i = whole; i < n; i += L) {                                                              \
             if (i + L > n) {                                                                                  \
                 for (; i < n; i++) {                                                                          \
                     T m = first[i];                                                                           \
@@ -759,12 +770,23 @@ typedef struct extreme_job {
     int64_t *part_index;
 } extreme_job;
 
+/* The first element equal to best (or NaN when that is): whole blocks are passed over by a loop without exits. */
 #define FIND(T)                                                                                               \
     do {                                                                                                      \
         const T *x = run;                                                                                     \
         T best = (T)value;                                                                                    \
-        for (int64_t i = 0; i < n; i++)                                                                       \
-            if (x[i] == best || (best != best && x[i] != x[i])) return i;                                     \
+        bool nan = best != best;                                                                              \
+        int64_t i = 0;                                                                                        \
+        for (; i + 128 <= n; i += 128) {                                                                      \
+            int hit = 0;                                                                                      \
+            if (nan)                                                                                          \
+                for (int k = 0; k < 128; k++) hit |= x[i + k] != x[i + k];                                    \
+            else                                                                                              \
+                for (int k = 0; k < 128; k++) hit |= x[i + k] == best;                                        \
+            if (hit) break;                                                                                   \
+        }                                                                                                     \
+        for (; i < n; i++)                                                                                    \
+            if (x[i] == best || (nan && x[i] != x[i])) return i;                                              \
     } while (0)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wtautological-compare"
@@ -843,10 +865,10 @@ static void extreme_part(void *ctx, int64_t k) {
 
 static void extreme_columns(void *ctx, int64_t task) {
     const extreme_job *j = ctx;
-    int64_t tiles = up(j->inner, COLUMNS), outer = task / tiles, column = task % tiles * COLUMNS;
-    int64_t n = j->inner - column < COLUMNS ? j->inner - column : COLUMNS;
-    double room[COLUMNS], best[COLUMNS];
-    int64_t index[COLUMNS] = {0};
+    int64_t tiles = up(j->inner, NARROW), outer = task / tiles, column = task % tiles * NARROW;
+    int64_t n = j->inner - column < NARROW ? j->inner - column : NARROW;
+    double room[NARROW], best[NARROW];
+    int64_t index[NARROW] = {0};
     const char *base = j->in + (outer * j->n * j->inner + column) * j->size;
     size_t width = j->family == IN_F32 ? 4 : 8;
     memcpy(best, read_run(j, base, n, room), (size_t)n * width);
@@ -902,7 +924,7 @@ static hx_code extreme_dim(const hx_op_call *call, operation op, hx_err *err) {
         for (int d = dim + 1; d < in->ndim; d++) j.inner *= in->shape[d];
     }
     int64_t rows = in->numel / j.n / j.inner;
-    if (j.inner > 1 && j.n <= INT32_MAX) hx_parallel(rows * up(j.inner, COLUMNS), extreme_columns, &j);
+    if (j.inner > 1 && j.n <= INT32_MAX) hx_parallel(rows * up(j.inner, NARROW), extreme_columns, &j);
     else if (j.n >= 2 * CHUNK) return extreme_split(&j, rows, err);
     else hx_parallel_range(rows, j.n < CHUNK ? CHUNK / j.n : 1, extreme_rows, &j);
     return HX_OK;

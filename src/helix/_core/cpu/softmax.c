@@ -7,7 +7,7 @@
 #include "blocks.h"
 #include "rows.h"
 
-enum { L = HX_LANES_OF(float), TILE = 256, STREAM_BYTES = 8 << 20 };
+enum { L = HX_LANES_OF(float), TILE = 256, STREAM_BYTES = 32 << 20 };
 
 typedef struct softmax_job {
     const char *in, *grad;
