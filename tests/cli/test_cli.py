@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -123,12 +123,18 @@ def test_explain_devices_doctor_config(helix, tmp_path):
 
 
 def test_help_is_quick(helix):
-    helix("--help")
-    best = min(_seconds(helix) for _ in range(3))
-    assert best < 0.3
+    """In seconds of processor, which a busy machine does not stretch; and without what only commands need."""
+    assert min(_seconds(helix) for _ in range(3)) < 0.3
+    heavy = ["numpy", "msgspec", "rich", "helix.nn", "helix.train", "helix.data"]
+    script = f"import sys, helix.cli; print([name for name in {heavy} if name in sys.modules])"
+    paths = os.pathsep.join([str(ROOT / "src"), *sys.path])
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": paths})  # fmt: skip
+    assert done.stdout == "[]\n", done.stderr
 
 
 def _seconds(helix) -> float:
-    started = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert "Commands:" in helix("--help").stdout
-    return time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
