@@ -144,6 +144,8 @@ _TEXTS = {
     3103: "HX3103: a folder is not that of a run, or was written by a newer helix.",
     3104: "HX3104: another process is training in this run folder. Two would spoil each other's files; wait, or end the other.",
     3105: "HX3105: a model was asked about something that is not of the shape or kind it was trained on.",
+    3106: "HX3106: a new training was to write into a folder that holds the checkpoints of another. A later resume could not "
+    "tell them apart. Go on with the old one, or name another folder.",
     3201: "HX3201: the loss is NaN or infinite. Training stopped before the model was changed, and the last checkpoint is good. "
     "Usual causes: a learning rate that is too large, values that are not scaled, log or division of 0 in the loss.",
     3202: "HX3202: a parameter is NaN or infinite, so no checkpoint was written over the good ones. Causes and help as for HX3201.",

@@ -173,7 +173,7 @@ def test_embedding_misfits():
 
 @pytest.mark.parametrize(("layer", "shape"), [
     (nn.Linear(4, 2), (3, 5)), (nn.Conv1d(4, 2, 3), (1, 5, 9)), (nn.Conv2d(4, 2, 3), (9,)),
-    (nn.BatchNorm2d(4), (2, 5, 3, 3)), (nn.LayerNorm(4), (2, 5)), (nn.GroupNorm(2, 4), (2, 6, 3)),
+    (nn.BatchNorm2d(4), (2, 5, 3, 3)), (nn.BatchNorm2d(4), (2, 4)), (nn.InstanceNorm1d(4), (4,)), (nn.LayerNorm(4), (2, 5)), (nn.GroupNorm(2, 4), (2, 6, 3)),
     (nn.ConvTranspose2d(4, 2, 3), (1, 5, 3, 3)), (nn.MultiheadAttention(4, 2), (3, 2, 5))], ids=lambda v: str(v)[:20])  # fmt: skip
 def test_every_kind_of_layer_raises_hx1004(layer, shape):
     x = hx.zeros(*shape)

@@ -97,6 +97,13 @@ def test_two_trainings_cannot_hold_one_folder(tmp_path):
     second.close()
 
 
+def test_a_new_run_is_not_mixed_with_an_old_one(trainer, blobs):
+    trainer(epochs=1).fit(blobs)
+    with pytest.raises(ConfigError, match="HX3106"):
+        trainer(epochs=1).fit(blobs)
+    assert trainer(epochs=2).fit(blobs, resume=True)["epoch"] == 2
+
+
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "step", "one_cycle", "plateau"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 def test_every_schedule_and_optimizer_runs(trainer, blobs, schedule, optimizer):

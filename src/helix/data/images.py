@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .. import from_numpy, stack
@@ -66,6 +68,7 @@ class ImageFolder(Dataset):
             )
         self.classes = tuple(names)
         self.unreadable: list[tuple[str, str]] = []
+        self._pool: ThreadPoolExecutor | None = None
         self.samples = [
             (path, label)
             for label, name in enumerate(names)
@@ -90,9 +93,10 @@ class ImageFolder(Dataset):
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         chosen = [self.samples[int(i)] for i in indices]
-        return stack([decode(path, self.size, self.grayscale) for path, _ in chosen]), make(
-            [label for _, label in chosen]
-        )
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1), "helix-decode")
+        images = self._pool.map(lambda sample: decode(sample[0], self.size, self.grayscale), chosen)
+        return stack(list(images)), make([label for _, label in chosen])
 
     def targets(self) -> Tensor:
         return make([label for _, label in self.samples])

@@ -7,7 +7,7 @@ from typing import Any
 from .. import empty, int64, tensor
 from ..tensor import Tensor
 from . import functional as F
-from .misfit import describe
+from .misfit import LayerError, describe
 from .module import Module
 from .norm import reset
 from .parameter import Parameter
@@ -96,7 +96,7 @@ class _BatchNorm(_ChannelNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in self.ranks:
-            raise ValueError(f"{type(self).__name__}: {self.misfit(input)}")
+            raise LayerError(self, str(self.misfit(input)))
         momentum = self.momentum
         updates = self.training and self.track_running_stats
         if updates:
@@ -153,7 +153,7 @@ class _InstanceNorm(_ChannelNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in self.ranks:
-            raise ValueError(f"{type(self).__name__}: {self.misfit(input)}")
+            raise LayerError(self, str(self.misfit(input)))
         alone = input.ndim == self.ranks[0]
         batch = input.unsqueeze(0) if alone else input
         result = F.instance_norm(

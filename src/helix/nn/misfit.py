@@ -19,6 +19,9 @@ class LayerError(ShapeError):
         self.hint = ""
         super().__init__(str(self), op=type(layer).__name__, code="HX1004")
 
+    def __reduce__(self):
+        return ShapeError, (str(self),)  # the layer itself does not travel
+
     def __str__(self) -> str:
         kind = type(self.layer).__name__
         where = f"{self.module_path} ({kind})" if self.module_path else kind

@@ -112,7 +112,7 @@ def _add(file: TextIO | None, line: str) -> None:
 
 
 def environment(device) -> dict[str, Any]:
-    """What env.json holds: enough to know where numbers come from, and no names of people or machines."""
+    """What env.json holds: enough to know where the numbers come from."""
     import numpy
 
     from .. import __version__

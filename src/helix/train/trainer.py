@@ -10,6 +10,7 @@ from .. import manual_seed
 from .._core import device as device_of
 from ..autograd import no_grad
 from ..data import Dataset, Loader, load
+from ..errors import ConfigError
 from ..nn import Module
 from ..nn.utils import clip_grad_norm_
 from ..tensor import Tensor
@@ -63,6 +64,11 @@ class Trainer:
 
         With `resume` the newest good checkpoint below run_dir is taken up first.
         """
+        if self.folder is not None and not resume and checkpoint.steps(self.folder.checkpoints):
+            raise ConfigError(
+                f"HX3106 {str(self.folder.path)!r} already holds checkpoints, which a new run would be mixed with. "
+                "Pass resume=True to go on with them, or another run_dir."
+            )
         session = self._session(load(data))
         test = load(test) if test is not None else None
         if resume:
