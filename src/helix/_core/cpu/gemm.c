@@ -36,7 +36,9 @@ enum {
     BLOCK_HEIGHT = 504,   /* rows of A in a packed block: half a megabyte of f32, inside the second-level cache */
     PACK_DEPTH = 32,      /* rows of B that are packed together, panel after panel */
     DIRECT_DEPTH = 512,   /* largest k of the direct plan */
-    SKINNY_ROWS = 16,
+    TINY = 8,             /* rows and k of products that need no plan */
+    SKINNY_ROWS = 16,     /* rows up to which B is swept row by row */
+    DOT_HEIGHT = 48,      /* rows up to which columns of B are read by dot products */
     SKINNY_SUMS = 8192    /* sums a skinny task holds: 32 KB of f32 */
 };
 #define DIRECT_WORK (160.0 * 160 * 160)  /* multiplications up to which nothing is packed */
@@ -431,7 +433,7 @@ static void skinny_task(void *ctx, int64_t t) {
 
 static bool skinny_fits(const problem *x) {
     const hx_gemm_args *g = &x->g;
-    if (!x->kind.dot || g->load_b || x->m > SKINNY_ROWS) return false;
+    if (!x->kind.dot || g->load_b || x->m > (g->b_row == 1 ? DOT_HEIGHT : SKINNY_ROWS)) return false;
     if (g->b_row != 1 && (g->b_col != 1 || x->n < 16)) return false;
     return x->m <= 2 || x->n * x->k >= 1 << 15;
 }
@@ -659,7 +661,16 @@ static hx_code run_empty(const problem *x) {
     return run_packed(&y);
 }
 
+static bool run_tiny(const hx_gemm_args *g) {
+    if (g->batch_ndim || g->load_b || g->m > TINY || g->k > TINY || g->k == 0 || g->n == 0) return false;
+    if (g->dtype == HX_F32 && g->n <= lanes_f32) tiny_f32(g);
+    else if (g->dtype == HX_F64 && g->n <= lanes_f64) tiny_f64(g);
+    else return false;
+    return true;
+}
+
 hx_code hx_gemm(const hx_gemm_args *args) {
+    if (run_tiny(args)) return HX_OK;
     problem x = {.g = *args, .kind = kinds[args->dtype], .m = args->m, .n = args->n, .k = args->k, .items = 1};
     for (int i = 0; i < args->batch_ndim; i++) x.items *= args->batch_shape[i];
     if (x.m == 0 || x.n == 0 || x.items == 0) return HX_OK;

@@ -205,6 +205,28 @@ static ALWAYS_INLINE void TILE(transpose)(TILE(vec) *r) {
     }
 
 #ifdef TILE_ALL
+/* A product of up to TINY x lanes over up to TINY, in the tiles' order of summation. */
+static void TILE(tiny)(const hx_gemm_args *g) {
+    TILE(vec) line[TINY];
+    const TILE_TYPE *a = g->a, *b = g->b;
+    tile_out o = {.c = g->c, .c_row = g->c_row, .d = g->d, .d_row = g->d_row, .d_col = g->d_col, .columns = g->n,
+                  .alpha = g->alpha, .beta = g->beta};
+    for (int64_t p = 0; p < g->k; p++, b += g->b_row) {
+        if (g->b_col == 1) {
+            line[p] = TILE(load_some)(b, g->n);
+            continue;
+        }
+        TILE_TYPE lane[TILE(lanes)] = {0};
+        for (int64_t j = 0; j < g->n; j++) lane[j] = b[j * g->b_col];
+        line[p] = TILE(load)(lane);
+    }
+    for (int64_t i = 0; i < g->m; i++, a += g->a_row) {
+        TILE(vec) sum = {0};
+        for (int64_t p = 0; p < g->k; p++) sum += TILE(splat)(a[p * g->a_col]) * line[p];
+        TILE(finish)(sum, &o, i, 0);
+    }
+}
+
 /* ---- skinny products: few rows of A, packed contiguous; B is read once, where it lies ---- */
 
 static ALWAYS_INLINE TILE_TYPE TILE(total)(TILE(vec) x) {
