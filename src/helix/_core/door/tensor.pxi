@@ -375,11 +375,6 @@ cdef class Tensor:
             return array.astype(dtype)
         return array.copy() if copy else array
 
-    def __array_namespace__(self, api_version=None):
-        """The strict Array API namespace, helix.array_api."""
-        import importlib
-        return importlib.import_module("helix.array_api")
-
     def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
         return export_dlpack(self, stream, max_version, dl_device, copy)
 
