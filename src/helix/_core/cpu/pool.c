@@ -47,6 +47,32 @@ static inline int64_t pool_row_width(const pool_axis *a) {
     return reach > a->in + a->pad ? reach : a->in + a->pad;
 }
 
+/* One row of a window: its first element, and that element's place in the plane. */
+typedef struct pool_row {
+    const void *data;
+    int64_t base;
+} pool_row;
+
+#define POOL_HELD 8
+
+static inline int64_t pool_window_size(const pool_axis *a) {
+    return a->adaptive ? a->in / a->out + 2 : a->kernel < a->in ? a->kernel : a->in;
+}
+/* Room for the rows of any window, and for looking past them. */
+static inline int64_t pool_most_rows(const pool_axis *a) { return pool_window_size(&a[0]) * pool_window_size(&a[1]) + 3; }
+
+/* The rows of the window of line `line` of the result. */
+static inline int64_t pool_rows(const pool_axis *a, int64_t line, const void *plane, size_t size, pool_row *rows) {
+    pool_window depth = pool_window_at(&a[0], line / a[1].out), height = pool_window_at(&a[1], line % a[1].out);
+    int64_t n = 0;
+    for (int64_t d = depth.begin; d < depth.end; d += depth.step)
+        for (int64_t h = height.begin; h < height.end; h += height.step) {
+            int64_t base = (d * a[1].in + h) * a[2].in;
+            rows[n++] = (pool_row){(const char *)plane + (size_t)base * size, base};
+        }
+    return n;
+}
+
 /* ---- conversions: halves work as float32, integers as int64 ---------------------------------------------- */
 
 static const float *read_f32(const hx_view *v, int64_t at, int64_t n, float *room) {
@@ -108,6 +134,11 @@ static void write_i64(const hx_view *v, int64_t at, int64_t n, const int64_t *in
     }
 }
 
+static int64_t *target_i64(const hx_view *v, int64_t at, int64_t *room) {
+    (void)v, (void)at;
+    return room;
+}
+
 #define POOL_SUMS
 #define POOL_TYPE float
 #define POOL(name) name##_f32
@@ -135,12 +166,14 @@ static void write_i64(const hx_view *v, int64_t at, int64_t n, const int64_t *in
 #undef POOL_NAN
 #undef POOL_READ
 #undef POOL_WRITE
+#undef POOL_TARGET
 #define POOL_TYPE int64_t
 #define POOL(name) name##_i64
 #define POOL_LOWEST INT64_MIN
 #define POOL_NAN(v) 0
 #define POOL_READ read_i64
 #define POOL_WRITE write_i64
+#define POOL_TARGET target_i64
 #include "pool_tile.h"
 
 /* ---- kernels --------------------------------------------------------------------------------------------- */

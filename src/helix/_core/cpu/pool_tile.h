@@ -4,111 +4,157 @@
  *   POOL_NAN(v)  whether a value is NaN
  *   POOL_SUMS  defined when averages are wanted
  * Windows are separable: the rows of a window are merged first, along whole rows, and the columns of the merged row
- * afterwards. Merged rows carry a border as wide as the padding, so that columns need no bounds. */
+ * afterwards. Merged rows carry a border as wide as the padding, so that columns need no bounds; a few are held before
+ * their columns are read, so that the stores have left the store buffer. */
 
 /* ---- max ------------------------------------------------------------------------------------------------- */
 
-/* into[j] = max(into[j], row[j]), the first of equal values, and a NaN over everything. */
-static void POOL(merge_row)(POOL_TYPE *restrict into, int32_t *restrict at, const POOL_TYPE *restrict row, int32_t base,
-                            int64_t n, bool indices) {
-    if (!indices) {
-        for (int64_t j = 0; j < n; j++) into[j] = row[j] > into[j] || POOL_NAN(row[j]) ? row[j] : into[j];
-        return;
-    }
+/* Does v take the place of best? The first of equal values stays, and a NaN wins. */
+static ALWAYS_INLINE bool POOL(beats)(POOL_TYPE v, POOL_TYPE best) { return (v > best) | POOL_NAN(v); }
+
+/* into[j] = the largest of `count` (1 to 3) rows, and of what is there with `more`; at[j] where it stands. */
+static ALWAYS_INLINE void POOL(merge_rows)(const int count, POOL_TYPE *restrict into, int32_t *restrict at,
+                                           const pool_row *rows, int64_t n, const bool more, const bool indices) {
+    const POOL_TYPE *restrict first = (const POOL_TYPE *)rows[0].data;
+    const POOL_TYPE *restrict second = (const POOL_TYPE *)rows[1].data;
+    const POOL_TYPE *restrict third = (const POOL_TYPE *)rows[2].data;
+    int32_t base[3];
+    for (int r = 0; r < count; r++) base[r] = (int32_t)rows[r].base;
     for (int64_t j = 0; j < n; j++) {
-        bool take = row[j] > into[j] || POOL_NAN(row[j]);
-        into[j] = take ? row[j] : into[j];
-        at[j] = take ? base + (int32_t)j : at[j];
+        POOL_TYPE best = more ? into[j] : first[j];
+        int32_t place = !indices ? 0 : more ? at[j] : base[0] + (int32_t)j;
+#define TAKE(use, row, r)                                                                                     \
+    if (use) {                                                                                                \
+        bool take = POOL(beats)(row[j], best);                                                                \
+        best = take ? row[j] : best;                                                                          \
+        if (indices) place = take ? base[r] + (int32_t)j : place;                                             \
+    }
+        TAKE(more, first, 0)
+        TAKE(count > 1, second, 1)
+        TAKE(count > 2, third, 2)
+#undef TAKE
+        into[j] = best;
+        if (indices) at[j] = place;
     }
 }
 
-static ALWAYS_INLINE void POOL(merge_columns)(POOL_TYPE *restrict into, int32_t *restrict at,
-                                              const POOL_TYPE *restrict row, const int32_t *restrict row_at,
-                                              const int64_t step, int64_t n, bool indices) {
-    if (!indices) {
+#define MERGE(count, more)                                                                                    \
+    (indices ? POOL(merge_rows)(count, into, at, rows, n, more, true)                                         \
+             : POOL(merge_rows)(count, into, at, rows, n, more, false))
+static void POOL(max_rows)(POOL_TYPE *into, int32_t *at, const pool_row *rows, int64_t count, int64_t n, bool indices) {
+    if (count == 1)
+        MERGE(1, false);
+    else if (count == 2)
+        MERGE(2, false);
+    else if (count >= 3)
+        MERGE(3, false);
+    for (count -= 3, rows += 3; count > 0; count--, rows++) MERGE(1, true);
+}
+#undef MERGE
+
+/* Merges two or three neighbouring columns, `stride` apart. */
+static ALWAYS_INLINE void POOL(merge_columns)(const int kernel, const int64_t stride, int64_t n, const POOL_TYPE *restrict row,
+                                              const int32_t *restrict row_at, POOL_TYPE *restrict out,
+                                              int32_t *restrict out_at, const bool indices) {
+    for (int64_t j = 0; j < n; j++) {
+        POOL_TYPE best = row[j * stride];
+        int32_t place = indices ? row_at[j * stride] : 0;
+#define TAKE(use, t)                                                                                          \
+    if (use) {                                                                                                \
+        POOL_TYPE v = row[j * stride + t];                                                                    \
+        bool take = POOL(beats)(v, best);                                                                     \
+        if (indices) {                                                                                        \
+            int32_t v_at = row_at[j * stride + t];                                                            \
+            take = take | ((v == best) & (v_at < place));                                                     \
+            place = take ? v_at : place;                                                                      \
+        }                                                                                                     \
+        best = take ? v : best;                                                                               \
+    }
+        TAKE(kernel > 1, 1)
+        TAKE(kernel > 2, 2)
+#undef TAKE
+        out[j] = best;
+        if (indices) out_at[j] = place;
+    }
+}
+
+/* The same for any window, one column of all windows after another. */
+static void POOL(merge_any)(int64_t kernel, int64_t stride, int64_t dilation, int64_t n, const POOL_TYPE *restrict row,
+                            const int32_t *restrict row_at, POOL_TYPE *restrict out, int32_t *restrict out_at) {
+    for (int64_t j = 0; j < n; j++) {
+        out[j] = row[j * stride];
+        out_at[j] = row_at[j * stride];
+    }
+    for (int64_t t = 1; t < kernel; t++)
         for (int64_t j = 0; j < n; j++) {
-            POOL_TYPE v = row[j * step];
-            into[j] = v > into[j] || POOL_NAN(v) ? v : into[j];
+            POOL_TYPE v = row[j * stride + t * dilation];
+            int32_t v_at = row_at[j * stride + t * dilation];
+            bool take = POOL(beats)(v, out[j]) | ((v == out[j]) & (v_at < out_at[j]));
+            out[j] = take ? v : out[j];
+            out_at[j] = take ? v_at : out_at[j];
         }
-        return;
-    }
-    for (int64_t j = 0; j < n; j++) {
-        POOL_TYPE v = row[j * step];
-        int32_t v_at = row_at[j * step];
-        bool take = v > into[j] || POOL_NAN(v) || (v == into[j] && v_at < at[j]);
-        into[j] = take ? v : into[j];
-        at[j] = take ? v_at : at[j];
-    }
 }
 
+#define MERGE(kernel, stride)                                                                                 \
+    (indices ? POOL(merge_columns)(kernel, stride, a->out, row, row_at, out, out_at, true)                    \
+             : POOL(merge_columns)(kernel, stride, a->out, row, row_at, out, out_at, false))
 static void POOL(max_columns)(const pool_axis *a, const POOL_TYPE *row, const int32_t *row_at, POOL_TYPE *out, int32_t *out_at,
                               bool indices) {
-    if (a->adaptive) {
+    if (a->adaptive)
         for (int64_t j = 0; j < a->out; j++) {
             pool_window w = pool_window_at(a, j);
-            out[j] = row[w.begin];
-            out_at[j] = row_at[w.begin];
-            for (int64_t k = w.begin + 1; k < w.end; k++)
-                POOL(merge_columns)(out + j, out_at + j, row + k, row_at + k, 1, 1, indices);
+            POOL(merge_any)(w.end - w.begin, 1, 1, 1, row + w.begin, row_at + w.begin, out + j, out_at + j);
         }
-        return;
-    }
-    for (int64_t j = 0; j < a->out; j++) {
-        out[j] = row[j * a->stride];
-        out_at[j] = row_at[j * a->stride];
-    }
-    for (int64_t t = 1; t < a->kernel; t++) {
-        const POOL_TYPE *from = row + t * a->dilation;
-        const int32_t *from_at = row_at + t * a->dilation;
-        if (a->stride == 1)
-            POOL(merge_columns)(out, out_at, from, from_at, 1, a->out, indices);
-        else if (a->stride == 2)
-            POOL(merge_columns)(out, out_at, from, from_at, 2, a->out, indices);
-        else
-            POOL(merge_columns)(out, out_at, from, from_at, a->stride, a->out, indices);
-    }
+    else if (a->kernel == 3 && a->stride == 2 && a->dilation == 1)
+        MERGE(3, 2);
+    else if (a->kernel == 2 && a->stride == 2 && a->dilation == 1)
+        MERGE(2, 2);
+    else if (a->kernel == 3 && a->stride == 1 && a->dilation == 1)
+        MERGE(3, 1);
+    else
+        POOL(merge_any)(a->kernel, a->stride, a->dilation, a->out, row, row_at, out, out_at);
 }
+#undef MERGE
 
 static void POOL(max_planes)(void *ctx, int64_t chunk) {
     pool_job *job = ctx;
     const pool_axis *a = job->axis;
     int64_t plane = a[0].in * a[1].in * a[2].in, width = pool_row_width(&a[2]), left = a[2].adaptive ? 0 : a[2].pad;
-    size_t bytes = (size_t)(plane + width + a[2].out) * sizeof(POOL_TYPE) + (size_t)(width + a[2].out) * sizeof(int32_t);
+    int64_t most = pool_most_rows(a), held = POOL_HELD * width;
+    size_t bytes = (size_t)(plane + held + a[2].out) * sizeof(POOL_TYPE) + (size_t)(held + a[2].out + 1) * sizeof(int32_t) +
+                   (size_t)most * sizeof(pool_row);
     POOL_TYPE *room = hx_pool_alloc(bytes);
     if (!room) {
         atomic_store(&job->failed, true);
         return;
     }
-    POOL_TYPE *row = room + plane, *best = row + width;
-    int32_t *row_at = (int32_t *)(best + a[2].out), *best_at = row_at + width;
-    for (int64_t j = 0; j < width; j++) {
+    pool_row *rows = (pool_row *)room;
+    room = (POOL_TYPE *)(rows + most);
+    POOL_TYPE *row = room + plane, *best = row + held;
+    int32_t *row_at = (int32_t *)(best + a[2].out), *best_at = row_at + held;
+    for (int64_t j = 0; j < held; j++) {
         row[j] = POOL_LOWEST;
         row_at[j] = INT32_MAX;
     }
-    int64_t item = chunk * job->grain, end = item + job->grain < job->planes ? item + job->grain : job->planes, o = item * job->out_size;
+    int64_t item = chunk * job->grain, end = item + job->grain < job->planes ? item + job->grain : job->planes;
     for (; item < end; item++) {
         const POOL_TYPE *in = POOL_READ(job->in, item * plane, plane, room);
-        for (int64_t z = 0; z < a[0].out; z++)
-            for (int64_t y = 0; y < a[1].out; y++, o += a[2].out) {
-                pool_window depth = pool_window_at(&a[0], z), height = pool_window_at(&a[1], y);
-                bool first = true;
-                for (int64_t d = depth.begin; d < depth.end; d += depth.step)
-                    for (int64_t h = height.begin; h < height.end; h += height.step, first = false) {
-                        int64_t base = (d * a[1].in + h) * a[2].in;
-                        if (!first) {
-                            POOL(merge_row)(row + left, row_at + left, in + base, (int32_t)base, a[2].in, job->indices);
-                            continue;
-                        }
-                        memcpy(row + left, in + base, (size_t)a[2].in * sizeof *row);
-                        if (job->indices)
-                            for (int64_t j = 0; j < a[2].in; j++) row_at[left + j] = (int32_t)(base + j);
-                    }
-                POOL(max_columns)(&a[2], row, row_at, best, best_at, job->indices);
-                POOL_WRITE(job->out, o, a[2].out, best);
-                if (job->indices) memcpy((int32_t *)job->at->data + o, best_at, (size_t)a[2].out * sizeof *best_at);
+        int64_t o = item * job->out_size, lines = a[0].out * a[1].out;
+        for (int64_t first = 0; first < lines; first += POOL_HELD) {
+            int64_t n = lines - first < POOL_HELD ? lines - first : POOL_HELD;
+            for (int64_t i = 0; i < n; i++) {
+                int64_t count = pool_rows(a, first + i, in, sizeof *in, rows);
+                POOL(max_rows)(row + i * width + left, row_at + i * width + left, rows, count, a[2].in, job->indices);
             }
+            for (int64_t i = 0; i < n; i++, o += a[2].out) {
+                POOL_TYPE *out = POOL_TARGET(job->out, o, best);
+                int32_t *at = job->indices ? (int32_t *)job->at->data + o : best_at;
+                POOL(max_columns)(&a[2], row + i * width, row_at + i * width, out, at, job->indices);
+                POOL_WRITE(job->out, o, a[2].out, out);
+            }
+        }
     }
-    hx_pool_free(room, bytes);
+    hx_pool_free(rows, bytes);
 }
 
 /* ---- averages and gradients ------------------------------------------------------------------------------ */
@@ -129,23 +175,37 @@ static ALWAYS_INLINE void POOL(add_columns)(POOL_TYPE *restrict into, const POOL
     for (int64_t j = 0; j < n; j++) into[j] += row[j * step];
 }
 
+static void POOL(add_rows)(POOL_TYPE *restrict into, const pool_row *rows, int64_t count, int64_t n) {
+    const POOL_TYPE *first = (const POOL_TYPE *)rows[0].data, *second = (const POOL_TYPE *)rows[1].data;
+    if (count < 2)
+        for (int64_t j = 0; j < n; j++) into[j] = count ? first[j] : 0;
+    else
+        for (int64_t j = 0; j < n; j++) into[j] = first[j] + second[j];
+    for (int64_t r = 2; r < count; r++) POOL(add_columns)(into, (const POOL_TYPE *)rows[r].data, 1, n);
+}
+
+static ALWAYS_INLINE void POOL(sum_columns)(const int64_t stride, int64_t kernel, int64_t n, const POOL_TYPE *restrict row,
+                                            POOL_TYPE *restrict out) {
+    int64_t t = kernel < 2 ? 1 : 2;
+    if (kernel < 2)
+        for (int64_t j = 0; j < n; j++) out[j] = row[j * stride];
+    else
+        for (int64_t j = 0; j < n; j++) out[j] = row[j * stride] + row[j * stride + 1];
+    for (; t < kernel; t++) POOL(add_columns)(out, row + t, stride, n);
+}
+
 static void POOL(average_columns)(const pool_axis *a, const POOL_TYPE *row, POOL_TYPE *out) {
-    if (a->adaptive) {
+    if (a->adaptive)
         for (int64_t j = 0; j < a->out; j++) {
             pool_window w = pool_window_at(a, j);
             out[j] = POOL(sum)(row + w.begin, w.end - w.begin);
         }
-        return;
-    }
-    for (int64_t j = 0; j < a->out; j++) out[j] = 0;
-    for (int64_t t = 0; t < a->kernel; t++) {
-        if (a->stride == 1)
-            POOL(add_columns)(out, row + t, 1, a->out);
-        else if (a->stride == 2)
-            POOL(add_columns)(out, row + t, 2, a->out);
-        else
-            POOL(add_columns)(out, row + t, a->stride, a->out);
-    }
+    else if (a->stride == 1)
+        POOL(sum_columns)(1, a->kernel, a->out, row, out);
+    else if (a->stride == 2)
+        POOL(sum_columns)(2, a->kernel, a->out, row, out);
+    else
+        POOL(sum_columns)(a->stride, a->kernel, a->out, row, out);
 }
 
 /* One window over each whole plane. */
@@ -169,41 +229,40 @@ static void POOL(average_planes)(void *ctx, int64_t chunk) {
     pool_job *job = ctx;
     const pool_axis *a = job->axis;
     int64_t plane = a[0].in * a[1].in * a[2].in, width = pool_row_width(&a[2]), left = a[2].adaptive ? 0 : a[2].pad;
-    size_t bytes = (size_t)(plane + width + 2 * a[2].out) * sizeof(POOL_TYPE);
-    POOL_TYPE *room = hx_pool_alloc(bytes);
-    if (!room) {
+    int64_t most = pool_most_rows(a), held = POOL_HELD * width;
+    size_t bytes = (size_t)(plane + held + 2 * a[2].out) * sizeof(POOL_TYPE) + (size_t)most * sizeof(pool_row);
+    pool_row *rows = hx_pool_alloc(bytes);
+    if (!rows) {
         atomic_store(&job->failed, true);
         return;
     }
-    POOL_TYPE *row = room + plane, *best = row + width, *count = best + a[2].out;
-    memset(row, 0, (size_t)width * sizeof *row);
+    POOL_TYPE *room = (POOL_TYPE *)(rows + most), *row = room + plane, *best = row + held, *count = best + a[2].out;
+    memset(row, 0, (size_t)held * sizeof *row);
     for (int64_t j = 0; j < a[2].out; j++) count[j] = (POOL_TYPE)pool_count(&a[2], j, job->include_pad);
-    int64_t item = chunk * job->grain, end = item + job->grain < job->planes ? item + job->grain : job->planes, o = item * job->out_size;
+    int64_t item = chunk * job->grain, end = item + job->grain < job->planes ? item + job->grain : job->planes;
     for (; item < end; item++) {
         const POOL_TYPE *in = POOL_READ(job->in, item * plane, plane, room);
-        for (int64_t z = 0; z < a[0].out; z++)
-            for (int64_t y = 0; y < a[1].out; y++, o += a[2].out) {
-                pool_window depth = pool_window_at(&a[0], z), height = pool_window_at(&a[1], y);
-                bool first = true;
-                for (int64_t d = depth.begin; d < depth.end; d++)
-                    for (int64_t h = height.begin; h < height.end; h++, first = false) {
-                        const POOL_TYPE *from = in + (d * a[1].in + h) * a[2].in;
-                        if (first)
-                            memcpy(row + left, from, (size_t)a[2].in * sizeof *row);
-                        else
-                            POOL(add_columns)(row + left, from, 1, a[2].in);
-                    }
-                if (first) memset(row + left, 0, (size_t)a[2].in * sizeof *row);
-                POOL(average_columns)(&a[2], row, best);
-                POOL_TYPE rows = (POOL_TYPE)(pool_count(&a[0], z, job->include_pad) * pool_count(&a[1], y, job->include_pad));
-                if (job->divisor)
-                    for (int64_t j = 0; j < a[2].out; j++) best[j] /= (POOL_TYPE)job->divisor;
-                else
-                    for (int64_t j = 0; j < a[2].out; j++) best[j] /= rows * count[j];
-                POOL_WRITE(job->out, o, a[2].out, best);
+        int64_t o = item * job->out_size, lines = a[0].out * a[1].out;
+        for (int64_t first = 0; first < lines; first += POOL_HELD) {
+            int64_t n = lines - first < POOL_HELD ? lines - first : POOL_HELD;
+            for (int64_t i = 0; i < n; i++) {
+                int64_t used = pool_rows(a, first + i, in, sizeof *in, rows);
+                POOL(add_rows)(row + i * width + left, rows, used, a[2].in);
             }
+            for (int64_t i = 0; i < n; i++, o += a[2].out) {
+                POOL_TYPE *out = POOL_TARGET(job->out, o, best);
+                POOL(average_columns)(&a[2], row + i * width, out);
+                int64_t z = (first + i) / a[1].out, y = (first + i) % a[1].out;
+                POOL_TYPE lines_of = (POOL_TYPE)(pool_count(&a[0], z, job->include_pad) * pool_count(&a[1], y, job->include_pad));
+                if (job->divisor)
+                    for (int64_t j = 0; j < a[2].out; j++) out[j] /= (POOL_TYPE)job->divisor;
+                else
+                    for (int64_t j = 0; j < a[2].out; j++) out[j] /= lines_of * count[j];
+                POOL_WRITE(job->out, o, a[2].out, out);
+            }
+        }
     }
-    hx_pool_free(room, bytes);
+    hx_pool_free(rows, bytes);
 }
 
 /* row[j * stride + t] += g[j] for every tap t: the transpose of summing columns. */
