@@ -134,7 +134,7 @@ ACTIVATION(softsign, softsign)
 
 /* ---- with exponentials ---- */
 
-static inline double d_sigmoid(double x) {
+HX_INLINE double d_sigmoid(double x) {
     double e = hx_d_exp(-fabs(x));
     return (x < 0 ? e : 1.0) / (1.0 + e);
 }
@@ -144,7 +144,7 @@ static inline hx_vf vf_softplus(hx_vf x) {
     hx_vf tail = hx_vf_log1p(e);
     return hx_vf_select(hx_vf_lt(x, vf_zero()), tail, x + tail);
 }
-static inline double d_softplus(double x) { return (x > 0 ? x : 0) + log1p(exp(-fabs(x))); }
+HX_INLINE double d_softplus(double x) { return (x > 0 ? x : 0) + log1p(exp(-fabs(x))); }
 
 VF(silu_f32, x *hx_vf_sigmoid(x))
 PLAIN(silu_f64, double, 1, x *d_sigmoid(x))
@@ -154,7 +154,7 @@ static inline hx_vf vf_silu_slope(hx_vf x) {
     hx_vf s = hx_vf_sigmoid(x);
     return s * (1.0f + x * (1.0f - s));
 }
-static inline double d_silu_slope(double x) {
+HX_INLINE double d_silu_slope(double x) {
     double s = d_sigmoid(x);
     return s * (1 + x * (1 - s));
 }
@@ -168,7 +168,7 @@ static inline hx_vf vf_mish_gate(hx_vf x) {
     hx_vf e = hx_vf_exp(hx_vf_clamp(x, -104.0f, 20.0f)), n = e * (e + 2.0f);
     return hx_vf_divide(n, n + 2.0f);
 }
-static inline double d_mish_gate(double x) {
+HX_INLINE double d_mish_gate(double x) {
     double e = hx_d_exp(x > 40 ? 40 : x), n = e * (e + 2);
     return n / (n + 2);
 }
@@ -230,27 +230,32 @@ HX_KERNEL(k_elu_backward) {
 #define ROOT_D 0x1.9884533d43651p-1
 #define CUBE 0.044715
 
-VF(gelu_erf_f32, x * 0.5f * (1.0f + hx_vf_erf(x * (float)SQRT_HALF)))
+/* Far below 0 the approximations' last bit would be multiplied by x: the result is 0 there. */
+static inline hx_vf vf_gated(hx_vf x, hx_vf gate, float zero_below) {
+    hx_vf half = x * 0.5f;
+    return hx_vf_select(hx_vf_lt(x, hx_vf_all(zero_below)), vf_zero(), half + half * gate);
+}
+VF(gelu_erf_f32, vf_gated(x, hx_vf_erf_fast(x *(float)SQRT_HALF), -5.6f))
 PLAIN(gelu_erf_f64, double, 1, x * 0.5 * erfc(-x *SQRT_HALF))
 MAP(gelu_erf)
 static inline hx_vf vf_gelu_erf_slope(hx_vf x) {
     hx_vf density = hx_vf_exp(x * x * -0.5f) * (float)DENSITY;
-    return 0.5f * (1.0f + hx_vf_erf(x * (float)SQRT_HALF)) + x * density;
+    return 0.5f + 0.5f * hx_vf_erf_fast(x * (float)SQRT_HALF) + x * density;
 }
 VF2(gelu_erf_backward_f32, g *vf_gelu_erf_slope(x))
 PLAIN2(gelu_erf_backward_f64, double, g *(0.5 * erfc(-x *SQRT_HALF) + x *DENSITY *exp(-0.5 * x *x)))
 MAP(gelu_erf_backward)
 
 static inline hx_vf vf_gelu_inner(hx_vf x) { return x * (ROOT + x * x * (ROOT * (float)CUBE)); }
-VF(gelu_tanh_f32, x * 0.5f * (1.0f + hx_vf_tanh(vf_gelu_inner(x))))
+VF(gelu_tanh_f32, vf_gated(x, hx_vf_tanh_fast(vf_gelu_inner(x)), -6.0f))
 PLAIN(gelu_tanh_f64, double, 1, x * 0.5 * (1 + tanh(ROOT_D *(x + CUBE *x *x *x))))
 MAP(gelu_tanh)
 static inline hx_vf vf_gelu_tanh_slope(hx_vf x) {
-    hx_vf t = hx_vf_tanh(vf_gelu_inner(x)), inner = ROOT + x * x * (3.0f * ROOT * (float)CUBE);
-    hx_vf curve = hx_vf_select(hx_vf_lt(hx_vf_abs(t), hx_vf_all(1.0f)), (1.0f - t * t) * (x * inner), vf_zero());
-    return 0.5f * (1.0f + t + curve);
+    hx_vf t = hx_vf_tanh_fast(vf_gelu_inner(x)), inner = ROOT + x * x * (3.0f * ROOT * (float)CUBE);
+    hx_vf curve = hx_vf_select(hx_vf_lt(hx_vf_abs(x), hx_vf_all(6.0f)), (1.0f - t * t) * (x * inner), x - x);
+    return 0.5f + 0.5f * (t + curve);
 }
-static inline double d_gelu_tanh_slope(double x) {
+HX_INLINE double d_gelu_tanh_slope(double x) {
     double t = tanh(ROOT_D * (x + CUBE * x * x * x));
     double curve = fabs(t) < 1 ? (1 - t * t) * x * ROOT_D * (1 + 3 * CUBE * x * x) : 0;
     return 0.5 * (1 + t + curve);

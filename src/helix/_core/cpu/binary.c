@@ -174,10 +174,10 @@ static const binary divide = {{div_f32, div_f64, NULL, div_c128, HX_MAP_SAME, fa
                               div_hot_f32, div_hot_f64, NULL, NULL};
 
 /* The double quotient of two floats is never rounded up to a whole number. */
-static inline double floor_of_floats(double x, double y) {
+HX_INLINE double floor_of_floats(double x, double y) {
     double q = x / y, whole = floor(q);
-    whole = q == 0 && x != 0 && signbit(q) ? -1.0 : whole;
-    return fabs(x) == __builtin_inf() && y != 0 ? __builtin_nan("") : whole;
+    whole = (q == 0) & (x != 0) & (hx_d_bits(q) < 0) ? -1.0 : whole;
+    return (fabs(x) == __builtin_inf()) & (y != 0) ? __builtin_nan("") : whole;
 }
 BODY(floor_divide_f32, float, float, floor_of_floats(x, y))
 BODY(trunc_divide_f32, float, float, trunc((double)x / (double)y))
@@ -274,14 +274,13 @@ HX_KERNEL(k_div) {
 
 /* ---- powers, angles, logarithms of sums ---- */
 
-static inline double power(double x, double y) {
-    double a = fabs(x), r = hx_d_exp(y * hx_d_log(a));
-    double half = y * 0.5;
-    bool whole = floor(y) == y, odd = whole && floor(half) != half;
-    r = a == 1 && fabs(y) == __builtin_inf() ? 1.0 : r;
-    r = signbit(x) && odd ? -r : r;
-    r = x < 0 && !whole && a != __builtin_inf() ? __builtin_nan("") : r;
-    return y == 0 || x == 1 ? 1.0 : r;
+HX_INLINE double power(double x, double y) {
+    double a = fabs(x), r = hx_d_exp(y * hx_d_log(a)), half = y * 0.5;
+    bool whole = floor(y) == y, odd = whole & (floor(half) != half);
+    r = (a == 1) & (fabs(y) == __builtin_inf()) ? 1.0 : r;
+    r = copysign(r, odd ? x : 1.0);
+    r = (x < 0) & !whole & (a != __builtin_inf()) ? __builtin_nan("") : r;
+    return (y == 0) | (x == 1) ? 1.0 : r;
 }
 BODY(pow_f32, float, float, power(x, y))
 BODY(pow_f64, double, double, pow(x, y))
@@ -336,21 +335,21 @@ HX_KERNEL(k_pow) {
     return run(call, power_for(&call->in[1]), &w, err);
 }
 
-static inline double angle_of(double y, double x) {
+HX_INLINE double angle_of(double y, double x) {
     double a = fabs(y), b = fabs(x), large = a > b ? a : b, small = a > b ? b : a;
     double t = small == large ? 1.0 : small / large;
     double r = hx_d_atan(large == 0 ? 0.0 : t);
     r = a > b ? 0x1.921fb54442d18p+0 - r : r;
-    r = signbit(x) ? 0x1.921fb54442d18p+1 - r : r;
-    return x != x || y != y ? x + y : copysign(r, y);
+    r = hx_d_bits(x) < 0 ? 0x1.921fb54442d18p+1 - r : r;
+    return (x != x) | (y != y) ? x + y : copysign(r, y);
 }
-static inline double hypotenuse(double x, double y) {
+HX_INLINE double hypotenuse(double x, double y) {
     double r = sqrt(x * x + y * y);
-    return fabs(x) == __builtin_inf() || fabs(y) == __builtin_inf() ? __builtin_inf() : r;
+    return (fabs(x) == __builtin_inf()) | (fabs(y) == __builtin_inf()) ? __builtin_inf() : r;
 }
-static inline double log_add(double x, double y) {
+HX_INLINE double log_add(double x, double y) {
     double top = x > y ? x : y, r = top + hx_d_log1p(hx_d_exp(-fabs(x - y)));
-    return x == y ? x + 0x1.62e42fefa39efp-1 : x != x || y != y ? x + y : r;
+    return x == y ? x + 0x1.62e42fefa39efp-1 : (x != x) | (y != y) ? x + y : r;
 }
 #define LOG_2 0x1.62e42fefa39efp-1
 #define FLOATS(name, expr32, expr64)                                                                          \

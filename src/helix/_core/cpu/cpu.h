@@ -43,7 +43,8 @@ hx_code hx_kernel_fail(hx_err *err, hx_code code, int number, const char *format
  * threads in fixed chunks, and calls the loop on runs. Pointers and byte strides: outputs first, then inputs. */
 typedef void (*hx_loop)(char **p, const int64_t *step, int64_t n, const void *ctx);
 hx_code hx_iterate(const hx_op_call *call, hx_loop loop, const void *ctx, hx_err *err);
-/* The same for explicit views. */
+/* The same for explicit views: the loop writes views[0] and does not read it, unless another view is the same memory.
+ * `cost`: bytes of memory traffic that an element is worth; 0: its size in all views. */
 hx_code hx_iterate_views(const hx_view *const *views, int n, hx_loop loop, const void *ctx, int64_t cost, hx_err *err);
 
 static inline bool hx_absent(const hx_view *v) { return v->flags & HX_VIEW_ABSENT; }

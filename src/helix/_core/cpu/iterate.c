@@ -3,6 +3,9 @@
  * The order in which elements are visited is not promised. Borders between chunks depend on shapes, strides and
  * item sizes alone, so each element meets the same code whatever the number of threads. */
 #include "cpu.h"
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 enum { MAX_OPERANDS = 16 };
 
@@ -233,15 +236,61 @@ static void run(plan *p, int64_t numel, int64_t cost) {
     else hx_parallel_range(tiles, tiles / MAX_CHUNKS + 1 + CHUNK_BYTES / (cost * p->rows * p->run), run_tiles, p);
 }
 
+/* ---- results far larger than the caches: written past them ---- */
+
+#define STREAM_BYTES (16 << 20)
+#define STREAM_BLOCK 8192
+
+#ifdef __SSE2__
+/* `to` and `from` at multiples of 16 bytes. */
+static void stream_out(char *to, const char *from, int64_t nbytes) {
+    int64_t i = 0;
+    for (; i + 64 <= nbytes; i += 64)
+        for (int k = 0; k < 64; k += 16)
+            _mm_stream_si128((__m128i *)(to + i + k), _mm_load_si128((const __m128i *)(from + i + k)));
+    memcpy(to + i, from + i, (size_t)(nbytes - i));
+}
+static void stream_end(void) { _mm_sfence(); }
+#define HAS_STREAM 1
+#else
+static void stream_out(char *to, const char *from, int64_t nbytes) { memcpy(to, from, (size_t)nbytes); }
+static void stream_end(void) {}
+#define HAS_STREAM 0
+#endif
+
 /* ---- the plain case: everything is contiguous, or one element ---- */
 
 typedef struct flat {
     hx_loop loop;
     const void *ctx;
-    int n;
+    int n, outputs;
     char *base[MAX_OPERANDS];
     int64_t step[MAX_OPERANDS];
 } flat;
+
+/* One contiguous result that no operand shares. */
+static bool streams(const flat *f, int64_t numel) {
+    if (!HAS_STREAM || numel * f->step[0] < STREAM_BYTES || (uintptr_t)f->base[0] % 64 || f->n < 2) return false;
+    for (int k = 1; k < f->n; k++)
+        if (f->base[k] == f->base[0]) return false;
+    return true;
+}
+
+/* The loop fills a block in the first-level cache, which then goes to memory. */
+static void run_streaming(void *ctx, int64_t begin, int64_t end) {
+    const flat *f = ctx;
+    _Alignas(64) char block[STREAM_BLOCK];
+    char *at[MAX_OPERANDS];
+    int64_t most = STREAM_BLOCK / f->step[0];
+    for (int64_t i = begin; i < end; i += most) {
+        int64_t n = end - i < most ? end - i : most;
+        for (int k = 1; k < f->n; k++) at[k] = f->base[k] + i * f->step[k];
+        at[0] = block;
+        f->loop(at, f->step, n, f->ctx);
+        stream_out(f->base[0] + i * f->step[0], block, n * f->step[0]);
+    }
+    stream_end();
+}
 
 static void run_flat(void *ctx, int64_t begin, int64_t end) {
     const flat *f = ctx;
@@ -271,7 +320,8 @@ static void run_plain(flat *f, int n, int64_t numel, hx_loop loop, const void *c
     f->loop = loop;
     f->ctx = ctx;
     f->n = n;
-    hx_parallel_range(numel, chunk_items(numel, cost), run_flat, f);
+    bool streaming = f->outputs == 1 && streams(f, numel);
+    hx_parallel_range(numel, chunk_items(numel, cost), streaming ? run_streaming : run_flat, f);
 }
 
 static void run_strided(const hx_view *const *views, int n, hx_loop loop, const void *ctx, int64_t cost) {
@@ -296,6 +346,7 @@ hx_code hx_iterate_views(const hx_view *const *views, int n, hx_loop loop, const
     bool plain = true;
     for (int k = 0; k < n; k++) plain &= load_flat(&f, k, views[k], numel, &bytes);
     if (cost <= 0) cost = bytes;
+    f.outputs = 1;
     if (plain) run_plain(&f, n, numel, loop, ctx, cost);
     else run_strided(views, n, loop, ctx, cost);
     return HX_OK;
@@ -311,6 +362,7 @@ hx_code hx_iterate(const hx_op_call *call, hx_loop loop, const void *ctx, hx_err
     for (int k = 0; k < n_out; k++) plain &= load_flat(&f, k, &call->out[k], numel, &bytes);
     for (int k = n_out; k < n; k++) plain &= load_flat(&f, k, &call->in[k - n_out], numel, &bytes);
     if (plain) {
+        f.outputs = n_out;
         run_plain(&f, n, numel, loop, ctx, bytes);
         return HX_OK;
     }

@@ -147,11 +147,11 @@ LIBM(log1p, log1p, complex_log1p)
 
 /* ---- circular ---- */
 
-/* Arguments too large for the fast reduction are rare: one of them sends its block to libm. */
-static bool all_small(const float *a, int64_t n) {
-    int large = 0;
-    for (int64_t i = 0; i < n; i++) large |= !(fabsf(a[i]) <= (float)HX_TRIG_LIMIT);
-    return !large;
+/* Arguments too large for a reduction are rare: one of them sends its block to the next slower body. */
+static bool within(const float *a, int64_t n, float limit) {
+    int outside = 0;
+    for (int64_t i = 0; i < n; i++) outside |= !(fabsf(a[i]) <= limit);
+    return !outside;
 }
 #define CIRCULAR(name, expr, slow)                                                                            \
     BODY(name##_fast, float, float, expr)                                                                     \
@@ -160,12 +160,29 @@ static bool all_small(const float *a, int64_t n) {
         for (int64_t at = 0; at < n; at += HX_MAP_BLOCK) {                                                    \
             int64_t run = n - at < HX_MAP_BLOCK ? n - at : HX_MAP_BLOCK;                                      \
             const float *from = in[0] + at;                                                                   \
-            (all_small(from, run) ? name##_fast : name##_slow)((float *)out + at, &from, run, args);          \
+            (within(from, run, (float)HX_TRIG_LIMIT) ? name##_fast : name##_slow)((float *)out + at, &from, run, args); \
         }                                                                                                     \
     }
-CIRCULAR(sin, hx_d_sincos(x, 0), sin((double)x))
+CIRCULAR(sin_wide, hx_d_sincos(x, 0), sin((double)x))
+CIRCULAR(cos_wide, hx_d_sincos(x, 1), cos((double)x))
+#ifdef HX_VF_TRIG_LIMIT
+#define CIRCULAR_VF(name, quarter)                                                                            \
+    VF(name##_near, hx_vf_sincos(x, quarter))                                                                 \
+    static void name##_f32(void *out, const float *const *in, int64_t n, const void *args) {                  \
+        for (int64_t at = 0; at < n; at += HX_MAP_BLOCK) {                                                    \
+            int64_t run = n - at < HX_MAP_BLOCK ? n - at : HX_MAP_BLOCK;                                      \
+            const float *from = in[0] + at;                                                                   \
+            bool near = within(from, run, HX_VF_TRIG_LIMIT);                                                  \
+            (near ? name##_near_f32 : name##_wide_f32)((float *)out + at, &from, run, args);                  \
+        }                                                                                                     \
+    }
+CIRCULAR_VF(sin, 0)
+CIRCULAR_VF(cos, 1)
+#else
+#define sin_f32 sin_wide_f32
+#define cos_f32 cos_wide_f32
+#endif
 LIBM(sin, sin, csin)
-CIRCULAR(cos, hx_d_sincos(x, 1), cos((double)x))
 LIBM(cos, cos, ccos)
 CIRCULAR(tan, hx_d_sincos(x, 0) / hx_d_sincos(x, 1), tan((double)x))
 LIBM(tan, tan, ctan)
@@ -184,13 +201,13 @@ LIBM(sinc, plain_sinc, complex_sinc)
 
 /* ---- hyperbolic ---- */
 
-static inline double sinh_of(double x) {
+HX_INLINE double sinh_of(double x) {
     double e = hx_d_expm1(fabs(x)), y = e == __builtin_inf() ? e : 0.5 * (e + e / (e + 1.0));
     return copysign(y, x);
 }
 F32(sinh, sinh_of(x))
 LIBM(sinh, sinh, csinh)
-static inline double cosh_of(double x) {
+HX_INLINE double cosh_of(double x) {
     double e = hx_d_exp(fabs(x));
     return 0.5 * e + 0.5 / e;
 }
@@ -198,13 +215,13 @@ F32(cosh, cosh_of(x))
 LIBM(cosh, cosh, ccosh)
 VF(tanh, hx_vf_tanh(x))
 LIBM(tanh, tanh, ctanh)
-static inline double asinh_of(double x) {
+HX_INLINE double asinh_of(double x) {
     double a = fabs(x), s = a * a;
     return copysign(hx_d_log1p(a + s / (1.0 + sqrt(s + 1.0))), x);
 }
 F32(asinh, fabsf(x) == __builtin_inff() ? x : asinh_of(x))
 LIBM(asinh, asinh, casinh)
-static inline double acosh_of(double x) {
+HX_INLINE double acosh_of(double x) {
     double t = x - 1.0;
     return hx_d_log1p(t + sqrt(t * (t + 2.0)));
 }
@@ -219,7 +236,7 @@ VF(erf, hx_vf_erf(x))
 F64(erf, erf(x))
 OP_FLOAT(erf, 0)
 /* exp(-x * x) times a polynomial in 1 / (1 + x / 2): minimax on [0, 10.3], 1e-11. */
-static inline double erfc_of(double x) {
+HX_INLINE double erfc_of(double x) {
     double a = fabs(x), t = 1.0 / (1.0 + 0.5 * (a > 10.3 ? 10.3 : a));
     double p = t * 0x1.9bdfb155cfb1ap-6 + -0x1.8c525973a9dccp-3;
     p = p * t + 0x1.483bb5fef5456p-1;
@@ -323,7 +340,7 @@ F64(trigamma, trigamma_of(x))
 OP_FLOAT(trigamma, 256)
 
 VF(sigmoid, hx_vf_sigmoid(x))
-static inline double sigmoid_of(double x) {
+HX_INLINE double sigmoid_of(double x) {
     double e = hx_d_exp(-fabs(x));
     return (x < 0 ? e : 1.0) / (1.0 + e);
 }
@@ -332,7 +349,7 @@ C128(sigmoid, 1.0 / (1.0 + cexp(-x)))
 OP_COMPLEX(sigmoid, 0)
 
 /* log(x / (1 - x)), x first clamped to [eps, 1 - eps] when eps is given. */
-static inline double clamped(double x, double eps) { return x < eps ? eps : x > 1 - eps ? 1 - eps : x; }
+HX_INLINE double clamped(double x, double eps) { return x < eps ? eps : x > 1 - eps ? 1 - eps : x; }
 static void logit_f32(void *out, const float *const *in, int64_t n, const void *args) {
     float *o = out, eps = (float)*(const double *)args;
     for (int64_t i = 0; i < n; i++) {

@@ -63,6 +63,11 @@ static inline hx_vf hx_vf_scale2(hx_vf p, hx_vf k) {
     return p * (hx_vf)((half + 127) << 23) * (hx_vf)((rest + 127) << 23);
 }
 #endif
+#if defined HX_ISA_AVX512
+static inline hx_vm hx_vf_odd(hx_vi n) { return _mm512_test_epi32_mask((__m512i)n, _mm512_set1_epi32(1)); }
+#else
+static inline hx_vm hx_vf_odd(hx_vi n) { return -(n & 1); }
+#endif
 static inline hx_vf hx_vf_abs(hx_vf x) { return (hx_vf)((hx_vi)x & 0x7fffffff); }
 /* Magnitude of x with the sign of s. */
 static inline hx_vf hx_vf_copysign(hx_vf x, hx_vf s) {
@@ -154,18 +159,21 @@ static inline hx_vf hx_vf_log1p(hx_vf x) {
 
 /* ---- hyperbolic, logistic and error functions ---- */
 
-/* 4 ULP. Rational minimax fit on |x| < 9.02, above which the result is 1. */
+/* The factors of tanh(t) / t and of erf(t) / t, as rational minimax fits in u = t * t. */
+static inline void hx_vf_tanh_factors(hx_vf u, hx_vf *p, hx_vf *q) {
+    *p = u * 0x1.c987b8p-27f + 0x1.594ad0p-16f;
+    *q = u * 0x1.a0a5e8p-21f + 0x1.583b1ap-12f;
+    *p = *p * u + 0x1.c9f31ap-9f;
+    *q = *q * u + 0x1.a7dc9ep-6f;
+    *p = *p * u + 0x1.12038cp-3f;
+    *q = *q * u + 0x1.de5710p-2f;
+}
+
+/* 5 ULP (6 where multiply-add rounds twice), which is 3e-7 relative; 1 for |x| > 9.02. */
 static inline hx_vf hx_vf_tanh(hx_vf x) {
-    hx_vf t = hx_vf_clamp(x, -9.02f, 9.02f), u = t * t;
-    hx_vf p = u * 0x1.c987b8p-27f + 0x1.594ad0p-16f;
-    hx_vf q = u * 0x1.a0a5e8p-21f + 0x1.583b1ap-12f;
-    p = p * u + 0x1.c9f31ap-9f;
-    q = q * u + 0x1.a7dc9ep-6f;
-    p = p * u + 0x1.12038cp-3f;
-    q = q * u + 0x1.de5710p-2f;
-    p = p * u + 1.0f;
-    q = q * u + 1.0f;
-    return hx_vf_clamp(t * hx_vf_divide(p, q), -1.0f, 1.0f);
+    hx_vf t = hx_vf_clamp(x, -9.02f, 9.02f), u = t * t, p, q;
+    hx_vf_tanh_factors(u, &p, &q);
+    return hx_vf_clamp(t * hx_vf_divide(p * u + 1.0f, q * u + 1.0f), -1.0f, 1.0f);
 }
 
 /* 1 / (1 + exp(-x)), 3 ULP. */
@@ -174,20 +182,76 @@ static inline hx_vf hx_vf_sigmoid(hx_vf x) {
     return hx_vf_divide(hx_vf_select(hx_vf_lt(x, hx_vf_all(0.0f)), e, hx_vf_all(1.0f)), e + 1.0f);
 }
 
-/* 4 ULP. Rational minimax fit on |x| < 3.93, above which the result is 1. */
+/* erf(t) / t times sqrt(pi) / 2, which is 1 at 0. */
+static inline void hx_vf_erf_factors(hx_vf u, hx_vf *p, hx_vf *q) {
+    *p = u * 0x1.e5c11cp-20f + 0x1.08a40cp-12f;
+    *q = u * 0x1.3ec838p-15f + 0x1.3168dap-10f;
+    *p = *p * u + 0x1.b6f85cp-9f;
+    *q = *q * u + 0x1.eb661cp-7f;
+    *p = *p * u + 0x1.7f3e40p-5f;
+    *q = *q * u + 0x1.d3fa76p-4f;
+    *p = *p * u + 0x1.5a4010p-3f;
+    *q = *q * u + 0x1.013aa0p-1f;
+}
+
+/* 6 ULP (7 where multiply-add rounds twice), which is 4e-7 relative; 1 for |x| > 3.93. */
 static inline hx_vf hx_vf_erf(hx_vf x) {
-    hx_vf t = hx_vf_clamp(x, -3.93f, 3.93f), u = t * t;
-    hx_vf p = u * 0x1.120ec0p-19f + 0x1.2a9d86p-12f;
-    hx_vf q = u * 0x1.3ec83cp-15f + 0x1.3168dep-10f;
-    p = p * u + 0x1.ef5332p-9f;
-    q = q * u + 0x1.eb6626p-7f;
-    p = p * u + 0x1.b07186p-5f;
-    q = q * u + 0x1.d3fa72p-4f;
-    p = p * u + 0x1.86b396p-3f;
-    q = q * u + 0x1.013a96p-1f;
-    p = p * u + 0x1.20dd74p+0f;
-    q = q * u + 1.0f;
-    return hx_vf_clamp(t * hx_vf_divide(p, q), -1.0f, 1.0f);
+    hx_vf t = hx_vf_clamp(x, -3.93f, 3.93f), u = t * t, p, q;
+    hx_vf_erf_factors(u, &p, &q);
+    return hx_vf_clamp(t * 0x1.20dd76p+0f * hx_vf_divide(p * u + 1.0f, q * u + 1.0f), -1.0f, 1.0f);
+}
+
+#if defined __FMA__ || defined __ARM_FEATURE_FMA
+/* sin (quarter = 0) and cos (quarter = 1) for |x| <= HX_VF_TRIG_LIMIT, 2 ULP. The products with the three parts of
+ * pi / 2 are exact in a fused multiply-add. */
+#define HX_VF_TRIG_LIMIT 10000.0f
+static inline hx_vf hx_vf_sincos(hx_vf x, int quarter) {
+    hx_vf k = hx_vf_round(x * 0x1.45f306p-1f);
+    hx_vf r = x - k * 0x1.921fb6p+0f;
+    r = r - k * -0x1.777a5cp-25f;
+    r = r - k * -0x1.ee59dap-50f;
+    hx_vi n = __builtin_convertvector(k, hx_vi) + quarter;
+    hx_vf z = r * r;
+    hx_vf s = z * 0x1.6cd590p-19f + -0x1.a00f92p-13f;
+    hx_vf c = z * -0x1.241c94p-22f + 0x1.a010d4p-16f;
+    s = s * z + 0x1.111108p-7f;
+    c = c * z + -0x1.6c16b8p-10f;
+    s = s * z + -0x1.555556p-3f;
+    c = c * z + 0x1.555556p-5f;
+    s = r * (s * z + 1.0f);
+    c = c * (z * z) + (1.0f - 0.5f * z);
+    hx_vf y = hx_vf_select(hx_vf_odd(n), c, s);
+    return (hx_vf)((hx_vi)y ^ ((n & 2) << 30));
+}
+#endif
+
+/* a / b to 2 ULP, where that is enough. */
+static inline hx_vf hx_vf_divide_fast(hx_vf a, hx_vf b) {
+#if defined HX_ISA_AVX512
+    hx_vf r = (hx_vf)_mm512_rcp14_ps((__m512)b);
+    return a * (r + r * (1.0f - b * r));
+#else
+    return a / b;
+#endif
+}
+/* x brought into [-limit, limit]; a NaN becomes some number. */
+static inline hx_vf hx_vf_within(hx_vf x, float limit) {
+#if defined HX_ISA_AVX512
+    return (hx_vf)_mm512_range_ps((__m512)x, _mm512_set1_ps(limit), 2);
+#else
+    return hx_vf_clamp(x, -limit, limit);
+#endif
+}
+/* tanh and erf to 3e-7 absolute, for sums in which they stand beside 1; NaN is not kept. */
+static inline hx_vf hx_vf_tanh_fast(hx_vf x) {
+    hx_vf t = hx_vf_within(x, 9.02f), u = t * t, p, q;
+    hx_vf_tanh_factors(u, &p, &q);
+    return t * hx_vf_divide_fast(p * u + 1.0f, q * u + 1.0f);
+}
+static inline hx_vf hx_vf_erf_fast(hx_vf x) {
+    hx_vf t = hx_vf_within(x, 3.93f), u = t * t, p, q;
+    hx_vf_erf_factors(u, &p, &q);
+    return t * 0x1.20dd76p+0f * hx_vf_divide_fast(p * u + 1.0f, q * u + 1.0f);
 }
 
 /* ---- one at a time: the same bits as a register gives ---- */
@@ -242,23 +306,26 @@ static inline void hx_vf_store_part(float *p, hx_vf v, int n) {
 
 /* ---- doubles ---- */
 
-static inline int64_t hx_d_bits(double x) {
+/* Loops over these are vectorised only where they are inlined. */
+#define HX_INLINE static inline __attribute__((always_inline))
+
+HX_INLINE int64_t hx_d_bits(double x) {
     int64_t b;
     memcpy(&b, &x, sizeof b);
     return b;
 }
-static inline double hx_d_of_bits(int64_t b) {
+HX_INLINE double hx_d_of_bits(int64_t b) {
     double x;
     memcpy(&x, &b, sizeof x);
     return x;
 }
 /* For |x| < 2^51. */
-static inline double hx_d_round(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
+HX_INLINE double hx_d_round(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
 /* 2^k for whole k in [-1022, 1023]. */
-static inline double hx_d_pow2(double k) { return hx_d_of_bits(hx_d_bits(k + (0x1.8p52 + 1023)) << 52); }
+HX_INLINE double hx_d_pow2(double k) { return hx_d_of_bits(hx_d_bits(k + (0x1.8p52 + 1023)) << 52); }
 
 /* 1 ULP of double. */
-static inline double hx_d_exp(double x) {
+HX_INLINE double hx_d_exp(double x) {
     double t = x > 710.0 ? 710.0 : x;
     t = t < -746.0 ? -746.0 : t;
     double k = hx_d_round(t * 0x1.71547652b82fep+0);
@@ -278,7 +345,7 @@ static inline double hx_d_exp(double x) {
 }
 
 /* 1 ULP of double. */
-static inline double hx_d_log(double x) {
+HX_INLINE double hx_d_log(double x) {
     bool tiny = x < 0x1p-1022;
     int64_t bits = hx_d_bits(tiny ? x * 0x1p54 : x) - 0x3fe6a09e667f3bcd;
     /* exponent + 2048, so that a logical shift will do */
@@ -300,19 +367,19 @@ static inline double hx_d_log(double x) {
 }
 
 /* log(1 + x) and exp(x) - 1 for float results. */
-static inline double hx_d_log1p(double x) {
+HX_INLINE double hx_d_log1p(double x) {
     double u = 1.0 + x, y = hx_d_log(u) + (x - (u - 1.0)) / u;
-    y = x > -0x1p-26 && x < 0x1p-26 ? x : y;
-    return u > 0 && u < 0x1p1000 ? y : hx_d_log(u);
+    y = fabs(x) < 0x1p-26 ? x : y;
+    return (u > 0) & (u < 0x1p1000) ? y : hx_d_log(u);
 }
-static inline double hx_d_expm1(double x) {
+HX_INLINE double hx_d_expm1(double x) {
     double near = x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0))))));
     return fabs(x) < 0x1p-6 ? near : hx_d_exp(x) - 1.0;
 }
 
 /* sin (quarter = 0) and cos (quarter = 1) of |x| <= HX_TRIG_LIMIT for float results. */
 #define HX_TRIG_LIMIT 1e8
-static inline double hx_d_sincos(double x, double quarter) {
+HX_INLINE double hx_d_sincos(double x, double quarter) {
     double k = hx_d_round(x * 0x1.45f306dc9c883p-1);
     double r = ((x - k * 0x1.921fb50000000p+0) - k * 0x1.110b460000000p-26) - k * 0x1.1a62633145c07p-54;
     int64_t q = hx_d_bits(k + (0x1.8p52 + quarter));
@@ -334,7 +401,7 @@ static inline double hx_d_sincos(double x, double quarter) {
 }
 
 /* For float results. Argument brought to |t| <= tan(pi / 8). */
-static inline double hx_d_atan(double x) {
+HX_INLINE double hx_d_atan(double x) {
     double a = fabs(x);
     bool high = a > 2.414213562373095, middle = a > 0.4142135623730951;
     double top = high ? -1.0 : a - 1.0, bottom = high ? a : a + 1.0;
@@ -352,7 +419,7 @@ static inline double hx_d_atan(double x) {
 }
 
 /* asin of |x| <= 1/2, for float results. */
-static inline double hx_d_asin_near(double x) {
+HX_INLINE double hx_d_asin_near(double x) {
     double z = x * x;
     double p = z * 0x1.05cc659334279p-5 + -0x1.766d9c3505729p-9;
     p = p * z + 0x1.313a9390e3ae3p-6;
@@ -364,13 +431,13 @@ static inline double hx_d_asin_near(double x) {
     p = p * z + 0x1.555555565fb38p-3;
     return x + x * z * p;
 }
-static inline double hx_d_asin(double x) {
+HX_INLINE double hx_d_asin(double x) {
     double a = fabs(x);
     bool far = a > 0.5;
     double t = far ? sqrt((1.0 - a) * 0.5) : a, y = hx_d_asin_near(t);
     return copysign(far ? 0x1.921fb54442d18p+0 - 2.0 * y : y, x);
 }
-static inline double hx_d_acos(double x) {
+HX_INLINE double hx_d_acos(double x) {
     double a = fabs(x);
     bool far = a > 0.5;
     double t = far ? sqrt((1.0 - a) * 0.5) : x, y = hx_d_asin_near(t);
