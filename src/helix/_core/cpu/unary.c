@@ -147,44 +147,52 @@ LIBM(log1p, log1p, complex_log1p)
 
 /* ---- circular ---- */
 
-/* Arguments too large for a reduction are rare: one of them sends its block to the next slower body. */
+/* Arguments too large for the fast reduction are rare: libm takes them one by one. */
 static bool within(const float *a, int64_t n, float limit) {
     int outside = 0;
     for (int64_t i = 0; i < n; i++) outside |= !(fabsf(a[i]) <= limit);
     return !outside;
 }
+static void circular(float *o, const float *a, int64_t n, float limit, void (*fast)(float *, const float *, int64_t),
+                     double (*slow)(double)) {
+    for (int64_t at = 0; at < n; at += HX_MAP_BLOCK) {
+        int64_t run = n - at < HX_MAP_BLOCK ? n - at : HX_MAP_BLOCK;
+        if (within(a + at, run, limit)) {
+            fast(o + at, a + at, run);
+            continue;
+        }
+        float given[HX_MAP_BLOCK];
+        memcpy(given, a + at, (size_t)run * sizeof *given);
+        fast(o + at, given, run);
+        for (int64_t i = 0; i < run; i++)
+            if (!(fabsf(given[i]) <= limit)) o[at + i] = (float)slow(given[i]);
+    }
+}
 #define CIRCULAR(name, expr, slow)                                                                            \
-    BODY(name##_fast, float, float, expr)                                                                     \
-    BODY(name##_slow, float, float, slow)                                                                     \
-    static void name##_f32(void *out, const float *const *in, int64_t n, const void *args) {                  \
-        for (int64_t at = 0; at < n; at += HX_MAP_BLOCK) {                                                    \
-            int64_t run = n - at < HX_MAP_BLOCK ? n - at : HX_MAP_BLOCK;                                      \
-            const float *from = in[0] + at;                                                                   \
-            (within(from, run, (float)HX_TRIG_LIMIT) ? name##_fast : name##_slow)((float *)out + at, &from, run, args); \
+    static void name##_fast(float *o, const float *a, int64_t n) {                                            \
+        _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                \
+            const double x = a[i];                                                                            \
+            o[i] = (float)(expr);                                                                             \
         }                                                                                                     \
+    }                                                                                                         \
+    CIRCULAR_BODY(name, (float)HX_TRIG_LIMIT, slow)
+#define CIRCULAR_BODY(name, limit, slow)                                                                      \
+    static void name##_f32(void *out, const float *const *in, int64_t n, const void *args) {                  \
+        (void)args;                                                                                           \
+        circular(out, in[0], n, limit, name##_fast, slow);                                                    \
     }
-CIRCULAR(sin_wide, hx_d_sincos(x, 0), sin((double)x))
-CIRCULAR(cos_wide, hx_d_sincos(x, 1), cos((double)x))
 #ifdef HX_VF_TRIG_LIMIT
-#define CIRCULAR_VF(name, quarter)                                                                            \
-    VF(name##_near, hx_vf_sincos(x, quarter))                                                                 \
-    static void name##_f32(void *out, const float *const *in, int64_t n, const void *args) {                  \
-        for (int64_t at = 0; at < n; at += HX_MAP_BLOCK) {                                                    \
-            int64_t run = n - at < HX_MAP_BLOCK ? n - at : HX_MAP_BLOCK;                                      \
-            const float *from = in[0] + at;                                                                   \
-            bool near = within(from, run, HX_VF_TRIG_LIMIT);                                                  \
-            (near ? name##_near_f32 : name##_wide_f32)((float *)out + at, &from, run, args);                  \
-        }                                                                                                     \
-    }
-CIRCULAR_VF(sin, 0)
-CIRCULAR_VF(cos, 1)
+static void sin_fast(float *o, const float *a, int64_t n) { HX_VF_LOOP(o, a, n, x, hx_vf_sincos(x, 0)); }
+static void cos_fast(float *o, const float *a, int64_t n) { HX_VF_LOOP(o, a, n, x, hx_vf_sincos(x, 1)); }
+CIRCULAR_BODY(sin, HX_VF_TRIG_LIMIT, sin)
+CIRCULAR_BODY(cos, HX_VF_TRIG_LIMIT, cos)
 #else
-#define sin_f32 sin_wide_f32
-#define cos_f32 cos_wide_f32
+CIRCULAR(sin, hx_d_sincos(x, 0), sin)
+CIRCULAR(cos, hx_d_sincos(x, 1), cos)
 #endif
 LIBM(sin, sin, csin)
 LIBM(cos, cos, ccos)
-CIRCULAR(tan, hx_d_sincos(x, 0) / hx_d_sincos(x, 1), tan((double)x))
+CIRCULAR(tan, hx_d_sincos(x, 0) / hx_d_sincos(x, 1), tan)
 LIBM(tan, tan, ctan)
 F32(asin, hx_d_asin(x))
 LIBM(asin, asin, casin)
@@ -194,8 +202,8 @@ F32(atan, hx_d_atan(x))
 LIBM(atan, atan, catan)
 
 #define PI 0x1.921fb54442d18p+1
-CIRCULAR(sinc, x == 0 ? 1.0 : hx_d_sincos(PI * x, 0) / (PI * x), x == 0 ? 1.0 : sin(PI * x) / (PI * x))
 static double plain_sinc(double x) { return x == 0 ? 1.0 : sin(PI * x) / (PI * x); }
+CIRCULAR(sinc, x == 0 ? 1.0 : hx_d_sincos(PI * x, 0) / (PI * x), plain_sinc)
 static hx_c128 complex_sinc(hx_c128 x) { return x == 0 ? 1.0 : csin(PI * x) / (PI * x); }
 LIBM(sinc, plain_sinc, complex_sinc)
 
