@@ -213,7 +213,8 @@ cdef hx_status call_hook(void *ctx, hx_tensor **g) noexcept with gil:
         if result is not None:
             if not isinstance(result, Tensor):
                 fail(HX_E_TYPE, HX1103_ARGUMENT, "hook", f"a hook must return a tensor or None, got {short_repr(result)}.")
-            g[0] = hx_tensor_retain((<Tensor>result).t)
+            if (<Tensor>result).t != g[0]:
+                g[0] = hx_tensor_retain((<Tensor>result).t)
     except BaseException as error:
         return keep_callback_error(error)
     return HX_OK
