@@ -29,21 +29,29 @@ class LayerError(ShapeError):
 
 
 def locate(module: Module, error: HelixError, args: tuple) -> HelixError:
-    """Called by every module an error passes on its way out: the innermost gives the reason, others the path."""
+    """Called by every module an error passes on its way out: the outermost that knows a reason says it, and those
+    around it give the path."""
+    reason = _reason(module, args)
+    if reason is not None:
+        return LayerError(module, reason)
     if isinstance(error, LayerError):
         _extend(module, error)
         return error
-    layer = error._child
-    if layer is None:
-        reason = module.misfit(*args)
-        if reason is not None:
-            return LayerError(module, reason)
+    name = _name_of(error._child, module)
     error.layer = error.layer if error.layer is not None else module
-    error.module_path = _join(_name_of(layer, module), error.module_path)
+    error.module_path = _join(name, error.module_path)
     error._child = module
     if error.module_path:
         error.__notes__ = [f"in module {error.module_path} ({type(error.layer).__name__})"]
     return error
+
+
+def _reason(module: Module, args: tuple) -> str | None:
+    """What `misfit` says; an input that it cannot even look at gives no reason."""
+    try:
+        return module.misfit(*args)
+    except (AttributeError, TypeError, IndexError):
+        return None
 
 
 def _extend(module: Module, error: LayerError) -> None:
