@@ -322,7 +322,12 @@ def test_custom_function_errors():
             return {"few": g, "kind": (3, None), "shape": (helix.ones(7, dtype=helix.float64), None)}[ctx.how]
 
     x = leaf(1.0, 2.0)
-    for how, error in (("raise", LookupError), ("few", ArgumentError), ("kind", ArgumentError), ("shape", GradientError)):
+    for how, error in (
+        ("raise", LookupError),
+        ("few", ArgumentError),
+        ("kind", ArgumentError),
+        ("shape", GradientError),
+    ):
         with pytest.raises(error):
             Wrong.apply(x, how).sum().backward()
     with pytest.raises(NotImplementedError):

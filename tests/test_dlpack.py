@@ -8,7 +8,19 @@ import torch
 
 import helix
 
-SHARED = ["int8", "int16", "int32", "int64", "uint8", "float32", "float64", "complex64", "complex128", "bool", "float16"]
+SHARED = [
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+    "bool",
+    "float16",
+]
 
 
 @pytest.mark.parametrize("name", [*SHARED, "bfloat16", "uint16", "uint32", "uint64"])

@@ -11,10 +11,18 @@ from helix import errors
 
 
 def test_every_class_is_also_a_builtin():
-    classes = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, errors.HelixError) and c is not errors.HelixError]
+    classes = [
+        c
+        for _, c in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(c, errors.HelixError) and c is not errors.HelixError
+    ]
     assert len(classes) >= 18
     for cls in classes:
-        assert any(base.__module__ == "builtins" and base is not Exception for base in cls.__mro__[1:] if base not in (object, BaseException))
+        assert any(
+            base.__module__ == "builtins" and base is not Exception
+            for base in cls.__mro__[1:]
+            if base not in (object, BaseException)
+        )
         assert cls.__doc__
         error = pickle.loads(pickle.dumps(cls("HX1002 add: text", op="add", code="HX1002")))
         assert (type(error), str(error), error.op, error.code) == (cls, "HX1002 add: text", "add", "HX1002")

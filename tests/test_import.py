@@ -20,8 +20,19 @@ print(json.dumps({"numpy": "numpy" in sys.modules,
 
 
 def probe():
-    return json.loads(subprocess.run([sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(Path(helix.__file__).parent.parent)!r})\n{PROBE}"],
-                                     capture_output=True, text=True, check=True).stdout)
+    return json.loads(
+        subprocess.run(
+            [
+                sys.executable,
+                "-I",
+                "-c",
+                f"import sys; sys.path.insert(0, {str(Path(helix.__file__).parent.parent)!r})\n{PROBE}",
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    )
 
 
 def test_import_is_light():

@@ -83,7 +83,10 @@ DAMAGED = {
     "keys": ({"a": {"dtype": "F32", "shape": [1]}}, b"1234"),
     "no mapping": (b"[1, 2]", b""),
     "not JSON": (b"{oops}", b""),
-    "double name": (b'{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}', b""),
+    "double name": (
+        b'{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}',
+        b"",
+    ),
     "metadata": ({"__metadata__": {"a": 1}}, b""),
     "not UTF-8": (b'{"\xff":1}', b""),
     "deep": (b'{"a":' * 100_000, b""),
@@ -104,7 +107,13 @@ def test_damaged_files_are_refused(tmp_path, name):
 
 def test_damaged_lengths(tmp_path):
     path = tmp_path / "w.safetensors"
-    for content in (b"", b"1234567", (1 << 63).to_bytes(8, "little"), (200_000_000).to_bytes(8, "little"), (50).to_bytes(8, "little") + b"{}"):
+    for content in (
+        b"",
+        b"1234567",
+        (1 << 63).to_bytes(8, "little"),
+        (200_000_000).to_bytes(8, "little"),
+        (50).to_bytes(8, "little") + b"{}",
+    ):
         path.write_bytes(content)
         with pytest.raises(FormatError, match="HX2001"):
             load_file(path)
@@ -130,8 +139,13 @@ def test_unaligned_files_load(tmp_path):
 def test_what_cannot_be_saved(tmp_path):
     path = tmp_path / "w.safetensors"
     save_file({"a": helix.ones(1)}, path)
-    for tensors, metadata in (({1: helix.ones(1)}, None), ({"a": 3}, None), ({"__metadata__": helix.ones(1)}, None), ({}, {"a": 1}),
-                              ({"a": helix.ones(1, dtype=helix.complex128)}, None)):
+    for tensors, metadata in (
+        ({1: helix.ones(1)}, None),
+        ({"a": 3}, None),
+        ({"__metadata__": helix.ones(1)}, None),
+        ({}, {"a": 1}),
+        ({"a": helix.ones(1, dtype=helix.complex128)}, None),
+    ):
         with pytest.raises(FormatError, match="HX2004"):
             save_file(tensors, path, metadata)
     assert load_file(path)["a"].tolist() == [1] and os.listdir(tmp_path) == ["w.safetensors"]

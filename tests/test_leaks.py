@@ -1,5 +1,6 @@
 """What the door makes it gives back: objects, references and core tensors stay level over many calls."""
 
+import contextlib
 import copy
 import gc
 import pickle
@@ -40,9 +41,20 @@ CALLS = {
     "views": lambda: (X[0], X[1:], X[:, None], X[..., 1], X.T, X.view(4, 3), X.reshape(2, 6)),
     "gathers": lambda: (X[I], X[[0, 1]], X[X > 0], X[0, I]),
     "writes": lambda: (X.__setitem__(0, 5), X.__setitem__(I, 2), X.add_(1), X.__setitem__(slice(1), [1, 2, 3, 4])),
-    "functions": lambda: (X.sum(0), X.sum(axis=1, keepdims=True), X.max(0), helix.cat([X, X]), helix.zeros(2, 3, dtype="float64")),
+    "functions": lambda: (
+        X.sum(0),
+        X.sum(axis=1, keepdims=True),
+        X.max(0),
+        helix.cat([X, X]),
+        helix.zeros(2, 3, dtype="float64"),
+    ),
     "numpy": lambda: (X.numpy(), helix.from_numpy(np.ones(3)), np.asarray(X), helix.tensor(np.ones(2)), memoryview(X)),
-    "dlpack": lambda: (np.from_dlpack(X), helix.from_dlpack(np.ones(2)), X.__dlpack__(), X.__dlpack__(max_version=(1, 0))),
+    "dlpack": lambda: (
+        np.from_dlpack(X),
+        helix.from_dlpack(np.ones(2)),
+        X.__dlpack__(),
+        X.__dlpack__(max_version=(1, 0)),
+    ),
     "lists": lambda: (X.tolist(), helix.tensor([[1, 2], [3, 4.5]]), list(X), X[0, 0].item()),
     "copies": lambda: (copy.deepcopy(X), copy.copy(X), pickle.loads(pickle.dumps(X)), X.to(helix.float64), X.detach()),
     "backward": lambda: ((W * W).sum().backward(), helix.autograd.grad((W * 2).sum(), W), (W * W).grad_fn),
@@ -64,16 +76,18 @@ CALLS = {
 @pytest.mark.parametrize("name", CALLS)
 def test_nothing_piles_up(name):
     def call():
-        try:
+        with contextlib.suppress(helix.errors.HelixError, KeyError):
             CALLS[name]()
-        except (helix.errors.HelixError, KeyError):
-            pass
         W.grad = None
 
     def level():
         gc.collect()
-        return (helix.memory_stats()["live_tensors"], helix.memory_stats()["live_nodes"], helix.memory_stats()["live_bytes"],
-                [sys.getrefcount(o) for o in (X, W, I, helix.float32, helix.Tensor)])
+        return (
+            helix.memory_stats()["live_tensors"],
+            helix.memory_stats()["live_nodes"],
+            helix.memory_stats()["live_bytes"],
+            [sys.getrefcount(o) for o in (X, W, I, helix.float32, helix.Tensor)],
+        )
 
     for _ in range(5):
         call()

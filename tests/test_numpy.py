@@ -98,7 +98,9 @@ def test_asarray():
     x = helix.ones(2)
     assert helix.asarray(x) is x and helix.tensor(x) is not x and helix.tensor(x).data_ptr() != x.data_ptr()
     assert helix.tensor(np.float32(2.5)).dtype is helix.float32 and helix.tensor(np.bool_(True)).dtype is helix.bool
-    assert helix.tensor([np.float64(1), np.int64(2)]).tolist() == [1, 2] and helix.tensor([np.arange(2), np.arange(2)]).shape == (2, 2)
+    assert helix.tensor([np.float64(1), np.int64(2)]).tolist() == [1, 2] and helix.tensor(
+        [np.arange(2), np.arange(2)]
+    ).shape == (2, 2)
     assert helix.asarray(array.array("d", [1, 2])).dtype is helix.float64
     assert helix.tensor(range(3)).tolist() == [0, 1, 2]
 
@@ -106,7 +108,10 @@ def test_asarray():
 def test_frombuffer():
     data = bytearray(np.arange(4, dtype=np.int32).tobytes())
     x = helix.frombuffer(data, dtype=helix.int32)
-    assert x.tolist() == [0, 1, 2, 3] and helix.frombuffer(data, dtype=helix.int32, count=2, offset=4).tolist() == [1, 2]
+    assert x.tolist() == [0, 1, 2, 3] and helix.frombuffer(data, dtype=helix.int32, count=2, offset=4).tolist() == [
+        1,
+        2,
+    ]
     x[0] = 9
     assert data[0] == 9
     for arguments in ({"count": 9}, {"offset": 17}, {"offset": 1}, {"offset": -4}):

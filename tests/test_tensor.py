@@ -71,7 +71,15 @@ def test_numbers_must_fit():
 
 def test_facts():
     x = helix.zeros(2, 3)
-    assert (x.ndim, x.dim(), x.numel(), x.size(), x.size(-1), x.stride(), x.stride(0)) == (2, 2, 6, (2, 3), 3, (3, 1), 3)
+    assert (x.ndim, x.dim(), x.numel(), x.size(), x.size(-1), x.stride(), x.stride(0)) == (
+        2,
+        2,
+        6,
+        (2, 3),
+        3,
+        (3, 1),
+        3,
+    )
     assert x.is_contiguous() and not x.T.is_contiguous()
     assert x.device == "cpu" and str(x.device) == "cpu" and x.element_size() == 4
     assert x.T.shape == (3, 2) and x.mT.stride() == (1, 3) and x[1:].storage_offset() == 3
@@ -174,8 +182,14 @@ def test_to():
     assert x.to(helix.int32).tolist() == [1, -1] and x.to("cpu") is x and x.to(x) is x
     assert x.to("cpu", helix.float64).dtype is helix.float64 and x.to(dtype=helix.float16).dtype is helix.float16
     assert x.to(helix.float32, copy=True) is not x
-    assert x.double().float().dtype is helix.float32 and x.long().dtype is helix.int64 and x.bool().tolist() == [True, True]
-    assert x.type() is helix.float32 and x.type(helix.int8).dtype is helix.int8 and x.to("float64").dtype is helix.float64
+    assert (
+        x.double().float().dtype is helix.float32
+        and x.long().dtype is helix.int64
+        and x.bool().tolist() == [True, True]
+    )
+    assert (
+        x.type() is helix.float32 and x.type(helix.int8).dtype is helix.int8 and x.to("float64").dtype is helix.float64
+    )
     with pytest.raises(TypeError):
         x.to(helix.int32, dtype=helix.int32)
 

@@ -1,8 +1,8 @@
 """Writes the type stubs of what is made at import: `python tools/stubs.py`, or `--check` to fail when they are stale.
 
-    src/helix/_core.pyi           the compiled module
-    src/helix/__init__.pyi        the names of helix
-    src/helix/nn/functional.pyi   the names of helix.nn.functional
+src/helix/_core.pyi           the compiled module
+src/helix/__init__.pyi        the names of helix
+src/helix/nn/functional.pyi   the names of helix.nn.functional
 """
 
 from __future__ import annotations
@@ -24,33 +24,106 @@ RECORDS = {record["name"]: record for record in _core.ops()}
 
 # Results and property types that no signature tells.
 RETURNS = {
-    "__array__": "numpy.ndarray", "__bool__": "bool", "__complex__": "complex", "__contains__": "bool",
-    "__dlpack_device__": "tuple[int, int]", "__float__": "float", "__getitem__": "Tensor", "__hash__": "int",
-    "__index__": "int", "__int__": "int", "__iter__": "Iterator[Tensor]", "__len__": "int", "__repr__": "str",
-    "__setitem__": "None", "__str__": "str", "_make_subclass": "Any", "as_bytes": "Tensor", "as_dtype": "dtype",
-    "as_tensor": "Tensor", "asarray": "Tensor", "backward": "None", "can_cast": "bool", "copy_to_device": "Tensor",
-    "data_ptr": "int", "detach": "Tensor", "detach_": "Tensor", "dim": "int", "element_size": "int",
-    "empty_cache": "None", "from_dlpack": "Tensor", "from_numpy": "Tensor", "frombuffer": "Tensor",
-    "get_default_dtype": "dtype", "get_num_threads": "int", "grad": "tuple[Any, ...]", "is_complex": "bool",
-    "is_contiguous": "bool", "is_floating_point": "bool", "is_grad_enabled": "bool",
-    "is_inference": "bool", "memory_stats": "dict[str, int]", "name": "str", "nelement": "int", "numel": "int",
-    "numpy": "numpy.ndarray", "promote_types": "dtype", "requires_grad_": "Tensor", "reset_peak_memory": "None",
-    "result_type": "dtype", "retain_grad": "None", "set_default_dtype": "None", "set_memory_limit": "None",
-    "set_num_threads": "None", "storage_offset": "int", "tensor": "Tensor"}
+    "__array__": "numpy.ndarray",
+    "__bool__": "bool",
+    "__complex__": "complex",
+    "__contains__": "bool",
+    "__dlpack_device__": "tuple[int, int]",
+    "__float__": "float",
+    "__getitem__": "Tensor",
+    "__hash__": "int",
+    "__index__": "int",
+    "__int__": "int",
+    "__iter__": "Iterator[Tensor]",
+    "__len__": "int",
+    "__repr__": "str",
+    "__setitem__": "None",
+    "__str__": "str",
+    "_make_subclass": "Any",
+    "as_bytes": "Tensor",
+    "as_dtype": "dtype",
+    "as_tensor": "Tensor",
+    "asarray": "Tensor",
+    "backward": "None",
+    "can_cast": "bool",
+    "copy_to_device": "Tensor",
+    "data_ptr": "int",
+    "detach": "Tensor",
+    "detach_": "Tensor",
+    "dim": "int",
+    "element_size": "int",
+    "empty_cache": "None",
+    "from_dlpack": "Tensor",
+    "from_numpy": "Tensor",
+    "frombuffer": "Tensor",
+    "get_default_dtype": "dtype",
+    "get_num_threads": "int",
+    "grad": "tuple[Any, ...]",
+    "is_complex": "bool",
+    "is_contiguous": "bool",
+    "is_floating_point": "bool",
+    "is_grad_enabled": "bool",
+    "is_inference": "bool",
+    "memory_stats": "dict[str, int]",
+    "name": "str",
+    "nelement": "int",
+    "numel": "int",
+    "numpy": "numpy.ndarray",
+    "promote_types": "dtype",
+    "requires_grad_": "Tensor",
+    "reset_peak_memory": "None",
+    "result_type": "dtype",
+    "retain_grad": "None",
+    "set_default_dtype": "None",
+    "set_memory_limit": "None",
+    "set_num_threads": "None",
+    "storage_offset": "int",
+    "tensor": "Tensor",
+}
 PROPERTIES = {
-    "shape": "tuple[int, ...]", "strides": "tuple[int, ...]", "ndim": "int", "itemsize": "int", "nbytes": "int",
-    "dtype": "dtype", "device": "device", "requires_grad": "bool", "is_leaf": "bool",
-    "retains_grad": "bool", "grad": "Any", "grad_fn": "Node | None", "output_nr": "int", "_version": "int",
-    "name": "str", "code": "int", "type": "str", "index": "int | None", "is_floating_point": "bool",
-    "is_complex": "bool", "is_signed": "bool"}
+    "shape": "tuple[int, ...]",
+    "strides": "tuple[int, ...]",
+    "ndim": "int",
+    "itemsize": "int",
+    "nbytes": "int",
+    "dtype": "dtype",
+    "device": "device",
+    "requires_grad": "bool",
+    "is_leaf": "bool",
+    "retains_grad": "bool",
+    "grad": "Any",
+    "grad_fn": "Node | None",
+    "output_nr": "int",
+    "_version": "int",
+    "name": "str",
+    "code": "int",
+    "type": "str",
+    "index": "int | None",
+    "is_floating_point": "bool",
+    "is_complex": "bool",
+    "is_signed": "bool",
+}
 SETTABLE = ("grad", "requires_grad")
 TENSOR_LIKE = "Tensor | Number"
 KINDS = {
-    "Tensor": TENSOR_LIKE, "Tensor | None": f"{TENSOR_LIKE} | None", "Sequence[Tensor]": "Sequence[Any] | Tensor",
-    "bool": "bool", "int": "int", "int | None": "int | None", "float": "float", "float | None": "float | None",
-    "Number": "Number", "Number | None": "Number | None", "int | Sequence[int]": "int | Sequence[int]",
-    "int | Sequence[int] | None": "int | Sequence[int] | None", "Sequence[float]": "float | Sequence[float] | None", "dtype": "DType",
-    "dtype | None": "DType | None", "str": "str", "Generator | None": "Generator | None"}
+    "Tensor": TENSOR_LIKE,
+    "Tensor | None": f"{TENSOR_LIKE} | None",
+    "Sequence[Tensor]": "Sequence[Any] | Tensor",
+    "bool": "bool",
+    "int": "int",
+    "int | None": "int | None",
+    "float": "float",
+    "float | None": "float | None",
+    "Number": "Number",
+    "Number | None": "Number | None",
+    "int | Sequence[int]": "int | Sequence[int]",
+    "int | Sequence[int] | None": "int | Sequence[int] | None",
+    "Sequence[float]": "float | Sequence[float] | None",
+    "dtype": "DType",
+    "dtype | None": "DType | None",
+    "str": "str",
+    "Generator | None": "Generator | None",
+}
 OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")
 PREAMBLE = """from builtins import bool as _bool, complex as _complex, float as _float, int as _int, str as _str, type as _type
 from collections.abc import Callable, Iterator, Sequence
@@ -68,6 +141,7 @@ def typed(text):
 
 # ---- functions made from records ----
 
+
 def record_of(op):
     name = op.__name__
     return RECORDS[name] if name in RECORDS else RECORDS[name.removesuffix("_")]
@@ -76,7 +150,7 @@ def record_of(op):
 def op_parameters(op, method):
     """The parameters of an op as text; a method's first one is self."""
     record, parts, star = record_of(op), ["self"] if method else [], False
-    for p in record["params"][1 if method else 0:]:
+    for p in record["params"][1 if method else 0 :]:
         if p["varargs"]:
             parts.append(f"*{p['name']}: {typed(KINDS[p['kind']])}")
             star = True
@@ -111,6 +185,7 @@ def op_text(name, op, method, indent=""):
 
 
 # ---- functions and classes written by hand ----
+
 
 def plain_text(name, function, indent="", method=False):
     try:
@@ -153,11 +228,46 @@ def class_text(cls):
     return "".join(lines) if len(lines) > 1 else f"class {cls.__name__}: ...\n"
 
 
-SKIPPED = {f"__{'i' if kind == 'i' else 'r' if kind == 'r' else ''}{name}__" for name in (*OPERATORS, "divmod") for kind in ("", "r", "i")} | {
-    "__lt__", "__le__", "__eq__", "__ne__", "__gt__", "__ge__", "__neg__", "__pos__", "__abs__", "__invert__", "__doc__",
-    "__new__", "__init__", "__module__", "__weakref__", "__pyx_vtable__", "__delitem__", "__reduce_cython__",
-    "__setstate_cython__", "__setstate__", "__get__", "__reduce__", "__reduce_ex__", "__signature__", "__text_signature__", "__qualname__",
-    "__buffer__", "__release_buffer__", "__getattr__", "__wrapped__", "__call__", "__name__", "__test__", "__format__"}
+SKIPPED = {
+    f"__{'i' if kind == 'i' else 'r' if kind == 'r' else ''}{name}__"
+    for name in (*OPERATORS, "divmod")
+    for kind in ("", "r", "i")
+} | {
+    "__lt__",
+    "__le__",
+    "__eq__",
+    "__ne__",
+    "__gt__",
+    "__ge__",
+    "__neg__",
+    "__pos__",
+    "__abs__",
+    "__invert__",
+    "__doc__",
+    "__new__",
+    "__init__",
+    "__module__",
+    "__weakref__",
+    "__pyx_vtable__",
+    "__delitem__",
+    "__reduce_cython__",
+    "__setstate_cython__",
+    "__setstate__",
+    "__get__",
+    "__reduce__",
+    "__reduce_ex__",
+    "__signature__",
+    "__text_signature__",
+    "__qualname__",
+    "__buffer__",
+    "__release_buffer__",
+    "__getattr__",
+    "__wrapped__",
+    "__call__",
+    "__name__",
+    "__test__",
+    "__format__",
+}
 
 
 def member_text(cls, name, member):
@@ -177,13 +287,18 @@ def member_text(cls, name, member):
 
 
 def operator_lines():
-    lines = [f"    def __{way}{name}__(self, other: Any) -> Tensor: ...\n" for name in OPERATORS for way in ("", "r", "i")]
-    lines += [f"    def __{name}__(self, other: Any) -> Tensor: ...  # type: ignore[override]\n" for name in ("eq", "ne")]
+    lines = [
+        f"    def __{way}{name}__(self, other: Any) -> Tensor: ...\n" for name in OPERATORS for way in ("", "r", "i")
+    ]
+    lines += [
+        f"    def __{name}__(self, other: Any) -> Tensor: ...  # type: ignore[override]\n" for name in ("eq", "ne")
+    ]
     lines += [f"    def __{name}__(self, other: Any) -> Tensor: ...\n" for name in ("lt", "le", "gt", "ge")]
     return lines + [f"    def __{name}__(self) -> Tensor: ...\n" for name in ("neg", "pos", "abs", "invert")]
 
 
 # ---- modules ----
+
 
 def core_stub():
     parts = [HEADER, PREAMBLE, "\nNumber: TypeAlias = _bool | _int | _float | _complex\n"]
@@ -220,7 +335,11 @@ def names_stub(module, imports, lazy=()):
             parts.append(f"from helix._core import {value.__name__} as {name}\n")
         elif isinstance(value, (int, float, str)) or value is None:
             parts.append(f"{name}: {typed(type(value).__name__) if value is not None else 'None'}\n")
-    parts += [f"from helix import {name} as {name}\n" for name in lazy if (ROOT / name).is_dir() or (ROOT / f"{name}.py").exists()]
+    parts += [
+        f"from helix import {name} as {name}\n"
+        for name in lazy
+        if (ROOT / name).is_dir() or (ROOT / f"{name}.py").exists()
+    ]
     return "".join(parts)
 
 
@@ -233,10 +352,15 @@ def reexport(name, value, module):
 def stubs():
     """{path: text} of all stubs."""
     functional = importlib.import_module("helix.nn.functional")
-    types = ("from helix._core import DType, Device, Number, _device, _dtype\n"
-             "from helix._core import Generator as Generator, Tensor as Tensor, device as device, dtype as dtype\n")
-    return {ROOT / "_core.pyi": core_stub(), ROOT / "__init__.pyi": names_stub(helix, types, helix._LAZY),
-            ROOT / "nn" / "functional.pyi": names_stub(functional, types)}
+    types = (
+        "from helix._core import DType, Device, Number, _device, _dtype\n"
+        "from helix._core import Generator as Generator, Tensor as Tensor, device as device, dtype as dtype\n"
+    )
+    return {
+        ROOT / "_core.pyi": core_stub(),
+        ROOT / "__init__.pyi": names_stub(helix, types, helix._LAZY),
+        ROOT / "nn" / "functional.pyi": names_stub(functional, types),
+    }
 
 
 def main():

@@ -13,10 +13,32 @@ globals().update({alias: dtypes.TYPES[name] for alias, name in dtypes.ALIASES.it
 globals().update(ops.FUNCTIONS | shape_ops.FUNCTIONS)
 
 from helix._core import (  # noqa: E402
-    Generator, Tensor, as_tensor, asarray, can_cast, default_generator, device, devices, dtype, empty_cache,
-    from_dlpack, from_numpy, frombuffer, get_default_dtype, get_num_threads, is_grad_enabled,
-    is_inference_mode_enabled, memory_stats, promote_types, reset_peak_memory, result_type, set_default_dtype,
-    set_memory_limit, set_num_threads, tensor)
+    Generator,
+    Tensor,
+    as_tensor,
+    asarray,
+    can_cast,
+    default_generator,
+    device,
+    devices,
+    dtype,
+    empty_cache,
+    from_dlpack,
+    from_numpy,
+    frombuffer,
+    get_default_dtype,
+    get_num_threads,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    memory_stats,
+    promote_types,
+    reset_peak_memory,
+    result_type,
+    set_default_dtype,
+    set_memory_limit,
+    set_num_threads,
+    tensor,
+)
 from helix.autograd import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: E402
 from helix.dtypes import finfo, iinfo  # noqa: E402
 from helix.printing import get_printoptions, set_printoptions  # noqa: E402
@@ -26,8 +48,22 @@ __version__ = "0.1.0"
 newaxis = None
 
 # Imported at their first use.
-_LAZY = ("array_api", "backends", "cli", "config", "data", "func", "functional", "graph", "io", "models", "nn", "optim",
-         "testing", "train")
+_LAZY = (
+    "array_api",
+    "backends",
+    "cli",
+    "config",
+    "data",
+    "func",
+    "functional",
+    "graph",
+    "io",
+    "models",
+    "nn",
+    "optim",
+    "testing",
+    "train",
+)
 
 
 def __getattr__(name):

@@ -6,9 +6,22 @@ from helix import _core
 from helix._core import Node, Tensor, backward, grad, is_grad_enabled, is_inference_mode_enabled
 from helix.errors import ArgumentError, GradientError
 
-__all__ = ["Function", "GradientError", "Node", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck",
-           "gradgradcheck", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad",
-           "set_grad_enabled"]
+__all__ = [
+    "Function",
+    "GradientError",
+    "Node",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "inference_mode",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "no_grad",
+    "set_grad_enabled",
+]
 
 
 class _Mode:
@@ -115,8 +128,10 @@ class FunctionContext:
     def _forget_outputs(self, outputs):
         """Outputs are kept without their history, which leads to the node that keeps them."""
         numbers = {id(output): number for number, output in enumerate(outputs)}
-        self._saved = tuple((t, version, None) if id(t) not in numbers else (t.detach(), version, numbers[id(t)])
-                            for t, version, _ in self._saved)
+        self._saved = tuple(
+            (t, version, None) if id(t) not in numbers else (t.detach(), version, numbers[id(t)])
+            for t, version, _ in self._saved
+        )
 
     @property
     def saved_tensors(self):
@@ -126,8 +141,12 @@ class FunctionContext:
                 raise GradientError(
                     f"HX1501 {self._name}: a tensor saved for backward, shape {tensor.shape}, was changed in place "
                     f"afterwards (version {version} to {tensor._version}). Use an out-of-place update, or save a clone.",
-                    op=self._name, code="HX1501")
-        return tuple(tensor if number is None else self._node.output(tensor, number) for tensor, _, number in self._saved)
+                    op=self._name,
+                    code="HX1501",
+                )
+        return tuple(
+            tensor if number is None else self._node.output(tensor, number) for tensor, _, number in self._saved
+        )
 
     def mark_non_differentiable(self, *outputs):
         """Says that no gradient flows through these outputs."""
@@ -182,8 +201,11 @@ def _fresh(output, args):
 
 
 def _follows(output, ctx):
-    return (isinstance(output, Tensor) and (output.is_floating_point() or output.is_complex())
-            and not any(output is other for other in ctx._non_differentiable))
+    return (
+        isinstance(output, Tensor)
+        and (output.is_floating_point() or output.is_complex())
+        and not any(output is other for other in ctx._non_differentiable)
+    )
 
 
 def _record(cls, ctx, args, outputs, followed):
@@ -199,10 +221,13 @@ def _record(cls, ctx, args, outputs, followed):
             given = [_zeros(*kinds[i]) if g is None and kinds[i] else g for i, g in enumerate(given)]
         found = cls.backward(ctx, *given)
         found = found if isinstance(found, tuple) else (found,)
-        if len(found) < len(args) or any(extra is not None for extra in found[len(args):]):
+        if len(found) < len(args) or any(extra is not None for extra in found[len(args) :]):
             raise ArgumentError(
                 f"HX1103 {cls.__name__}: backward must return {len(args)} gradients, one for each argument of forward, "
-                f"got {len(found)}.", op=cls.__name__, code="HX1103")
+                f"got {len(found)}.",
+                op=cls.__name__,
+                code="HX1103",
+            )
         return [found[place] for place in places]
 
     linked = [outputs[i] for i in followed]

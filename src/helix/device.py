@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from helix._core import (
-                         device,
-                         devices,
-                         empty_cache,
-                         get_num_threads,
-                         memory_stats,
-                         reset_peak_memory,
-                         set_memory_limit,
-                         set_num_threads,
+    device,
+    devices,
+    empty_cache,
+    get_num_threads,
+    memory_stats,
+    reset_peak_memory,
+    set_memory_limit,
+    set_num_threads,
 )
 
-__all__ = ["device", "devices", "empty_cache", "get_num_threads", "memory_stats", "reset_peak_memory",
-           "set_memory_limit", "set_num_threads"]
+__all__ = [
+    "device",
+    "devices",
+    "empty_cache",
+    "get_num_threads",
+    "memory_stats",
+    "reset_peak_memory",
+    "set_memory_limit",
+    "set_num_threads",
+]

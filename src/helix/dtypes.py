@@ -8,14 +8,46 @@ from helix import _core
 from helix._core import can_cast, dtype, get_default_dtype, promote_types, result_type, set_default_dtype
 from helix.errors import DTypeError
 
-NAMES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "bfloat16",
-         "float32", "float64", "complex64", "complex128")
+NAMES = (
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+)
 TYPES = {name: getattr(_core, name) for name in NAMES}
 # torch's further names: the alias table of dtypes.
-ALIASES = {"half": "float16", "float": "float32", "double": "float64", "short": "int16", "int": "int32", "long": "int64",
-           "cfloat": "complex64", "cdouble": "complex128"}
+ALIASES = {
+    "half": "float16",
+    "float": "float32",
+    "double": "float64",
+    "short": "int16",
+    "int": "int32",
+    "long": "int64",
+    "cfloat": "complex64",
+    "cdouble": "complex128",
+}
 
-__all__ = ["dtype", "can_cast", "promote_types", "result_type", "get_default_dtype", "set_default_dtype", "finfo", "iinfo"]
+__all__ = [
+    "dtype",
+    "can_cast",
+    "promote_types",
+    "result_type",
+    "get_default_dtype",
+    "set_default_dtype",
+    "finfo",
+    "iinfo",
+]
 
 
 class _Info:
@@ -55,13 +87,23 @@ def finfo(type=None):
     found = get_default_dtype() if type is None else _core.as_dtype(getattr(type, "dtype", type))
     name = found.to_real().name
     if name not in _FLOATS:
-        raise DTypeError(f"HX1101 finfo: type must be a floating or complex dtype, got {name}; use iinfo.", op="finfo", code="HX1101")
+        raise DTypeError(
+            f"HX1101 finfo: type must be a floating or complex dtype, got {name}; use iinfo.", op="finfo", code="HX1101"
+        )
     bits, fraction, exponent = _FLOATS[name]
-    largest = sys.float_info.max if name == "float64" else (2 - 2.0 ** -fraction) * 2.0 ** exponent
+    largest = sys.float_info.max if name == "float64" else (2 - 2.0**-fraction) * 2.0**exponent
     normal = 2.0 ** (1 - exponent)
     digits = {"float16": 3, "bfloat16": 2, "float32": 6, "float64": 15}[name]
-    return FloatInfo(dtype=found.name, bits=bits, eps=2.0 ** -fraction, max=largest, min=-largest, tiny=normal,
-                     smallest_normal=normal, resolution=10.0 ** -digits)
+    return FloatInfo(
+        dtype=found.name,
+        bits=bits,
+        eps=2.0**-fraction,
+        max=largest,
+        min=-largest,
+        tiny=normal,
+        smallest_normal=normal,
+        resolution=10.0**-digits,
+    )
 
 
 def iinfo(type):
@@ -76,4 +118,4 @@ def iinfo(type):
     bits = 8 * found.itemsize
     if found.is_signed:
         return IntInfo(dtype=found.name, bits=bits, max=2 ** (bits - 1) - 1, min=-(2 ** (bits - 1)))
-    return IntInfo(dtype=found.name, bits=bits, max=2 ** bits - 1, min=0)
+    return IntInfo(dtype=found.name, bits=bits, max=2**bits - 1, min=0)

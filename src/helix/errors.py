@@ -23,7 +23,7 @@ class HelixError(Exception):
 
 
 def _leading_number(arguments):
-    """"HX3101" of a text that begins with it."""
+    """ "HX3101" of a text that begins with it."""
     first = arguments[0].split(" ", 1)[0] if arguments and isinstance(arguments[0], str) else ""
     return first if first.startswith("HX") and first[2:].isdigit() else None
 
@@ -163,7 +163,9 @@ def explain(code):
     code = getattr(code, "code", code)
     text = str(code).upper().removeprefix("HX")
     if not text.isdigit():
-        raise ParameterError(f"HX1403 explain: {code!r} is not an error number such as 'HX1002'.", op="explain", code="HX1403")
+        raise ParameterError(
+            f"HX1403 explain: {code!r} is not an error number such as 'HX1002'.", op="explain", code="HX1403"
+        )
     found = _TEXTS.get(int(text)) or _core.explain(int(text))
     if found is None:
         raise ParameterError(f"HX1403 explain: there is no error HX{text}.", op="explain", code="HX1403")

@@ -41,12 +41,14 @@ def gradgradcheck(function, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, r
     wanted = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
 
     def gradients(*arguments):
-        values, cotangents = arguments[:len(inputs)], arguments[len(inputs):]
+        values, cotangents = arguments[: len(inputs)], arguments[len(inputs) :]
         results = [o for o in _outputs(function, values) if o.requires_grad]
         found = grad(results, [values[i] for i in wanted], cotangents, create_graph=True, allow_unused=True)
         return tuple(g for g in found if g is not None)
 
-    return gradcheck(gradients, inputs + tuple(grad_outputs), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception)
+    return gradcheck(
+        gradients, inputs + tuple(grad_outputs), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception
+    )
 
 
 def _check_inputs(inputs, checked):
@@ -56,7 +58,9 @@ def _check_inputs(inputs, checked):
         if inputs[i].dtype not in (_core.float64, _core.complex128):
             raise GradientError(
                 f"HX1503 gradcheck: input {i} is {inputs[i].dtype.name}; differences need float64 or complex128.",
-                op="gradcheck", code="HX1503")
+                op="gradcheck",
+                code="HX1503",
+            )
 
 
 def _outputs(function, inputs):
@@ -96,7 +100,9 @@ def _disagree(x, i, k, column, row, part, found, wanted):
     raise GradientError(
         f"HX1505 gradcheck: the gradient of element {row} of output {k} by input {i} at {tuple(place)}"
         f"{' (imaginary direction)' if part == 1j else ''} is {found!r}, but differences give {wanted!r}.",
-        op="gradcheck", code="HX1505")
+        op="gradcheck",
+        code="HX1505",
+    )
 
 
 def _directional(gradient, column, part):
@@ -116,7 +122,7 @@ def _analytic(function, inputs, i, k):
             chosen = [0.0] * output.numel()
             chosen[row] = weight
             cotangent = _op("reshape")(_core.tensor(chosen, dtype=output.dtype), output.shape)
-            gradient, = grad(output, inputs[i], cotangent, retain_graph=True, allow_unused=True)
+            (gradient,) = grad(output, inputs[i], cotangent, retain_graph=True, allow_unused=True)
             found[row, weight] = None if gradient is None else _flat(gradient)
     return found
 

@@ -18,20 +18,37 @@ from helix.errors import FormatError
 MAX_HEADER = 100_000_000  # bytes
 MAX_JSON = 1_000_000_000
 
-_CODES = {"BOOL": "bool", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64", "U8": "uint8", "U16": "uint16",
-          "U32": "uint32", "U64": "uint64", "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
-          "C64": "complex64"}
+_CODES = {
+    "BOOL": "bool",
+    "I8": "int8",
+    "I16": "int16",
+    "I32": "int32",
+    "I64": "int64",
+    "U8": "uint8",
+    "U16": "uint16",
+    "U32": "uint32",
+    "U64": "uint64",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F32": "float32",
+    "F64": "float64",
+    "C64": "complex64",
+}
 _CODE_OF = {name: code for code, name in _CODES.items()}
 
 __all__ = ["atomic_write", "load_file", "load_header", "load_json", "save_file", "save_json"]
 
 
 def _damaged(number, path, text):
-    return FormatError(f"HX{number} safetensors {os.path.basename(path)!r}: {text}; nothing was loaded.",
-                       op="load_file", code=f"HX{number}")
+    return FormatError(
+        f"HX{number} safetensors {os.path.basename(path)!r}: {text}; nothing was loaded.",
+        op="load_file",
+        code=f"HX{number}",
+    )
 
 
 # ---- writing ----
+
 
 class atomic_write:
     """A context manager that gives a file to write; `path` holds the whole content, or what it held before.
@@ -130,6 +147,7 @@ def _write_tensor(file, tensor):
 
 # ---- reading ----
 
+
 def load_file(path, device=None):
     """The tensors of a safetensors file, by name, in the order of the file.
 
@@ -163,7 +181,7 @@ def _tensor_at(whole, start, nbytes, dtype, shape):
     if not nbytes:
         return _core.op_named("zeros")(shape, dtype=dtype)
     if start % min(dtype.itemsize, 8):  # written by others without alignment
-        whole, start = memoryview(bytearray(whole[start:start + nbytes])), 0
+        whole, start = memoryview(bytearray(whole[start : start + nbytes])), 0
     flat = _core.frombuffer(whole, dtype=dtype, count=nbytes // dtype.itemsize, offset=start)
     return flat.view(shape)
 
@@ -222,20 +240,28 @@ def _entry(name, facts, available, path):
     if not isinstance(facts, dict) or set(facts) != {"dtype", "shape", "data_offsets"}:
         raise _damaged(2001, path, f"the entry of tensor {name!r} does not hold dtype, shape and data_offsets")
     if not isinstance(facts["dtype"], str) or facts["dtype"] not in _CODES:
-        raise _damaged(2002, path, f"tensor {name!r} has the dtype {str(facts['dtype'])[:20]!r}, which helix does not know")
+        raise _damaged(
+            2002, path, f"tensor {name!r} has the dtype {str(facts['dtype'])[:20]!r}, which helix does not know"
+        )
     if not _all_sizes(facts["shape"]) or len(facts["shape"]) > 16:
         raise _damaged(2001, path, f"tensor {name!r} has a shape that is not a list of at most 16 sizes")
     if not _all_sizes(facts["data_offsets"]) or len(facts["data_offsets"]) != 2:
         raise _damaged(2001, path, f"tensor {name!r} has data_offsets that are not two sizes")
     begin, end = facts["data_offsets"]
     if not begin <= end <= available:
-        raise _damaged(2003, path, f"tensor {name!r} claims bytes {begin}..{end} but the data section ends at {available}")
+        raise _damaged(
+            2003, path, f"tensor {name!r} claims bytes {begin}..{end} but the data section ends at {available}"
+        )
     dtype = getattr(_core, _CODES[facts["dtype"]])
     needed = dtype.itemsize
     for size in facts["shape"]:
         needed *= size
     if needed != end - begin:
-        raise _damaged(2003, path, f"tensor {name!r} of shape {tuple(facts['shape'])} needs {needed} bytes, its range has {end - begin}")
+        raise _damaged(
+            2003,
+            path,
+            f"tensor {name!r} of shape {tuple(facts['shape'])} needs {needed} bytes, its range has {end - begin}",
+        )
     return dtype, tuple(facts["shape"]), begin, end
 
 
@@ -244,6 +270,7 @@ def _all_sizes(values):
 
 
 # ---- JSON ----
+
 
 def save_json(value, path):
     """Writes a JSON file, whole or not at all. NaN and infinity have no JSON form and are refused."""

@@ -19,7 +19,9 @@ def _extreme(name, input, dim, keepdim, axis, keepdims, out):
     """max and min: of everything, along a dimension, or of two tensors."""
     if axis is not None or keepdims is not None:
         if (axis is not None and dim is not None) or (keepdims is not None and keepdim):
-            raise ArgumentError(f"HX1103 {name}: dim and axis (keepdim and keepdims) are the same parameter.", op=name, code="HX1103")
+            raise ArgumentError(
+                f"HX1103 {name}: dim and axis (keepdim and keepdims) are the same parameter.", op=name, code="HX1103"
+            )
         dim, keepdim = dim if axis is None else axis, keepdim or bool(keepdims)
     if isinstance(dim, Tensor):
         return _op(name + "imum")(input, dim, **({} if out is None else {"out": out}))

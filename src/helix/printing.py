@@ -33,8 +33,15 @@ def _values_text(x, indent):
     if array.dtype.kind not in "biufc":
         array = array.astype(numpy.float32)
     return numpy.array2string(
-        array, separator=", ", prefix=" " * indent, floatmode="maxprec_equal", threshold=_options["threshold"],
-        precision=_options["precision"], edgeitems=_options["edgeitems"], max_line_width=_options["linewidth"])
+        array,
+        separator=", ",
+        prefix=" " * indent,
+        floatmode="maxprec_equal",
+        threshold=_options["threshold"],
+        precision=_options["precision"],
+        edgeitems=_options["edgeitems"],
+        max_line_width=_options["linewidth"],
+    )
 
 
 def _is_traced(x):

@@ -82,11 +82,28 @@ def is_same_size(self, other):
 
 
 METHODS = {
-    "to": to, "type": type, "type_as": type_as, "cpu": cpu, "new_tensor": new_tensor, "is_same_size": is_same_size,
+    "to": to,
+    "type": type,
+    "type_as": type_as,
+    "cpu": cpu,
+    "new_tensor": new_tensor,
+    "is_same_size": is_same_size,
     **{
-        name: _caster(name, dtype) for name, dtype in (
-            ("float", _core.float32), ("double", _core.float64), ("half", _core.float16),
-            ("bfloat16", _core.bfloat16), ("int", _core.int32), ("long", _core.int64), ("short", _core.int16),
-            ("char", _core.int8), ("byte", _core.uint8), ("bool", _core.bool), ("cfloat", _core.complex64),
-            ("cdouble", _core.complex128))}}
+        name: _caster(name, dtype)
+        for name, dtype in (
+            ("float", _core.float32),
+            ("double", _core.float64),
+            ("half", _core.float16),
+            ("bfloat16", _core.bfloat16),
+            ("int", _core.int32),
+            ("long", _core.int64),
+            ("short", _core.int16),
+            ("char", _core.int8),
+            ("byte", _core.uint8),
+            ("bool", _core.bool),
+            ("cfloat", _core.complex64),
+            ("cdouble", _core.complex128),
+        )
+    },
+}
 _core.add_methods(METHODS)

@@ -1,6 +1,6 @@
 import torch
 
-from ..sample import Error, INTS, Sample, T
+from ..sample import INTS, Error, Sample, T
 
 F = ("float32", "float64")
 
