@@ -63,7 +63,6 @@ def test_stratified_split_is_even_disjoint_and_reproducible(numbers):
 
 
 def test_digits():
-    pytest.importorskip("sklearn")
     digits = data.digits()
     x, y = digits.batch([0, 1796])
     assert len(digits) == 1797 and tuple(x.shape) == (2, 1, 8, 8) and y.tolist() == [0, 8]
@@ -103,7 +102,8 @@ def test_csv(tmp_path: Path):
 
 
 def test_images(tmp_path: Path):
-    image = pytest.importorskip("PIL.Image")
+    from PIL import Image as image
+
     for name, shade in (("dark", 0), ("light", 255)):
         (tmp_path / name).mkdir()
         image.new("L", (5, 7), shade).save(tmp_path / name / "1.png")

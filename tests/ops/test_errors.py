@@ -32,7 +32,7 @@ def check_message(op: str, error: helix.errors.HelixError) -> None:
     text = str(error)
     assert re.match(rf"HX\d{{4}} (.*\.)?{re.escape(op)}_?: .", text), text
     assert text.count("\n") < LONGEST, text
-    assert not re.search(r"0x[0-9a-f]{6,}|\.[ch]\b:|\.pyx|/home/|/work/", text), text
+    assert not re.search(r"0x[0-9a-f]{6,}|\.[ch]\b:|\.pyx|(^|\s)/[a-z]+/", text), text
     assert helix.errors.explain(error.code)
 
 

@@ -25,7 +25,7 @@ typedef struct hx_device {
     int32_t index;
     int32_t id;   /* position in the table of opened devices */
     bool host_addressable;
-    char name[32]; /* "cpu", "cuda:0" */
+    char name[32]; /* "cpu", "mychip:0" */
 } hx_device;
 
 typedef struct hx_storage {
