@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -101,3 +103,47 @@ def test_as_strided_is_checked_before_it_is_made():
         with pytest.raises((ValueError, OverflowError)):
             x.as_strided(shape, stride, offset)
     assert x.as_strided((2, 2), (1, 2), 0).tolist() == [[0, 0], [0, 0]]
+
+
+def pieces(x):
+    """A sum over parts of x that overlap, each read in another way."""
+    ids = helix.tensor([2, 0, 2])
+    parts = [x[:, i] * float(i + 1) for i in range(4)] + [x[0] ** 2, x[1:, ::2], x.narrow(2, 1, 2), x[ids], x[:, ids, 1]]
+    parts += [x.diagonal(0, 0, 1) ** 2, x.index_select(1, ids), x.gather(1, ids.reshape(1, 3, 1)), x.unfold(2, 3, 1)]
+    return sum((part * part).sum() for part in parts)
+
+
+@pytest.mark.parametrize("leaf", [True, False])
+def test_gradients_of_many_parts_meet_in_one_tensor(leaf):
+    x = helix.tensor(ARRAY / 60).requires_grad_()
+    y = x if leaf else x * 1
+    (plain,) = helix.autograd.grad(pieces(y), (x,))
+    y = x if leaf else x * 1
+    (recorded,) = helix.autograd.grad(pieces(y), (x,), create_graph=True)
+    np.testing.assert_allclose(plain.numpy(), recorded.detach().numpy(), rtol=1e-14)
+    assert helix.autograd.gradcheck(pieces, (x,))
+    y = x if leaf else x * 1
+    pieces(y).backward()
+    np.testing.assert_allclose(x.grad.numpy(), plain.numpy(), rtol=1e-14)
+
+
+def test_a_gradient_that_others_hold_is_not_written():
+    x = helix.tensor(ARRAY).requires_grad_()
+    seen = []
+    y = x * 1
+    y.register_hook(lambda g: seen.append(g))
+    g = helix.tensor(ARRAY)
+    (y.sum() + (y * 1 + y[0]).sum()).backward()
+    helix.autograd.backward([x * 1 + x[:, :1]], [g])
+    np.testing.assert_array_equal(g.numpy(), ARRAY)
+    np.testing.assert_array_equal(seen[0].numpy()[1:], np.full((2, 4, 5), 2.0))
+
+
+def test_a_loop_over_positions_takes_linear_time():
+    """The gradient of each x[:, i] is added to its place: a whole tensor for each would be 16 GB of writes."""
+    x = helix.zeros(4, 4000, 64).requires_grad_()
+    total = sum(x[:, i].sum() for i in range(4000))
+    begin = time.perf_counter()
+    total.backward()
+    assert time.perf_counter() - begin < 2
+    assert x.grad.sum().item() == 4 * 4000 * 64

@@ -161,15 +161,19 @@ static hx_tensor *fit(hx_tensor *g, const hx_spec *s, const char *op, int input)
 
 /* ---- adding up ---- */
 
+/* Does nobody else see the memory of a sum, and no graph its value? */
+static bool ours(const walk *w, const hx_tensor *sum) {
+    return !w->options->create_graph && sum->refs == 1 && sum->storage && sum->storage->refs == 1 && hx_contiguous(sum) &&
+           !sum->history;
+}
+
 /* Takes a reference to g in either case. */
 static hx_status add_to(const walk *w, hx_tensor **sum, hx_tensor *g) {
     if (!*sum) {
         *sum = hx_tensor_retain(g);
         return HX_OK;
     }
-    bool ours = !w->options->create_graph && (*sum)->refs == 1 && (*sum)->storage && (*sum)->storage->refs == 1 &&
-                hx_contiguous(*sum) && !(*sum)->history;
-    hx_tensor *t = ours ? CALL_(add, *sum, g) : CALL(add, *sum, g);
+    hx_tensor *t = ours(w, *sum) ? CALL_(add, *sum, g) : CALL(add, *sum, g);
     if (!t) return hx_error_last()->code;
     hx_tensor_retain(t);
     hx_tensor_release(*sum);
@@ -212,6 +216,13 @@ static hx_status deliver(walk *w, const hx_edge *e, hx_tensor *g) {
     return entry ? add_to(w, &entry->sum, g) : HX_E_MEMORY;
 }
 
+/* The sum that an edge leads to, when it may be added to in place; else NULL. */
+static hx_tensor *sum_behind(walk *w, const hx_edge *e) {
+    leaf_gradient *entry = e->leaf ? leaf_entry(w, e->leaf) : NULL;
+    hx_tensor *sum = e->node ? w->g[e->node->slot][e->number] : entry ? entry->sum : NULL;
+    return sum && ours(w, sum) ? sum : NULL;
+}
+
 static hx_status run_hooks(const hx_hook *h, hx_tensor **g) {
     while (h) {
         const hx_hook *next = h->next; /* a hook may remove itself */
@@ -237,7 +248,7 @@ static hx_tensor *saved_output(hx_node *n, int i, bool with_history) {
 }
 
 static hx_status run_vjp(walk *w, hx_node *n, hx_tensor **g, const bool *need, hx_tensor **in, hx_tensor **out,
-                         hx_tensor **gin) {
+                         hx_tensor **gin, hx_tensor **into) {
     hx_vjp v = {.op = n->op, .n_in = n->n_in, .n_out = n->n_out, .n_attr = n->n_attr, .list_at = n->list_at,
                 .list_n = n->list_n, .in = in, .out = out, .g = g, .attr = n->attr, .in_spec = n->spec,
                 .out_spec = n->spec + n->n_in, .need = need, .gin = gin};
@@ -252,6 +263,8 @@ static hx_status run_vjp(walk *w, hx_node *n, hx_tensor **g, const bool *need, h
         if (s->tensor && !out[i]) return HX_E_MEMORY;
         if (s->tensor && s->tensor->storage && s->tensor->storage->version != s->version) v.stale |= 1ull << (32 + i);
     }
+    if (n->op->flags & HX_ADDS && !hx_anomaly_enabled())
+        for (int i = 0; i < n->n_in && i < 2; i++) v.into[i] = into[i] = need[i] ? sum_behind(w, &n->edges[i]) : NULL;
     const char *outer = hx_error_enter_op(n->op->name);
     hx_status status = n->op->vjp(&v);
     if (!status && hx_error_pending()) status = hx_error_last()->code;
@@ -272,9 +285,10 @@ static hx_status refuse_nan(const hx_node *n, hx_tensor *g, int input) {
                    where ? ")" : "", input);
 }
 
-static hx_status pass_on(walk *w, hx_node *n, const bool *need, hx_tensor **gin) {
+static hx_status pass_on(walk *w, hx_node *n, const bool *need, hx_tensor **gin, hx_tensor *const into[2]) {
     for (int i = 0; i < n->n_in; i++) {
         if (!need[i] || !gin[i]) continue;
+        if (i < 2 && gin[i] == into[i]) continue; /* the rule has added it */
         hx_tensor *g = fit(gin[i], &n->spec[i], n->op ? n->op->name : n->custom.name, i);
         if (!g) return hx_error_last()->code;
         if (hx_anomaly_enabled()) HX_TRY(refuse_nan(n, g, i));
@@ -302,15 +316,15 @@ static hx_status run_node(walk *w, hx_node *n, hx_tensor **g) {
         if (!(room = hx_alloc(bytes))) return HX_E_MEMORY;
         need = (bool *)(room + n_room);
     }
-    hx_tensor **in = room, **out = room + n->n_in, **gin = out + n->n_out;
+    hx_tensor **in = room, **out = room + n->n_in, **gin = out + n->n_out, *into[2] = {NULL, NULL};
     for (int i = 0; i < n->n_in; i++) {
         need[i] = edge_needed(w, &n->edges[i]);
         gin[i] = NULL;
     }
     hx_scope scope;
     hx_scope_enter(&scope);
-    hx_status status = n->op ? run_vjp(w, n, g, need, in, out, gin) : run_custom(n, g, need, gin);
-    if (!status) status = pass_on(w, n, need, gin);
+    hx_status status = n->op ? run_vjp(w, n, g, need, in, out, gin, into) : run_custom(n, g, need, gin);
+    if (!status) status = pass_on(w, n, need, gin, into);
     hx_scope_leave(&scope);
     if (room != small) hx_free(room, bytes);
     return status;

@@ -122,6 +122,8 @@ typedef struct hx_vjp {
     const bool *need;
     uint64_t stale;       /* bit i: saved input i was written afterwards; bit 32 + i: saved output i */
     hx_tensor **gin;      /* all NULL at the start; borrowed from the scope */
+    hx_tensor *into[2];   /* HX_ADDS: what the gradients of the first two inputs have come to so far, where a rule may
+                             add to it in place and hand it back in gin; else NULL */
 } hx_vjp;
 
 typedef hx_status (*hx_shape_rule)(hx_call *c);
@@ -176,7 +178,8 @@ enum {
     HX_OUT = 1 << 12,      /* takes out= */
     HX_RANDOM = 1 << 13,
     HX_INTERNAL_OP = 1 << 14, /* not shown in Python (a fused backward, for instance) */
-    HX_NONDIFF_OUT1 = 1 << 15 /* outputs after the first never require grad (indices of max, topk) */
+    HX_NONDIFF_OUT1 = 1 << 15, /* outputs after the first never require grad (indices of max, topk) */
+    HX_ADDS = 1 << 16         /* the vjp reads `into`: it can add a gradient that covers a part of an input in place */
 };
 #define HX_PUBLIC (HX_METHOD | HX_FUNCTION)
 #define HX_ELEMENTWISE (HX_PRIMITIVE | HX_INPLACE | HX_ALIAS_OK | HX_PUBLIC | HX_OUT)

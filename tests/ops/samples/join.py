@@ -58,6 +58,10 @@ SAMPLES = [
     Sample("tril", (T((2, 3, 4)), 1), dtypes=ALL, errors=(Error((T((3,)),), "ShapeError", 1001, ("(3,)",)),)),
     Sample("triu", (T((4, 3)), -1), dtypes=ALL),
     Sample("tril", (T((2, 2)), 2**62), ref=lambda x, k: x, name="far"),
+    Sample("tril_indices", (3, 4, 1), grad=False, dtypes=("int64",), layouts=False, errors=(
+        Error((-1, 2), "ParameterError", 1403, ("-1",)),
+    )),
+    Sample("triu_indices", (3, 4, -1), grad=False, dtypes=("int64",), layouts=False),
     Sample("atleast_1d", (T(()),)),
     Sample("atleast_2d", (T((3,)),)),
     Sample("atleast_3d", (T((2, 3)),)),

@@ -167,7 +167,7 @@ static hx_tensor *zeros_of(hx_vjp *v, int i) {
 static hx_status index_vjp(hx_vjp *v) {
     hx_list indices = saved_indices(v);
     if (!indices.v) return hx_error_last()->code;
-    GIN(0, CALL(index_put, zeros_of(v, 0), G, indices, true));
+    GIN(0, CALL_(index_put, v->into[0] ? v->into[0] : zeros_of(v, 0), G, indices, true));
     return HX_OK;
 }
 
@@ -329,7 +329,7 @@ static hx_status index_fill_rule(hx_call *c) {
 }
 
 static hx_status index_select_vjp(hx_vjp *v) {
-    GIN(0, CALL(index_add, zeros_of(v, 0), ATTR(0), IN(1), G));
+    GIN(0, CALL_(index_add, v->into[0] ? v->into[0] : zeros_of(v, 0), ATTR(0), IN(1), G));
     return HX_OK;
 }
 
@@ -417,6 +417,11 @@ static hx_status embedding_rule(hx_call *c) {
 }
 
 static hx_status embedding_vjp(hx_vjp *v) {
+    if (v->into[1] && !hx_given(ATTR(0))) {
+        hx_tensor *ids = IN(0);
+        GIN(1, CALL_(index_put, v->into[1], G, ((hx_list){&ids, 1}), true));
+        return HX_OK;
+    }
     GIN(1, CALL(embedding_backward, G, IN(0), v->in_spec[1].shape[0], ATTR(0)));
     return HX_OK;
 }
@@ -451,7 +456,7 @@ static hx_status embedding_backward_parts(hx_call *c) {
 
 const hx_op hx_ops_index[] = {
     {.name = "index", .shape = index_rule, .vjp = index_vjp, .saves = SAVE_LIST,
-     .flags = HX_PRIMITIVE | HX_INTERNAL_OP, .params = PARAMS(TENSOR("input"), TENSORS_HOLES("indices")),
+     .flags = HX_PRIMITIVE | HX_INTERNAL_OP | HX_ADDS, .params = PARAMS(TENSOR("input"), TENSORS_HOLES("indices")),
      .doc = "Reads input[indices] for index tensors and masks, with NumPy's placement of the result axes."},
     {.name = "index_put", .shape = index_put_rule, .vjp = index_put_vjp, .saves = SAVE_LIST,
      .flags = HX_PRIMITIVE | HX_INTERNAL_OP | HX_INPLACE | HX_ALIAS_OK,
@@ -482,7 +487,7 @@ const hx_op hx_ops_index[] = {
             "Example:\n    >>> mask = helix.tensor([True, False, True])\n"
             "    >>> helix.zeros(3).masked_scatter(mask, helix.tensor([1.0, 2.0])).tolist()\n    [1.0, 0.0, 2.0]"},
     {.name = "index_select", .shape = index_select_rule, .vjp = index_select_vjp, .decompose = index_select_parts,
-     .saves = SAVE_IN(1), .flags = HX_PUBLIC, .params = PARAMS(TENSOR("input"), REQ_INT("dim"), TENSOR("index")),
+     .saves = SAVE_IN(1), .flags = HX_PUBLIC | HX_ADDS, .params = PARAMS(TENSOR("input"), REQ_INT("dim"), TENSOR("index")),
      .doc = "The positions `index` of axis `dim`, as a copy.\n\n"
             "index: integers of any integer dtype in one axis. HX1301 for one outside the axis.\n\n"
             "Example:\n    >>> x = helix.tensor([[1, 2], [3, 4]])\n"
@@ -514,7 +519,7 @@ const hx_op hx_ops_index[] = {
      .doc = "The input with `source` written, or added, at positions `index` of the flattened input.\n\n"
             "Example:\n    >>> helix.zeros(3).put(helix.tensor([2]), helix.tensor([5.0])).tolist()\n    [0.0, 0.0, 5.0]"},
     {.name = "embedding", .shape = embedding_rule, .vjp = embedding_vjp, .decompose = embedding_parts,
-     .saves = SAVE_IN(0), .flags = HX_NN,
+     .saves = SAVE_IN(0), .flags = HX_NN | HX_ADDS,
      .params = PARAMS(TENSOR("input"), TENSOR("weight"), OPT_INT("padding_idx")),
      .doc = "The rows of `weight` for the integer ids in `input`.\n\n"
             "Shapes: input (*), weight (rows, features), result (*, features). padding_idx names a row that gets no "

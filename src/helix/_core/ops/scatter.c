@@ -56,7 +56,7 @@ static hx_status gather_rule(hx_call *c) {
 }
 
 static hx_status gather_vjp(hx_vjp *v) {
-    GIN(0, CALL_(scatter_add, zeros_like(&v->in_spec[0], G), ATTR(0), IN(1), G));
+    GIN(0, CALL_(scatter_add, v->into[0] ? v->into[0] : zeros_like(&v->in_spec[0], G), ATTR(0), IN(1), G));
     return HX_OK;
 }
 
@@ -280,7 +280,7 @@ static hx_status one_hot_parts(hx_call *c) {
 
 const hx_op hx_ops_scatter[] = {
     {.name = "gather", .shape = gather_rule, .vjp = gather_vjp, .decompose = gather_parts, .saves = SAVE_IN(1),
-     .flags = HX_PUBLIC,
+     .flags = HX_PUBLIC | HX_ADDS,
      .params = PARAMS(TENSOR("input"), REQ_INT("dim"), TENSOR("index")),
      .doc = "Takes for each element of `index` the element at that position along axis `dim`.\n\n"
             "result[i, j] = input[index[i, j], j] for dim 0. index has as many axes as the input, and no other axis is "

@@ -449,23 +449,35 @@ static hx_status narrow_rule(hx_call *c) {
     return HX_OK;
 }
 
+/* Adds the gradient to its part of what the input's gradient has come to. Without this a loop over the positions of an
+ * axis would make and add a whole tensor for each of them. */
+static hx_status add_to_part(hx_vjp *v, hx_tensor *part) {
+    if (!CALL_(add, part, G)) return hx_error_last()->code;
+    v->gin[0] = v->into[0];
+    return HX_OK;
+}
+
 static hx_status slice_vjp(hx_vjp *v) {
+    if (v->into[0]) return add_to_part(v, CALL(slice, v->into[0], ATTR(0), ATTR(1), ATTR(2), ATTR(3)));
     GIN(0, CALL(slice_backward, G, ATTR(0), ATTR(1), ATTR(2), ATTR(3), SHAPE_OF(&v->in_spec[0])));
     return HX_OK;
 }
 
 static hx_status narrow_vjp(hx_vjp *v) {
     int64_t start = ATTR(1)->v.i, length = ATTR(2)->v.i;
+    if (v->into[0]) return add_to_part(v, CALL(narrow, v->into[0], ATTR(0), start, length));
     GIN(0, CALL(slice_backward, G, ATTR(0), start, start + length, 1, SHAPE_OF(&v->in_spec[0])));
     return HX_OK;
 }
 
 static hx_status select_vjp(hx_vjp *v) {
+    if (v->into[0]) return add_to_part(v, CALL(select, v->into[0], ATTR(0), ATTR(1)));
     GIN(0, CALL(select_backward, G, ATTR(0), ATTR(1), SHAPE_OF(&v->in_spec[0])));
     return HX_OK;
 }
 
 static hx_status diagonal_vjp(hx_vjp *v) {
+    if (v->into[0]) return add_to_part(v, CALL(diagonal, v->into[0], ATTR(0), ATTR(1), ATTR(2)));
     GIN(0, CALL(diagonal_backward, G, ATTR(0), ATTR(1), ATTR(2), SHAPE_OF(&v->in_spec[0])));
     return HX_OK;
 }
@@ -575,6 +587,7 @@ static hx_status view_as_complex_vjp(hx_vjp *v) {
     return HX_OK;
 }
 
+#define PART_OF(n, rule_, vjp_) .name = n, .shape = rule_, .vjp = vjp_, .flags = HX_PUBLIC | HX_VIEW | HX_ADDS
 #define VIEW(n, rule_, vjp_) .name = n, .shape = rule_, .vjp = vjp_, .flags = HX_PUBLIC | HX_VIEW
 #define PARTS(n, parts) .name = n, .decompose = parts, .flags = HX_PUBLIC
 
@@ -646,18 +659,18 @@ const hx_op hx_ops_view[] = {
     {PARTS("flipud", flipud_parts), .params = PARAMS(TENSOR("input")),
      .doc = "A view with axis 0 reversed.\n\n"
             "Example:\n    >>> helix.tensor([[1, 2], [3, 4]]).flipud().tolist()\n    [[3, 4], [1, 2]]"},
-    {VIEW("narrow", narrow_rule, narrow_vjp),
+    {PART_OF("narrow", narrow_rule, narrow_vjp),
      .params = PARAMS(TENSOR("input"), REQ_INT("dim"), REQ_INT("start"), REQ_INT("length")),
      .doc = "A view of `length` elements of an axis, from `start` on.\n\n"
             "Example:\n    >>> helix.arange(5).narrow(0, 1, 3).tolist()\n    [1, 2, 3]"},
-    {VIEW("select", select_rule, select_vjp), .params = PARAMS(TENSOR("input"), REQ_INT("dim"), REQ_INT("index")),
+    {PART_OF("select", select_rule, select_vjp), .params = PARAMS(TENSOR("input"), REQ_INT("dim"), REQ_INT("index")),
      .doc = "A view of one position of an axis; the axis goes.\n\n"
             "Fails with HX1301 when the index is outside the axis.\n\n"
             "Example:\n    >>> helix.tensor([[1, 2], [3, 4]]).select(1, 0).tolist()\n    [1, 3]"},
-    {.name = "slice", .shape = slice_rule, .vjp = slice_vjp, .flags = HX_VIEW | HX_INTERNAL_OP,
+    {.name = "slice", .shape = slice_rule, .vjp = slice_vjp, .flags = HX_VIEW | HX_INTERNAL_OP | HX_ADDS,
      .params = PARAMS(TENSOR("input"), INT("dim", 0), OPT_INT("start"), OPT_INT("end"), INT("step", 1)),
      .doc = "A view of every step-th element of an axis; a negative step runs backwards."},
-    {VIEW("diagonal", diagonal_rule, diagonal_vjp),
+    {PART_OF("diagonal", diagonal_rule, diagonal_vjp),
      .params = PARAMS(TENSOR("input"), INT("offset", 0), INT("dim1", 0), INT("dim2", 1)),
      .doc = "A view of the diagonal of two axes, which becomes the last axis.\n\n"
             "A positive offset lies above the main diagonal.\n\n"
