@@ -24,7 +24,7 @@ def run(*command: str) -> None:
 
 def build() -> None:
     if not (BUILD / "build.ninja").exists():
-        run("meson", "setup", str(BUILD), str(ROOT), "-Dsanitize=true", "-Disa=scalar,avx2", "-Dbuildtype=debugoptimized")
+        run("meson", "setup", str(BUILD), str(ROOT), "-Dsanitize=true", "-Disa=scalar,avx2", "-Doptimization=1", "-Ddebug=true")
     run("ninja", "-C", str(BUILD))
     shutil.rmtree(PACKAGE, ignore_errors=True)
     shutil.copytree(
