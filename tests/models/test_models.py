@@ -43,6 +43,14 @@ def test_generate_is_reproducible_and_goes_beyond_its_length():
         model.generate(b"a", 1, -1.0)
 
 
+def test_the_summary_counts_attention():
+    rows = {
+        row.path: row for row in models.Decoder(length=8, dim=16, depth=1, heads=2).summary((8,), dtype=hx.int64).rows
+    }
+    assert rows["blocks.0.attention"].flops == 4 * 8 * 8 * 16
+    assert rows["blocks.0.attention.qkv"].flops == 8 * 48 * (2 * 16 - 1)
+
+
 def test_too_long_an_input_is_named():
     with pytest.raises(nn.LayerError, match="length up to 8"):
         models.Decoder(length=8, dim=16, depth=1, heads=2)(hx.zeros(1, 9, dtype=hx.int64))

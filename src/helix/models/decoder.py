@@ -6,6 +6,7 @@ from .. import arange, cat, multinomial, nn, no_grad
 from .. import tensor as make
 from ..nn import functional as F
 from ..nn import init
+from ..nn.summary import flops_of
 from ..tensor import Tensor
 
 
@@ -25,6 +26,12 @@ class CausalSelfAttention(nn.Module):
             q, k, v, is_causal=True, dropout_p=self.dropout if self.training else 0.0
         )
         return self.out(mixed.transpose(1, 2).reshape(batch, length, dim))
+
+
+@flops_of.register
+def _(layer: CausalSelfAttention, result: Tensor) -> int:
+    """Scores, and their product with the values; the projections are layers of their own."""
+    return 2 * 2 * result.shape[1] * result.numel()
 
 
 class Block(nn.Module):
