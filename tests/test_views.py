@@ -42,8 +42,10 @@ def test_parts_share_memory_and_carry_gradients():
 def test_grids():
     vectors = [np.arange(2.0), np.arange(3.0), np.arange(4.0)]
     for indexing in ("ij", "xy"):
-        same(helix.meshgrid(*map(helix.tensor, vectors), indexing=indexing),
-             torch.meshgrid(*map(torch.tensor, vectors), indexing=indexing))
+        same(
+            helix.meshgrid(*map(helix.tensor, vectors), indexing=indexing),
+            torch.meshgrid(*map(torch.tensor, vectors), indexing=indexing),
+        )
     same([helix.cartesian_prod(*map(helix.tensor, vectors))], [torch.cartesian_prod(*map(torch.tensor, vectors))])
     blocks = [np.ones((2, 3)), np.full(2, 2.0), np.full((1, 1), 3.0)]
     same([helix.block_diag(*map(helix.tensor, blocks))], [torch.block_diag(*map(torch.tensor, blocks))])
@@ -99,7 +101,13 @@ def test_embedding_padding_gets_no_gradient():
 
 def test_as_strided_is_checked_before_it_is_made():
     x = helix.zeros(4)
-    for shape, stride, offset in [((5,), (1,), 0), ((2,), (3,), 2), ((2,), (-1,), 0), ((2**62, 4), (1, 1), 0), ((1,), (1,), -1)]:
+    for shape, stride, offset in [
+        ((5,), (1,), 0),
+        ((2,), (3,), 2),
+        ((2,), (-1,), 0),
+        ((2**62, 4), (1, 1), 0),
+        ((1,), (1,), -1),
+    ]:
         with pytest.raises((ValueError, OverflowError)):
             x.as_strided(shape, stride, offset)
     assert x.as_strided((2, 2), (1, 2), 0).tolist() == [[0, 0], [0, 0]]
@@ -108,7 +116,13 @@ def test_as_strided_is_checked_before_it_is_made():
 def pieces(x):
     """A sum over parts of x that overlap, each read in another way."""
     ids = helix.tensor([2, 0, 2])
-    parts = [x[:, i] * float(i + 1) for i in range(4)] + [x[0] ** 2, x[1:, ::2], x.narrow(2, 1, 2), x[ids], x[:, ids, 1]]
+    parts = [x[:, i] * float(i + 1) for i in range(4)] + [
+        x[0] ** 2,
+        x[1:, ::2],
+        x.narrow(2, 1, 2),
+        x[ids],
+        x[:, ids, 1],
+    ]
     parts += [x.diagonal(0, 0, 1) ** 2, x.index_select(1, ids), x.gather(1, ids.reshape(1, 3, 1)), x.unfold(2, 3, 1)]
     return sum((part * part).sum() for part in parts)
 

@@ -138,8 +138,12 @@ def broadcast_shapes(*shapes):
     for shape in shapes:
         for axis, size in enumerate(shape, len(result) - len(shape)):
             if size != 1 and result[axis] not in (1, size):
-                _fail(ShapeError, 1003, "broadcast_shapes",
-                      f"cannot stretch {', '.join(map(str, shapes))} to one shape: axis {axis - len(result)} has {result[axis]} and {size}.")
+                _fail(
+                    ShapeError,
+                    1003,
+                    "broadcast_shapes",
+                    f"cannot stretch {', '.join(map(str, shapes))} to one shape: axis {axis - len(result)} has {result[axis]} and {size}.",
+                )
             if size != 1:
                 result[axis] = size
     return tuple(result)
@@ -184,8 +188,10 @@ def meshgrid(*tensors, indexing="ij"):
     if indexing == "xy" and len(tensors) > 1:
         places[:2] = 1, 0
         shape[:2] = shape[1], shape[0]
-    return tuple(_expand(t.reshape([-1 if i == place else 1 for i in range(len(shape))]), shape)
-                 for t, place in zip(tensors, places))
+    return tuple(
+        _expand(t.reshape([-1 if i == place else 1 for i in range(len(shape))]), shape)
+        for t, place in zip(tensors, places)
+    )
 
 
 def cartesian_prod(*tensors):
@@ -247,7 +253,23 @@ def index_put_(input, indices, values, accumulate=False):
 
 
 METHODS = {f.__name__: f for f in (split, chunk, tensor_split, hsplit, vsplit, unbind, nonzero, index_put, index_put_)}
-FUNCTIONS = {f.__name__: f for f in (split, chunk, tensor_split, hsplit, vsplit, unbind, nonzero, index_put, block_diag,
-                                     broadcast_shapes, broadcast_tensors, cartesian_prod, meshgrid)}
+FUNCTIONS = {
+    f.__name__: f
+    for f in (
+        split,
+        chunk,
+        tensor_split,
+        hsplit,
+        vsplit,
+        unbind,
+        nonzero,
+        index_put,
+        block_diag,
+        broadcast_shapes,
+        broadcast_tensors,
+        cartesian_prod,
+        meshgrid,
+    )
+}
 FUNCTIONS["unstack"] = unbind
 _core.add_methods(METHODS)

@@ -183,7 +183,9 @@ static void triangle_rows(void *ctx, int64_t begin, int64_t end) {
         char *to = (char *)t->out->data + a * size;
         const char *from = (const char *)t->in->data + b * size;
         int64_t first = t->lower ? 0 : edge, stop = t->lower ? edge : columns;
-        if (to != from) hx_copy_run(to + first * to_step * size, to_step, from + first * from_step * size, from_step, stop - first, t->size);
+        if (to != from)
+            hx_copy_run(to + first * to_step * size, to_step, from + first * from_step * size, from_step, stop - first,
+                        t->size);
         hx_copy_run(to, to_step, (const char *)&zero, 0, first, t->size);
         hx_copy_run(to + stop * to_step * size, to_step, (const char *)&zero, 0, columns - stop, t->size);
     }

@@ -1,6 +1,7 @@
 /* Kernels of gather and of the ops that write where an index tensor says. Index values become checked element offsets
- * on the way, a piece of a row at a time; in place everything is checked before the first write. Rows run along the last axis; elements that meet in one place lie in one row or in rows of one column
- * chunk, and are taken in their order there, so results do not depend on the number of threads. */
+ * on the way, a piece of a row at a time; in place, everything is checked before the first write. Rows run along the
+ * last axis. Elements that meet in one place lie in one row or in the rows of one column chunk and are taken in their
+ * order there, so results do not depend on the number of threads. */
 #include <complex.h>
 #include "strided.h"
 
