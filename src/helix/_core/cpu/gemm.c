@@ -280,10 +280,26 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
-#if defined HX_ISA_AVX512 && defined __linux__
-#define HX_GEMM_AMX
+#ifdef HX_ISA_AVX512
+#include "gemm_bf16.h"
+#ifdef __linux__
 #include "gemm_amx.h"
 #endif
+#endif
+
+/* Chooses by what the processor has; without such instructions bfloat16 is widened while it is packed. */
+static void use_best_bf16(kind *x) {
+    (void)x;
+#ifdef HX_ISA_AVX512
+#ifdef __linux__
+    if (amx_ready()) {
+        use_amx(x);
+        return;
+    }
+#endif
+    if (bf16_pays()) use_bf16(x);
+#endif
+}
 
 /* ---- a problem: the arguments with complex numbers expanded and columns turned into rows ---- */
 
@@ -694,8 +710,6 @@ hx_code hx_gemm(const hx_gemm_args *args) {
         run_direct(&x);
         return HX_OK;
     }
-#ifdef HX_GEMM_AMX
-    if (args->dtype == HX_BF16 && !args->load_b && amx_ready()) use_amx(&x.kind);
-#endif
+    if (args->dtype == HX_BF16 && !args->load_b) use_best_bf16(&x.kind);
     return run_packed(&x);
 }

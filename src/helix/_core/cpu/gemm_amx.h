@@ -9,16 +9,14 @@
 #define AMX_CODE __attribute__((target("amx-tile,amx-bf16")))
 enum { AMX_SIDE = 32, AMX_TILE = 16 * 32 /* elements of a tile */ };
 
-/* Does the processor have the unit, and does the system let this process use its registers? */
+/* Does the processor have the unit, and does the system let this process use its registers? Asked once. */
 static bool amx_ready(void) {
     static _Atomic int known; /* 0: not asked yet, 1: no, 2: yes */
     int answer = atomic_load_explicit(&known, memory_order_relaxed);
     if (!answer) {
         enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
-        unsigned a, b, c, d = 0;
-        __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(7), "c"(0));
-        bool present = (d >> 22 & 1) && (d >> 24 & 1);
-        answer = present && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0 ? 2 : 1;
+        answer = processor_has(7, 0, 3, 22) && processor_has(7, 0, 3, 24) &&
+                         syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0 ? 2 : 1;
         atomic_store_explicit(&known, answer, memory_order_relaxed);
     }
     return answer == 2;
@@ -51,20 +49,6 @@ static void amx_pack_rows(void *panel_, int64_t width, const void *from_, int64_
         }
 }
 
-/* Sixteen columns of one pair of rows. */
-static ALWAYS_INLINE void amx_pair(uint16_t *to, const uint16_t *low, const uint16_t *high, int64_t w_step, int64_t valid) {
-    if (valid >= 16 && w_step == 1 && high) {
-        __m512i a = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)low));
-        __m512i b = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)high));
-        _mm512_storeu_si512(to, _mm512_or_si512(a, _mm512_slli_epi32(b, 16)));
-        return;
-    }
-    for (int64_t i = 0; i < 16; i++) {
-        to[2 * i] = i < valid ? low[i * w_step] : 0;
-        to[2 * i + 1] = i < valid && high ? high[i * w_step] : 0;
-    }
-}
-
 static void amx_pack_columns(void *panel_, int64_t width, const void *from_, int64_t k_step, int64_t w_step, int64_t k,
                              int64_t valid) {
     uint16_t *panel = panel_;
@@ -72,7 +56,7 @@ static void amx_pack_columns(void *panel_, int64_t width, const void *from_, int
     for (int64_t p = 0; p < k; p += 32)
         for (int64_t w = 0; w < width; w += 16, panel += AMX_TILE) {
             const uint16_t *at = from + p * k_step + w * w_step;
-            if (k_step == 1 && w_step % 2 == 0 && p + 32 <= k && w + 16 <= valid) {
+            if (k_step == 1 && w_step % 2 == 0 && p + 32 <= k && w + 16 <= valid && (uintptr_t)at % 4 == 0) {
                 pack_f32_f32(panel, 16, at, 1, w_step / 2, 16, 16); /* pairs move as 32-bit words */
                 continue;
             }
@@ -80,7 +64,7 @@ static void amx_pack_columns(void *panel_, int64_t width, const void *from_, int
                 uint16_t *to = panel + i * 32;
                 const uint16_t *low = at + 2 * i * k_step;
                 int64_t left = k - p - 2 * i;
-                if (left > 0) amx_pair(to, low, left > 1 ? low + k_step : NULL, w_step, valid - w);
+                if (left > 0) bf16_pair(to, low, left > 1 ? low + k_step : NULL, w_step, valid - w);
                 else memset(to, 0, 64);
             }
         }
