@@ -64,7 +64,7 @@ cdef int operand(object value, hx_tensor *other, hx_tensor **slot, bint *owned) 
     if slot[0] != NULL:
         owned[0] = True
         return 1
-    if hasattr(value, "__array__") and not hasattr(value, "__helix_function__"):
+    if hasattr(value, "__array__"):
         refuse_foreign(value, "operator", "the operand")
     return 0
 

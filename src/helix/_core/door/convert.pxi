@@ -5,7 +5,6 @@ cdef struct Nest:
     int64_t shape[HX_MAX_RANK]
     hx_kind kind
     bint any
-    bint has_u64
 
 
 cdef inline bint is_nested(object value):

@@ -12,7 +12,6 @@ cdef extern from *:
     """
     ctypedef PyObject *(*vectorcallfunc)(PyObject *, PyObject *const *, size_t, PyObject *) except NULL
     void door_make_callable(PyTypeObject *t, Py_ssize_t vectorcall_offset)
-    PyObject *const *as_const_args "(PyObject *const *)" (PyObject **args)
     Py_ssize_t PyVectorcall_NARGS(size_t nargsf)
 
 cdef extern from "structseq.h":
@@ -51,7 +50,6 @@ cdef class Op:
     cdef dict other_names   # accepted spelling -> position
     cdef object result_type # struct sequence of several outputs, or None
     cdef object __weakref__
-    cdef readonly object __wrapped__
 
     def __get__(self, instance, owner):
         return self if instance is None else PyMethod_New(self, instance)

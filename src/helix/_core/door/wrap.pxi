@@ -162,5 +162,5 @@ cdef object refuse_foreign(object value, str op, str name):
     """The error for something that is not a tensor but could be made one."""
     cdef str remedy = ""
     if hasattr(value, "__array__") or hasattr(value, "__dlpack__") or isinstance(value, (list, tuple)):
-        remedy = f" Make it one with helix.tensor(...)."
+        remedy = " Make it one with helix.tensor(...)."
     fail(HX_E_TYPE, HX1103_ARGUMENT, op, f"{name} must be a tensor or a number, got {short_repr(value)}.{remedy}")
