@@ -6,11 +6,11 @@ globals().update(_core.functions())
 
 from math import e, inf, nan, pi  # noqa: E402
 
-from helix import autograd, device, dtypes, errors, ops, random, shape_ops, tensor  # noqa: E402  (rebound below)
+from helix import autograd, device, dtypes, errors, ops, product_ops, random, shape_ops, tensor  # noqa: E402  (rebound below)
 
 globals().update(dtypes.TYPES)
 globals().update({alias: dtypes.TYPES[name] for alias, name in dtypes.ALIASES.items()})
-globals().update(ops.FUNCTIONS | shape_ops.FUNCTIONS)
+globals().update(ops.FUNCTIONS | product_ops.FUNCTIONS | shape_ops.FUNCTIONS)
 
 from helix._core import (  # noqa: E402
     Generator,
