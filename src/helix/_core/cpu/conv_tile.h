@@ -9,13 +9,38 @@ static ALWAYS_INLINE CONV(vec) CONV(load)(const CONV_TYPE *p) { return *(const C
 static ALWAYS_INLINE void CONV(store)(CONV_TYPE *p, CONV(vec) x) { *(CONV(vec_at) *)p = x; }
 static ALWAYS_INLINE CONV(vec) CONV(splat)(CONV_TYPE x) { return x - (CONV(vec)){0}; }
 
+/* The first n lanes, the others zero. */
+static ALWAYS_INLINE CONV(vec) CONV(load_some)(const CONV_TYPE *p, int64_t n) {
+#ifdef HX_ISA_AVX512
+    if (sizeof(CONV_TYPE) == 4) return (CONV(vec))_mm512_maskz_loadu_epi32((__mmask16)((1u << n) - 1), p);
+    return (CONV(vec))_mm512_maskz_loadu_epi64((__mmask8)((1u << n) - 1), p);
+#else
+    CONV_TYPE lane[CONV(lanes)] __attribute__((aligned(64))) = {0};
+    for (int64_t i = 0; i < n; i++) lane[i] = p[i];
+    return CONV(load)(lane);
+#endif
+}
+
+static ALWAYS_INLINE void CONV(store_some)(CONV_TYPE *p, CONV(vec) x, int64_t n) {
+#ifdef HX_ISA_AVX512
+    if (sizeof(CONV_TYPE) == 4)
+        _mm512_mask_storeu_epi32(p, (__mmask16)((1u << n) - 1), (__m512i)x);
+    else
+        _mm512_mask_storeu_epi64(p, (__mmask8)((1u << n) - 1), (__m512i)x);
+#else
+    for (int64_t i = 0; i < n; i++) p[i] = x[i];
+#endif
+}
+
 /* ---- source blocks --------------------------------------------------------------------------------------- */
 
 /* out[i] = in[i * step] */
 static ALWAYS_INLINE void CONV(copy_run)(CONV_TYPE *restrict out, const CONV_TYPE *restrict in, int64_t step, int64_t n) {
-    if (step == 1)
-        memcpy(out, in, (size_t)n * sizeof *out);
-    else if (step == 2)
+    if (step == 1) {
+        int64_t i = 0;
+        for (; i + CONV(lanes) <= n; i += CONV(lanes)) CONV(store)(out + i, CONV(load)(in + i));
+        CONV(store_some)(out + i, CONV(load_some)(in + i, n - i), n - i);
+    } else if (step == 2)
         for (int64_t i = 0; i < n; i++) out[i] = in[2 * i];
     else
         for (int64_t i = 0; i < n; i++) out[i] = in[i * step];
@@ -115,21 +140,14 @@ static void CONV(pack)(void *ctx, int64_t item) {
         }
 }
 
-/* out[j * step] = in[j] */
+/* out[j * step] = in[j]; the input can be read a vector past its end */
 static ALWAYS_INLINE void CONV(put)(CONV_TYPE *out, int64_t step, const CONV_TYPE *in, int64_t n) {
     int64_t j = 0;
     if (step == 1) {
-        for (; j + CONV(lanes) <= n; j += CONV(lanes))
-            CONV(store)(out + j, CONV(load)(in + j));
-#ifdef HX_ISA_AVX512
-        if (j < n && sizeof(CONV_TYPE) == 4)
-            _mm512_mask_storeu_epi32(out + j, (__mmask16)((1u << (n - j)) - 1), (__m512i)CONV(load)(in + j));
-        else if (j < n)
-            _mm512_mask_storeu_epi64(out + j, (__mmask8)((1u << (n - j)) - 1), (__m512i)CONV(load)(in + j));
-        return;
-#endif
-    }
-    for (; j < n; j++) out[j * step] = in[j];
+        for (; j + CONV(lanes) <= n; j += CONV(lanes)) CONV(store)(out + j, CONV(load)(in + j));
+        CONV(store_some)(out + j, CONV(load)(in + j), n - j);
+    } else
+        for (; j < n; j++) out[j * step] = in[j];
 }
 
 /* Writes a tile: columns [at, at + n) of the block counted along rows of the scratch's width. */
@@ -381,43 +399,60 @@ static hx_code CONV(run_joined)(CONV(job) *job, conv_layout *l) {
 
 /* ---- depthwise: one source channel a group --------------------------------------------------------------- */
 
-/* out[j] = add + sum over taps of w[t] * b[offset[t] + j] for `vectors` vectors at the places at[v] */
-static ALWAYS_INLINE void CONV(taps)(const int vectors, CONV_TYPE *out, const CONV_TYPE *b, const int64_t *offset,
-                                     const CONV_TYPE *w, int64_t taps, const int64_t *at, CONV_TYPE add) {
-    CONV(vec) sum[4];
-    UNROLL for (int v = 0; v < vectors; v++) sum[v] = CONV(splat)(add);
-    for (int64_t t = 0; t < taps; t++) {
-        const CONV_TYPE *row = b + offset[t];
-        CONV(vec) x = CONV(splat)(w[t]);
-        UNROLL for (int v = 0; v < vectors; v++) sum[v] += x * CONV(load)(row + at[v]);
+/* Rows of results, `pitch` apart, from rows of the source, `width` apart. */
+typedef struct CONV(lines) {
+    CONV_TYPE *out;
+    const CONV_TYPE *in, *weight;
+    const int64_t *offset;
+    int64_t pitch, width, taps, columns;
+    CONV_TYPE add;
+} CONV(lines);
+
+/* out[j] = add + sum over taps of weight[t] * in[offset[t] + j], for one or two rows and the vectors at the places at[v] */
+static ALWAYS_INLINE void CONV(taps)(const int rows, const int vectors, const CONV(lines) *l, int64_t row, const int64_t *at) {
+    CONV(vec) sum[2][4];
+    const CONV_TYPE *in = l->in + row * l->width;
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = CONV(splat)(l->add);
+    for (int64_t t = 0; t < l->taps; t++) {
+        const CONV_TYPE *from = in + l->offset[t];
+        CONV(vec) w = CONV(splat)(l->weight[t]);
+        UNROLL for (int r = 0; r < rows; r++)
+            UNROLL for (int v = 0; v < vectors; v++) sum[r][v] += w * CONV(load)(from + r * l->width + at[v]);
     }
-    UNROLL for (int v = 0; v < vectors; v++) CONV(store)(out + at[v], sum[v]);
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int v = 0; v < vectors; v++) CONV(store)(l->out + (row + r) * l->pitch + at[v], sum[r][v]);
 }
 
-/* One row of n outputs; the last vector of a row overlaps the one before, so that nothing is written past it. */
-static void CONV(depthwise_row)(CONV_TYPE *out, const CONV_TYPE *b, const int64_t *offset, const CONV_TYPE *w,
-                                int64_t taps, int64_t n, CONV_TYPE add) {
-    if (n < CONV(lanes)) {
-        for (int64_t j = 0; j < n; j++) {
-            CONV_TYPE sum = add;
-            for (int64_t t = 0; t < taps; t++) sum += w[t] * b[offset[t] + j];
-            out[j] = sum;
-        }
+/* One or two rows; the last vector of a row overlaps the one before, so that nothing is written past it. */
+static ALWAYS_INLINE void CONV(depthwise_rows)(const int rows, const CONV(lines) *l, int64_t row) {
+    for (int64_t j = 0; j < l->columns; j += 4 * CONV(lanes)) {
+        int64_t at[4], vectors = ceil_div(l->columns - j, CONV(lanes));
+        for (int v = 0; v < 4; v++) at[v] = at_most(j + v * CONV(lanes), l->columns - CONV(lanes));
+        if (vectors >= 4)
+            CONV(taps)(rows, 4, l, row, at);
+        else if (vectors == 3)
+            CONV(taps)(rows, 3, l, row, at);
+        else if (vectors == 2)
+            CONV(taps)(rows, 2, l, row, at);
+        else
+            CONV(taps)(rows, 1, l, row, at);
+    }
+}
+
+static void CONV(depthwise_block)(const CONV(lines) *l, int64_t rows) {
+    int64_t row = 0;
+    if (l->columns >= CONV(lanes)) {
+        for (; row + 2 <= rows; row += 2) CONV(depthwise_rows)(2, l, row);
+        for (; row < rows; row++) CONV(depthwise_rows)(1, l, row);
         return;
     }
-    for (int64_t j = 0; j < n; j += 4 * CONV(lanes)) {
-        int64_t at[4];
-        for (int v = 0; v < 4; v++) at[v] = at_most(j + v * CONV(lanes), n - CONV(lanes));
-        int64_t vectors = ceil_div(n - j, CONV(lanes));
-        if (vectors >= 4)
-            CONV(taps)(4, out, b, offset, w, taps, at, add);
-        else if (vectors == 3)
-            CONV(taps)(3, out, b, offset, w, taps, at, add);
-        else if (vectors == 2)
-            CONV(taps)(2, out, b, offset, w, taps, at, add);
-        else
-            CONV(taps)(1, out, b, offset, w, taps, at, add);
-    }
+    for (; row < rows; row++)
+        for (int64_t j = 0; j < l->columns; j++) {
+            CONV_TYPE sum = l->add;
+            for (int64_t t = 0; t < l->taps; t++) sum += l->weight[t] * l->in[row * l->width + l->offset[t] + j];
+            l->out[row * l->pitch + j] = sum;
+        }
 }
 
 static void CONV(depthwise_chunk)(void *ctx, int64_t chunk) {
@@ -429,7 +464,7 @@ static void CONV(depthwise_chunk)(void *ctx, int64_t chunk) {
         atomic_store(job->failed, true);
         return;
     }
-    CONV_TYPE *line = scratch + job->scratch - l->columns; /* a row of outputs that lie apart */
+    CONV_TYPE *apart = scratch + job->scratch - l->rows * l->columns; /* results before they are spread out */
     int64_t volume = p->dst[0] * p->dst[1] * p->dst[2], end = at_most((chunk + 1) * job->panels, p->groups * l->blocks);
     for (int64_t item = chunk * job->panels; item < end; item++) {
         int64_t g = item % p->groups;
@@ -441,17 +476,17 @@ static void CONV(depthwise_chunk)(void *ctx, int64_t chunk) {
         else
             CONV(fill)(p, l, &b, g, 0, 1, job->src, scratch);
         for (int64_t m = 0; m < p->m; m++) {
-            const CONV_TYPE *w = job->packed + (g * p->m + m) * p->taps;
-            CONV_TYPE add = job->bias ? job->bias[g * p->m + m] : 0;
-            for (int64_t r = 0; r < b.rows; r++) {
-                int64_t z = b.depth * p->step[0] + p->base[0], y = (b.row + r) * p->step[1] + p->base[1];
-                CONV_TYPE *out = job->dst + ((b.image * p->groups + g) * p->m + m) * volume +
-                                 (z * p->dst[1] + y) * p->dst[2] + b.column * p->step[2] + p->base[2];
-                CONV_TYPE *to = p->step[2] == 1 ? out : line;
-                CONV(depthwise_row)(to, base + r * l->width, l->offset, w, p->taps, b.columns, add);
-                if (to == line)
-                    for (int64_t j = 0; j < b.columns; j++) out[j * p->step[2]] = line[j];
-            }
+            int64_t z = b.depth * p->step[0] + p->base[0], y = b.row * p->step[1] + p->base[1];
+            CONV_TYPE *out = job->dst + ((b.image * p->groups + g) * p->m + m) * volume + (z * p->dst[1] + y) * p->dst[2] +
+                             b.column * p->step[2] + p->base[2];
+            int64_t pitch = p->step[1] * p->dst[2];
+            bool spread = p->step[2] != 1;
+            CONV(lines) lines = {.out = spread ? apart : out, .in = base, .weight = job->packed + (g * p->m + m) * p->taps,
+                                 .offset = l->offset, .pitch = spread ? b.columns : pitch, .width = l->width,
+                                 .taps = p->taps, .columns = b.columns, .add = job->bias ? job->bias[g * p->m + m] : 0};
+            CONV(depthwise_block)(&lines, b.rows);
+            for (int64_t r = 0; spread && r < b.rows; r++)
+                CONV(put)(out + r * pitch, p->step[2], apart + r * b.columns, b.columns);
         }
     }
     hx_pool_free(scratch, job->scratch * sizeof *scratch);
@@ -482,7 +517,7 @@ static hx_code CONV(run_depthwise)(CONV(job) *job, conv_layout *l) {
         for (int64_t t = 0; t < p->taps; t++)
             packed[i * p->taps + t] = job->weight[i / p->m * p->w_group + i % p->m * p->w_m + p->tap[t]];
     job->packed = packed;
-    job->scratch = (size_t)((l->direct ? 0 : l->channel_size) + CONV(columns) + l->columns);
+    job->scratch = (size_t)((l->direct ? 0 : l->channel_size) + CONV(columns) + l->rows * l->columns);
     int64_t items = p->groups * l->blocks, work = l->rows * l->columns * p->m;
     job->panels = at_most(at_least(32768 / at_least(work, 1), 1), at_least(items, 1)); /* items a chunk */
     hx_parallel(ceil_div(items, job->panels), CONV(depthwise_chunk), job);
@@ -559,18 +594,6 @@ typedef struct CONV(weight_job) {
     size_t sum_size, scratch;  /* elements of one task's sums; of a block of x */
     atomic_bool *failed;
 } CONV(weight_job);
-
-/* The first n lanes, the others zero. */
-static ALWAYS_INLINE CONV(vec) CONV(load_some)(const CONV_TYPE *p, int64_t n) {
-#ifdef HX_ISA_AVX512
-    if (sizeof(CONV_TYPE) == 4) return (CONV(vec))_mm512_maskz_loadu_epi32((__mmask16)((1u << n) - 1), p);
-    return (CONV(vec))_mm512_maskz_loadu_epi64((__mmask8)((1u << n) - 1), p);
-#else
-    CONV_TYPE lane[CONV(lanes)] __attribute__((aligned(64))) = {0};
-    for (int64_t i = 0; i < n; i++) lane[i] = p[i];
-    return CONV(load)(lane);
-#endif
-}
 
 enum {
     CONV(weight_rows) = TILE_ROWS == 8 ? 6 : 3,
