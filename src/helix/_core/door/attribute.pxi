@@ -20,7 +20,7 @@ cdef int attribute(Op op, Frame *f, int i, hx_attr *a, object v) except -1:
         number_argument(op, i, a, v)
     elif kind == HX_P_DTYPE or kind == HX_P_OPT_DTYPE:
         a.kind = HX_A_DTYPE
-        a.v.i = (<dtype>v).code if type(v) is dtype else dtype_code(v)
+        a.v.i = (<dtype>v).code if type(v) is dtype else dtype_code(v, op.op.name.decode())
     elif kind == HX_P_STRING:
         string_argument(op, i, a, v)
     elif kind == HX_P_FLOATS:

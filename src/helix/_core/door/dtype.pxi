@@ -86,7 +86,7 @@ cdef object numpy_dtype(dtype d):
     return numpy.dtype(d.name)
 
 
-cdef int dtype_code(object value) except -1:
+cdef int dtype_code(object value, str op="") except -1:
     """The core's number for a dtype given as an object, a name, a Python type or a NumPy dtype."""
     cdef int code
     if isinstance(value, dtype):
@@ -110,7 +110,7 @@ cdef int dtype_code(object value) except -1:
         code = hx_dtype_from_name((<str>name).encode())
         if code >= 0:
             return code
-    fail(HX_E_TYPE, HX1103_ARGUMENT, "", f"dtype must be a helix dtype such as helix.float32, got {short_repr(value)}.")
+    fail(HX_E_TYPE, HX1103_ARGUMENT, op, f"dtype must be a helix dtype such as helix.float32, got {short_repr(value)}.")
 
 
 cdef class device:
