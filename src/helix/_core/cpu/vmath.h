@@ -322,7 +322,7 @@ HX_INLINE double hx_d_of_bits(int64_t b) {
 /* For |x| < 2^51. */
 HX_INLINE double hx_d_round(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
 /* 2^k for whole k in [-1022, 1023]. */
-HX_INLINE double hx_d_pow2(double k) { return hx_d_of_bits(hx_d_bits(k + (0x1.8p52 + 1023)) << 52); }
+HX_INLINE double hx_d_pow2(double k) { return hx_d_of_bits((int64_t)((uint64_t)hx_d_bits(k + (0x1.8p52 + 1023)) << 52)); }
 
 /* 1 ULP of double. */
 HX_INLINE double hx_d_exp(double x) {
