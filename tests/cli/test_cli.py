@@ -8,11 +8,9 @@ import resource
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
 FIRST = """
 name = "t"
 [data]
@@ -34,7 +32,7 @@ def helix(tmp_path):
     (tmp_path / "t.toml").write_text(FIRST)
 
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
-        paths = os.pathsep.join([str(ROOT / "src"), *sys.path])
+        paths = os.pathsep.join(sys.path)
         return subprocess.run(
             [sys.executable, "-m", "helix", *arguments],
             cwd=tmp_path,
@@ -65,7 +63,7 @@ def test_train_eval_predict_resume(helix, tmp_path):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_training_goes_on(helix, tmp_path, number, code):
-    paths = os.pathsep.join([str(ROOT / "src"), *sys.path])
+    paths = os.pathsep.join(sys.path)
     running = subprocess.Popen(
         [sys.executable, "-m", "helix", "train", "t.toml", "--set", "train.epochs=1000", "--set",
          "train.checkpoint_every=100000"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -127,7 +125,7 @@ def test_help_is_quick(helix):
     assert min(_seconds(helix) for _ in range(3)) < 0.3
     heavy = ["numpy", "msgspec", "rich", "helix.nn", "helix.train", "helix.data"]
     script = f"import sys, helix.cli; print([name for name in {heavy} if name in sys.modules])"
-    paths = os.pathsep.join([str(ROOT / "src"), *sys.path])
+    paths = os.pathsep.join(sys.path)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
                           env={**os.environ, "PYTHONPATH": paths})  # fmt: skip
     assert done.stdout == "[]\n", done.stderr
