@@ -35,6 +35,7 @@ enum {
     PANEL_BYTES = 32 << 10, /* of a panel of B in a packed block: the size of a first-level cache */
     BLOCK_HEIGHT = 504,   /* rows of A in a packed block: half a megabyte of f32, inside the second-level cache */
     PACK_DEPTH = 32,      /* rows of B that are packed together, panel after panel */
+    DOT_DEPTH = 4096,     /* products summed in one register of a dot product */
     DIRECT_DEPTH = 512,   /* largest k of the direct plan */
     TINY = 8,             /* rows and k of products that need no plan */
     SKINNY_ROWS = 16,     /* rows up to which B is swept row by row */
@@ -44,6 +45,10 @@ enum {
 #define DIRECT_WORK (160.0 * 160 * 160)  /* multiplications up to which nothing is packed */
 #define TASK_WORK (64.0 * 64 * 64)       /* multiplications worth a task of their own */
 #define COLUMN_BYTES (48ll << 20)        /* of packed B held at a time */
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* Where a tile or block leaves its sums. */
 typedef struct tile_out {
@@ -275,10 +280,6 @@ static const kind kinds[HX_DTYPE_COUNT] = {
     [HX_C64] = COMPLEXES(c64, float, f32),
     [HX_C128] = COMPLEXES(c128, double, f64),
 };
-
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
 #ifdef HX_ISA_AVX512
 #include "gemm_bf16.h"

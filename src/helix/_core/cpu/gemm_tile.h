@@ -237,25 +237,31 @@ static ALWAYS_INLINE TILE_TYPE TILE(total)(TILE(vec) x) {
     return lane[0];
 }
 
-/* sums[i, j] of rows x columns dot products; columns of B are contiguous, b_col apart. */
+/* sums[i, j] of rows x columns dot products, in blocks of DOT_DEPTH so that errors do not grow with k; columns of B are
+ * contiguous, b_col apart. */
 #define TILE_DOT(source, SOURCE, widen, widen_one)                                                            \
     static ALWAYS_INLINE void TILE(dot_tile_##source)(const int rows, const int columns, int64_t k,           \
                                                       const TILE_TYPE *a, int64_t a_row, const SOURCE *b,     \
                                                       int64_t b_col, TILE_TYPE *sums, int64_t pitch) {        \
-        TILE(vec) sum[DOT_ROWS][DOT_COLUMNS];                                                                 \
         UNROLL for (int i = 0; i < rows; i++)                                                                 \
-            UNROLL for (int j = 0; j < columns; j++) sum[i][j] = (TILE(vec)){0};                              \
+            UNROLL for (int j = 0; j < columns; j++) sums[i * pitch + j] = 0;                                 \
         int64_t p = 0;                                                                                        \
-        for (; p + TILE(lanes) <= k; p += TILE(lanes)) {                                                      \
-            TILE(vec) line[DOT_COLUMNS];                                                                      \
-            UNROLL for (int j = 0; j < columns; j++) line[j] = widen(b + j * b_col + p);                      \
-            UNROLL for (int i = 0; i < rows; i++) {                                                           \
-                TILE(vec) x = TILE(load)(a + i * a_row + p);                                                  \
-                UNROLL for (int j = 0; j < columns; j++) sum[i][j] += x * line[j];                            \
+        while (p + TILE(lanes) <= k) {                                                                        \
+            int64_t end = p + least(DOT_DEPTH, k - p);                                                        \
+            TILE(vec) sum[DOT_ROWS][DOT_COLUMNS];                                                             \
+            UNROLL for (int i = 0; i < rows; i++)                                                             \
+                UNROLL for (int j = 0; j < columns; j++) sum[i][j] = (TILE(vec)){0};                          \
+            for (; p + TILE(lanes) <= end; p += TILE(lanes)) {                                                \
+                TILE(vec) line[DOT_COLUMNS];                                                                  \
+                UNROLL for (int j = 0; j < columns; j++) line[j] = widen(b + j * b_col + p);                  \
+                UNROLL for (int i = 0; i < rows; i++) {                                                       \
+                    TILE(vec) x = TILE(load)(a + i * a_row + p);                                              \
+                    UNROLL for (int j = 0; j < columns; j++) sum[i][j] += x * line[j];                        \
+                }                                                                                             \
             }                                                                                                 \
+            UNROLL for (int i = 0; i < rows; i++)                                                             \
+                UNROLL for (int j = 0; j < columns; j++) sums[i * pitch + j] += TILE(total)(sum[i][j]);       \
         }                                                                                                     \
-        UNROLL for (int i = 0; i < rows; i++)                                                                 \
-            UNROLL for (int j = 0; j < columns; j++) sums[i * pitch + j] = TILE(total)(sum[i][j]);            \
         for (; p < k; p++)                                                                                    \
             UNROLL for (int i = 0; i < rows; i++)                                                             \
                 UNROLL for (int j = 0; j < columns; j++)                                                      \
