@@ -45,6 +45,8 @@ SAMPLES = [
     Sample("exp", (T((3, 4), dtype="int32", grad=False),), grad=False, name="integers", dtypes=("float32",)),
     smooth("log", 0.2, 4.0), smooth("log2", 0.2, 4.0), smooth("log10", 0.2, 4.0), smooth("log1p", -0.5, 4.0),
     smooth("sin"), smooth("cos"), smooth("tan", -1.2, 1.2),
+    *[Sample(op, (np.array([0.0, -0.0, 1e-30, -1e-30, 1e5, -1e9, 1e30, np.inf, np.nan]),), grad=False, layouts=False,
+             dtypes=FLOATS, name="special values") for op in ("sin", "cos", "tanh", "exp", "log", "log1p", "expm1", "sigmoid", "erf")],
     smooth("asin", -0.7, 0.7), smooth("acos", -0.7, 0.7), smooth("atan", -0.7, 0.7),
     smooth("sinh"), smooth("cosh"), smooth("tanh", -1.2, 1.2),
     smooth("asinh", -0.7, 0.7), smooth("acosh", 1.2, 3.0, REAL), smooth("atanh", -0.7, 0.7),

@@ -271,6 +271,7 @@ OP_FLOAT(erfc, 64)
 static double erfinv_of(double x) {
     if (x != x || fabs(x) > 1) return __builtin_nan("");
     if (fabs(x) == 1) return copysign(__builtin_inf(), x);
+    if (x == 0) return x;
     double w = -log((1 - x) * (1 + x)), p;
     if (w < 5) {
         static const double c[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,

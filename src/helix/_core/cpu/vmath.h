@@ -221,7 +221,8 @@ static inline hx_vf hx_vf_sincos(hx_vf x, int quarter) {
     s = r * (s * z + 1.0f);
     c = c * (z * z) + (1.0f - 0.5f * z);
     hx_vf y = hx_vf_select(hx_vf_odd(n), c, s);
-    return (hx_vf)((hx_vi)y ^ ((n & 2) << 30));
+    y = (hx_vf)((hx_vi)y ^ ((n & 2) << 30));
+    return quarter ? y : hx_vf_select(hx_vf_eq(x, hx_vf_all(0.0f)), x, y);
 }
 #endif
 
