@@ -6,7 +6,6 @@ N ?= 50000
 VENV := .venv
 BIN := $(VENV)/bin
 BUILD := build/venv
-EXTRAS := test,lint,demo
 SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
@@ -20,7 +19,11 @@ $(VENV)/.created: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "helix needs Python 3.11 or later")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --upgrade pip
-	$(BIN)/python -m pip install -qq $$($(BIN)/python tools/requirements.py $(EXTRAS))
+	$(BIN)/python -m pip install -qq $$($(BIN)/python tools/requirements.py demo)
+	touch $@
+
+$(VENV)/.checks: $(VENV)/.created
+	$(BIN)/python -m pip install -qq $$($(BIN)/python tools/requirements.py test,lint)
 	touch $@
 
 # An ordinary install from an incremental build: what is tested is what a user gets. Every change under src makes it again.
@@ -38,10 +41,10 @@ core-test: install  ## the C tests of the core, without Python
 	$(BIN)/meson configure $(BUILD) > /dev/null
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/meson test -C $(BUILD) --print-errorlogs
 
-test: core-test  ## everything: C tests, then the Python tests
+test: $(VENV)/.checks core-test  ## everything: C tests, then the Python tests
 	$(BIN)/python -m pytest
 
-tiny: install  ## the quickest check that all parts still meet (seconds)
+tiny: $(VENV)/.checks install  ## the quickest check that all parts still meet (seconds)
 	$(BIN)/python -m pytest -q -x -n 0 tests/test_tiny.py
 
 bench: install  ## helix beside its peers: about 25 minutes, table in build/peers.md
@@ -50,26 +53,26 @@ bench: install  ## helix beside its peers: about 25 minutes, table in build/peer
 	$(BIN)/python -m asv_benchmarks.peers imports
 	$(BIN)/python -m asv_benchmarks.peers table build/peers.json | tee build/peers.md
 
-lint: install  ## style and types
+lint: $(VENV)/.checks install  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python tools/lint_c.py
 	$(BIN)/python tools/stubs.py --check
 
-format:  ## put Python files into the house's form
+format: $(VENV)/.checks  ## put Python files into the house's form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 stubs: install  ## write the type stubs from the op records
 	$(BIN)/python tools/stubs.py
 
-asan: $(VENV)/.created  ## the generic tests under the address and undefined-behaviour sanitizers
+asan: $(VENV)/.checks  ## the generic tests under the address and undefined-behaviour sanitizers
 	$(BIN)/python tools/sanitized.py -m pytest -q -n 0 tests/ops tests/faults
 
-fuzz: $(VENV)/.created  ## N random op calls under the sanitizers: make fuzz N=50000
+fuzz: $(VENV)/.checks  ## N random op calls under the sanitizers: make fuzz N=50000
 	$(BIN)/python tools/sanitized.py -m tests.fuzz --calls $(N)
 
-add-op-check: $(VENV)/.created  ## a toy op in three places, built, used and tested in a copy of the tree
+add-op-check: $(VENV)/.checks  ## a toy op in three places, built, used and tested in a copy of the tree
 	$(BIN)/python tests/add_op/check.py
 
 clean:  ## remove what was built
