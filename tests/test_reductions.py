@@ -70,7 +70,8 @@ def test_a_hundred_million_ones() -> None:
 @pytest.mark.parametrize("kind", ["uniform", "normal", "sorted", "alternating"])
 def test_sum_of_a_million(kind: str) -> None:
     x = np.random.default_rng(1).standard_normal(1_000_000).astype("float32")
-    x = {"uniform": np.abs(x), "normal": x, "sorted": np.sort(x), "alternating": np.where(np.arange(x.size) % 2, x, -x)}[kind]
+    x = {"uniform": np.abs(x), "normal": x, "sorted": np.sort(x), "alternating": np.where(np.arange(x.size) % 2, x,
+                                                                                          -x)}[kind]
     error = abs(helix.from_numpy(x).sum().item() - x.astype("float64").sum())
     assert error <= 2e-7 * np.abs(x.astype("float64")).sum()
 

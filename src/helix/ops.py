@@ -27,7 +27,7 @@ def _extreme(name, input, dim, keepdim, axis, keepdims, out):
         return _op(name + "imum")(input, dim, **({} if out is None else {"out": out}))
     if dim is None:
         return _op("a" + name)(input, (), keepdim) if keepdim else _op("a" + name)(input)
-    return _op(name + "_dim")(input, dim, keepdim)
+    return _op(name)(input, dim, keepdim)
 
 
 def max(input, dim=None, keepdim=False, *, other=None, out=None, axis=None, keepdims=None):
@@ -63,8 +63,8 @@ def median(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """
     dim, keepdim = dim if axis is None else axis, keepdim or bool(keepdims)
     if dim is None:
-        return _op("median_dim")(_tensor("median", input).reshape(-1), 0)[0]
-    return _op("median_dim")(input, dim, keepdim)
+        return _op("median")(_tensor("median", input).reshape(-1), 0)[0]
+    return _op("median")(input, dim, keepdim)
 
 
 def norm(input, p="fro", dim=None, keepdim=False, dtype=None, *, axis=None, keepdims=None):

@@ -45,7 +45,8 @@ SAMPLES = [
     *each_reduction("huber_loss", (X, Y), delta=0.8),
     *each_reduction("binary_cross_entropy", (PROBABILITY, FIXED)),
     *each_reduction("binary_cross_entropy_with_logits", (X, FIXED)),
-    *[Sample("binary_cross_entropy_with_logits", (X, FIXED, WEIGHT, r, WEIGHT), name=f"weights {r}", ref=weighted_logits)
+    *[Sample("binary_cross_entropy_with_logits", (X, FIXED, WEIGHT, r, WEIGHT), name=f"weights {r}",
+             ref=weighted_logits)
       for r in REDUCTIONS],
     *each_reduction("kl_div", (X, PROBABILITY)),
     *each_reduction("kl_div", (X, Y), "log_target", log_target=True),

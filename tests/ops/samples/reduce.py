@@ -14,7 +14,8 @@ def over(dim, keepdim):
 
 
 def by_axes(op, tensor, axes=AXES, **rest):
-    return [Sample(op, (tensor,), over(dim, keepdim), name=f"dim={dim} keepdim={keepdim}", **rest) for dim, keepdim in axes]
+    return [Sample(op, (tensor,), over(dim, keepdim), name=f"dim={dim} keepdim={keepdim}", **rest)
+            for dim, keepdim in axes]
 
 
 def numpy_reduction(function):
@@ -27,7 +28,8 @@ FAR = T((3, 4, 5), away=(0.0,))
 OUT_OF_RANGE = Error((X, 3), "IndexRangeError", 1302, ("axis 3", "3 dimensions", "-3..2"))
 REPEATED = Error((X, (0, 0)), "IndexRangeError", 1302, ("axis 0", "twice"))
 EMPTY = Error((T((0, 3)), 0), "ParameterError", 1404, ("no elements", "(0, 3)"))
-MOMENTS = ({"correction": 0}, {"dim": 1}, {"dim": (0, 2), "correction": 0, "keepdim": True}, {"dim": -1, "unbiased": False})
+MOMENTS = ({"correction": 0}, {"dim": 1}, {"dim": (0, 2), "correction": 0, "keepdim": True},
+           {"dim": -1, "unbiased": False})
 
 SAMPLES = [
     *by_axes("sum", X, dtypes=REAL + COMPLEX, errors=(OUT_OF_RANGE, REPEATED)),
@@ -45,7 +47,8 @@ SAMPLES = [
     *by_axes("all", X, AXES[:3], dtypes=REAL, grad=False, ref=numpy_reduction(np.all)),
     Sample("count_nonzero", (X, (0, 2)), dtypes=REAL, grad=False),
     Sample("count_nonzero", (X,), dtypes=REAL, grad=False, name="all"),
-    Sample("argmax", (DISTINCT,), dtypes=SMALL[:-1], grad=False, errors=(Error((T((0,)),), "ParameterError", 1404, ("(0,)",)),)),
+    Sample("argmax", (DISTINCT,), dtypes=SMALL[:-1], grad=False, errors=(
+        Error((T((0,)),), "ParameterError", 1404, ("(0,)",)),)),
     Sample("argmax", (DISTINCT, 1), {"keepdim": True}, grad=False, name="dim"),
     Sample("argmax", (DISTINCT, -1), grad=False, name="last"),
     Sample("argmin", (DISTINCT,), grad=False),

@@ -11,12 +11,14 @@
 #if defined HX_ISA_AVX512
 static inline void hx_f16_run(float *to, const uint16_t *from, int64_t n) {
     int64_t i = 0;
-    for (; i + 16 <= n; i += 16) _mm512_storeu_ps(to + i, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(from + i))));
+    for (; i + 16 <= n; i += 16) _mm512_storeu_ps(to + i,
+                                                  _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(from + i))));
     for (; i < n; i++) to[i] = _cvtsh_ss(from[i]);
 }
 static inline void hx_run_f16(uint16_t *to, const float *from, int64_t n) {
     int64_t i = 0;
-    for (; i + 16 <= n; i += 16) _mm256_storeu_si256((__m256i *)(to + i), _mm512_cvtps_ph(_mm512_loadu_ps(from + i), 0));
+    for (; i + 16 <= n; i += 16) _mm256_storeu_si256((__m256i *)(to + i),
+                                                     _mm512_cvtps_ph(_mm512_loadu_ps(from + i), 0));
     for (; i < n; i++) to[i] = _cvtss_sh(from[i], 0);
 }
 #elif defined HX_ISA_AVX2

@@ -251,7 +251,7 @@ static hx_code run(entropy_job *j, const hx_view *x, const hx_view *weight, cons
     j->size = (int64_t)hx_dtype_size((hx_dtype)x->dtype);
     j->classes = x->shape[dim];
     j->inner = 1;
-    for (int d = dim + 1; d < x->ndim; d++) j->inner *= x->shape[d];
+    for (int d = dim + 1; d < x->ndim && x->numel; d++) j->inner *= x->shape[d];
     j->weight = hx_absent(weight) ? NULL : weight->data;
     j->ignored = attr[0].v.i;
     j->smoothing = attr[1].v.f;

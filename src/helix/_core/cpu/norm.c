@@ -2,8 +2,9 @@
  * rows of n elements.
  *
  * Moments are taken in two passes over a row that stays in cache: the mean around the row's first element, then the
- * squares around the mean rounded to the row's type; what the rounding left is put back, so a mean far larger than the spread costs no digits. Gradients of weight and bias
- * are added in the row's type over 64 rows, then in double over chunks whose borders depend on the shape alone. */
+ * squares around the mean rounded to the row's type; what the rounding left is put back, so a mean far larger than
+ * the spread costs no digits. Gradients of weight and bias are added in the row's type over 64 rows, then in double
+ * over chunks whose borders depend on the shape alone. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include "blocks.h"
@@ -236,8 +237,9 @@ static void *row_of(const hx_view *v, bool wide, void *room, int64_t n) {
 
 static void measure(norm_job *j, const hx_attr *shape) {
     j->n = 1;
-    for (uint32_t i = 0; i < shape->count; i++) j->n *= shape->v.ints[i];
-    j->rows = j->n ? j->x->numel / j->n : 0;
+    for (uint32_t i = 0; i < shape->count && j->x->numel; i++) j->n *= shape->v.ints[i];
+    if (!j->x->numel && j->weight && !hx_absent(j->weight)) j->n = j->weight->numel;
+    j->rows = j->x->numel ? j->x->numel / j->n : 0;
     j->stream = j->x->dtype == HX_F32 && j->x->numel * 4 >= STREAM_BYTES;
 }
 
@@ -275,6 +277,10 @@ static void write_sums(const norm_job *j, int64_t chunks, int64_t from, const hx
 static hx_code backward(norm_job *j, const hx_op_call *call, hx_err *err) {
     j->out = call->out[0].data;
     j->full = call->n_out > 1;
+    if (!j->x->numel) {
+        for (uint32_t o = 1; o < call->n_out; o++) write_sums(j, 0, 0, &call->out[o]);
+        return HX_OK;
+    }
     j->chunk = SUMMED;
     while (j->chunk * 64 < j->rows) j->chunk += SUMMED;
     if (!j->full && j->n * j->chunk > 65536) j->chunk = j->n < 65536 ? 65536 / j->n : 1;
@@ -284,10 +290,10 @@ static hx_code backward(norm_job *j, const hx_op_call *call, hx_err *err) {
     if (!room) return no_memory(err);
     j->parts = (double *)(room + (row_bytes + 63) / 64 * 64);
     j->scale = row_of(j->weight, j->x->dtype == HX_F64, room, j->n);
-    if (j->x->numel) hx_parallel(chunks, backward_chunk, j);
+    hx_parallel(chunks, backward_chunk, j);
     bool failed = atomic_load(&j->failed);
     for (uint32_t o = 1; o < call->n_out && !failed; o++)
-        write_sums(j, j->x->numel ? chunks : 0, o == 2 ? j->n : 0, &call->out[o]);
+        write_sums(j, chunks, o == 2 ? j->n : 0, &call->out[o]);
     hx_pool_free(room, bytes + 64);
     return failed ? no_memory(err) : HX_OK;
 }

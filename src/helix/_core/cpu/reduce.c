@@ -18,7 +18,9 @@ enum { COLUMNS = 1024, NARROW = 256, ROWS_AT_ONCE = 8, CHUNK = 65536 };
 
 typedef enum { IN_F32, IN_F64, IN_I64, IN_TRUTH } family;
 typedef enum { SUM, PROD, MAX, MIN } operation;
-typedef enum { PLAIN, ABS, SQUARE, POWER, NAN_IS_0, NOT_ZERO, TRUTH_COUNT, OFF_CENTER, OFF_CENTER_SQUARE, OFF_CENTER_EXP } map_kind;
+typedef enum {
+    PLAIN, ABS, SQUARE, POWER, NAN_IS_0, NOT_ZERO, TRUTH_COUNT, OFF_CENTER, OFF_CENTER_SQUARE, OFF_CENTER_EXP
+} map_kind;
 typedef enum { AS_IT_IS, MEAN, CENTER_MEAN, VARIANCE, ROOT, POWER_ROOT, LOG_CENTER, FINITE } finish_kind;
 
 /* ---- combining runs of one type ---- */
@@ -616,14 +618,13 @@ static void geometry(job *j, const hx_view *in, const hx_view *out, uint32_t mas
     int64_t size = (int64_t)hx_dtype_size((hx_dtype)in->dtype), out_size = (int64_t)hx_dtype_size((hx_dtype)out->dtype);
     bool keepdim = out->ndim == in->ndim;
     axes reduced = {0};
-    j->outs = j->count = 1;
+    j->outs = out->numel;
+    j->count = out->numel ? in->numel / out->numel : 0;
     for (int d = 0, o = 0; d < in->ndim; d++) {
         int64_t n = in->shape[d], step = in->strides[d] * size;
         if (mask >> d & 1) {
-            j->count *= n;
             if (n != 1) reduced.size[reduced.n] = n, reduced.step[reduced.n++] = step;
         } else {
-            j->outs *= n;
             if (n != 1) axes_add(&j->kept, n, step), axes_add(&j->out_axes, n, out->strides[o] * out_size);
         }
         o += keepdim || !(mask >> d & 1);
@@ -659,7 +660,8 @@ static hx_code no_memory(hx_err *err) {
     return hx_kernel_fail(err, HX_E_MEMORY, HX1402_MEMORY, "no memory for the partial results of the reduction");
 }
 
-/* Reduces in[0] over the axes in attr[dims_at] into out[0]; with a `first` stage its result goes to `centers_to` when that is given. */
+/* Reduces in[0] over the axes in attr[dims_at] into out[0]; what a `first` stage found goes to `centers_to`, where
+ * that is given. */
 static hx_code reduce(job *j, const hx_op_call *call, int dims_at, const hx_view *centers_to, hx_err *err) {
     geometry(j, &call->in[0], &call->out[0], reduced_mask(&call->attr[dims_at]));
     j->with = combines[j->stage.op][j->family];
@@ -733,9 +735,9 @@ HX_KERNEL(k_var_mean) {
     HX_UNUSED;
     static const stage mean = {SUM, OFF_CENTER, CENTER_MEAN};
     job j = {.stage = {SUM, OFF_CENTER_SQUARE, VARIANCE}, .first = &mean};
-    int64_t count = 1;
-    for (uint32_t i = 0; i < call->attr[0].count; i++) count *= call->in[0].shape[call->attr[0].v.ints[i]];
-    j.divisor = (double)count - call->attr[3].v.f; /* attr: dim, unbiased, keepdim, correction */
+    double count = 1;
+    for (uint32_t i = 0; i < call->attr[0].count; i++) count *= (double)call->in[0].shape[call->attr[0].v.ints[i]];
+    j.divisor = count - call->attr[3].v.f; /* attr: dim, unbiased, keepdim, correction */
     return reduce(&j, call, 0, &call->out[1], err);
 }
 HX_KERNEL(k_logsumexp) {
@@ -951,6 +953,6 @@ HX_KERNELS(reduce) = {
     KERNEL(var_mean, k_var_mean, HX_SET_FLOAT),
     KERNEL(logsumexp, k_logsumexp, HX_SET_FLOAT),
     KERNEL(linalg_vector_norm, k_vector_norm, HX_SET_FLOAT),
-    KERNEL_CONTIGUOUS(max_dim, k_max_dim, HX_SET_REAL),
-    KERNEL_CONTIGUOUS(min_dim, k_min_dim, HX_SET_REAL),
+    KERNEL_CONTIGUOUS(max, k_max_dim, HX_SET_REAL),
+    KERNEL_CONTIGUOUS(min, k_min_dim, HX_SET_REAL),
     {0}};

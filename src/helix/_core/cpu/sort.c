@@ -366,8 +366,10 @@ HX_KERNEL(k_searchsorted) {
     size_t bytes = (size_t)(sequence->numel + 1) * 8;
     uint64_t *keys = hx_pool_alloc(bytes);
     if (!keys) return no_memory(err);
-    for (int64_t i = 0; i < sequence->numel; i++) keys[i] = key64((const char *)sequence->data + i * size, sequence->dtype);
-    search_job j = {.keys = keys, .values = values->data, .out = call->out[0].data, .n = sequence->shape[sequence->ndim - 1],
+    for (int64_t i = 0; i < sequence->numel; i++) keys[i] = key64((const char *)sequence->data + i * size,
+                                                                  sequence->dtype);
+    search_job j = {.keys = keys, .values = values->data, .out = call->out[0].data,
+                    .n = sequence->shape[sequence->ndim - 1],
                     .each = sequence->ndim == 1 ? values->numel : values->shape[values->ndim - 1], .size = size,
                     .dtype = values->dtype, .small = call->attr[0].v.i, .right = call->attr[1].v.i};
     hx_parallel_range(values->numel, 4096, search_range, &j);
@@ -456,7 +458,7 @@ HX_KERNELS(sort) = {
     KERNEL_CONTIGUOUS(sort, k_sort, HX_SET_REAL),
     KERNEL_CONTIGUOUS(topk, k_topk, HX_SET_REAL),
     KERNEL_CONTIGUOUS(kthvalue, k_kthvalue, HX_SET_REAL),
-    KERNEL_CONTIGUOUS(median_dim, k_median_dim, HX_SET_REAL),
+    KERNEL_CONTIGUOUS(median, k_median_dim, HX_SET_REAL),
     KERNEL_CONTIGUOUS(searchsorted, k_searchsorted, HX_SET_REAL),
     KERNEL_CONTIGUOUS(group_rows, k_group_rows, HX_SET_REAL),
     {0}};

@@ -23,7 +23,8 @@ static int class_axis(const hx_tensor *scores) { return scores->ndim > 1 ? 1 : 0
 static hx_status check_scores(const hx_tensor *x) {
     HX_TRY(hx_require_dtype(x, "input", HX_SET_FLOAT));
     if (x->ndim == 0)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "input must have a class axis: shape (C), (N, C) or (N, C, d1, ...), got ()");
+        return hx_fail(HX_E_SHAPE, HX1001_RANK,
+                       "input must have a class axis: shape (C), (N, C) or (N, C, d1, ...), got ()");
     return HX_OK;
 }
 
@@ -385,7 +386,8 @@ const hx_op hx_ops_loss[] = {
      .doc = "|d| - beta / 2, and d^2 / (2 beta) where |d| < beta, for d = input - target.\n\n" LOSS_DOC
             "Source: Girshick, \"Fast R-CNN\" (2015).\n"
             "\nExample:\n" F "smooth_l1_loss(helix.tensor([3.]), helix.tensor([1.])).item()\n    1.5"},
-    {.name = "huber_loss", .decompose = huber_parts, .flags = HX_NN, .params = PARAMS(PAIR, REDUCTION, FLOAT("delta", 1)),
+    {.name = "huber_loss", .decompose = huber_parts, .flags = HX_NN,
+     .params = PARAMS(PAIR, REDUCTION, FLOAT("delta", 1)),
      .doc = "d^2 / 2, and delta (|d| - delta / 2) where |d| > delta, for d = input - target.\n\n" LOSS_DOC
             "Source: Huber, \"Robust estimation of a location parameter\" (1964).\n"
             "\nExample:\n" F "huber_loss(helix.tensor([3.]), helix.tensor([1.])).item()\n    1.5"},

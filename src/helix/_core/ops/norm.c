@@ -90,7 +90,8 @@ static hx_tensor *wide(hx_tensor *t) {
     return CALL(cast, t, (int)HX_F32);
 }
 
-static hx_tensor *mean_rows(hx_tensor *t, const rows *r) { return CALL(mean, t, ((hx_ints){r->inner, r->n_inner}), true); }
+static hx_tensor *mean_rows(hx_tensor *t, const rows *r) { return CALL(mean, t, ((hx_ints){r->inner, r->n_inner}),
+                                                                       true); }
 
 static hx_tensor *sum_outer(hx_tensor *t, const rows *r) {
     return r->n_outer ? CALL(sum, t, ((hx_ints){r->outer, r->n_outer}), false) : t;
@@ -206,7 +207,8 @@ static hx_status cosine_similarity_parts(hx_call *c) {
     return HX_OK;
 }
 
-#define LAYER_NORM TENSOR("input"), OPT_TENSOR("weight"), OPT_TENSOR("bias"), REQ_INTS("normalized_shape"), FLOAT("eps", 1e-5)
+#define LAYER_NORM TENSOR("input"), OPT_TENSOR("weight"), OPT_TENSOR("bias"), REQ_INTS("normalized_shape"), \
+    FLOAT("eps", 1e-5)
 
 const hx_op hx_ops_norm[] = {
     {.name = "layer_norm", .decompose = layer_norm_parts, .flags = HX_FUNCTION | HX_NN,

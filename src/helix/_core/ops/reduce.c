@@ -382,14 +382,14 @@ static hx_status arg_extreme(hx_call *c, bool max) {
     if (hx_given(&c->attr[0])) HX_TRY(hx_axis(c->attr[0].v.i, x->ndim, &axis));
     HX_TRY(refuse_empty(c, hx_given(&c->attr[0]) ? 1u << axis : ~0u, "the index of the extreme value"));
     if (hx_given(&c->attr[0])) {
-        if (max) CALLN(both, 2, max_dim, x, &c->attr[0], keepdim);
-        else CALLN(both, 2, min_dim, x, &c->attr[0], keepdim);
+        if (max) CALLN(both, 2, max, x, &c->attr[0], keepdim);
+        else CALLN(both, 2, min, x, &c->attr[0], keepdim);
         RESULT(0, both[1]);
         return HX_OK;
     }
     hx_tensor *flat = CALL(reshape, x, -1);
-    if (max) CALLN(both, 2, max_dim, flat, 0, false);
-    else CALLN(both, 2, min_dim, flat, 0, false);
+    if (max) CALLN(both, 2, max, flat, 0, false);
+    else CALLN(both, 2, min, flat, 0, false);
     int64_t ones[HX_MAX_RANK];
     for (int i = 0; i < x->ndim; i++) ones[i] = 1;
     RESULT(0, keepdim ? CALL(reshape, both[1], ((hx_ints){ones, x->ndim})) : both[1]);
@@ -410,7 +410,8 @@ static hx_status aminmax_parts(hx_call *c) {
 
 #define OVER_AXES TENSOR("input"), OPT_INTS("dim"), BOOL("keepdim", false)
 #define MOMENT_PARAMS \
-    PARAMS(TENSOR("input"), OPT_INTS("dim"), BOOL("unbiased", true), BOOL("keepdim", false), OPT_FLOAT("correction", KW))
+    PARAMS(TENSOR("input"), OPT_INTS("dim"), BOOL("unbiased", true), BOOL("keepdim", false),                  \
+           OPT_FLOAT("correction", KW))
 #define AXES_DOC                                                                                              \
     "dim: an axis or several; None takes all. keepdim: reduced axes stay with size 1.\n"
 #define MOMENT_DOC                                                                                            \
@@ -444,11 +445,11 @@ const hx_op hx_ops_reduce[] = {
      .doc = "The smallest element over the given axes.\n\n" AXES_DOC
             "NaN is passed on. Equal smallest elements share the gradient evenly. Fails (HX1404) over no elements.\n\n"
             "Example:\n    >>> helix.amin(helix.tensor([[1., 5.], [3., 4.]]), dim=1).tolist()\n    [1.0, 3.0]"},
-    {.name = "max_dim", .outputs = "values, indices", .shape = max_dim_shape, .vjp = max_dim_vjp, .saves = SAVE_OUT(1),
+    {.name = "max", .outputs = "values, indices", .shape = max_dim_shape, .vjp = max_dim_vjp, .saves = SAVE_OUT(1),
      .flags = HX_PRIMITIVE | HX_INTERNAL_OP | HX_NONDIFF_OUT1,
      .params = PARAMS(TENSOR("input"), REQ_INT("dim"), BOOL("keepdim", false)),
      .doc = "The largest element along an axis and the index where it first stands."},
-    {.name = "min_dim", .outputs = "values, indices", .shape = max_dim_shape, .vjp = max_dim_vjp, .saves = SAVE_OUT(1),
+    {.name = "min", .outputs = "values, indices", .shape = max_dim_shape, .vjp = max_dim_vjp, .saves = SAVE_OUT(1),
      .flags = HX_PRIMITIVE | HX_INTERNAL_OP | HX_NONDIFF_OUT1,
      .params = PARAMS(TENSOR("input"), REQ_INT("dim"), BOOL("keepdim", false)),
      .doc = "The smallest element along an axis and the index where it first stands."},
@@ -478,7 +479,8 @@ const hx_op hx_ops_reduce[] = {
      .flags = HX_PUBLIC, .params = PARAMS(OVER_AXES, OPT_DTYPE("dtype", KW)),
      .doc = "Adds the elements that are not NaN over the given axes.\n\n" AXES_DOC
             "\nExample:\n    >>> helix.nansum(helix.tensor([1., float('nan'), 2.])).item()\n    3.0"},
-    {.name = "nanmean", .decompose = nanmean_parts, .flags = HX_PUBLIC, .params = PARAMS(OVER_AXES, OPT_DTYPE("dtype", KW)),
+    {.name = "nanmean", .decompose = nanmean_parts, .flags = HX_PUBLIC,
+     .params = PARAMS(OVER_AXES, OPT_DTYPE("dtype", KW)),
      .doc = "The mean of the elements that are not NaN over the given axes.\n\n" AXES_DOC
             "\nExample:\n    >>> helix.nanmean(helix.tensor([1., float('nan'), 2.])).item()\n    1.5"},
     {.name = "var_mean", .outputs = "var, mean", .shape = var_mean_shape, .vjp = var_mean_vjp,
@@ -505,7 +507,8 @@ const hx_op hx_ops_reduce[] = {
             "Example:\n    >>> helix.logsumexp(helix.tensor([1000., 1000.]), dim=0).item()\n    1000.6931762695312"},
     {.name = "linalg_vector_norm", .shape = vector_norm_shape, .vjp = vector_norm_vjp, .decompose = vector_norm_parts,
      .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = HX_FUNCTION,
-     .params = PARAMS(TENSOR("input"), NUMBER("ord", 2), OPT_INTS("dim"), BOOL("keepdim", false), OPT_DTYPE("dtype", KW)),
+     .params = PARAMS(TENSOR("input"), NUMBER("ord", 2), OPT_INTS("dim"), BOOL("keepdim", false),
+                      OPT_DTYPE("dtype", KW)),
      .doc = "The vector norm (sum of |x|^ord)^(1/ord) over the given axes.\n\n" AXES_DOC
             "ord: any number; inf takes the largest |x|, -inf the smallest, 0 counts what is not zero. The gradient is 0\n"
             "where the norm is 0.\n\n"

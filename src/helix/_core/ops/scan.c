@@ -103,7 +103,8 @@ static hx_status diff_parts(hx_call *c) {
     int count = 0, axis;
     HX_TRY(hx_axis(c->attr[1].v.i, x->ndim, &axis));
     if (x->ndim == 0) return hx_fail(HX_E_SHAPE, HX1001_RANK, "input must have at least one dimension, got ()");
-    if (c->attr[0].v.i < 0) return hx_fail(HX_E_VALUE, HX1403_VALUE, "n must not be negative, got %lld", (long long)c->attr[0].v.i);
+    if (c->attr[0].v.i < 0) return hx_fail(HX_E_VALUE, HX1403_VALUE, "n must not be negative, got %lld",
+                                           (long long)c->attr[0].v.i);
     if (c->in[1]) parts[count++] = c->in[1];
     parts[count++] = x;
     if (c->in[2]) parts[count++] = c->in[2];
@@ -117,7 +118,8 @@ static hx_status diff_parts(hx_call *c) {
 #define EXTREMES .outputs = "values, indices", .shape = cummax_shape, .vjp = cummax_vjp, .saves = SAVE_OUT(1)
 
 const hx_op hx_ops_scan[] = {
-    {.name = "cumsum", .shape = cumsum_shape, .vjp = cumsum_vjp, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_INPLACE | HX_OUT,
+    {.name = "cumsum", .shape = cumsum_shape, .vjp = cumsum_vjp,
+     .flags = HX_PRIMITIVE | HX_PUBLIC | HX_INPLACE | HX_OUT,
      .params = PARAMS(ALONG, OPT_DTYPE("dtype", KW)),
      .doc = "The sum of the elements up to each one along an axis.\n\n"
             "Integers and bool give int64; floats run in double. dtype: the input is cast to it first.\n\n"

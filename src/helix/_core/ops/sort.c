@@ -45,7 +45,8 @@ static hx_status one_of_axis(hx_call *c, int axis, bool keepdim, const char *wha
     hx_spec_reduce(&c->spec[0], (hx_dtype)t->dtype, t, mask, keepdim);
     hx_spec_reduce(&c->spec[1], HX_I64, t, mask, keepdim);
     if (length(t, axis) > 0) return HX_OK;
-    return hx_fail(HX_E_VALUE, HX1404_EMPTY, "%s of no elements is not defined: axis %d of input %s has size 0", what, axis,
+    return hx_fail(HX_E_VALUE, HX1404_EMPTY, "%s of no elements is not defined: axis %d of input %s has size 0", what,
+                   axis,
                    hx_shape_text(t->shape, t->ndim));
 }
 
@@ -56,7 +57,8 @@ static hx_status kthvalue_shape(hx_call *c) {
     HX_TRY(one_of_axis(c, axis, c->attr[2].v.i, "an element of rank k"));
     int64_t k = c->attr[0].v.i, n = length(c->in[0], axis);
     if (k >= 1 && k <= n) return HX_OK;
-    return hx_fail(HX_E_VALUE, HX1403_VALUE, "k is %lld; axis %d of input %s has %lld elements, so k must lie in 1..%lld",
+    return hx_fail(HX_E_VALUE, HX1403_VALUE,
+                   "k is %lld; axis %d of input %s has %lld elements, so k must lie in 1..%lld",
                    (long long)k, axis, hx_shape_text(c->in[0]->shape, c->in[0]->ndim), (long long)n, (long long)n);
 }
 
@@ -135,7 +137,8 @@ static hx_status search_shape(hx_call *c) {
     hx_operand operands[2] = {{(hx_dtype)s->dtype, s->ndim == 0, s->flags & HX_T_NUMBER},
                               {(hx_dtype)x->dtype, x->ndim == 0, x->flags & HX_T_NUMBER}};
     c->compute = (int8_t)hx_result_type(operands, 2, hx_default_float());
-    if (hx_is_complex((hx_dtype)c->compute)) return hx_require_dtype(hx_is_complex((hx_dtype)s->dtype) ? s : x, "input", HX_SET_REAL);
+    if (hx_is_complex((hx_dtype)c->compute)) return hx_require_dtype(hx_is_complex((hx_dtype)s->dtype) ? s : x,
+                                                                     "input", HX_SET_REAL);
     if (hx_str_is(&c->attr[2], "right")) c->attr[1].v.i = true;
     hx_spec_like(&c->spec[0], x);
     c->spec[0].dtype = c->attr[0].v.i ? HX_I32 : HX_I64;
@@ -178,12 +181,18 @@ static hx_status group_shape(hx_call *c) {
 static hx_tensor *as_rows(hx_tensor *x, bool along, int axis) {
     if (!along) return CALL(reshape, x, HX_INTS(x->numel, 1));
     int64_t n = length(x, axis), width = 1;
-    for (int d = 0; d < x->ndim; d++) width *= d == axis ? 1 : x->shape[d];
+    for (int d = 0; d < x->ndim; d++)
+        if (d != axis && !hx_mul_ok(width, x->shape[d], &width)) {
+            hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the slices of %s do not fit in 64 bits",
+                    hx_shape_text(x->shape, x->ndim));
+            return NULL;
+        }
     hx_tensor *moved = x->ndim ? CALL(transpose, x, 0, axis) : x;
     return CALL(reshape, moved, HX_INTS(n, width));
 }
 
-static hx_status unique_rows(hx_call *c, bool sorted, const hx_attr *inverse, const hx_attr *counts, const hx_attr *dim) {
+static hx_status unique_rows(hx_call *c, bool sorted, const hx_attr *inverse, const hx_attr *counts,
+                             const hx_attr *dim) {
     hx_tensor *x = c->in[0], *group[2] = {NULL};
     bool along = hx_given(dim);
     int axis = 0;
@@ -204,7 +213,8 @@ static hx_status unique_rows(hx_call *c, bool sorted, const hx_attr *inverse, co
     if (counts->v.i) {
         hx_tensor *ends = NULL;
         if (starts && starts->numel) {
-            hx_tensor *parts[2] = {CALL(narrow, starts, 0, 1, starts->numel - 1), CALL(full, HX_INTS(1), n, (int)HX_I64)};
+            hx_tensor *parts[2] = {CALL(narrow, starts, 0, 1, starts->numel - 1),
+                                   CALL(full, HX_INTS(1), n, (int)HX_I64)};
             ends = CALL(cat, ((hx_list){parts, 2}));
         }
         RESULT(c->n_out, ends ? CALL(sub, ends, starts) : starts);
@@ -244,7 +254,8 @@ static hx_status bincount_parts(hx_call *c) {
         hx_scalar low, high;
         HX_TRY(item(CALL(amin, x), &low));
         HX_TRY(item(CALL(amax, x), &high));
-        if (low.v.i < 0) return hx_fail(HX_E_VALUE, HX1403_VALUE, "input must not hold negative numbers, got %lld", (long long)low.v.i);
+        if (low.v.i < 0) return hx_fail(HX_E_VALUE, HX1403_VALUE, "input must not hold negative numbers, got %lld",
+                                        (long long)low.v.i);
         if (high.v.i == INT64_MAX) return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the largest number does not fit");
         bins = high.v.i + 1 > bins ? high.v.i + 1 : bins;
     }
@@ -281,7 +292,8 @@ static hx_status histc_parts(hx_call *c) {
 #define SELECTION .saves = SAVE_OUT(1), .outputs = "values, indices"
 
 const hx_op hx_ops_sort[] = {
-    {.name = "sort", .shape = sort_shape, .vjp = sort_vjp, SELECTION, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_NONDIFF_OUT1,
+    {.name = "sort", .shape = sort_shape, .vjp = sort_vjp, SELECTION,
+     .flags = HX_PRIMITIVE | HX_PUBLIC | HX_NONDIFF_OUT1,
      .params = PARAMS(TENSOR("input"), INT("dim", -1), BOOL("descending", false), BOOL("stable", false)),
      .doc = "Sorts along an axis; also returns where each element came from.\n\n"
             "NaN counts as largest. Equal elements keep their order, whether stable is asked for or not.\n\n"
@@ -304,7 +316,7 @@ const hx_op hx_ops_sort[] = {
      .params = PARAMS(TENSOR("input"), REQ_INT("k"), INT("dim", -1), BOOL("keepdim", false)),
      .doc = "The k-th smallest element along an axis (the smallest is k = 1) and its index.\n\n"
             "Example:\n    >>> helix.kthvalue(helix.tensor([3., 1., 2.]), 2).values.item()\n    2.0"},
-    {.name = "median_dim", .shape = median_shape, .vjp = median_vjp, SELECTION,
+    {.name = "median", .shape = median_shape, .vjp = median_vjp, SELECTION,
      .flags = HX_PRIMITIVE | HX_INTERNAL_OP | HX_NONDIFF_OUT1,
      .params = PARAMS(TENSOR("input"), INT("dim", -1), BOOL("keepdim", false)),
      .doc = "The median along an axis (the lower of the two middle elements) and its index; NaN where there is one."},
@@ -320,14 +332,16 @@ const hx_op hx_ops_sort[] = {
      .doc = "The number of the bucket between ascending boundaries that each value falls into.\n\n"
             "Example:\n    >>> helix.bucketize(helix.tensor([0., 2., 9.]), helix.tensor([1., 3.])).tolist()\n    [0, 1, 2]"},
     {.name = "isin", .decompose = isin_parts, .flags = HX_FUNCTION | HX_NON_DIFF,
-     .params = PARAMS(TENSOR("elements"), TENSOR("test_elements"), BOOL("assume_unique", false, KW), BOOL("invert", false)),
+     .params = PARAMS(TENSOR("elements"), TENSOR("test_elements"), BOOL("assume_unique", false, KW),
+                      BOOL("invert", false)),
      .doc = "Is each element among the test elements?\n\n"
             "Example:\n    >>> helix.isin(helix.tensor([1, 2, 3]), helix.tensor([3, 1])).tolist()\n    [True, False, True]"},
     {.name = "group_rows", .outputs = "order, first", .shape = group_shape,
      .flags = HX_PRIMITIVE | HX_INTERNAL_OP | HX_NON_DIFF, .params = PARAMS(TENSOR("input"), BOOL("sorted", true)),
      .doc = "The order that sorts rows, and whether each row then differs from the one before."},
     {.name = "unique", .decompose = unique_parts, .flags = HX_PUBLIC | HX_VALUES,
-     .params = PARAMS(TENSOR("input"), BOOL("sorted", true), BOOL("return_inverse", false), BOOL("return_counts", false),
+     .params = PARAMS(TENSOR("input"), BOOL("sorted", true), BOOL("return_inverse", false),
+                      BOOL("return_counts", false),
                       OPT_INT("dim")),
      .doc = "The different elements in ascending order, or the different slices along dim.\n\n"
             "return_inverse: also the number of each element's value. return_counts: also how often each occurs.\n"
