@@ -350,7 +350,7 @@ HX_INLINE double hx_d_log(double x) {
     bool tiny = x < 0x1p-1022;
     int64_t bits = hx_d_bits(tiny ? x * 0x1p54 : x) - 0x3fe6a09e667f3bcd;
     /* exponent + 2048, so that a logical shift will do */
-    int64_t raised = (int64_t)((uint64_t)(bits + (2048ll << 52)) >> 52);
+    int64_t raised = (int64_t)(((uint64_t)bits + (2048ull << 52)) >> 52);
     double e = hx_d_of_bits(raised | 0x4330000000000000) - (0x1p52 + 2048.0);
     e = tiny ? e - 54.0 : e;
     double f = hx_d_of_bits((bits & 0xfffffffffffff) + 0x3fe6a09e667f3bcd) - 1.0;
