@@ -1,6 +1,7 @@
 """Autograd as Python sees it."""
 
 import gc
+import math
 import threading
 import weakref
 
@@ -410,3 +411,22 @@ def test_backward_from_several_threads():
     for thread in threads:
         thread.join()
     assert results == [64 * 4 * 50.0] * 4
+
+
+@pytest.mark.parametrize("name", ["mul_", "div_"])
+def test_in_place_product_keeps_what_the_other_gradient_needs(name):
+    x = helix.tensor([1.0, 2.0], requires_grad=True)
+    w = helix.tensor([4.0, 8.0], requires_grad=True)
+    y = x * 2
+    getattr(y, name)(w)
+    y.sum().backward()
+    wanted = ([8.0, 16.0], [2.0, 4.0]) if name == "mul_" else ([0.5, 0.25], [-0.125, -0.0625])
+    assert (x.grad.tolist(), w.grad.tolist()) == wanted
+
+
+def test_in_place_function_keeps_its_argument():
+    x = helix.tensor([0.5, 1.0], dtype=helix.float64, requires_grad=True)
+    y = x * 2
+    y.sin_()
+    y.sum().backward()
+    assert all(abs(g - 2 * math.cos(2 * v)) < 1e-15 for g, v in zip(x.grad.tolist(), (0.5, 1.0), strict=True))

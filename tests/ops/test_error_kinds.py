@@ -14,7 +14,7 @@ import pytest
 import helix
 
 from .records import PUBLIC
-from .sample import Sample, T
+from .sample import Sample
 from .samples import SAMPLES
 from .test_errors import check_message
 from .values import convert, function_of, numpy_arguments, to_helix

@@ -562,11 +562,31 @@ static void spec_of(hx_spec *s, const hx_tensor *t) {
     hx_copy_sizes(s->shape, t->shape, t->ndim);
 }
 
+/* Does backward need the values that this in-place call writes over? Certainly so for the gradient of another input,
+ * or where there is no other. */
+static bool loses_saved(const hx_call *c) {
+    if (!(c->op->saves & SAVE_IN(0)) || c->list_at >= 0) return false;
+    for (int i = 1; i < c->n_in; i++)
+        if (c->in[i] && hx_requires_grad(c->in[i])) return true;
+    return c->n_in == 1;
+}
+
+/* The call reads a copy of what it writes, and the copy is what is saved. */
+static hx_status keep_written(hx_call *c, temporaries *tmp) {
+    hx_call clone;
+    hx_call_init(&clone, HX_OPREF(clone));
+    clone.in = &c->in[0];
+    clone.n_in = 1;
+    HX_TRY(hx_dispatch(&clone));
+    return replace(tmp, c, 0, clone.out[0]);
+}
+
 static hx_status finish(hx_call *c, temporaries *tmp, hx_tensor **target) {
     const hx_op *op = c->op;
     HX_TRY(cast_inputs(c, tmp));
     bool record = wants_grad(c);
     if (record && op->flags & HX_GRAD_ERROR) return grad_refused();
+    if (record && c->inplace && loses_saved(c)) HX_TRY(keep_written(c, tmp));
     if (target)
         for (int i = 0; i < c->n_out; i++) HX_TRY(check_written(target[i], op->shape ? &c->spec[i] : NULL));
     HX_TRY(draw_stream(c));
