@@ -357,7 +357,8 @@ const hx_op hx_ops_binary[] = {
             "Example:\n"
             "    >>> helix.hypot(helix.tensor([3.0]), 4.0).tolist()\n"
             "    [5.0]\n",
-     .shape = shape_real_float, .decompose = decompose_hypot, .vjp = vjp_hypot, .saves = SAVE_IN(0) | SAVE_IN(1) | SAVE_OUT(0), .flags = COMPOSED},
+     .shape = shape_real_float, .decompose = decompose_hypot, .vjp = vjp_hypot,
+     .saves = SAVE_IN(0) | SAVE_IN(1) | SAVE_OUT(0), .flags = COMPOSED},
     {.name = "copysign", .params = TWO,
      .doc = "The magnitude of input with the sign of other.\n\n" STRETCH "\n"
             "Example:\n"
@@ -375,13 +376,15 @@ const hx_op hx_ops_binary[] = {
             "Example:\n"
             "    >>> helix.logaddexp(helix.tensor([-helix.inf]), 1.0).tolist()\n"
             "    [1.0]\n",
-     .shape = shape_real_float, .decompose = decompose_logaddexp, .vjp = vjp_logaddexp, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = COMPOSED},
+     .shape = shape_real_float, .decompose = decompose_logaddexp, .vjp = vjp_logaddexp,
+     .saves = SAVE_IN(0) | SAVE_IN(1), .flags = COMPOSED},
     {.name = "logaddexp2", .params = TWO,
      .doc = "log2(2**input + 2**other) without overflow on the way.\n\n" STRETCH "\n"
             "Example:\n"
             "    >>> helix.logaddexp2(helix.tensor([3.0]), 3.0).tolist()\n"
             "    [4.0]\n",
-     .shape = shape_real_float, .decompose = decompose_logaddexp2, .vjp = vjp_logaddexp2, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = COMPOSED},
+     .shape = shape_real_float, .decompose = decompose_logaddexp2, .vjp = vjp_logaddexp2,
+     .saves = SAVE_IN(0) | SAVE_IN(1), .flags = COMPOSED},
     {.name = "xlogy", .params = TWO,
      .doc = "input * log(other), and 0 where input is 0.\n\n" STRETCH "\n"
             "Example:\n"

@@ -183,7 +183,8 @@ const hx_op hx_ops_ternary[] = {
             "Example:\n"
             "    >>> helix.lerp(helix.tensor([0.0, 10.0]), helix.tensor([10.0, 20.0]), 0.5).tolist()\n"
             "    [5.0, 15.0]\n",
-     .shape = shape_three_floats, .decompose = decompose_lerp, .vjp = vjp_lerp, .saves = SAVE_IN(0) | SAVE_IN(1) | SAVE_IN(2), .flags = COMPOSED},
+     .shape = shape_three_floats, .decompose = decompose_lerp, .vjp = vjp_lerp,
+     .saves = SAVE_IN(0) | SAVE_IN(1) | SAVE_IN(2), .flags = COMPOSED},
     {.name = "addcmul",
      .params = PARAMS(TENSOR("input"), TENSOR("tensor1"), TENSOR("tensor2"), NUMBER("value", 1, KW)),
      .doc = "input + value * tensor1 * tensor2.\n\n"
