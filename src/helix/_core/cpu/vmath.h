@@ -348,12 +348,11 @@ HX_INLINE double hx_d_exp(double x) {
 /* 1 ULP of double. */
 HX_INLINE double hx_d_log(double x) {
     bool tiny = x < 0x1p-1022;
-    int64_t bits = hx_d_bits(tiny ? x * 0x1p54 : x) - 0x3fe6a09e667f3bcd;
-    /* exponent + 2048, so that a logical shift will do */
-    int64_t raised = (int64_t)(((uint64_t)bits + (2048ull << 52)) >> 52);
-    double e = hx_d_of_bits(raised | 0x4330000000000000) - (0x1p52 + 2048.0);
+    uint64_t bits = (uint64_t)hx_d_bits(tiny ? x * 0x1p54 : x) - 0x3fe6a09e667f3bcd;
+    uint64_t raised = (bits + (2048ull << 52)) >> 52; /* exponent + 2048, so that a logical shift will do */
+    double e = hx_d_of_bits((int64_t)(raised | 0x4330000000000000)) - (0x1p52 + 2048.0);
     e = tiny ? e - 54.0 : e;
-    double f = hx_d_of_bits((bits & 0xfffffffffffff) + 0x3fe6a09e667f3bcd) - 1.0;
+    double f = hx_d_of_bits((int64_t)((bits & 0xfffffffffffff) + 0x3fe6a09e667f3bcd)) - 1.0;
     double s = f / (2.0 + f), z = s * s, h = 0.5 * f * f;
     double p = z * 0x1.2f0d92c95c50ap-3 + 0x1.39a0f4901409fp-3;
     p = p * z + 0x1.7466463160d8ep-3;
