@@ -40,6 +40,8 @@ typedef struct numbers {
         (void)args;                                                                                           \
         for (; i + lanes <= n; i += lanes) {                                                                  \
             hx_vf g = hx_vf_load(in[0] + i), x = hx_vf_load(in[1] + i);                                       \
+            hx_prefetch(in[0] + i, HX_AHEAD);                                                                 \
+            hx_prefetch(in[1] + i, HX_AHEAD);                                                                 \
             hx_vf_store(o + i, expr);                                                                         \
         }                                                                                                     \
         if (i < n) {                                                                                          \

@@ -46,6 +46,14 @@ static inline void hx_stream_fence(void) { _mm_sfence(); }
 static inline void hx_vf_stream(float *p, hx_vf v) { hx_vf_store(p, v); }
 static inline void hx_stream_fence(void) {}
 #endif
+
+/* Asks for what a loop will read next: where the work on an element is long, too few loads are under way by
+ * themselves to keep memory busy. Never faults, whatever the address. */
+#define HX_AHEAD 1024 /* bytes */
+static inline void hx_prefetch(const void *p, int64_t bytes) { __builtin_prefetch((const char *)p + bytes); }
+/* The same for kernels that pass over rows of so many bytes more than once: the next row, where that still fits. */
+static inline int64_t hx_row_ahead(int64_t bytes) { return bytes <= 1 << 18 ? bytes : HX_AHEAD; }
+
 static inline hx_vf hx_vf_all(float x) { return x - (hx_vf){0}; }
 static inline hx_vd hx_vd_all(double x) { return x - (hx_vd){0}; }
 

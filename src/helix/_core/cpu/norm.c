@@ -53,11 +53,13 @@ static inline double sum_d(hx_vd v) { return hx_vd_sum(v); }
     static double squares_##T(const T *x, int64_t n, T center) {                                              \
         enum { L = HX_LANE_BYTES / sizeof(T) };                                                               \
         double sum = 0;                                                                                       \
+        int64_t ahead = hx_row_ahead(n * (int64_t)sizeof(T));                                                 \
         V m = all(center);                                                                                    \
         for (int64_t from = 0; from < n; from += HX_BLOCK) {                                                  \
             int64_t i = from, end = n - from < HX_BLOCK ? n : from + HX_BLOCK;                                \
             V a = {0}, b = a, c = a, d = a;                                                                   \
             for (; i + 4 * L <= end; i += 4 * L) {                                                            \
+                for (int k = 0; k < 4; k++) hx_prefetch(x + i + k * L, ahead);                                \
                 V p = load(x + i) - m, q = load(x + i + L) - m, r = load(x + i + 2 * L) - m,                  \
                   s = load(x + i + 3 * L) - m;                                                                \
                 a += p * p;                                                                                   \

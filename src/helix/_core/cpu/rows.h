@@ -29,10 +29,13 @@ static inline float hx_row_max(const float *x, int64_t n) {
 static inline double hx_row_exp_sum(const float *x, float *y, int64_t n, float m) {
     enum { L = HX_LANES_OF(float) };
     double sum = 0;
+    int64_t ahead = hx_row_ahead(n * 4);
     for (int64_t from = 0; from < n; from += HX_BLOCK) {
         int64_t i = from, end = n - from < HX_BLOCK ? n : from + HX_BLOCK;
         hx_vf a = {0}, b = a, top = hx_vf_all(m);
         for (; i + 2 * L <= end; i += 2 * L) {
+            hx_prefetch(x + i, ahead);
+            hx_prefetch(x + i + L, ahead);
             hx_vf p = hx_vf_exp(hx_vf_load(x + i) - top), q = hx_vf_exp(hx_vf_load(x + i + L) - top);
             if (y) hx_vf_store(y + i, p), hx_vf_store(y + i + L, q);
             a += p;

@@ -276,6 +276,7 @@ HX_SCALAR_OF(erf)
         int64_t i_ = 0;                                                                                       \
         for (; i_ + lanes_ <= (n); i_ += lanes_) {                                                            \
             hx_vf v = hx_vf_load((a) + i_);                                                                   \
+            hx_prefetch((a) + i_, HX_AHEAD);                                                                  \
             hx_vf_store((o) + i_, expr);                                                                      \
         }                                                                                                     \
         if (i_ < (n)) {                                                                                       \
