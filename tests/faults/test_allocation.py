@@ -10,56 +10,76 @@ import numpy as np
 import pytest
 
 import helix
-import helix.nn.functional as F
-from helix import _core
+from helix import _core, nn, optim
 
-BETAS, RATE, EPS = (0.9, 0.999), 1e-2, 1e-8
+Make = Callable[[Any], optim.Optimizer]
+State = list[Any]  # parameters and optimizer states as NumPy arrays, steps as numbers
 
 
-class Model:
-    """Convolution, norm, linear layer and loss; weights and Adam's state are plain tensors."""
+def network() -> nn.Module:
+    helix.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.LayerNorm(48), nn.Linear(48, 4)
+    )
 
-    def __init__(self) -> None:
+
+class Training:
+    """A small network, its loss and a real optimizer."""
+
+    def __init__(self, make: Make) -> None:
         rng = np.random.default_rng(0)
-        shapes = [(3, 2, 3, 3), (3,), (48,), (48,), (4, 48), (4,)]
-        self.weights = [helix.tensor(rng.normal(size=s).astype(np.float32)).requires_grad_() for s in shapes]
-        self.means = [helix.zeros_like(w.detach()) for w in self.weights]
-        self.squares = [helix.zeros_like(w.detach()) for w in self.weights]
+        self.model = network()
+        self.optimizer = make(self.model.named_parameters())
         self.batch = helix.tensor(rng.normal(size=(5, 2, 6, 6)).astype(np.float32))
         self.labels = helix.tensor(rng.integers(0, 4, 5))
 
-    def loss(self) -> helix.Tensor:
-        kernel, bias, gain, shift, matrix, offset = self.weights
-        hidden = F.conv2d(self.batch, kernel, bias).relu().reshape(5, 48)
-        return F.cross_entropy(F.linear(F.layer_norm(hidden, (48,), gain, shift), matrix, offset), self.labels)
+    def forward_and_backward(self) -> None:
+        self.optimizer.zero_grad()
+        nn.CrossEntropyLoss()(self.model(self.batch), self.labels).backward()
 
-    def state(self) -> list[np.ndarray]:
-        return [t.detach().numpy().copy() for t in (*self.weights, *self.means, *self.squares)]
+    def step(self) -> None:
+        self.forward_and_backward()
+        self.optimizer.step()
 
-    def set_state(self, state: list[np.ndarray]) -> None:
+
+def copied(value: Any) -> Any:
+    return value.detach().numpy().copy() if isinstance(value, helix.Tensor) else value
+
+
+def parameters(optimizer: optim.Optimizer) -> list[helix.Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def state_of(optimizer: optim.Optimizer) -> State:
+    kept = [copied(p) for p in parameters(optimizer)]
+    for name, state in sorted(optimizer.state.items()):
+        kept += [name, *(copied(state[key]) for key in sorted(state))]
+    return kept
+
+
+def same(a: State, b: State) -> bool:
+    return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+class Checkpoint:
+    """Sets an optimizer and its parameters back; the thread keeps no memory warm for the step."""
+
+    def __init__(self, optimizer: optim.Optimizer) -> None:
+        self.optimizer = optimizer
+        self.weights = [p.detach().clone() for p in parameters(optimizer)]
+        self.saved = optimizer.state_dict()
+        self.saved["state"] = {n: {k: _own(v) for k, v in s.items()} for n, s in optimizer.state.items()}
+
+    def restore(self) -> None:
         with helix.no_grad():
-            for t, values in zip((*self.weights, *self.means, *self.squares), state, strict=True):
-                t.copy_(helix.tensor(values))
+            for p, weight in zip(parameters(self.optimizer), self.weights, strict=True):
+                p.copy_(weight)
+        self.optimizer.load_state_dict(self.saved)
+        helix.empty_cache()
 
 
-def train_step(model: Model) -> float:
-    """All or nothing: everything that can fail comes before the first write."""
-    loss = model.loss()
-    gradients = helix.autograd.grad(loss, model.weights)
-    value = loss.item()
-    with helix.no_grad():
-        updates = []
-        for w, m, s, g in zip(model.weights, model.means, model.squares, gradients, strict=True):
-            mean = m * BETAS[0] + g * (1 - BETAS[0])
-            square = s * BETAS[1] + g * g * (1 - BETAS[1])
-            updates.append((w - mean / (square.sqrt() + EPS) * RATE, mean, square))
-        targets = zip(model.weights, model.means, model.squares, strict=True)
-        writes = [pair for t, u in zip(targets, updates, strict=True) for pair in zip(t, u, strict=True)]
-    _core.fail_allocation(0)
-    with helix.no_grad():
-        for target, value_now in writes:
-            target.copy_(value_now)
-    return value
+def _own(value: Any) -> Any:
+    return value.clone() if isinstance(value, helix.Tensor) else value
 
 
 def live() -> tuple[int, int, int]:
@@ -67,122 +87,150 @@ def live() -> tuple[int, int, int]:
     return stats["live_bytes"], stats["live_tensors"], stats["live_nodes"]
 
 
-def same(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
-    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
-
-
-def fails_cleanly(
-    model: Model, step: Callable[[Model], Any], start: list[np.ndarray], n: int, persistent: bool
-) -> bool:
+def fails_cleanly(optimizer: optim.Optimizer, step: Callable[[], None], n: int, persistent: bool) -> bool:
     """One step with the n-th allocation refused. True when the step raised."""
-    before = live()
+    start, before = state_of(optimizer), live()
     raised = False
     _core.fail_allocation(n, persistent)
     try:
-        step(model)
+        step()
     except MemoryError as error:
         raised = True
         assert getattr(error, "code", "HX1402") == "HX1402"
         del error
     finally:
         _core.fail_allocation(0)
-    if raised:
-        assert same(model.state(), start), f"allocation {n}: the step failed and changed something"
-    assert live() == before, f"allocation {n} ({'all after it too' if persistent else 'once'}): live counters moved"
-    return raised
+    if not raised:
+        return False
+    when = f"allocation {n} ({'all after it too' if persistent else 'once'})"
+    assert same(state_of(optimizer), start), f"{when}: the step failed and changed something"
+    optimizer.zero_grad()
+    assert live() == before, f"{when}: live counters moved"
+    return True
 
 
-def sweep(model: Model, step: Callable[[Model], Any]) -> int:
-    start = model.state()
-    step(model)
-    after = model.state()
-    model.set_state(start)
+def sweep(optimizer: optim.Optimizer, step: Callable[[], None]) -> int:
+    """Every allocation of a step; returns how many failures reached the caller."""
+    optimizer.zero_grad()
+    checkpoint = Checkpoint(optimizer)
+    checkpoint.restore()
     allocations = _core.allocation_count()
-    step(model)
+    step()
     total = _core.allocation_count() - allocations
+    after = state_of(optimizer)
     failed = 0
     for persistent in (False, True):
         for n in range(1, total + 1):
-            model.set_state(start)
-            failed += fails_cleanly(model, step, start, n, persistent)
-    model.set_state(start)
-    step(model)
-    assert same(model.state(), after), "a step after all the failures gives other numbers"
+            optimizer.zero_grad()
+            checkpoint.restore()
+            failed += fails_cleanly(optimizer, step, n, persistent)
+    checkpoint.restore()
+    step()
+    assert same(state_of(optimizer), after), "a step after all the failures gives other numbers"
     print(f"{total} allocations, {failed} of {2 * total} failures reached the caller")
     return failed
 
 
-def test_every_allocation_of_a_training_step() -> None:
-    assert sweep(Model(), train_step) > 100
+OPTIMIZERS: dict[str, Make] = {
+    "Adam": lambda named: optim.Adam(named, lr=1e-2),
+    "AdamW": lambda named: optim.AdamW(named, lr=1e-2, amsgrad=True),
+    "SGD": lambda named: optim.SGD(named, lr=1e-2, momentum=0.9),
+}
 
 
-class Optimized:
-    """The same step through helix.optim: its update writes several tensors, all or none."""
-
-    def __init__(self) -> None:
-        self.model = Model()
-        self.optimizer = helix.optim.Adam(self.model.weights, lr=RATE)
-        self.once()
-
-    def once(self) -> None:
-        self.optimizer.zero_grad()
-        self.model.loss().backward()
-        self.optimizer.step()
+@pytest.mark.parametrize("steps_before", [0, 1])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_allocation_of_a_training_step(name: str, steps_before: int) -> None:
+    """The first step makes the optimizer's states, later ones change them."""
+    training = Training(OPTIMIZERS[name])
+    for _ in range(steps_before):
+        training.step()
+    assert sweep(training.optimizer, training.step) > 200
 
 
-def test_every_allocation_of_an_optimizer_step() -> None:
-    """The fused update comes after backward; when backward fails the weights are as they were."""
-    held = Optimized()
-    model = held.model
+def many_parameters(make: Make) -> optim.Optimizer:
+    """Groups of more tensors than a call holds without memory, in two dtypes, so that a step is several fused calls."""
+    groups = [
+        {"params": [(f"{lr}.{i}", helix.ones(2, dtype=dtype).requires_grad_()) for i in range(count)], "lr": lr}
+        for dtype, count, lr in ((helix.float32, 30, 0.1), (helix.float64, 300, 0.2), (helix.float32, 270, 0.3))
+    ]
+    return make(groups)
 
-    def step(_: Model) -> None:
-        held.optimizer.zero_grad()
-        model.loss().backward()
 
-    for n in range(1, 400):
-        held.optimizer.zero_grad()
-        start = model.state()
-        before = live()
-        _core.fail_allocation(n)
-        try:
-            step(model)
-            done = True
-        except MemoryError:
-            done = False
-        finally:
-            _core.fail_allocation(0)
-        assert same(model.state(), start)
-        held.optimizer.zero_grad()
-        assert live() == before, f"allocation {n}"
-        if done:
+def give_gradients(optimizer: optim.Optimizer) -> None:
+    for p in parameters(optimizer):
+        p.grad = helix.full_like(p.detach(), 0.5)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_allocation_of_several_fused_calls(name: str) -> None:
+    optimizer = many_parameters(OPTIMIZERS[name])
+    give_gradients(optimizer)
+    optimizer.step()  # states are there, what is left to take is the room of the lists
+    checkpoint = Checkpoint(optimizer)
+    failed = 0
+    for n in range(1, 100):
+        checkpoint.restore()
+        give_gradients(optimizer)
+        if not fails_cleanly_with_gradients(optimizer, n):
             break
-    else:
-        pytest.fail("the step never succeeded")
+        failed += 1
+    assert failed >= 2
+
+
+def fails_cleanly_with_gradients(optimizer: optim.Optimizer, n: int) -> bool:
+    start = state_of(optimizer)
+    _core.fail_allocation(n)
+    try:
+        optimizer.step()
+    except MemoryError:
+        assert same(state_of(optimizer), start), f"allocation {n}: the step failed and changed something"
+        return True
+    finally:
+        _core.fail_allocation(0)
+    return False
+
+
+class Hasty(optim.Adam):
+    """Runs every group before it looks at the next."""
+
+    def step(self, closure: Any = None) -> None:
+        groups = self.param_groups
+        try:
+            for group in groups:
+                self.param_groups = [group]
+                super().step()
+        finally:
+            self.param_groups = groups
 
 
 def test_a_leak_and_a_half_step_are_seen() -> None:
     kept: list[Any] = []
+    training = Training(OPTIMIZERS["Adam"])
 
-    def leaks(model: Model) -> None:
+    def leaks() -> None:
         try:
-            train_step(model)
+            training.step()
         except MemoryError:
-            kept.append(_undisturbed_tensor())
+            _core.fail_allocation(0)
+            kept.append(helix.zeros(3))
             raise
 
-    def half_step(model: Model) -> None:
+    def half_step() -> None:
         with helix.no_grad():
-            model.weights[0].mul_(2.0)
-        train_step(model)
+            next(training.model.parameters()).mul_(2.0)
+        training.step()
 
-    model = Model()
     with pytest.raises(AssertionError, match="live counters"):
-        sweep(model, leaks)
-    model = Model()
+        sweep(training.optimizer, leaks)
     with pytest.raises(AssertionError, match="changed something"):
-        sweep(model, half_step)
-
-
-def _undisturbed_tensor() -> helix.Tensor:
-    _core.fail_allocation(0)
-    return helix.zeros(3)
+        sweep(training.optimizer, half_step)
+    hasty = many_parameters(lambda groups: Hasty(groups))
+    give_gradients(hasty)
+    hasty.step()
+    checkpoint = Checkpoint(hasty)
+    with pytest.raises(AssertionError, match="changed something"):
+        for n in range(1, 10):
+            checkpoint.restore()
+            give_gradients(hasty)
+            fails_cleanly_with_gradients(hasty, n)

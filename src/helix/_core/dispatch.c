@@ -271,8 +271,10 @@ static const hx_op_support *support_of(const hx_op *op, const hx_device *device,
 static hx_status launch(const hx_op *op, const hx_op_support *support, hx_device *device, hx_tensor **in, int n_in,
                         const hx_attr *attr, int n_attr, hx_tensor **out, int n_out) {
     hx_view small[SMALL + HX_MAX_OUTPUTS], *views = small;
-    size_t n = (size_t)(n_in + n_out);
-    if (n > SMALL + HX_MAX_OUTPUTS && !(views = hx_alloc(n * sizeof *views))) return HX_E_MEMORY;
+    size_t n = (size_t)(n_in + n_out), bytes = n * sizeof *views;
+    bool on_desk = op->flags & HX_MUTATES;
+    if (n > SMALL + HX_MAX_OUTPUTS) views = on_desk ? hx_desk(HX_DESK_VIEWS, bytes) : hx_alloc(bytes);
+    if (!views) return HX_E_MEMORY;
     for (int i = 0; i < n_in; i++) view_of(&views[i], in[i]);
     for (int i = 0; i < n_out; i++) view_of(&views[n_in + i], out[i]);
     hx_op_call call = {.struct_size = sizeof call, .n_in = (uint32_t)n_in, .n_out = (uint32_t)n_out,
@@ -288,7 +290,7 @@ static hx_status launch(const hx_op *op, const hx_op_support *support, hx_device
                                    : device->backend->op_run(device->handle, NULL, &call, &err);
     if (blocking) blocking->leave(token);
     hx_mode.kernels_run++;
-    if (views != small) hx_free(views, n * sizeof *views);
+    if (views != small && !on_desk) hx_free(views, bytes);
     return code ? kernel_error(&err, code) : HX_OK;
 }
 

@@ -31,6 +31,8 @@ typedef struct local {
     int64_t reported; /* count.bytes when it last went into total_small */
     void **list[LISTS];
     uint32_t room[LISTS]; /* blocks that list may still take */
+    void *desk[HX_DESKS];
+    size_t desk_bytes[HX_DESKS];
     struct local *next, *previous;
 } local;
 
@@ -87,10 +89,19 @@ static void empty_lists(local *t) {
     }
 }
 
+static void clear_desks(local *t) {
+    for (int i = 0; i < HX_DESKS; i++) {
+        free(t->desk[i]);
+        t->desk[i] = NULL;
+        t->desk_bytes[i] = 0;
+    }
+}
+
 static void thread_ends(void *argument) {
     local *t = argument;
     report(t);
     empty_lists(t);
+    clear_desks(t);
     pthread_mutex_lock(&all.lock);
     add_counters(&all.ended, &t->count);
     *(t->previous ? &t->previous->next : &all.threads) = t->next;
@@ -275,6 +286,17 @@ void hx_free(void *block, size_t nbytes) {
     give(t, block, nbytes);
 }
 
+void *hx_desk(hx_desk_use use, size_t nbytes) {
+    local *t = this_thread();
+    if (LIKELY(t && nbytes <= t->desk_bytes[use])) return t->desk[use];
+    if (!may_take(t, nbytes)) return NULL;
+    add(&t->count.allocations, 1);
+    void *larger = realloc(t->desk[use], nbytes);
+    if (!larger) return refuse_bytes(t, nbytes, "the system gave none; the machine has", hx_machine_memory(), ""), NULL;
+    t->desk_bytes[use] = nbytes;
+    return t->desk[use] = larger;
+}
+
 static void *take_large(local *t, size_t nbytes) {
     if (!machine_has(t, nbytes)) return NULL;
     void *block = hx_pool_take(nbytes);
@@ -446,7 +468,10 @@ void hx_memory_set_limit(int64_t nbytes) {
 }
 
 void hx_memory_empty_cache(void) {
-    if (mine) empty_lists(mine);
+    if (mine) {
+        empty_lists(mine);
+        clear_desks(mine);
+    }
     hx_pool_trim();
 }
 

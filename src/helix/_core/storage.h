@@ -14,6 +14,11 @@ void *hx_alloc(size_t nbytes);
 void *hx_alloc_zeroed(size_t nbytes);
 void hx_free(void *block, size_t nbytes); /* the size that was asked for */
 
+/* A thread's desk for the bookkeeping of one list of tensors: it only grows and is kept until hx_memory_empty_cache, so
+ * that what follows a longer list needs no memory and cannot fail. NULL with a pending HX_E_MEMORY on failure. */
+typedef enum hx_desk_use { HX_DESK_VIEWS, HX_DESK_CHUNKS, HX_DESKS } hx_desk_use;
+void *hx_desk(hx_desk_use use, size_t nbytes);
+
 /* Large aligned scratch for kernels, from the pool (64-byte aligned, kept warm). Thread-safe. */
 void *hx_pool_alloc(size_t nbytes);
 void hx_pool_free(void *block, size_t nbytes);

@@ -28,22 +28,21 @@ class LayerError(ShapeError):
         return f"HX1004 {where}: {self.reason}{self.hint}"
 
 
-def locate(module: Module, error: HelixError, args: tuple) -> HelixError:
-    """Called by every module an error passes on its way out: the outermost that knows a reason says it, and those
-    around it give the path."""
+def locate(module: Module, error: HelixError, args: tuple) -> None:
+    """Called by every module an error passes on its way out: the outermost that knows a reason raises it, and those
+    around it give the path. (No frame keeps the new error: it would keep the frame's tensors, as a cycle.)"""
     reason = _reason(module, args)
     if reason is not None:
-        return LayerError(module, reason)
+        raise LayerError(module, reason) from error
     if isinstance(error, LayerError):
         _extend(module, error)
-        return error
+        return
     name = _name_of(error._child, module)
     error.layer = error.layer if error.layer is not None else module
     error.module_path = _join(name, error.module_path)
     error._child = module
     if error.module_path:
         error.__notes__ = [f"in module {error.module_path} ({type(error.layer).__name__})"]
-    return error
 
 
 def _reason(module: Module, args: tuple) -> str | None:

@@ -58,10 +58,8 @@ class Module:
         try:
             return self.forward(*args, **kwargs) if kwargs else self.forward(*args)
         except HelixError as error:
-            located = locate(self, error, args)
-            if located is error:
-                raise
-            raise located from error
+            locate(self, error, args)
+            raise
 
     def _call_with_hooks(self, args: tuple, kwargs: dict):
         for hook in tuple(self._forward_pre_hooks):
@@ -71,10 +69,8 @@ class Module:
         try:
             result = self.forward(*args, **kwargs)
         except HelixError as error:
-            located = locate(self, error, args)
-            if located is error:
-                raise
-            raise located from error
+            locate(self, error, args)
+            raise
         for hook in tuple(self._forward_hooks):
             replaced = hook(self, args, result)
             if replaced is not None:

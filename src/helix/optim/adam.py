@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .. import _core, zeros_like
 from ..tensor import Tensor
 from .buckets import buckets
-from .optimizer import Optimizer
+from .optimizer import Optimizer, Update
 
 
 class Adam(Optimizer):
@@ -45,13 +45,10 @@ class Adam(Optimizer):
             if not 0.0 <= beta < 1.0:
                 raise ValueError(f"{type(self).__name__}: betas[{i}] must be at least 0 and below 1, got {beta}")
 
-    def update(self, group: dict[str, Any], named: list[tuple[str, Tensor]]) -> None:
-        for name, parameter in named:
-            if name not in self.state:
-                self.state[name] = self._fresh(parameter, group["amsgrad"])
-            self.state[name]["step"] += 1
-        for (_, _, step), bucket in buckets(named, lambda name: self.state[name]["step"]).items():
-            self._update_bucket(group, bucket, step)
+    def updates(self, group: dict[str, Any], named: list[tuple[str, Tensor]]) -> Iterator[Update]:
+        states = {name: self.state.get(name) or self._fresh(p, group["amsgrad"]) for name, p in named}
+        for (_, _, step), bucket in buckets(named, lambda name: states[name]["step"]).items():
+            yield self._update(group, bucket, {name: states[name] for name, _ in bucket}, step + 1)
 
     def _fresh(self, parameter: Tensor, amsgrad: bool) -> dict[str, Any]:
         state = {"step": 0, "exp_avg": zeros_like(parameter), "exp_avg_sq": zeros_like(parameter)}
@@ -59,24 +56,14 @@ class Adam(Optimizer):
             state["max_exp_avg_sq"] = zeros_like(parameter)
         return state
 
-    def _update_bucket(self, group: dict[str, Any], bucket: list[tuple[str, Tensor]], step: int) -> None:
+    def _update(self, group: dict[str, Any], bucket: list[tuple[str, Tensor]], states: dict, step: int) -> Update:
         parameters = [p for _, p in bucket]
         tensors = parameters + [p.grad for p in parameters]
         for key in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if group["amsgrad"] else ("exp_avg", "exp_avg_sq"):
-            tensors += [self.state[name][key] for name, _ in bucket]
-        beta1, beta2 = group["betas"]
-        _core.adam_step(
-            tensors,
-            group["lr"],
-            beta1=beta1,
-            beta2=beta2,
-            eps=group["eps"],
-            weight_decay=group["weight_decay"],
-            step=step,
-            decoupled=self.decoupled,
-            amsgrad=group["amsgrad"],
-            maximize=group["maximize"],
-        )
+            tensors += [state[key] for state in states.values()]
+        options = {key: group[key] for key in ("lr", "eps", "weight_decay", "amsgrad", "maximize")}
+        options.update(beta1=group["betas"][0], beta2=group["betas"][1], step=step, decoupled=self.decoupled)
+        return Update(_core.adam_step, tensors, options, states)
 
 
 class AdamW(Adam):

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..autograd import enable_grad, no_grad
 from ..errors import CheckpointError
 from ..tensor import Tensor
+
+
+class Update(NamedTuple):
+    """One fused call that is ready to run, and the states its parameters have from then on.
+
+    A step makes all of its updates first, new states included, and then runs them, the one of most tensors first: it
+    takes the memory that the others need too. So a step that fails has changed neither parameters nor states.
+    """
+
+    function: Callable[..., None]
+    tensors: list[Tensor]
+    options: dict[str, Any]
+    states: dict[str, dict[str, Any]]
 
 
 class Optimizer:
@@ -93,17 +106,19 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         with no_grad():
-            for group in self.param_groups:
-                named = [
-                    (name, p) for name, p in zip(group["names"], group["params"], strict=True) if p.grad is not None
-                ]
-                if named:
-                    self.update(group, named)
+            updates = [update for group in self.param_groups for update in self.updates(group, _with_gradients(group))]
+            for update in sorted(updates, key=lambda u: -len(u.tensors)):
+                update.function(update.tensors, **update.options)
+        for update in updates:
+            self.state.update(update.states)
+            for state in update.states.values():
+                if "step" in state:
+                    state["step"] += 1
         return loss
 
-    def update(self, group: dict[str, Any], named: list[tuple[str, Tensor]]) -> None:
-        """One step for the parameters of a group that have gradients; said by the subclass."""
-        raise NotImplementedError(f"{type(self).__name__} does not say in update() what a step is")
+    def updates(self, group: dict[str, Any], named: list[tuple[str, Tensor]]) -> Iterable[Update]:
+        """What a step is for the parameters of a group that have gradients; said by the subclass."""
+        raise NotImplementedError(f"{type(self).__name__} does not say in updates() what a step is")
 
     # ---- state ---------------------------------------------------------------------------------------------
 
@@ -159,6 +174,10 @@ class Optimizer:
                 f"    {k}: {group[k]}" for k in sorted(group) if k not in ("params", "names")
             ]
         return f"{type(self).__name__} (\n" + "\n".join(lines) + "\n)"
+
+
+def _with_gradients(group: dict[str, Any]) -> list[tuple[str, Tensor]]:
+    return [(name, p) for name, p in zip(group["names"], group["params"], strict=True) if p.grad is not None]
 
 
 def _restored(value):

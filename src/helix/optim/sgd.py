@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .. import _core, zeros_like
 from ..tensor import Tensor
 from .buckets import buckets
-from .optimizer import Optimizer
+from .optimizer import Optimizer, Update
 
 
 class SGD(Optimizer):
@@ -45,21 +45,13 @@ class SGD(Optimizer):
                 f"momentum={options['momentum']}, dampening={options['dampening']}"
             )
 
-    def update(self, group: dict[str, Any], named: list[tuple[str, Tensor]]) -> None:
+    def updates(self, group: dict[str, Any], named: list[tuple[str, Tensor]]) -> Iterator[Update]:
         for (_, _, first), bucket in buckets(named, lambda name: name not in self.state).items():
-            parameters = [p for _, p in bucket]
-            tensors = parameters + [p.grad for p in parameters]
+            states: dict[str, dict[str, Any]] = {}
             if group["momentum"]:
-                for name, parameter in bucket:
-                    if first:
-                        self.state[name] = {"momentum_buffer": zeros_like(parameter)}
-                tensors += [self.state[name]["momentum_buffer"] for name, _ in bucket]
-            _core.sgd_step(
-                tensors,
-                group["lr"],
-                momentum=group["momentum"],
-                dampening=0.0 if first else group["dampening"],
-                weight_decay=group["weight_decay"],
-                nesterov=group["nesterov"],
-                maximize=group["maximize"],
-            )
+                states = {n: {"momentum_buffer": zeros_like(p)} if first else self.state[n] for n, p in bucket}
+            tensors = [p for _, p in bucket] + [p.grad for _, p in bucket]
+            tensors += [state["momentum_buffer"] for state in states.values()]
+            options = {key: group[key] for key in ("lr", "momentum", "weight_decay", "nesterov", "maximize")}
+            options["dampening"] = 0.0 if first else group["dampening"]
+            yield Update(_core.sgd_step, tensors, options, states)

@@ -101,8 +101,8 @@ static void run_chunk(void *ctx, int64_t chunk) {
 
 /* Chunks of CHUNK elements; a tensor with gaps is one chunk. */
 static hx_code run_list(step *s, hx_err *err) {
-    size_t bytes = (size_t)(s->n + 1) * sizeof(int64_t);
-    int64_t small[257], *first = s->n <= 256 ? small : hx_alloc(bytes), chunks = 0;
+    int64_t small[257], *first = small, chunks = 0;
+    if (s->n > 256) first = hx_desk(HX_DESK_CHUNKS, (size_t)(s->n * s->parts + 1) * sizeof *first);
     if (!first) return hx_kernel_fail(err, HX_E_MEMORY, 1402, "no memory for a list of %lld tensors", (long long)s->n);
     for (int64_t t = 0; t < s->n; t++) {
         int64_t numel = s->views[t].numel;
@@ -112,7 +112,6 @@ static hx_code run_list(step *s, hx_err *err) {
     first[s->n] = chunks;
     s->first = first;
     if (chunks) hx_parallel(chunks, run_chunk, s);
-    if (first != small) hx_free(first, bytes);
     return HX_OK;
 }
 
