@@ -2,16 +2,22 @@
  * block of rows and keys at a time, with a running maximum and sum (Milakov and Gimelshein, 2018; Dao et al.,
  * "FlashAttention", NeurIPS 2022). The backward pass recomputes weights from the log-sum-exp of each row.
  *
- * Heads of keys are independent tasks; every row is summed in the order of its keys, and gradients of keys in the
- * order of rows, so results have the same bits for any number of threads. */
+ * Tasks are chunks of rows, and chunks of keys in the backward pass. Every row is summed in the order of its keys, and
+ * gradients of keys in the order of rows; chunks whose sums are added up depend on the sizes alone. So results have the
+ * same bits for any number of threads. */
 #include <stdatomic.h>
 #include "gemm.h"
 #include "rows.h"
 
 enum {
-    BLOCK_ROWS = 64,
-    BLOCK_KEYS = 128, /* a multiple of every panel width */
-    FEW_ROWS = 16
+    BLOCK_ROWS = 128, /* a multiple of every panel's lanes */
+    BACK_ROWS = 64,   /* the same for the backward pass, whose tiles are as wide */
+    BLOCK_KEYS = 112,
+    PIECE = 128,      /* elements of a row that are read at once; at least BLOCK_KEYS */
+    HEADROOM = 8,
+    FEW_ROWS = 16,
+    BACK_TASKS = 32,  /* chunks of keys are made until there are so many tasks, */
+    BACK_KEYS = 256   /* but not of fewer keys */
 };
 
 typedef struct job {
@@ -24,7 +30,8 @@ typedef struct job {
     double scale, keep_scale;
     uint32_t drop_below;   /* 0: no dropout */
     uint64_t seed, stream;
-    int64_t chunks, chunk_rows; /* of query rows, per group */
+    int64_t chunks, chunk_rows, chunk_keys; /* tasks of a group: of query rows, or of keys in the backward pass */
+    hx_view part;          /* (chunks, heads, l, e): gradients of queries by chunks of keys */
     char *room;
     size_t slot_bytes;
     _Atomic int64_t next;
@@ -36,6 +43,7 @@ typedef struct block {
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* Address of a row of matrix `index` of a batch of matrices. */
 static char *row_of(const hx_view *v, int64_t index, int64_t row) {
@@ -71,21 +79,81 @@ static int64_t dropout_at(const job *j, const block *b, int64_t i) {
     return (b->head * j->l + b->row + i) * j->s + b->key;
 }
 
+/* 2^x for x that is seldom above 0. 2 ULP. */
+static inline hx_vf lanes_exp2(hx_vf x) {
+    x = hx_vf_clamp(x, -160.0f, 128.0f);
+    hx_vf k = hx_vf_round(x), r = x - k;
+    hx_vf p = r * 0x1.41fbbcp-13f + 0x1.5f3e52p-10f;
+    p = p * r + 0x1.3b2d4cp-7f;
+    p = p * r + 0x1.c6aee8p-5f;
+    p = p * r + 0x1.ebfbdcp-3f;
+    p = p * r + 0x1.62e430p-1f;
+    return hx_vf_scale2(p * r + 1.0f, k);
+}
+
+/* top[i] = max over keys of s[key * lanes + i], NaN left out */
+static void max_lanes_f32(const float *s, int64_t keys, int64_t lanes, float *top) {
+    enum { L = HX_LANES_OF(float) };
+    for (int64_t i = 0; i < lanes; i += L) {
+        hx_vf a = hx_vf_all(-INFINITY), b = a;
+        int64_t k = 0;
+        for (; k + 2 <= keys; k += 2) {
+            hx_vf x = hx_vf_load(s + k * lanes + i), y = hx_vf_load(s + (k + 1) * lanes + i);
+            a = hx_vf_select(hx_vf_lt(a, x), x, a);
+            b = hx_vf_select(hx_vf_lt(b, y), y, b);
+        }
+        if (k < keys) {
+            hx_vf x = hx_vf_load(s + k * lanes + i);
+            a = hx_vf_select(hx_vf_lt(a, x), x, a);
+        }
+        hx_vf_store(top + i, hx_vf_select(hx_vf_lt(a, b), b, a));
+    }
+}
+
+/* s[key * pitch + i] = 2^(s - base[i]) for i < lanes, added to sum[i] */
+static void exp_lanes_f32(float *s, int64_t keys, int64_t lanes, int64_t pitch, const float *base, float *sum) {
+    enum { L = HX_LANES_OF(float) };
+    for (int64_t i = 0; i < lanes; i += L) {
+        hx_vf a = {0}, b = a, from = hx_vf_load(base + i);
+        int64_t k = 0;
+        for (; k + 2 <= keys; k += 2) {
+            float *at = s + k * pitch + i;
+            hx_vf x = lanes_exp2(hx_vf_load(at) - from), y = lanes_exp2(hx_vf_load(at + pitch) - from);
+            hx_vf_store(at, x);
+            hx_vf_store(at + pitch, y);
+            a += x;
+            b += y;
+        }
+        if (k < keys) {
+            hx_vf x = lanes_exp2(hx_vf_load(s + k * pitch + i) - from);
+            hx_vf_store(s + k * pitch + i, x);
+            a += x;
+        }
+        hx_vf_store(sum + i, hx_vf_load(sum + i) + (a + b));
+    }
+}
+
 #define REAL float
 #define WIDE(name) name##_f32
 #define SUMS HX_F32
+#define UNIT 0x1.71547652b82fep0 /* the logarithm of e to base 2 */
 #define READ_ROW(p, dtype, step, n, room) hx_read_f32(p, dtype, step, n, room)
 #define WRITE_ROW(p, dtype, step, n, x) hx_write_f32(p, dtype, step, n, x)
 #define ROW_MAX(x, n) hx_row_max(x, n)
 #define ROW_EXP(x, n, top) (float)hx_row_exp_sum(x, x, n, top)
+#define MAX_LANES max_lanes_f32
+#define EXP_LANES exp_lanes_f32
 #include "attention_body.h"
 #undef REAL
 #undef WIDE
 #undef SUMS
+#undef UNIT
 #undef READ_ROW
 #undef WRITE_ROW
 #undef ROW_MAX
 #undef ROW_EXP
+#undef MAX_LANES
+#undef EXP_LANES
 
 static double row_max_f64(const double *x, int64_t n) {
     double top = x[0];
@@ -98,13 +166,28 @@ static double row_exp_f64(double *x, int64_t n, double top) {
     for (int64_t i = 0; i < n; i++) sum += x[i];
     return sum;
 }
+static void max_lanes_f64(const double *s, int64_t keys, int64_t lanes, double *top) {
+    for (int64_t i = 0; i < lanes; i++) top[i] = -INFINITY;
+    for (int64_t k = 0; k < keys; k++, s += lanes)
+        for (int64_t i = 0; i < lanes; i++) top[i] = s[i] > top[i] ? s[i] : top[i];
+}
+static void exp_lanes_f64(double *s, int64_t keys, int64_t lanes, int64_t pitch, const double *base, double *sum) {
+    for (int64_t k = 0; k < keys; k++, s += pitch)
+        for (int64_t i = 0; i < lanes; i++) {
+            s[i] = hx_d_exp(s[i] - base[i]);
+            sum[i] += s[i];
+        }
+}
 #define REAL double
 #define WIDE(name) name##_f64
 #define SUMS HX_F64
+#define UNIT 1.0
 #define READ_ROW(p, dtype, step, n, room) hx_read_f64(p, step, n, room)
 #define WRITE_ROW(p, dtype, step, n, x) hx_write_f64(p, dtype, step, n, x)
 #define ROW_MAX(x, n) row_max_f64(x, n)
 #define ROW_EXP(x, n, top) row_exp_f64(x, n, top)
+#define MAX_LANES max_lanes_f64
+#define EXP_LANES exp_lanes_f64
 #include "attention_body.h"
 
 /* ---- tasks ---- */
@@ -117,8 +200,8 @@ static void run_slot(void *ctx, int64_t slot) {
     for (;;) {
         int64_t t = atomic_fetch_add(&j->next, 1);
         if (t >= j->groups * j->chunks) return;
-        int64_t group = t / j->chunks, row = t % j->chunks * j->chunk_rows, end = least(row + j->chunk_rows, j->l);
-        if (j->backward) (wide(j) ? backward_task_f64 : backward_task_f32)(j, group, room);
+        int64_t group = t / j->chunks, chunk = t % j->chunks, row = chunk * j->chunk_rows, end = least(row + j->chunk_rows, j->l);
+        if (j->backward) (wide(j) ? backward_task_f64 : backward_task_f32)(j, group, chunk, room);
         else if (j->chunk_rows == 0) (wide(j) ? few_rows_f64 : few_rows_f32)(j, group, room);
         else (wide(j) ? forward_task_f64 : forward_task_f32)(j, group, row, end, room);
     }
@@ -185,10 +268,9 @@ HX_KERNEL(k_attention) {
         leave_empty(&j);
         return HX_OK;
     }
-    int64_t size = wide(&j) ? 8 : 4, width = hx_gemm_width(wide(&j) ? HX_F64 : HX_F32);
     if (few_rows(&j)) {
         j.chunk_rows = 0;
-        j.slot_bytes = (size_t)(j.repeat * j.l * (j.e + j.s + j.ev) * size);
+        j.slot_bytes = (size_t)(j.repeat * j.l * (j.e + j.s + j.ev) * (wide(&j) ? 8 : 4));
         return run_tasks(&j);
     }
     int64_t threads = hx_threads_get();
@@ -197,8 +279,7 @@ HX_KERNEL(k_attention) {
         j.chunk_rows = ceil_div(blocks, chunks) * BLOCK_ROWS;
         j.chunks = ceil_div(j.l, j.chunk_rows);
     }
-    int64_t packed = ceil_div(j.s, width) * width * j.e + ceil_div(j.ev, width) * width * j.s;
-    j.slot_bytes = (size_t)((packed + BLOCK_ROWS * (j.e + BLOCK_KEYS + j.ev)) * size);
+    j.slot_bytes = wide(&j) ? forward_size_f64(&j) : forward_size_f32(&j);
     return run_tasks(&j);
 }
 
@@ -221,6 +302,25 @@ static hx_code dense(const hx_view *v, void **data, size_t *copied) {
     return HX_OK;
 }
 
+/* Chunks of keys depend on the sizes alone, and so do the sums of their gradients of queries. */
+static hx_code run_backward(job *j) {
+    int64_t chunks = least(ceil_div(BACK_TASKS, j->groups), ceil_div(j->s, BACK_KEYS)), size = wide(j) ? 8 : 4;
+    j->chunk_keys = ceil_div(ceil_div(j->s, chunks), BLOCK_KEYS) * BLOCK_KEYS;
+    j->chunks = ceil_div(j->s, j->chunk_keys);
+    backward_room_f32 narrow;
+    backward_room_f64 broad;
+    j->slot_bytes = wide(j) ? backward_bytes_f64(j, &broad, NULL) : backward_bytes_f32(j, &narrow, NULL);
+    if (j->chunks == 1) return run_tasks(j);
+    size_t nbytes = (size_t)(j->chunks * j->heads * j->l * j->e * size);
+    j->part = (hx_view){.dtype = wide(j) ? HX_F64 : HX_F32, .data = hx_pool_alloc(nbytes)};
+    if (nbytes && !j->part.data) return HX_E_MEMORY;
+    hx_code code = run_tasks(j);
+    if (!code)
+        hx_parallel_range(j->heads * j->l, hx_grain(j->chunks * j->e * size), wide(j) ? add_parts_f64 : add_parts_f32, j);
+    if (nbytes) hx_pool_free(j->part.data, nbytes);
+    return code;
+}
+
 /* query, key, value, mask, output, logsumexp, gradient, gradient of logsumexp */
 HX_KERNEL(k_attention_backward) {
     HX_UNUSED;
@@ -237,12 +337,7 @@ HX_KERNEL(k_attention_backward) {
     hx_code code = dense(&call->in[5], &j.lse, &lse_bytes);
     if (!code && !hx_absent(&call->in[7])) code = dense(&call->in[7], &lse_grad, &grad_bytes);
     j.lse_grad = lse_grad;
-    if (!code) {
-        backward_room_f32 narrow;
-        backward_room_f64 broad;
-        j.slot_bytes = wide(&j) ? backward_bytes_f64(&j, &broad, NULL) : backward_bytes_f32(&j, &narrow, NULL);
-        code = run_tasks(&j);
-    }
+    if (!code) code = run_backward(&j);
     if (lse_bytes && j.lse) hx_pool_free(j.lse, lse_bytes);
     if (grad_bytes && lse_grad) hx_pool_free(lse_grad, grad_bytes);
     return code;
