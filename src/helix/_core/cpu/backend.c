@@ -158,8 +158,8 @@ static hx_code device_info(void *ctx, int32_t index, hx_device_info *info, hx_er
     processor_name(info->name, sizeof info->name);
     snprintf(info->arch, sizeof info->arch, "%s", hx_cpu_isa());
     info->total_memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-    info->caps = HX_CAP_HOST_ADDRESSABLE;
-    info->dtypes = HX_SET_ALL;
+    info->caps = HX_CAP_HOST_ADDRESSABLE | HX_CAP_THREAD_SAFE;
+    info->dtypes = info->arithmetic = HX_SET_ALL;
     info->max_group = info->subgroup = 1;
     info->alignment = 64;
     info->compute_units = (uint32_t)hx_threads_get();

@@ -5,10 +5,22 @@
  *
  * Rules that hold for every slot:
  *   - POD in, POD out; neither side frees the other's memory. Strings are UTF-8 and NUL-terminated.
- *   - A function that can fail returns an hx_code and fills the caller's hx_err. It never aborts, prints or
- *     leaves its arguments half changed.
- *   - A NULL optional slot means "not offered": helix uses a decomposition or the host instead.
- *   - New slots, codes, dtypes and attribute kinds are only ever appended.
+ *   - A function that can fail returns an hx_code and fills the caller's hx_err. It never aborts, prints, throws
+ *     through C or leaves its arguments half changed.
+ *   - A NULL optional slot means "not offered": helix has a way without it. A slot that answers
+ *     HX_E_UNSUPPORTED instead of being NULL is a fault of the plugin.
+ *   - New slots, codes, dtypes and attribute kinds are only ever appended; the meaning of a slot never changes
+ *     within a major. Structs that carry struct_size may grow: read and write no field beyond the size you were given.
+ *   - Threads: helix may call from any thread. It holds one lock a device around the slots of groups B to F,
+ *     unless the device says HX_CAP_THREAD_SAFE. Memory may be freed by any thread, also by a collector.
+ *   - Order: a stream is an in-order queue. copy, fill, launch and op_run may return before the work is done;
+ *     later work on the same stream sees its results, the host only after sync or an event. Host memory that an
+ *     unfinished copy reads or writes is kept alive and untouched by helix until then.
+ *   - A failure of unfinished work is reported by the next sync, event_query or call on that device. After
+ *     HX_E_DEVICE_LOST every call returns HX_E_DEVICE_LOST, and helix goes on without the device.
+ *   - A process that forks may not use an opened device in the child; helix refuses it there.
+ *   - Nothing but device_open may create a context or start a driver: device_count and device_info are called
+ *     by `helix devices` in processes that never use the device, and before a fork.
  */
 #ifndef HELIX_BACKEND_H
 #define HELIX_BACKEND_H
@@ -152,31 +164,51 @@ typedef struct hx_op_call {
 /* A native kernel. May return before the work is done, in the order of `stream`. */
 typedef hx_code (*hx_kernel)(void *dev, void *stream, const hx_op_call *call, hx_err *err);
 
-enum { HX_NO = 0, HX_YES = 1, HX_YES_IF_CONTIGUOUS = 2 /* inputs are made contiguous first */ };
+enum {
+    HX_NO = 0,
+    HX_YES = 1,
+    HX_YES_IF_CONTIGUOUS = 2, /* inputs are made contiguous first; outputs always are unless they are given */
+    HX_ASK = 3                /* it depends on the call: op_check is asked each time a new kind of call comes */
+};
 
 typedef struct hx_op_support {
     uint32_t struct_size;
-    uint32_t verdict;   /* HX_NO, HX_YES, HX_YES_IF_CONTIGUOUS */
+    uint32_t verdict;   /* HX_NO, HX_YES, HX_YES_IF_CONTIGUOUS, HX_ASK */
     hx_kernel kernel;   /* called directly when not NULL; else op_run is called */
     uint64_t dtypes;    /* bit d set: the kernel takes first inputs of dtype d (outputs, for ops without inputs) */
+    uint32_t deterministic; /* 0: the same call may give other bits (float atomics); not used then under
+                               helix.use_deterministic */
+    uint32_t reserved;
 } hx_op_support;
 
 typedef struct hx_device_info {
     uint32_t struct_size;
-    int32_t dlpack_type; /* DLDeviceType */
-    char name[128], arch[64], uuid[40];
-    uint64_t total_memory;
-    uint64_t caps;   /* HX_CAP_* */
-    uint64_t dtypes; /* bit d set: dtype d can be stored and copied */
-    uint32_t max_group, subgroup, shared_bytes, alignment, compute_units, vector_bytes;
+    int32_t dlpack_type; /* DLDeviceType; 0: none, exchange through the host */
+    char name[128], arch[64], uuid[40]; /* for people; `arch` also chooses kernel schedules */
+    uint64_t total_memory;              /* bytes; 0: not known */
+    uint64_t caps;                      /* HX_CAP_* */
+    uint64_t dtypes;                    /* bit d set: dtype d can be stored and copied */
+    uint32_t max_group;     /* work items in a group; 0: programs run as if 1 */
+    uint32_t subgroup;      /* lanes that run together; 1: not known */
+    uint32_t shared_bytes;  /* memory shared by a group */
+    uint32_t alignment;     /* of blocks and of copies at full speed, bytes */
+    uint32_t compute_units, vector_bytes;
+    char source_kind[16];   /* what program_load takes: "c", "opencl-c", "cuda-c", "msl", "wgsl"; "" without programs */
+    uint64_t arithmetic;    /* bit d set: kernels may compute in dtype d; others are stored only and computed wider */
+    uint32_t max_grid[3];   /* groups; 0: no limit */
+    uint32_t max_buffers;   /* bound to one program; 0: no limit */
 } hx_device_info;
 
 enum {
-    HX_CAP_HOST_ADDRESSABLE = 1 << 0, /* host_ptr is valid for all memory */
-    HX_CAP_STREAM_ORDERED_ALLOC = 1 << 1
+    HX_CAP_HOST_ADDRESSABLE = 1 << 0,     /* host_ptr is valid for all memory, after sync */
+    HX_CAP_STREAM_ORDERED_ALLOC = 1 << 1, /* mem_alloc and mem_free are cheap: helix keeps no pool for the device */
+    HX_CAP_THREAD_SAFE = 1 << 2,          /* slots may be called by several threads at once */
+    HX_CAP_EMULATED = 1 << 3,             /* runs without the hardware it is named after: shown wherever it is listed */
+    HX_CAP_UNIFIED = 1 << 4               /* shares memory with the host: copies cost nothing but the copy */
 };
 
-/* A copy in bytes. `src` or `dst` NULL means the host address beside it. */
+/* A copy in bytes. `src` or `dst` NULL means the host address beside it. With rows > 1, `rows` pieces of nbytes
+ * each, whose starts lie `src_pitch` and `dst_pitch` bytes apart. */
 typedef struct hx_copy {
     uint32_t struct_size;
     uint32_t reserved;
@@ -184,34 +216,126 @@ typedef struct hx_copy {
     const void *host_src;
     void *host_dst;
     uint64_t src_offset, dst_offset, nbytes;
+    uint64_t rows, src_pitch, dst_pitch; /* 0 or 1 row: the pitches hold nothing */
 } hx_copy;
+
+/* Source of one kernel, rendered by helix or written by a user. */
+typedef struct hx_source {
+    uint32_t struct_size;
+    uint32_t n_buffers, n_scalars; /* in this order they are the kernel's parameters */
+    uint32_t reserved;
+    const char *kind;              /* the device's source_kind, or "binary" for what program_save gave */
+    const char *text;
+    uint64_t length;
+    const char *entry;             /* the kernel's name in the text */
+    const char *options;           /* for the compiler; "" for none */
+    const uint8_t *scalar_dtypes;
+    uint32_t group[3];             /* work items in a group, where the language fixes them in the text */
+    uint32_t flags;                /* HX_SOURCE_* */
+} hx_source;
+
+enum { HX_SOURCE_EXACT = 1 /* no contraction, no relaxed functions: the bits matter */ };
+
+/* One run of a program. Kernels get whole blocks and element offsets as scalars, never pointers into a block. */
+typedef struct hx_launch {
+    uint32_t struct_size;
+    uint32_t n_buffers, n_scalars;
+    uint32_t shared_bytes;         /* group memory beyond what the text declares */
+    uint32_t grid[3], group[3];    /* groups, and work items in one; helix never launches an empty grid */
+    const hx_mem *const *buffers;
+    const uint64_t *scalars;       /* 8 bytes each, the value in its dtype's own bits at the low end */
+    const uint8_t *scalar_dtypes;
+    const char *name;              /* the op, for messages and profiles */
+} hx_launch;
+
+/* What helix offers a plugin; valid until the process ends. */
+typedef struct hx_host {
+    uint32_t struct_size;
+    uint16_t abi_major, abi_minor;
+    const char *version;                                       /* of helix */
+    void (*log)(const char *backend, int32_t level, const char *text); /* 0 debug, 1 info, 2 warning */
+    /* Runs body(ctx, begin, end) over [0, n) on helix's threads, in pieces of at least `grain`; waits. */
+    void (*parallel)(int64_t n, int64_t grain, void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx);
+    void *(*host_alloc)(uint64_t nbytes); /* counted, 64-byte aligned, from helix's pool; NULL when there is none */
+    void (*host_free)(void *block, uint64_t nbytes);
+} hx_host;
+
+/* Optional parts that have no slot: a chain of tagged structs. */
+typedef struct hx_ext {
+    uint32_t type, struct_size;
+    const struct hx_ext *next;
+} hx_ext;
+
+/* How a peer's memory can be reached. */
+enum { HX_REACH_NO = 0, HX_REACH_COPY = 1 /* copy_peer moves it without the host */ };
 
 /* The contract. Required slots are marked; every other slot may be NULL. */
 typedef struct hx_backend {
-    uint32_t struct_size; /* sizeof(hx_backend) where the plugin was compiled */
-    uint16_t abi_major, abi_minor;
-    const char *name;    /* device type as users write it: "cpu", "mychip" */
-    const char *version; /* the plugin's own */
-    void *ctx;           /* handed back as the first argument of A */
+    uint32_t struct_size;          /* sizeof(hx_backend) where the plugin was compiled */
+    uint16_t abi_major, abi_minor; /* HX_ABI_MAJOR, HX_ABI_MINOR there */
+    const char *name;              /* device type as users write it: "cpu", "mychip"; [a-z][a-z0-9_]* */
+    const char *version;           /* the plugin's own */
+    void *ctx;                     /* handed back as the first argument of A and of op_query */
+    const hx_ext *ext;             /* NULL: none */
+
+    /* Before anything else; `library_dir` is the plugin's own directory ("" when not known). Default: nothing. */
+    hx_code (*init)(void *ctx, const hx_host *host, const char *library_dir, hx_err *err);
 
     /* A devices (required) */
-    int32_t (*device_count)(void *ctx);
+    int32_t (*device_count)(void *ctx); /* 0 when there is no hardware */
     hx_code (*device_info)(void *ctx, int32_t index, hx_device_info *info, hx_err *err);
-    hx_code (*device_open)(void *ctx, int32_t index, void **dev, hx_err *err);
-    void (*device_close)(void *dev);
+    hx_code (*device_open)(void *ctx, int32_t index, void **dev, hx_err *err); /* once a device; helix keeps it open */
+    void (*device_close)(void *dev); /* at the end of the process, after all memory, programs and streams are given back */
 
-    /* B memory (required) */
+    /* B memory: mem_alloc, mem_free and copy are required.
+     * mem_alloc fills handle and, where the host may use it, host_ptr; contents undefined. HX_E_MEMORY when there is
+     * none: helix then frees what its pool keeps and asks again. nbytes is never 0. */
     hx_code (*mem_alloc)(void *dev, uint64_t nbytes, uint32_t kind, hx_mem *mem, hx_err *err);
-    void (*mem_free)(void *dev, hx_mem *mem);
-    hx_code (*copy)(void *dev, void *stream, const hx_copy *copy, hx_err *err);
+    void (*mem_free)(void *dev, hx_mem *mem); /* all work that uses it is done, or will be before it is handed out again */
+    hx_code (*mem_info)(void *dev, uint64_t *free_bytes, uint64_t *total_bytes); /* default: helix's own count */
+    hx_code (*copy)(void *dev, void *stream, const hx_copy *copy, hx_err *err);  /* host to device, back, and within */
+    /* Repeats `pattern` (1 to 16 bytes, aligned to its size) over nbytes. Default: a copy from the host. */
+    hx_code (*fill)(void *dev, void *stream, const hx_mem *mem, uint64_t offset, uint64_t nbytes, const void *pattern,
+                    uint32_t pattern_bytes, hx_err *err);
 
-    /* C order: `sync` waits for everything issued on the stream (required); a NULL stream is the device's own */
+    /* C order: `sync` is required; a NULL stream is the device's own, and sync(dev, NULL) waits for all streams.
+     * Without stream_create there is one stream; without events helix waits for the whole stream instead. */
     hx_code (*sync)(void *dev, void *stream, hx_err *err);
+    hx_code (*stream_create)(void *dev, void **stream, hx_err *err);
+    void (*stream_destroy)(void *dev, void *stream);
+    uint64_t (*stream_native)(void *dev, void *stream); /* what DLPack hands on as the stream */
+    hx_code (*event_create)(void *dev, void **event, hx_err *err);
+    void (*event_destroy)(void *dev, void *event);
+    hx_code (*event_record)(void *dev, void *event, void *stream, hx_err *err);
+    hx_code (*event_query)(void *dev, void *event, int32_t *done, hx_err *err);
+    hx_code (*event_sync)(void *dev, void *event, hx_err *err);
+    hx_code (*stream_wait_event)(void *dev, void *stream, void *event, hx_err *err); /* events of this device only */
 
-    /* E native ops (optional) */
+    /* D programs: all three or none */
+    hx_code (*program_load)(void *dev, const hx_source *source, void **program, hx_err *err);
+    void (*program_unload)(void *dev, void *program);
+    hx_code (*launch)(void *dev, void *stream, void *program, const hx_launch *launch, hx_err *err);
+
+    /* E native ops. op_query answers for an op by name, once; op_check for one call where op_query said HX_ASK (an
+     * attribute that it does not know means HX_NO). op_run runs what has no kernel pointer of its own. */
     hx_code (*op_query)(void *ctx, const char *op, hx_op_support *support);
+    uint32_t (*op_check)(void *dev, const hx_op_call *call);
     hx_code (*op_run)(void *dev, void *stream, const hx_op_call *call, hx_err *err);
+
+    /* F other devices. copy_peer moves memory between `dev` and an opened device of the backend `peer`, on dev's
+     * stream, after everything that helix issued on the peer's. Native values are what DLPack puts into `data`. */
+    uint32_t (*reach)(void *dev, const char *peer, int32_t peer_index);
+    hx_code (*copy_peer)(void *dev, void *stream, const hx_copy *copy, const char *peer, void *peer_dev, hx_err *err);
+    hx_code (*mem_import)(void *dev, uint64_t native, uint64_t nbytes, hx_mem *mem, hx_err *err);
+    uint64_t (*mem_export)(void *dev, const hx_mem *mem);
 } hx_backend;
+
+/* How a C plugin comes in: a capsule named HX_BACKEND_CAPSULE around a const hx_backend *, given by the entry point's
+ * factory; or, without Python, a shared library that exports hx_backend_entry under HX_BACKEND_SYMBOL, named in
+ * HELIX_BACKEND_PATH. The struct is copied and may not change afterwards; the library is never unloaded. */
+#define HX_BACKEND_CAPSULE "helix.backend.v1"
+#define HX_BACKEND_SYMBOL  "helix_backend_v1"
+typedef const hx_backend *(*hx_backend_entry)(void);
 
 #ifdef __cplusplus
 }
