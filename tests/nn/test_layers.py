@@ -55,6 +55,11 @@ LAYERS = [
     ("AvgPool2d", (3,), {"stride": 2, "padding": 1, "count_include_pad": False}, (2, 3, 7, 6)),
     ("AvgPool2d", (2,), {"divisor_override": 3}, (2, 3, 6, 6)),
     ("AvgPool3d", (2,), {}, (1, 2, 4, 4, 5)),
+    ("LPPool1d", (2, 3), {"stride": 2}, (2, 3, 7)),
+    ("LPPool2d", (2.0, (2, 3)), {"ceil_mode": True}, (2, 3, 7, 6)),
+    ("LPPool3d", (2, 2), {}, (1, 2, 4, 4, 5)),
+    ("LocalResponseNorm", (3,), {"alpha": 0.3, "k": 2.0}, (2, 5, 4)),
+    ("LocalResponseNorm", (4,), {}, (2, 5, 3, 2)),
     ("AdaptiveAvgPool1d", (3,), {}, (2, 3, 7)),
     ("AdaptiveAvgPool2d", ((3, 2),), {}, (2, 3, 7, 6)),
     ("AdaptiveAvgPool3d", (2,), {}, (1, 2, 5, 4, 3)),
@@ -170,6 +175,53 @@ def test_embedding_looks_up_rows_and_skips_padding():
     (result**2).sum().backward()
     assert_close(mine.weight.grad, theirs.weight.grad)
     assert repr(mine) == repr(theirs)
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+@pytest.mark.parametrize("offsets", [[0, 2, 2, 5], None])
+def test_embedding_bag(mode, offsets):
+    theirs = torch.nn.EmbeddingBag(7, 4, mode=mode, padding_idx=2)
+    mine = nn.EmbeddingBag(7, 4, mode=mode, padding_idx=2)
+    copy_weights(mine, theirs)
+    rows = torch.tensor([1, 2, 6, 1, 0, 3]) if offsets else torch.tensor([[1, 2, 6], [5, 1, 0]])
+    starts = torch.tensor(offsets) if offsets else None
+    expected, result = theirs(rows, starts), mine(to_helix(rows), to_helix(starts) if offsets else None)
+    assert_close(result, expected)
+    (expected**2).sum().backward()
+    (result**2).sum().backward()
+    assert_close(mine.weight.grad, theirs.weight.grad)
+    assert repr(mine) == repr(theirs)
+
+
+def test_embedding_bag_with_a_factor_for_each_id():
+    theirs, mine = torch.nn.EmbeddingBag(5, 3, mode="sum"), nn.EmbeddingBag(5, 3, mode="sum")
+    copy_weights(mine, theirs)
+    rows, factors = torch.tensor([[1, 4], [0, 0]]), torch.randn(2, 2, requires_grad=True)
+    mine_factors = to_helix(factors).requires_grad_()
+    expected = theirs(rows, per_sample_weights=factors)
+    result = mine(to_helix(rows), per_sample_weights=mine_factors)
+    assert_close(result, expected)
+    expected.sum().backward()
+    result.sum().backward()
+    assert_close(mine_factors.grad, factors.grad)
+
+
+@pytest.mark.parametrize(("axes", "shape"), [(1, (2, 3, 7)), (2, (2, 3, 7, 5)), (3, (1, 2, 4, 5, 4))])
+def test_unpooling_puts_maxima_back(axes, shape):
+    data = torch.randn(shape, requires_grad=True)
+    x = to_helix(data).requires_grad_()
+
+    def there_and_back(package, x):
+        pool = getattr(package, f"MaxPool{axes}d")(2, return_indices=True)
+        unpool = getattr(package, f"MaxUnpool{axes}d")(2)
+        return unpool, unpool(*pool(x), output_size=shape)
+
+    (theirs, expected), (mine, result) = there_and_back(torch.nn, data), there_and_back(nn, x)
+    assert repr(mine) == repr(theirs)
+    assert_close(result, expected)
+    (expected**2).sum().backward()
+    (result**2).sum().backward()
+    assert_close(x.grad, data.grad)
 
 
 @pytest.mark.parametrize("batch_first", [True, False])

@@ -73,6 +73,7 @@ PAIRS = [
     ("TripletMarginLoss", {"swap": True}, lambda: (logits(4, 3), logits(4, 3), logits(4, 3))),
     ("MultiMarginLoss", {}, lambda: (logits(4, 5), classes(4))),
     ("MultiLabelSoftMarginLoss", {}, lambda: (logits(4, 5), classes(4, 5) % 2 * 1.0)),
+    ("MultiLabelMarginLoss", {}, lambda: (logits(3, 4), torch.tensor([[3, 0, -1, 1], [2, 1, 0, 3], [-1, 0, 0, 0]]))),
     ("PoissonNLLLoss", {"full": True}, lambda: (logits(4, 3), torch.rand(4, 3) * 5)),
     ("GaussianNLLLoss", {"full": True}, lambda: (logits(4, 3), logits(4, 3), torch.rand(4, 3))),
 ]
@@ -91,3 +92,28 @@ def test_losses_of_pairs_and_margins(name, keywords, data):
     expected.sum().backward()
     result.sum().backward()
     assert_close(ours[0].grad, given[0].grad)
+
+
+@pytest.mark.parametrize("zero_infinity", [True, False])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_ctc(reduction, zero_infinity):
+    """Behind log_softmax the gradient is torch's, which takes it for granted."""
+    torch.manual_seed(2)
+    data, targets = torch.randn(9, 5, 6, requires_grad=True), torch.randint(1, 6, (5, 4))
+    times, counts = (9, 7, 3, 2, 0), (4, 3, 0, 4, 0)
+    x = to_helix(data).requires_grad_()
+    keywords = {"reduction": reduction, "zero_infinity": zero_infinity}
+    expected = torch.nn.CTCLoss(**keywords)(data.log_softmax(-1), targets, times, counts)
+    result = nn.CTCLoss(**keywords)(x.log_softmax(-1), to_helix(targets), times, counts)
+    assert_close(result, expected)
+    expected.sum().backward()
+    result.sum().backward()
+    assert_close(x.grad, data.grad)
+
+
+def test_ctc_of_long_sequences_keeps_its_digits():
+    torch.manual_seed(3)
+    data, targets = 5 * torch.randn(400, 2, 20), torch.randint(1, 20, (2, 90))
+    exact = torch.nn.functional.ctc_loss(data.double().log_softmax(-1), targets, (400, 300), (90, 80))
+    result = nn.CTCLoss()(to_helix(data).log_softmax(-1), to_helix(targets), (400, 300), (90, 80))
+    assert result.item() == pytest.approx(exact.item(), rel=1e-6)

@@ -34,12 +34,13 @@ from .channelnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm1d, 
 from .containers import ModuleDict, ModuleList, ParameterList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
-from .embedding import Embedding
+from .embedding import Embedding, EmbeddingBag
 from .linear import Bilinear, Linear
 from .loss import (
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
+    CTCLoss,
     HuberLoss,
     KLDivLoss,
     L1Loss,
@@ -50,7 +51,7 @@ from .loss import (
 )
 from .misfit import LayerError
 from .module import Module
-from .norm import GroupNorm, LayerNorm, RMSNorm
+from .norm import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from .padding import (
     CircularPad1d,
     CircularPad2d,
@@ -74,6 +75,7 @@ from .pairloss import (
     GaussianNLLLoss,
     HingeEmbeddingLoss,
     MarginRankingLoss,
+    MultiLabelMarginLoss,
     MultiLabelSoftMarginLoss,
     MultiMarginLoss,
     PairwiseDistance,
@@ -91,15 +93,31 @@ from .pooling import (
     AvgPool1d,
     AvgPool2d,
     AvgPool3d,
+    LPPool1d,
+    LPPool2d,
+    LPPool3d,
     MaxPool1d,
     MaxPool2d,
     MaxPool3d,
+    MaxUnpool1d,
+    MaxUnpool2d,
+    MaxUnpool3d,
 )
 from .resample import Fold, PixelShuffle, PixelUnshuffle, Unfold, Upsample
 from .reshape import Flatten, Identity, Unflatten
 from .transformer import TransformerEncoder, TransformerEncoderLayer
 
 __all__ = [
+    "CTCLoss",
+    "EmbeddingBag",
+    "LocalResponseNorm",
+    "MultiLabelMarginLoss",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
     "CELU",
     "ELU",
     "GELU",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import int64, tensor
 from ..tensor import Tensor
 from . import functional as F
 from .module import Module
@@ -126,3 +127,26 @@ class KLDivLoss(_Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
+
+
+def _lengths(values) -> Tensor:
+    return values if isinstance(values, Tensor) else tensor(values, dtype=int64)
+
+
+class CTCLoss(Reduced):
+    """Connectionist temporal classification (Graves et al., ICML 2006); lengths are tensors or sequences of ints."""
+
+    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
+        super().__init__(reduction)
+        self.blank, self.zero_infinity = blank, zero_infinity
+
+    def forward(self, log_probs: Tensor, targets: Tensor, input_lengths, target_lengths) -> Tensor:
+        return F.ctc_loss(
+            log_probs,
+            targets,
+            _lengths(input_lengths),
+            _lengths(target_lengths),
+            self.blank,
+            self.reduction,
+            self.zero_infinity,
+        )

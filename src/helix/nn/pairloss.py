@@ -96,6 +96,13 @@ class MultiLabelSoftMarginLoss(Reduced):
         return F.multilabel_soft_margin_loss(input, target, weight=self.weight, reduction=self.reduction)
 
 
+class MultiLabelMarginLoss(Reduced):
+    """A margin between every target class and every other; targets are class indices up to the first -1."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.multilabel_margin_loss(input, target, reduction=self.reduction)
+
+
 class PoissonNLLLoss(Reduced):
     """Negative log-likelihood of counts; `log_input`: the input is the logarithm of the rate."""
 

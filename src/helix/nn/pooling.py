@@ -60,6 +60,61 @@ class MaxPool3d(_MaxPool):
     axes, _function = 3, staticmethod(F.max_pool3d)
 
 
+class _MaxUnpool(_Pool):
+    """Puts values back where a max pool found them; `indices` are those it gave with `return_indices=True`."""
+
+    def __init__(self, kernel_size, stride=None, padding=0) -> None:
+        self.kernel_size, self.stride = self._each(kernel_size), self._each(kernel_size if stride is None else stride)
+        self.padding = self._each(padding)
+
+    def _each(self, value) -> tuple[int, ...]:
+        return (value,) * self.axes if isinstance(value, int) else tuple(value)
+
+    def forward(self, input: Tensor, indices: Tensor, output_size=None) -> Tensor:
+        return self._function(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class MaxUnpool1d(_MaxUnpool):
+    axes, _function = 1, staticmethod(F.max_unpool1d)
+
+
+class MaxUnpool2d(_MaxUnpool):
+    axes, _function = 2, staticmethod(F.max_unpool2d)
+
+
+class MaxUnpool3d(_MaxUnpool):
+    axes, _function = 3, staticmethod(F.max_unpool3d)
+
+
+class _LPPool(_Pool):
+    def __init__(self, norm_type: float, kernel_size, stride=None, ceil_mode: bool = False) -> None:
+        self.norm_type, self.kernel_size, self.stride, self.ceil_mode = norm_type, kernel_size, stride, ceil_mode
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self._function(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+
+    def extra_repr(self) -> str:
+        return (
+            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"ceil_mode={self.ceil_mode}"
+        )
+
+
+class LPPool1d(_LPPool):
+    axes, _function = 1, staticmethod(F.lp_pool1d)
+
+
+class LPPool2d(_LPPool):
+    axes, _function = 2, staticmethod(F.lp_pool2d)
+
+
+class LPPool3d(_LPPool):
+    axes, _function = 3, staticmethod(F.lp_pool3d)
+
+
 class _AvgPool(_Pool):
     def __init__(
         self,

@@ -38,6 +38,14 @@ def scattered(x, mask, source):
     return result
 
 
+IDS, OFFSETS = np.array([1, 4, 2, 0, 0, 1, 3]), np.array([0, 2, 2, 6])
+
+
+def weighted_bags(ids, weight, offsets, per_sample_weights, mode):
+    rows = weight[ids] * per_sample_weights[:, None]
+    return np.stack([part.sum(0) for part in np.split(rows, offsets[1:])])
+
+
 SAMPLES = [
     Sample(
         "index_select",
@@ -107,6 +115,46 @@ SAMPLES = [
             Error((T((2,), dtype="float32"), T((5, 3))), "DTypeError", 1101, ("float32",)),
             Error((index(0, 1, 2), T((5,))), "ShapeError", 1001, ("weight",)),
             Error((index(0, 1, 2), T((5, 3)), 7), "ParameterError", 1403, ("padding_idx", "7")),
+        ),
+    ),
+    *(
+        Sample("embedding_bag", (np.array([[1, 4, 2], [0, 0, 3]]), T((5, 3), distinct=True)), dict(mode=mode), name=mode)
+        for mode in ("mean", "max")
+    ),
+    *(
+        Sample("embedding_bag", (IDS, T((5, 3), distinct=True), OFFSETS), dict(mode=mode), name=f"offsets {mode}")
+        for mode in ("sum", "mean", "max")
+    ),
+    *(
+        Sample(
+            "embedding_bag",
+            (IDS, T((5, 3), distinct=True), np.append(OFFSETS[1:] * 0, [2, 2, 7])),
+            dict(mode=mode, include_last_offset=True, padding_idx=-4),
+            layouts=False,
+            name=f"padding {mode}",
+        )
+        for mode in ("sum", "mean", "max")
+    ),
+    Sample(
+        "embedding_bag",
+        (IDS, T((5, 3)), OFFSETS, T((7,))),
+        dict(mode="sum"),
+        ref=weighted_bags,
+        name="weights",
+        layouts=False,
+        errors=(
+            Error((IDS, T((5, 3)), OFFSETS), "ParameterError", 1403, ("mode='sum'",),
+                  dict(per_sample_weights=np.ones(7, "float32"))),
+            Error((IDS, T((5, 3)), OFFSETS), "ShapeError", 1002, ("per_sample_weights", "(2,)", "(7,)"),
+                  dict(per_sample_weights=np.ones(2, "float32"), mode="sum")),
+            Error((IDS, T((5, 3)), OFFSETS + 1), "ParameterError", 1403, ("begin with 0", "begin with 1")),
+            Error((IDS, T((5, 3)), OFFSETS * 9), "ParameterError", 1403, ("end by 7", "end with 54")),
+            Error((IDS, T((5, 3)), OFFSETS, ), "ParameterError", 1403, ("end with 7", "end with 6"),
+                  dict(include_last_offset=True)),
+            Error((IDS, T((5, 3)), np.array([0, 4, 2])), "ParameterError", 1403, ("ascend",)),
+            Error((IDS, T((5, 3))), "ShapeError", 1001, ("(7,)", "without offsets")),
+            Error((IDS + 1, T((5, 3)), OFFSETS), "IndexRangeError", 1301, ("5",)),
+            Error((T((3,), dtype="float32"), T((5, 3)), OFFSETS), "DTypeError", 1101, ("input", "float32")),
         ),
     ),
 ]

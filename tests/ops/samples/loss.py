@@ -12,6 +12,8 @@ POSITIONS = T((2, 3), low=0, high=4, dtype="int64", grad=False)
 PROBABILITY = T((6, 5), low=0.05, high=0.95)
 FIXED = T((6, 5), low=0.05, high=0.95, grad=False)
 WEIGHT = T((5,), low=0.1, high=1.0, grad=False)
+LABELS = np.array([[3, 0, -1, 1, 1], [4, 4, 2, 1, 0], [-1, 2, 0, 1, 0], [0, -1, -1, -1, -1], [1, 2, 3, 4, 0],
+                   [2, 1, -1, 0, 0]])  # fmt: skip
 SIGNS = T((6, 5), low=1, high=1, grad=False)
 
 
@@ -62,6 +64,12 @@ SAMPLES = [
     *each_reduction("triplet_margin_loss", (X, Y, PROBABILITY), "swap", swap=True, p=3.0),
     *each_reduction("multi_margin_loss", (X, CLASSES), second=False),
     *each_reduction("multi_margin_loss", (X, CLASSES), "square", p=2, second=False),
+    *each_reduction("multilabel_margin_loss", (X, LABELS), dtypes=FLOATS + HALVES, second=False, errors=(
+        Error((X, LABELS + 4), "IndexRangeError", 1301, ("target 8", "5 ", "0..4")),
+        Error((X, LABELS[:2]), "ShapeError", 1002, ("(2, 5)", "(6, 5)")),
+        Error((T((2, 2, 2)), np.zeros((2, 2, 2), int)), "ShapeError", 1001, ("(N, C)", "(2, 2, 2)")),
+    )),
+    Sample("multilabel_margin_loss", (T((4,)), np.array([3, 0, -1, 1])), second=False, name="no batch"),
     Sample("pairwise_distance", (X, Y)),
     Sample("pairwise_distance", (X, Y, 3.0), {"keepdim": True}, name="p"),
 ]

@@ -23,4 +23,9 @@ SAMPLES = [
     Sample("normalize", (X, 3, -1), name="p"),
     Sample("cosine_similarity", (X, T((3, 4, 5)))),
     Sample("cosine_similarity", (X, T((3, 4, 5)), -1), name="last"),
+    Sample("local_response_norm", (T((2, 5, 3, 2)), 3), dict(alpha=0.5, k=2.0), dtypes=FLOATS + HALVES, errors=(
+        Error((T((2, 5)), 3), "ShapeError", 1001, ("(2, 5)", "3 or more")),
+        Error((T((2, 5, 3)), 0), "ParameterError", 1403, ("size", "0")),
+    )),
+    Sample("local_response_norm", (T((2, 5, 3)), 4), name="even size"),
 ]

@@ -16,6 +16,7 @@
  * `values` is broadcast to the result of the read and cast to the dtype of `input`. With accumulate, values of
  * repeated positions add up in the order of the index tensors, whatever the number of threads; without, the last
  * one stays. Every index is checked before anything is written. */
+#include <math.h>
 #include "view.h"
 #include <string.h>
 #include "../trace.h"
@@ -454,6 +455,94 @@ static hx_status embedding_backward_parts(hx_call *c) {
     return HX_OK;
 }
 
+/* ---- bags of embeddings ---- */
+
+static hx_status value_at(hx_tensor *t, int64_t i, int64_t *value) {
+    hx_scalar s;
+    hx_tensor *one = CALL(select, t, 0, i);
+    if (!one) return hx_error_last()->code;
+    HX_TRY(hx_tensor_item(one, &s));
+    *value = s.v.i;
+    return HX_OK;
+}
+
+/* Offsets begin at 0, ascend, and end inside the `count` ids (at their end, where the last is no bag's). */
+static hx_status check_offsets(hx_tensor *offsets, int64_t count, bool closed) {
+    int64_t first = 0, last = 0, least = 0, n = offsets->shape[0];
+    if (hx_tracing() || !n) return HX_OK;
+    HX_TRY(value_at(offsets, 0, &first));
+    HX_TRY(value_at(offsets, -1, &last));
+    if (n > 1) HX_TRY(value_at(CALL(reshape, CALL(amin, CALL(diff, offsets)), 1), 0, &least));
+    if (first == 0 && least >= 0 && (closed ? last == count : last <= count)) return HX_OK;
+    return hx_fail(HX_E_VALUE, HX1403_VALUE,
+                   "offsets must begin with 0, ascend, and end %s %lld, the number of ids; they begin with %lld and end with "
+                   "%lld",
+                   closed ? "with" : "by", (long long)count, (long long)first, (long long)last);
+}
+
+/* The number of the bag that each id belongs to, and how many bags there are. */
+static hx_status bags_of(hx_call *c, hx_tensor **bag, int64_t *bags) {
+    hx_tensor *ids = c->in[0], *offsets = c->in[2];
+    bool closed = c->attr[1].v.i;
+    if (ids->ndim == 2 && !offsets) {
+        int64_t width = ids->shape[1] ? ids->shape[1] : 1;
+        *bags = ids->shape[0];
+        *bag = CALL(floor_divide, CALL(arange, ids->numel), width);
+        return *bag ? HX_OK : hx_error_last()->code;
+    }
+    if (ids->ndim != 1 || !offsets)
+        return hx_fail(HX_E_SHAPE, HX1001_RANK,
+                       "input has shape %s %s offsets; give rows of ids (bags, ids) alone, or one list of ids with offsets",
+                       hx_shape_text(ids->shape, ids->ndim), offsets ? "and" : "without");
+    HX_TRY(hx_require_dtype(offsets, "offsets", HX_SET_INTEGER));
+    HX_TRY(hx_require_rank(offsets, "offsets", 1));
+    offsets = CALL(cast, offsets, HX_I64);
+    *bags = c->in[2]->shape[0] - (closed ? 1 : 0);
+    if (!offsets) return hx_error_last()->code;
+    if (*bags < 0 || (*bags == 0 && ids->numel))
+        return hx_fail(HX_E_VALUE, HX1403_VALUE, "offsets %s leave the ids without a bag",
+                       hx_shape_text(offsets->shape, offsets->ndim));
+    HX_TRY(check_offsets(offsets, ids->numel, closed));
+    if (closed) offsets = CALL(narrow, offsets, 0, 0, *bags);
+    *bag = CALL(sub, CALL(searchsorted, offsets, CALL(arange, ids->numel), false, true), 1);
+    return *bag ? HX_OK : hx_error_last()->code;
+}
+
+/* in: input, weight, offsets, per_sample_weights; attr: mode, include_last_offset, padding_idx */
+static hx_status embedding_bag_parts(hx_call *c) {
+    hx_tensor *ids = c->in[0], *weight = c->in[1], *scale = c->in[3], *bag = NULL;
+    const hx_attr *mode = &c->attr[0], *padding = &c->attr[2];
+    int64_t bags = 0;
+    HX_TRY(hx_require_dtype(ids, "input", HX_SET_INTEGER));
+    HX_TRY(hx_require_rank(weight, "weight", 2));
+    HX_TRY(bags_of(c, &bag, &bags));
+    if (scale && !hx_str_is(mode, "sum"))
+        return hx_fail(HX_E_VALUE, HX1403_VALUE, "per_sample_weights work with mode='sum' only");
+    if (scale && (scale->ndim != ids->ndim || memcmp(scale->shape, ids->shape, ids->ndim * sizeof *ids->shape)))
+        return hx_fail(HX_E_SHAPE, HX1002_INNER, "per_sample_weights has shape %s, input has shape %s; they must be equal",
+                       hx_shape_text(scale->shape, scale->ndim), hx_shape_text(ids->shape, ids->ndim));
+    hx_tensor *flat = CALL(reshape, ids, -1), *rows = CALL(embedding, flat, weight, padding);
+    hx_tensor *counted = CALL(ones_like, bag);
+    if (hx_given(padding)) {
+        int64_t skipped = padding->v.i < 0 ? padding->v.i + weight->shape[0] : padding->v.i;
+        counted = CALL(cast, CALL(ne, flat, skipped), HX_I64);
+        hx_tensor *out = CALL(unsqueeze, CALL(eq, counted, 0), -1);
+        rows = CALL(where, out, hx_str_is(mode, "max") ? -INFINITY : 0.0, rows);
+    }
+    if (scale) rows = CALL(mul, rows, CALL(reshape, scale, HX_INTS(-1, 1)));
+    hx_tensor *zeros = CALL(full, HX_INTS(bags, weight->shape[1]), 0, weight->dtype);
+    hx_tensor *count = CALL(unsqueeze, CALL(index_add, CALL(full, HX_INTS(bags), 0, HX_I64), 0, bag, counted), -1);
+    if (hx_str_is(mode, "max")) {
+        hx_tensor *place = CALL(expand, CALL(unsqueeze, bag, -1), HX_INTS(ids->numel, weight->shape[1]));
+        hx_tensor *most = CALL(scatter_reduce, zeros, 0, place, rows, "amax", false);
+        RESULT(0, CALL(where, CALL(eq, count, 0), 0.0, most));
+        return HX_OK;
+    }
+    hx_tensor *sum = CALL(index_add, zeros, 0, bag, rows);
+    RESULT(0, hx_str_is(mode, "sum") ? sum : CALL(div, sum, CALL(cast, CALL(clamp_min, count, 1), weight->dtype)));
+    return HX_OK;
+}
+
 const hx_op hx_ops_index[] = {
     {.name = "index", .shape = index_rule, .vjp = index_vjp, .saves = SAVE_LIST,
      .flags = HX_PRIMITIVE | HX_INTERNAL_OP | HX_ADDS, .params = PARAMS(TENSOR("input"), TENSORS_HOLES("indices")),
@@ -527,6 +616,17 @@ const hx_op hx_ops_index[] = {
             "Example:\n    >>> weight = helix.tensor([[1.0, 2.0], [3.0, 4.0]])\n"
             "    >>> helix.nn.functional.embedding(helix.tensor([1, 0]), weight).tolist()\n"
             "    [[3.0, 4.0], [1.0, 2.0]]"},
+    {.name = "embedding_bag", .decompose = embedding_bag_parts, .flags = HX_NN,
+     .params = PARAMS(TENSOR("input"), TENSOR("weight"), OPT_TENSOR("offsets"),
+                      OPT_TENSOR("per_sample_weights"), STRING("mode", "mean", "mean|sum|max", KW),
+                      BOOL("include_last_offset", false), OPT_INT("padding_idx")),
+     .doc = "The sum, mean or largest values of the rows of `weight` for each bag of integer ids.\n\n"
+            "input: rows of ids, one a bag (bags, ids); or all ids in one list, with the position in `offsets` where each\n"
+            "bag begins (and one more for their end, with include_last_offset). per_sample_weights: a factor for each id,\n"
+            "for sums. padding_idx: an id that does not count. An empty bag gives zeros; equal largest values share the\n"
+            "gradient. Fails with HX1301 for ids that are no row, with HX1403 for offsets that do not ascend from 0.\n\n"
+            "Example:\n    >>> weight = helix.tensor([[1.0, 2.0], [3.0, 4.0]])\n"
+            "    >>> helix.nn.functional.embedding_bag(helix.tensor([[0, 1]]), weight).tolist()\n    [[2.0, 3.0]]"},
     {.name = "embedding_backward", .shape = embedding_backward_rule, .vjp = embedding_backward_vjp,
      .decompose = embedding_backward_parts, .saves = SAVE_IN(1), .flags = HX_INTERNAL_OP,
      .params = PARAMS(TENSOR("gradient"), TENSOR("ids"), REQ_INT("rows"), OPT_INT("padding_idx")),

@@ -1,5 +1,6 @@
 /* Losses. Each has reduction: 'mean' (default), 'sum' or 'none'. */
 #include <math.h>
+#include "../trace.h"
 #include "rules.h"
 
 /* ---- reduction ---- */
@@ -344,6 +345,43 @@ static hx_status multi_margin_parts(hx_call *c) {
     return reduced(c, CALL(mean, CALL(where, own, 0.0, gap), axis), &c->attr[2]);
 }
 
+/* The last axis holds class numbers up to the first -1; `valid` marks them. */
+static hx_status check_labels(hx_tensor *target, hx_tensor *valid, int64_t classes) {
+    hx_scalar low, high;
+    if (hx_tracing() || !target->numel) return HX_OK;
+    hx_tensor *named = CALL(where, valid, target, 0);
+    hx_tensor *least = CALL(amin, named), *most = CALL(amax, named);
+    if (!least || !most) return hx_error_last()->code;
+    HX_TRY(hx_tensor_item(least, &low));
+    HX_TRY(hx_tensor_item(most, &high));
+    if (low.v.i >= 0 && high.v.i < classes) return HX_OK;
+    return hx_fail(HX_E_INDEX, HX1301_INDEX, "target %lld is not a class: input has %lld (valid 0..%lld; -1 ends a list)",
+                   (long long)(low.v.i < 0 ? low.v.i : high.v.i), (long long)classes, (long long)(classes - 1));
+}
+
+/* attr: reduction. A pair of a target class and another class costs max(0, 1 - its score + the other's). */
+static hx_status multilabel_margin_parts(hx_call *c) {
+    hx_tensor *x = c->in[0], *target = c->in[1];
+    HX_TRY(hx_require_dtype(x, "input", HX_SET_FLOAT));
+    HX_TRY(hx_require_dtype(target, "target", HX_SET_INTEGER));
+    HX_TRY(check_same_shape(c));
+    if (x->ndim != 1 && x->ndim != 2)
+        return hx_fail(HX_E_SHAPE, HX1001_RANK, "input must have shape (C) or (N, C), got %s",
+                       hx_shape_text(x->shape, x->ndim));
+    int64_t classes = x->shape[x->ndim - 1];
+    target = CALL(cast, target, (int)HX_I64);
+    hx_tensor *valid = CALL(eq, CALL(cumsum, CALL(eq, target, -1), -1), 0);
+    if (!target || !valid) return hx_error_last()->code;
+    HX_TRY(check_labels(target, valid, classes));
+    hx_tensor *label = CALL(where, valid, target, 0), *counts = CALL(cast, valid, x->dtype);
+    hx_tensor *named = CALL(gt, CALL(scatter_add, CALL(zeros_like, x), -1, label, counts), 0);
+    hx_tensor *own = CALL(unsqueeze, CALL(gather, x, -1, label), -1), *other = CALL(unsqueeze, x, -2);
+    hx_tensor *gap = positive(CALL(add, CALL(sub, other, own), 1.0));
+    hx_tensor *pair = CALL(logical_and, CALL(unsqueeze, valid, -1), CALL(unsqueeze, CALL(logical_not, named), -2));
+    hx_tensor *loss = CALL(sum, CALL(where, pair, gap, 0.0), HX_INTS(-2, -1));
+    return reduced(c, CALL(div, loss, (double)(classes ? classes : 1)), &c->attr[0]);
+}
+
 /* ---- records ---- */
 
 #define REDUCTION STRING("reduction", "mean", "mean|sum|none")
@@ -452,4 +490,10 @@ const hx_op hx_ops_loss[] = {
      .doc = "The mean over classes of max(0, margin - input[target] + input[class])^p, without the target's own.\n\n"
             "input: (C) or (N, C). target: class indices. weight: one value a class.\n" LOSS_DOC
             "\nExample:\n" F "multi_margin_loss(helix.tensor([[0., 1.]]), helix.tensor([1])).item()\n    0.0"},
+    {.name = "multilabel_margin_loss", .decompose = multilabel_margin_parts, .flags = HX_NN,
+     .params = PARAMS(PAIR, REDUCTION),
+     .doc = "The sum over target and other classes of max(0, 1 - input[target] + input[other]), divided by their number.\n\n"
+            "input: (C) or (N, C). target: of the same shape, class indices up to the first -1 of each row.\n" LOSS_DOC
+            "\nExample:\n" F "multilabel_margin_loss(helix.tensor([0., 3., 1.]), helix.tensor([1, 2, -1])).item()\n"
+            "    0.0"},
     {0}};

@@ -207,6 +207,27 @@ static hx_status cosine_similarity_parts(hx_call *c) {
     return HX_OK;
 }
 
+/* attr: size, alpha, beta, k */
+static hx_status local_response_norm_parts(hx_call *c) {
+    hx_tensor *x = c->in[0];
+    int64_t size = c->attr[0].v.i;
+    HX_TRY(hx_require_dtype(x, "input", HX_SET_FLOAT));
+    if (x->ndim < 3)
+        return hx_fail(HX_E_SHAPE, HX1001_RANK, "input must have 3 or more dimensions (batch, channels, ...), got shape %s",
+                       hx_shape_text(x->shape, x->ndim));
+    if (size < 1) return hx_fail(HX_E_VALUE, HX1403_VALUE, "size must be at least 1, got %lld", (long long)size);
+    if (!x->numel) {
+        RESULT(0, CALL(clone, x));
+        return HX_OK;
+    }
+    hx_tensor *squares = CALL(reshape, CALL(mul, x, x), HX_INTS(x->shape[0], 1, x->shape[1], -1));
+    squares = CALL(constant_pad, squares, 0, HX_INTS(0, 0, size / 2, (size - 1) / 2));
+    hx_tensor *mean = CALL(reshape, CALL(avg_pool2d, squares, HX_INTS(size, 1), HX_INTS(1)), ((hx_ints){x->shape, x->ndim}));
+    hx_tensor *scale = CALL(add, CALL(mul, mean, c->attr[1].v.f), c->attr[3].v.f);
+    RESULT(0, CALL(div, x, CALL(pow, scale, c->attr[2].v.f)));
+    return HX_OK;
+}
+
 #define LAYER_NORM TENSOR("input"), OPT_TENSOR("weight"), OPT_TENSOR("bias"), REQ_INTS("normalized_shape"), \
     FLOAT("eps", 1e-5)
 
@@ -245,6 +266,14 @@ const hx_op hx_ops_norm[] = {
      .params = PARAMS(TENSOR("gradient"), TENSOR("input"), TENSOR("rstd"), OPT_TENSOR("weight"),
                       REQ_INTS("normalized_shape"), FLOAT("eps", 1e-5)),
      .doc = "The gradients of rms_norm; of weight only where there is one."},
+    {.name = "local_response_norm", .decompose = local_response_norm_parts, .flags = HX_NN,
+     .params = PARAMS(TENSOR("input"), REQ_INT("size"), FLOAT("alpha", 1e-4), FLOAT("beta", 0.75), FLOAT("k", 1)),
+     .doc = "Divides by (k + alpha m)^beta, where m is the mean of squares over `size` neighbouring channels.\n\n"
+            "input: (batch, channels, ...); channels outside count as 0. Source: Krizhevsky, Sutskever, Hinton, \"ImageNet\n"
+            "classification with deep convolutional neural networks\" (2012).\n\n"
+            "Example:\n    >>> x = helix.tensor([[[3.0], [4.0]]])\n"
+            "    >>> helix.nn.functional.local_response_norm(x, 1, alpha=1.0, beta=0.5, k=0.0).tolist()\n"
+            "    [[[1.0], [1.0]]]"},
     {.name = "normalize", .decompose = normalize_parts, .flags = HX_NN,
      .params = PARAMS(TENSOR("input"), NUMBER("p", 2), INTS("dim", 1), FLOAT("eps", 1e-12)),
      .doc = "Divides by the p-norm over dim, or by eps where that is larger.\n\n"

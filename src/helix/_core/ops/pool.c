@@ -294,6 +294,70 @@ static hx_status adaptive_avg_pool_parts(hx_call *c, int n) {
     return HX_OK;
 }
 
+/* The size a pool would have had, or the asked one (the last n of output_size), which may differ by less than a stride.
+ * attr: kernel_size, stride, padding, output_size */
+static hx_status unpooled_sizes(const hx_call *c, int n, int64_t *sizes) {
+    const hx_tensor *x = c->in[0];
+    const hx_attr *kernel = &c->attr[0], *stride = &c->attr[1], *pad = &c->attr[2], *asked = &c->attr[3];
+    bool given = asked->kind != HX_A_NONE;
+    if (given && (int)asked->count != n && (int)asked->count != x->ndim)
+        return hx_fail(HX_E_VALUE, HX1403_VALUE, "output_size has %d values; give the %d spatial sizes or all %d",
+                       (int)asked->count, n, x->ndim);
+    for (int i = 0; i < n; i++) {
+        int64_t in = x->shape[x->ndim - n + i], step = stride->v.ints[i], usual, border;
+        if (!hx_mul_ok(in - 1, step, &usual) || !hx_add_ok(usual, kernel->v.ints[i], &usual) ||
+            !hx_mul_ok(pad->v.ints[i], 2, &border) || !hx_add_ok(usual, -border, &usual))
+            return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the result's spatial axis %d does not fit in 64 bits", i);
+        sizes[i] = given ? asked->v.ints[asked->count - (uint32_t)n + (uint32_t)i] : usual;
+        if (sizes[i] < 1 || sizes[i] <= usual - step || (sizes[i] > usual && sizes[i] - usual >= step))
+            return hx_fail(HX_E_VALUE, HX1403_VALUE,
+                           "spatial axis %d of the result would have %lld elements; kernel, stride and padding allow "
+                           "%lld, and less than a stride (%lld) more or fewer",
+                           i, (long long)sizes[i], (long long)usual, (long long)step);
+    }
+    return HX_OK;
+}
+
+/* Each value at the place its maximum came from; zeros elsewhere. attr as above */
+static hx_status max_unpool_parts(hx_call *c, int n) {
+    int64_t sizes[3], shape[HX_MAX_RANK], plane;
+    hx_tensor *x = c->in[0], *at = c->in[1];
+    HX_TRY(hx_check_image(x, "input", n));
+    HX_TRY(hx_require_dtype(at, "indices", HX_SET_INTEGER));
+    if (x->ndim != at->ndim || memcmp(x->shape, at->shape, x->ndim * sizeof *x->shape))
+        return hx_fail(HX_E_SHAPE, HX1002_INNER, "input %s and indices %s must have one shape",
+                       hx_shape_text(x->shape, x->ndim), hx_shape_text(at->shape, at->ndim));
+    HX_TRY(default_stride(c, n));
+    HX_TRY(check_pool(c, 0, n, -1));
+    HX_TRY(unpooled_sizes(c, n, sizes));
+    HX_TRY(hx_numel(sizes, n, &plane));
+    int lead = x->ndim - n;
+    hx_copy_sizes(shape, x->shape, lead);
+    shape[lead] = plane;
+    hx_tensor *zeros = CALL(full, ((hx_ints){shape, lead + 1}), 0, x->dtype);
+    hx_tensor *values = CALL(scatter, zeros, -1, CALL(cast, flat(at, n), (int)HX_I64), flat(x, n));
+    hx_copy_sizes(shape + lead, sizes, n);
+    RESULT(0, CALL(reshape, values, ((hx_ints){shape, x->ndim})));
+    return HX_OK;
+}
+
+/* The p-norm of a window from the mean of powers. attr: norm_type, kernel_size, stride, ceil_mode */
+static hx_status lp_pool_parts(hx_call *c, int n) {
+    hx_tensor *x = c->in[0];
+    double p = c->attr[0].v.f, count = 1;
+    HX_TRY(check_input(x, n, HX_SET_FLOAT));
+    if (p == 0) return hx_fail(HX_E_VALUE, HX1403_VALUE, "norm_type must not be 0");
+    HX_TRY(hx_spatial(c, 1, "kernel_size", n, 1));
+    for (int i = 0; i < n; i++) count *= (double)c->attr[1].v.ints[i];
+    const hx_attr *stride = c->attr[2].kind == HX_A_NONE || c->attr[2].count == 0 ? &c->attr[1] : &c->attr[2];
+    hx_ints none = HX_INTS(0);
+    hx_tensor *power = CALL(pow, x, p), *mean = n == 1   ? CALL(avg_pool1d, power, &c->attr[1], stride, none, &c->attr[3])
+                                              : n == 2 ? CALL(avg_pool2d, power, &c->attr[1], stride, none, &c->attr[3])
+                                                       : CALL(avg_pool3d, power, &c->attr[1], stride, none, &c->attr[3]);
+    RESULT(0, CALL(pow, CALL(mul, CALL(maximum, mean, 0.0), count), 1 / p));
+    return HX_OK;
+}
+
 #define RANKS(name)                                                                                           \
     static hx_status name##1d(hx_call *c) { return name##_parts(c, 1); }                                      \
     static hx_status name##2d(hx_call *c) { return name##_parts(c, 2); }                                      \
@@ -302,6 +366,8 @@ RANKS(max_pool)
 RANKS(adaptive_max_pool)
 RANKS(avg_pool)
 RANKS(adaptive_avg_pool)
+RANKS(max_unpool)
+RANKS(lp_pool)
 
 /* ---- records --------------------------------------------------------------------------------------------- */
 
@@ -346,6 +412,25 @@ RANKS(adaptive_avg_pool)
 #define ADAPTIVE_AVG(rank, example)                                                                           \
     {.name = "adaptive_avg_pool" #rank, .decompose = adaptive_avg_pool##rank, .flags = HX_FUNCTION | HX_NN,   \
      .params = PARAMS(TENSOR("input"), REQ_INTS("output_size")), .doc = ADAPTIVE_DOC("The means") example}
+#define UNPOOL(rank, example)                                                                                 \
+    {.name = "max_unpool" #rank, .decompose = max_unpool##rank, .flags = HX_NN,                               \
+     .params = PARAMS(TENSOR("input"), TENSOR("indices"), REQ_INTS("kernel_size"), OPT_INTS("stride"),        \
+                      INTS("padding", 0), OPT_INTS("output_size")),                                           \
+     .doc = "Puts every value where a max_pool found it; zeros elsewhere.\n\n"                                \
+            "input and indices: what max_pool" #rank " gave with return_indices=True. kernel_size, stride, padding: as\n" \
+            "there. output_size: the spatial sizes (or all) of the pool's input, where rounding lost them. Of several\n" \
+            "values for one place the last one stays.\n\n"                                                    \
+            "Fails with HX1403 for sizes that the pool cannot have had, with HX1301 for indices outside.\n\n" \
+            "Example:\n" example}
+#define LP(rank, example)                                                                                     \
+    {.name = "lp_pool" #rank, .decompose = lp_pool##rank, .flags = HX_NN,                                     \
+     .params = PARAMS(TENSOR("input"), REQ_FLOAT("norm_type"), REQ_INTS("kernel_size"), OPT_INTS("stride"),   \
+                      BOOL("ceil_mode", false)),                                                              \
+     .doc = "The norm (sum of x^norm_type)^(1 / norm_type) of every window.\n\n"                              \
+            "input (batch, channels, *spatial), or without its batch axis; floating. kernel_size, stride (default:\n" \
+            "kernel_size): one int, or one for each axis. Negative sums count as 0. A window that ceil_mode lets reach\n" \
+            "over the border is scaled to full size.\n\n"                                                     \
+            "Example:\n" example}
 #define EXAMPLE_INPUT(lead, tail) "    >>> x = helix.tensor(" lead "[1.0, 3.0, 2.0, 8.0]" tail ")\n"
 
 const hx_op hx_ops_pool[] = {
@@ -389,5 +474,15 @@ const hx_op hx_ops_pool[] = {
     ADAPTIVE_AVG(1d, EXAMPLE_INPUT("[[", "]]") "    >>> helix.adaptive_avg_pool1d(x, 1).tolist()\n    [[[3.5]]]"),
     ADAPTIVE_AVG(2d, EXAMPLE_INPUT("[[[", "]]]") "    >>> helix.adaptive_avg_pool2d(x, 1).tolist()\n    [[[[3.5]]]]"),
     ADAPTIVE_AVG(3d, EXAMPLE_INPUT("[[[[", "]]]]") "    >>> helix.adaptive_avg_pool3d(x, 1).tolist()\n    [[[[[3.5]]]]]"),
+#define F "    >>> helix.nn.functional."
+#define PLACES(rank, kernel) "    >>> y, places = helix.max_pool" #rank "(x, " kernel ", return_indices=True)\n"
+    UNPOOL(1d, EXAMPLE_INPUT("[[", "]]") PLACES(1d, "2") F "max_unpool1d(y, places, 2).tolist()\n    [[[0.0, 3.0, 0.0, 8.0]]]"),
+    UNPOOL(2d, EXAMPLE_INPUT("[[[", "]]]") PLACES(2d, "(1, 2)")
+           F "max_unpool2d(y, places, (1, 2)).tolist()\n    [[[[0.0, 3.0, 0.0, 8.0]]]]"),
+    UNPOOL(3d, EXAMPLE_INPUT("[[[[", "]]]]") PLACES(3d, "(1, 1, 2)")
+           F "max_unpool3d(y, places, (1, 1, 2)).tolist()\n    [[[[[0.0, 3.0, 0.0, 8.0]]]]]"),
+    LP(1d, EXAMPLE_INPUT("[[", "]]") F "lp_pool1d(x, 1, 2).tolist()\n    [[[4.0, 10.0]]]"),
+    LP(2d, EXAMPLE_INPUT("[[[", "]]]") F "lp_pool2d(x, 1, (1, 2)).tolist()\n    [[[[4.0, 10.0]]]]"),
+    LP(3d, EXAMPLE_INPUT("[[[[", "]]]]") F "lp_pool3d(x, 1, (1, 1, 2)).tolist()\n    [[[[[4.0, 10.0]]]]]"),
     {0},
 };
