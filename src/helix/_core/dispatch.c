@@ -225,34 +225,30 @@ static hx_status cast_inputs(hx_call *c, temporaries *tmp) {
 
 /* ---- running a kernel ---- */
 
-static void view_of(hx_view *v, const hx_tensor *t) {
+/* Fills a view; the bytes that it covers. */
+static inline int64_t view_of(hx_view *v, const hx_tensor *t) {
     if (!t) {
         *v = (hx_view){.flags = HX_VIEW_ABSENT};
-        return;
+        return 0;
     }
+    int64_t size = (int64_t)hx_dtype_size((hx_dtype)t->dtype);
     v->mem = &t->storage->mem;
     v->data = t->data;
-    v->byte_offset = t->offset * (int64_t)hx_dtype_size((hx_dtype)t->dtype);
+    v->byte_offset = t->offset * size;
     v->shape = t->shape;
     v->strides = t->strides;
     v->numel = t->numel;
     v->dtype = t->dtype;
     v->ndim = t->ndim;
     v->contiguous = hx_contiguous(t);
-    v->flags = t->device == hx_cpu() && t->ndim == 0 ? HX_VIEW_HOST_SCALAR : 0;
+    v->flags = t->ndim == 0 && t->device->id == 0 ? HX_VIEW_HOST_SCALAR : 0;
+    return t->numel * size;
 }
 
 static hx_status kernel_error(const hx_err *err, hx_code code) {
     if (code == HX_E_MEMORY && hx_error_pending()) return code;
     return hx_fail(code, err->number ? err->number : HX1901_INTERNAL, "%s",
                    err->msg[0] ? err->msg : "the kernel failed without a message");
-}
-
-static int64_t bytes_of(hx_tensor **t, int n) {
-    int64_t sum = 0;
-    for (int i = 0; i < n; i++)
-        if (t[i]) sum += t[i]->numel * (int64_t)hx_dtype_size((hx_dtype)t[i]->dtype);
-    return sum;
 }
 
 static const hx_op_support *support_of(const hx_op *op, const hx_device *device, hx_tensor **in, int n_in,
@@ -271,12 +267,13 @@ static const hx_op_support *support_of(const hx_op *op, const hx_device *device,
 static hx_status launch(const hx_op *op, const hx_op_support *support, hx_device *device, hx_tensor **in, int n_in,
                         const hx_attr *attr, int n_attr, hx_tensor **out, int n_out) {
     hx_view small[SMALL + HX_MAX_OUTPUTS], *views = small;
-    size_t n = (size_t)(n_in + n_out), bytes = n * sizeof *views;
+    size_t n = (size_t)(n_in + n_out), room = n * sizeof *views;
     bool on_desk = op->flags & HX_MUTATES;
-    if (n > SMALL + HX_MAX_OUTPUTS) views = on_desk ? hx_desk(HX_DESK_VIEWS, bytes) : hx_alloc(bytes);
+    if (n > SMALL + HX_MAX_OUTPUTS) views = on_desk ? hx_desk(HX_DESK_VIEWS, room) : hx_alloc(room);
     if (!views) return HX_E_MEMORY;
-    for (int i = 0; i < n_in; i++) view_of(&views[i], in[i]);
-    for (int i = 0; i < n_out; i++) view_of(&views[n_in + i], out[i]);
+    int64_t bytes = 0;
+    for (int i = 0; i < n_in; i++) bytes += view_of(&views[i], in[i]);
+    for (int i = 0; i < n_out; i++) bytes += view_of(&views[n_in + i], out[i]);
     hx_op_call call = {.struct_size = sizeof call, .n_in = (uint32_t)n_in, .n_out = (uint32_t)n_out,
                        .n_attr = (uint32_t)n_attr, .op = op->name, .in = views, .out = views + n_in, .attr = attr,
                        .attr_names = op->info->attr_names};
@@ -284,13 +281,13 @@ static hx_status launch(const hx_op *op, const hx_op_support *support, hx_device
     err.struct_size = sizeof err;
     err.number = 0;
     err.msg[0] = 0;
-    const hx_blocking *blocking = bytes_of(in, n_in) + bytes_of(out, n_out) > HX_BLOCKING_BYTES ? hx_get_blocking() : NULL;
+    const hx_blocking *blocking = bytes > HX_BLOCKING_BYTES ? hx_get_blocking() : NULL;
     void *token = blocking ? blocking->enter() : NULL;
     hx_code code = support->kernel ? support->kernel(device->handle, NULL, &call, &err)
                                    : device->backend->op_run(device->handle, NULL, &call, &err);
     if (blocking) blocking->leave(token);
     hx_mode.kernels_run++;
-    if (views != small && !on_desk) hx_free(views, bytes);
+    if (views != small && !on_desk) hx_free(views, room);
     return code ? kernel_error(&err, code) : HX_OK;
 }
 
@@ -622,7 +619,8 @@ hx_status hx_dispatch(hx_call *c) {
     c->compute = -1;
     memset(c->cast, -1, sizeof c->cast);
     c->ints_used = 0;
-    temporaries tmp = {.in = NULL};
+    temporaries tmp;
+    tmp.in = NULL; /* the rest is set when something is cast */
     hx_status status = common_device(c);
     if (!status && op->shape) status = op->shape(c);
     if (!status) status = finish(c, &tmp, target);
