@@ -14,6 +14,7 @@ CASES: dict[str, dict[str, Any]] = {
     "shared heads": dict(heads=4, shared=2, rows=70, keys=300),
     "float mask": dict(heads=2, shared=2, rows=140, keys=300, mask="float"),
     "bool mask": dict(heads=2, shared=2, rows=140, keys=300, mask="bool"),
+    "one row": dict(heads=3, shared=3, rows=1, keys=1100, mask="bool"),
     "few rows": dict(heads=6, shared=2, rows=2, keys=700),
 }
 
@@ -21,7 +22,7 @@ CASES: dict[str, dict[str, Any]] = {
 def operands(heads: int, shared: int, rows: int, keys: int, mask: str | None = None, causal: bool = False) -> list[Any]:
     rng = np.random.default_rng(3)
     shapes = (heads, rows, 24), (shared, keys, 24), (shared, keys, 40), (heads, rows, 40)
-    hide = None
+    hide: Any = None
     if mask == "bool":
         hide = rng.random((rows, keys)) < 0.7
     elif mask == "float":
@@ -69,7 +70,8 @@ def threads() -> Iterator[None]:
 @pytest.mark.parametrize("name", CASES)
 def test_result_and_gradients_follow_the_formulas(name: str, dtype: str) -> None:
     case = CASES[name]
-    wanted = formulas(*operands(**case), case.get("causal", False))
+    q, k, v, g, mask = operands(**case)
+    wanted = formulas(q, k, v, g, mask, case.get("causal", False))
     for got, truth in zip(attention(case, dtype), wanted, strict=True):
         np.testing.assert_allclose(got, truth, atol=1e-12 if dtype == "float64" else 1e-5, rtol=0)
 

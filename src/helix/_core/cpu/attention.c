@@ -9,6 +9,18 @@
 #include "gemm.h"
 #include "rows.h"
 
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+#if HX_LANE_BYTES == 64
+#define LOW_HALVES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif HX_LANE_BYTES == 32
+#define LOW_HALVES 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH_HALVES 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define LOW_HALVES 0, 4, 1, 5
+#define HIGH_HALVES 2, 6, 3, 7
+#endif
+
 enum {
     BLOCK_ROWS = 128, /* a multiple of every panel's lanes */
     BACK_ROWS = 64,   /* the same for the backward pass, whose tiles are as wide */
@@ -16,8 +28,10 @@ enum {
     PIECE = 128,      /* elements of a row that are read at once; at least BLOCK_KEYS */
     HEADROOM = 8,
     FEW_ROWS = 16,
-    BACK_TASKS = 32,  /* chunks of keys are made until there are so many tasks, */
-    BACK_KEYS = 256   /* but not of fewer keys */
+    FEW_TASKS = 16,   /* chunks of keys are made until there are so many tasks, */
+    FEW_KEYS = 512,   /* but not of fewer keys */
+    BACK_TASKS = 32,  /* the same for the backward pass */
+    BACK_KEYS = 256
 };
 
 typedef struct job {
@@ -133,6 +147,76 @@ static void exp_lanes_f32(float *s, int64_t keys, int64_t lanes, int64_t pitch, 
     }
 }
 
+/* The sums of the lanes of `L` vectors, in the lanes of one. */
+static inline hx_vf lanes_sums(hx_vf *x) {
+    enum { L = HX_LANES_OF(float) };
+    _Pragma("GCC unroll 4") for (int n = L / 2; n > 0; n /= 2)
+        _Pragma("GCC unroll 16") for (int i = 0; i < n; i++)
+            x[i] = __builtin_shufflevector(x[i], x[i + n], LOW_HALVES) + __builtin_shufflevector(x[i], x[i + n], HIGH_HALVES);
+    return x[0];
+}
+
+/* sums[r * pitch + i] = q_r . k_i; rows of q are filled up with zeros to whole vectors. */
+static void few_dots_f32(int64_t rows, int64_t keys, int64_t e, const float *q, int64_t q_pitch, const float *k,
+                         int64_t step, float *sums, int64_t pitch) {
+    enum { L = HX_LANES_OF(float) };
+    int64_t whole = e - e % L;
+    for (int64_t i = 0; i < keys; i += L) {
+        const float *key[L];
+        for (int l = 0; l < L; l++) key[l] = k + least(i + l, keys - 1) * step;
+        for (int64_t r = 0; r < rows; r++) {
+            hx_vf sum[L];
+            _Pragma("GCC unroll 16") for (int l = 0; l < L; l++) {
+                sum[l] = (hx_vf){0};
+                for (int64_t at = 0; at < whole; at += L) sum[l] += hx_vf_load(q + r * q_pitch + at) * hx_vf_load(key[l] + at);
+                if (whole < e)
+                    sum[l] += hx_vf_load(q + r * q_pitch + whole) * hx_vf_load_part(key[l] + whole, (int)(e - whole));
+            }
+            hx_vf all = lanes_sums(sum);
+            if (i + L <= keys) hx_vf_store(sums + r * pitch + i, all);
+            else hx_vf_store_part(sums + r * pitch + i, all, (int)(keys - i));
+        }
+    }
+}
+
+/* out[r * o_pitch + e] = sum over keys of w[r * pitch + key] * v[key * step + e], in blocks of keys so that errors do
+ * not grow with their number. */
+static ALWAYS_INLINE void few_sums(const int vectors, int64_t keys, const float *w, const float *v, int64_t step,
+                                   int last, float *out) {
+    enum { L = HX_LANES_OF(float), BLOCK = 256 };
+    hx_vf total[8] = {{0}};
+    for (int64_t from = 0; from < keys; from += BLOCK) {
+        hx_vf sum[8];
+        for (int i = 0; i < vectors; i++) sum[i] = (hx_vf){0};
+        for (int64_t k = from; k < least(from + BLOCK, keys); k++) {
+            const float *row = v + k * step;
+            hx_vf by = hx_vf_all(w[k]);
+            _Pragma("GCC unroll 8") for (int i = 0; i < vectors - 1; i++) sum[i] += by * hx_vf_load(row + i * L);
+            sum[vectors - 1] += by * (last == L ? hx_vf_load(row + (vectors - 1) * L) : hx_vf_load_part(row + (vectors - 1) * L, last));
+        }
+        for (int i = 0; i < vectors; i++) total[i] += sum[i];
+    }
+    for (int i = 0; i < vectors - 1; i++) hx_vf_store(out + i * L, total[i]);
+    if (last == L) hx_vf_store(out + (vectors - 1) * L, total[vectors - 1]);
+    else hx_vf_store_part(out + (vectors - 1) * L, total[vectors - 1], last);
+}
+
+static void few_sums_f32(int64_t rows, int64_t keys, int64_t ev, const float *w, int64_t pitch, const float *v,
+                         int64_t step, float *out, int64_t o_pitch) {
+    enum { L = HX_LANES_OF(float) };
+    for (int64_t r = 0; r < rows; r++, w += pitch, out += o_pitch)
+        for (int64_t e = 0; e < ev; e += 8 * L) {
+            int64_t n = least(8 * L, ev - e), vectors = ceil_div(n, L);
+            int last = (int)(n - (vectors - 1) * L);
+            if (vectors == 8) few_sums(8, keys, w, v + e, step, last, out + e);
+            else if (vectors == 4 && last == L) few_sums(4, keys, w, v + e, step, L, out + e);
+            else {
+                for (int64_t i = 0; i < vectors; i++)
+                    few_sums(1, keys, w, v + e + i * L, step, i + 1 < vectors ? L : last, out + e + i * L);
+            }
+        }
+}
+
 #define REAL float
 #define WIDE(name) name##_f32
 #define SUMS HX_F32
@@ -143,6 +227,8 @@ static void exp_lanes_f32(float *s, int64_t keys, int64_t lanes, int64_t pitch, 
 #define ROW_EXP(x, n, top) (float)hx_row_exp_sum(x, x, n, top)
 #define MAX_LANES max_lanes_f32
 #define EXP_LANES exp_lanes_f32
+#define FEW_DOTS few_dots_f32
+#define FEW_SUMS few_sums_f32
 #include "attention_body.h"
 #undef REAL
 #undef WIDE
@@ -154,6 +240,8 @@ static void exp_lanes_f32(float *s, int64_t keys, int64_t lanes, int64_t pitch, 
 #undef ROW_EXP
 #undef MAX_LANES
 #undef EXP_LANES
+#undef FEW_DOTS
+#undef FEW_SUMS
 
 static double row_max_f64(const double *x, int64_t n) {
     double top = x[0];
@@ -188,6 +276,10 @@ static void exp_lanes_f64(double *s, int64_t keys, int64_t lanes, int64_t pitch,
 #define ROW_EXP(x, n, top) row_exp_f64(x, n, top)
 #define MAX_LANES max_lanes_f64
 #define EXP_LANES exp_lanes_f64
+#define FEW_DOTS(rows, keys, e, q, q_pitch, k, step, sums, pitch) \
+    hx_gemm_rows(HX_F64, rows, keys, e, q, q_pitch, k, 1, step, sums, pitch)
+#define FEW_SUMS(rows, keys, ev, w, pitch, v, step, out, o_pitch) \
+    hx_gemm_rows(HX_F64, rows, ev, keys, w, pitch, v, step, 1, out, o_pitch)
 #include "attention_body.h"
 
 /* ---- tasks ---- */
@@ -202,7 +294,7 @@ static void run_slot(void *ctx, int64_t slot) {
         if (t >= j->groups * j->chunks) return;
         int64_t group = t / j->chunks, chunk = t % j->chunks, row = chunk * j->chunk_rows, end = least(row + j->chunk_rows, j->l);
         if (j->backward) (wide(j) ? backward_task_f64 : backward_task_f32)(j, group, chunk, room);
-        else if (j->chunk_rows == 0) (wide(j) ? few_rows_f64 : few_rows_f32)(j, group, room);
+        else if (j->chunk_rows == 0) (wide(j) ? few_rows_f64 : few_rows_f32)(j, group, chunk, room);
         else (wide(j) ? forward_task_f64 : forward_task_f32)(j, group, row, end, room);
     }
 }
@@ -251,6 +343,35 @@ static bool few_rows(const job *j) {
            (v->strides[v->ndim - 1] == 1 || j->ev == 1);
 }
 
+/* Cuts the keys of a group: into enough chunks for so many tasks in all, of at least so many keys. */
+static void set_chunks(job *j, int64_t tasks, int64_t keys) {
+    int64_t chunks = least(ceil_div(tasks, j->groups), ceil_div(j->s, keys));
+    j->chunk_keys = ceil_div(ceil_div(j->s, chunks), BLOCK_KEYS) * BLOCK_KEYS;
+    j->chunks = ceil_div(j->s, j->chunk_keys);
+}
+
+/* Tasks that leave sums of each chunk, `size` of them, in j->part when there are several; `join` adds them for rows of
+ * all heads. */
+static hx_code run_chunks(job *j, int64_t size, hx_range_body join) {
+    if (j->chunks == 1) return run_tasks(j);
+    size_t nbytes = (size_t)(j->chunks * size) * hx_dtype_size(wide(j) ? HX_F64 : HX_F32);
+    j->part = (hx_view){.dtype = wide(j) ? HX_F64 : HX_F32, .data = hx_pool_alloc(nbytes)};
+    if (nbytes && !j->part.data) return HX_E_MEMORY;
+    hx_code code = run_tasks(j);
+    int64_t rows = j->heads * j->l;
+    if (!code) hx_parallel_range(rows, hx_grain((int64_t)nbytes / rows), join, j);
+    if (nbytes) hx_pool_free(j->part.data, nbytes);
+    return code;
+}
+
+static hx_code run_few(job *j) {
+    set_chunks(j, FEW_TASKS, FEW_KEYS);
+    j->chunk_rows = 0;
+    j->slot_bytes = wide(j) ? few_size_f64(j) : few_size_f32(j);
+    int64_t part = wide(j) ? part_size_f64(j) : part_size_f32(j);
+    return run_chunks(j, j->heads * j->l * part, wide(j) ? join_rows_f64 : join_rows_f32);
+}
+
 /* Nothing to see: zeros, and -inf as the logarithm of no weight. */
 static void leave_empty(const job *j) {
     memset(j->out.data, 0, (size_t)(j->out.numel * (int64_t)hx_dtype_size((hx_dtype)j->out.dtype)));
@@ -268,11 +389,7 @@ HX_KERNEL(k_attention) {
         leave_empty(&j);
         return HX_OK;
     }
-    if (few_rows(&j)) {
-        j.chunk_rows = 0;
-        j.slot_bytes = (size_t)(j.repeat * j.l * (j.e + j.s + j.ev) * (wide(&j) ? 8 : 4));
-        return run_tasks(&j);
-    }
+    if (few_rows(&j)) return run_few(&j);
     int64_t threads = hx_threads_get();
     if (threads > 1 && j.groups < 2 * threads) {
         int64_t blocks = ceil_div(j.l, BLOCK_ROWS), chunks = least(blocks, ceil_div(2 * threads, j.groups));
@@ -302,23 +419,13 @@ static hx_code dense(const hx_view *v, void **data, size_t *copied) {
     return HX_OK;
 }
 
-/* Chunks of keys depend on the sizes alone, and so do the sums of their gradients of queries. */
+/* Chunks depend on the sizes alone, and so do the sums of their gradients of queries. */
 static hx_code run_backward(job *j) {
-    int64_t chunks = least(ceil_div(BACK_TASKS, j->groups), ceil_div(j->s, BACK_KEYS)), size = wide(j) ? 8 : 4;
-    j->chunk_keys = ceil_div(ceil_div(j->s, chunks), BLOCK_KEYS) * BLOCK_KEYS;
-    j->chunks = ceil_div(j->s, j->chunk_keys);
+    set_chunks(j, BACK_TASKS, BACK_KEYS);
     backward_room_f32 narrow;
     backward_room_f64 broad;
     j->slot_bytes = wide(j) ? backward_bytes_f64(j, &broad, NULL) : backward_bytes_f32(j, &narrow, NULL);
-    if (j->chunks == 1) return run_tasks(j);
-    size_t nbytes = (size_t)(j->chunks * j->heads * j->l * j->e * size);
-    j->part = (hx_view){.dtype = wide(j) ? HX_F64 : HX_F32, .data = hx_pool_alloc(nbytes)};
-    if (nbytes && !j->part.data) return HX_E_MEMORY;
-    hx_code code = run_tasks(j);
-    if (!code)
-        hx_parallel_range(j->heads * j->l, hx_grain(j->chunks * j->e * size), wide(j) ? add_parts_f64 : add_parts_f32, j);
-    if (nbytes) hx_pool_free(j->part.data, nbytes);
-    return code;
+    return run_chunks(j, j->heads * j->l * j->e, wide(j) ? add_parts_f64 : add_parts_f32);
 }
 
 /* query, key, value, mask, output, logsumexp, gradient, gradient of logsumexp */

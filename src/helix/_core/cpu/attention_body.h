@@ -2,7 +2,7 @@
  *   REAL, WIDE(name), SUMS (the dtype of REAL), READ_ROW (a row of any stride as REAL), WRITE_ROW
  *   ROW_MAX(row, n), ROW_EXP(row, n, top): row = exp(row - top), returns the sum
  *   UNIT: scores in tiles are in units of 1 / UNIT, in which EXP_LANES is an exponential
- *   MAX_LANES, EXP_LANES: see below
+ *   MAX_LANES, EXP_LANES, FEW_DOTS, FEW_SUMS: see attention.c
  * Scores of many rows lie with rows adjacent: tile[key][row], in panels of as many rows as a panel of a packed
  * product has columns. So maxima and sums over keys run down the tile in whole registers, keys and values are the
  * left operands of their products where they lie, and the tile is the right one as it is. */
@@ -226,32 +226,82 @@ static void WIDE(forward_task)(const job *j, int64_t group, int64_t row, int64_t
             WIDE(forward_rows)(j, group * j->repeat + r, i, least(BLOCK_ROWS, end - i), k, v, &st);
 }
 
-/* Few rows: keys and values are read once, where they lie. */
-static void WIDE(few_rows)(const job *j, int64_t group, char *room) {
-    int64_t rows = j->repeat * j->l;
-    const hx_view *k = &j->k, *v = &j->v;
-    REAL *q = (REAL *)room, *s = q + rows * j->e, *out = s + rows * j->s;
-    for (int64_t r = 0; r < j->repeat; r++)
-        WIDE(load_rows)(&j->q, row_of(&j->q, group * j->repeat + r, 0), j->l, j->e, (REAL)j->scale, q + r * j->l * j->e, j->e);
-    hx_gemm_rows((hx_dtype)k->dtype, rows, j->s, j->e, q, j->e, row_of(k, group, 0), 1, k->strides[k->ndim - 2], s, j->s);
-    for (int64_t i = 0; i < rows; i++) {
-        REAL *row = s + i * j->s, top = (REAL)-INFINITY, sum = 0;
-        block b = {.head = group * j->repeat + i / j->l, .row = i % j->l, .rows = 1, .keys = j->s};
-        int64_t n = visible(j, &b, 0);
-        for (b.key = 0; b.key < n; b.key += PIECE)
-            WIDE(mask_row)(j, mask_at(j, &b, 0), least(PIECE, n - b.key), row + b.key);
-        b.key = 0;
-        if (n > 0) top = ROW_MAX(row, n);
-        if (top != (REAL)-INFINITY) sum = ROW_EXP(row, n, top);
-        else n = 0;
-        for (int64_t c = n; c < j->s; c++) row[c] = 0;
-        REAL part = n > 0 ? 1 / sum : 0;
-        for (int64_t c = 0; c < n; c++) row[c] *= part;
-        if (j->drop_below && n > 0) WIDE(drop_row)(j, dropout_at(j, &b, 0), n, row, 1);
-        ((REAL *)j->lse)[b.head * j->l + b.row] = n > 0 ? top + (REAL)log(sum) : (REAL)-INFINITY;
+/* ---- few rows: keys and values are read once, where they lie ---- */
+
+/* A row's share of a chunk of keys, as one array: the score that its weights are relative to, their sum, and the sum of
+ * values. */
+enum { WIDE(part_top), WIDE(part_sum), WIDE(part_out) };
+static int64_t WIDE(part_size)(const job *j) { return WIDE(part_out) + j->ev; }
+static int64_t WIDE(few_pitch)(const job *j) { return ceil_div(j->e, hx_gemm_width(SUMS)) * hx_gemm_width(SUMS); }
+
+static size_t WIDE(few_size)(const job *j) {
+    return (size_t)(j->repeat * j->l * (WIDE(few_pitch)(j) + j->chunk_keys + WIDE(part_size)(j))) * sizeof(REAL);
+}
+
+/* Joins the chunks' shares of a row; the first chunk's is written over. */
+static void WIDE(join_parts)(const job *j, int64_t group, int64_t i, REAL *part) {
+    int64_t next = j->repeat * j->l * WIDE(part_size)(j), row = group * j->repeat * j->l + i;
+    REAL top = part[WIDE(part_top)], sum = 0, *out = part + WIDE(part_out);
+    for (int64_t c = 1; c < j->chunks; c++) {
+        REAL x = part[c * next + WIDE(part_top)];
+        top = x > top || x != x ? x : top;
     }
-    hx_gemm_rows((hx_dtype)v->dtype, rows, j->ev, j->s, s, j->s, row_of(v, group, 0), v->strides[v->ndim - 2], 1, out, j->ev);
-    WIDE(store_rows)(&j->out, result_of(&j->out, group * rows, j->ev), rows, j->ev, 1, out, j->ev);
+    for (int64_t c = 0; c < j->chunks; c++) {
+        const REAL *p = part + c * next;
+        REAL weight = top != p[WIDE(part_top)] ? (REAL)exp(p[WIDE(part_top)] - top) : 1;
+        sum += weight * p[WIDE(part_sum)];
+        if (c == 0 && weight == 1) continue;
+        for (int64_t e = 0; e < j->ev; e++) out[e] = (c ? out[e] : 0) + weight * p[WIDE(part_out) + e];
+    }
+    ((REAL *)j->lse)[row] = sum != 0 ? top + (REAL)log(sum) : (REAL)-INFINITY;
+    WIDE(store_rows)(&j->out, result_of(&j->out, row, j->ev), 1, j->ev, sum != 0 ? 1 / sum : 0, out, j->ev);
+}
+
+/* Rows [begin, end) of all groups. */
+static void WIDE(join_rows)(void *ctx, int64_t begin, int64_t end) {
+    const job *j = ctx;
+    int64_t rows = j->repeat * j->l;
+    for (int64_t t = begin; t < end; t++)
+        WIDE(join_parts)(j, t / rows, t % rows,
+                         (REAL *)j->part.data + (t / rows * j->chunks * rows + t % rows) * WIDE(part_size)(j));
+}
+
+/* Scores of a row to weights. */
+static void WIDE(few_weigh)(const job *j, const block *b, REAL *row, REAL *part) {
+    int64_t n = visible(j, b, 0);
+    block piece = *b;
+    for (int64_t at = 0; at < n; at += PIECE) {
+        piece.key = b->key + at;
+        WIDE(mask_row)(j, mask_at(j, &piece, 0), least(PIECE, n - at), row + at);
+    }
+    REAL top = n > 0 ? ROW_MAX(row, n) : (REAL)-INFINITY;
+    if (top == (REAL)-INFINITY) n = 0;
+    part[WIDE(part_top)] = top;
+    part[WIDE(part_sum)] = n > 0 ? ROW_EXP(row, n, top) : 0;
+    for (int64_t c = n > 0 ? n : 0; c < b->keys; c++) row[c] = 0;
+    if (j->drop_below && n > 0) WIDE(drop_row)(j, dropout_at(j, b, 0), n, row, 1);
+}
+
+/* One task: a chunk of keys, for all rows of all heads that share it. */
+static void WIDE(few_rows)(const job *j, int64_t group, int64_t chunk, char *room) {
+    int64_t rows = j->repeat * j->l, first = chunk * j->chunk_keys, keys = least(j->chunk_keys, j->s - first);
+    int64_t size = WIDE(part_size)(j), pitch = WIDE(few_pitch)(j);
+    const hx_view *k = &j->k, *v = &j->v;
+    const char *key = row_of(k, group, first), *value = row_of(v, group, first);
+    REAL *q = (REAL *)room, *s = q + rows * pitch, *part = s + rows * j->chunk_keys;
+    if (j->chunks > 1) part = (REAL *)j->part.data + (group * j->chunks + chunk) * rows * size;
+    for (int64_t r = 0; r < j->repeat; r++)
+        WIDE(load_rows)(&j->q, row_of(&j->q, group * j->repeat + r, 0), j->l, j->e, (REAL)j->scale, q + r * j->l * pitch, pitch);
+    if (WIDE(in_place)(k)) FEW_DOTS(rows, keys, j->e, q, pitch, (const REAL *)key, k->strides[k->ndim - 2], s, keys);
+    else hx_gemm_rows((hx_dtype)k->dtype, rows, keys, j->e, q, pitch, key, 1, k->strides[k->ndim - 2], s, keys);
+    for (int64_t i = 0; i < rows; i++) {
+        block b = {.head = group * j->repeat + i / j->l, .row = i % j->l, .rows = 1, .key = first, .keys = keys};
+        WIDE(few_weigh)(j, &b, s + i * keys, part + i * size);
+    }
+    REAL *out = part + WIDE(part_out);
+    if (WIDE(in_place)(v)) FEW_SUMS(rows, keys, j->ev, s, keys, (const REAL *)value, v->strides[v->ndim - 2], out, size);
+    else hx_gemm_rows((hx_dtype)v->dtype, rows, j->ev, keys, s, keys, value, v->strides[v->ndim - 2], 1, out, size);
+    for (int64_t i = 0; j->chunks == 1 && i < rows; i++) WIDE(join_parts)(j, group, i, part + i * size);
 }
 
 /* ---- backward ---- */
