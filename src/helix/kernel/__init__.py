@@ -1,0 +1,12 @@
+"""The kernel language: kernels written once, as typed instructions, and rendered to each device's own language."""
+
+from helix.kernel.build import Builder, Value
+from helix.kernel.ir import Kernel, KernelError, UnsupportedError
+from helix.kernel.passes import legalize, source_of
+from helix.kernel.render import Renderer
+from helix.kernel.renderers import register, renderers
+
+__all__ = [
+    "Builder", "Kernel", "KernelError", "Renderer", "UnsupportedError", "Value", "legalize", "register", "source_of",
+    "renderers",
+]  # fmt: skip
