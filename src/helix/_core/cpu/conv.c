@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include "conv_plan.h"
+#include "gemm.h"
 
 #ifdef HX_ISA_AVX512
 /* to[j * pitch + i] = from[i * stride + j] for i < rows (else zero), j < min(n, 16). */
@@ -44,6 +45,7 @@ static void transpose_16x16(float *to, int64_t pitch, const float *from, int64_t
 #define CONV_TYPE float
 #define CONV(name) name##_f32
 #include "conv_tile.h"
+#include "conv_winograd.h"
 #undef CONV_TYPE
 #undef CONV
 #define CONV_TYPE double
@@ -129,7 +131,10 @@ static conv_plan input_plan(const conv_sizes *s, const int64_t phase[3], int64_t
 }
 
 static hx_code run_plan(hx_dtype dtype, const conv_plan *p, const void *src, const void *weight, const void *bias, void *dst) {
-    return dtype == HX_F64 ? run_f64(p, src, weight, bias, dst) : run_f32(p, src, weight, bias, dst);
+    if (dtype == HX_F64) return run_f64(p, src, weight, bias, dst);
+    bool done;
+    HX_TRY(run_winograd(p, src, weight, bias, dst, &done));
+    return done ? HX_OK : run_f32(p, src, weight, bias, dst);
 }
 
 /* in: x, w, bias for FORWARD; gradient, w, bias for INPUT_GRADIENT; x, gradient for WEIGHT_GRADIENT. */

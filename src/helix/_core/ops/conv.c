@@ -242,7 +242,9 @@ static hx_status conv_transpose3d_parts(hx_call *c) { return transposed(c, 3); }
     "input " shape ", or without its batch axis; weight (out channels, in channels / groups, " kernel "); bias\n" \
     "(out channels). stride, padding, dilation: one int, or one for each spatial axis. The input is padded with zeros\n" \
     "on both sides. Each of the `groups` equal parts of the channels is convolved on its own.\n"              \
-    "Sizes: (in + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1. Any number dtype, the same for all.\n\n" \
+    "Sizes: (in + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1. Any number dtype, the same for all.\n" \
+    "On the CPU, float32 kernels of 3 x 3 with stride 1 are computed in tiles (Winograd): rounding errors are relative to\n" \
+    "the largest of 6 x 6 neighbouring inputs.\n\n" \
     "Fails with HX1002 when channels do not agree or the kernel is larger than the padded input, and with HX1403 for a\n" \
     "stride, dilation or groups below 1 or a negative padding.\n\n"                                           \
     "Example:\n" example
