@@ -117,3 +117,10 @@ def test_frombuffer():
     for arguments in ({"count": 9}, {"offset": 17}, {"offset": 1}, {"offset": -4}):
         with pytest.raises(ParameterError):
             helix.frombuffer(data, dtype=helix.int32, **arguments)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "int64", "float16", "float32", "float64", "complex64", "complex128"])
+def test_numbers_of_numpy_keep_their_dtype(dtype):
+    number = np.dtype(dtype).type(1)
+    for make in (helix.tensor, helix.asarray):
+        assert make(number).dtype == getattr(helix, dtype) and make(number).shape == ()

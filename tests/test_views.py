@@ -161,3 +161,36 @@ def test_a_loop_over_positions_takes_linear_time():
     total.backward()
     assert time.perf_counter() - begin < 2
     assert x.grad.sum().item() == 4 * 4000 * 64
+
+
+@pytest.mark.parametrize("to", ["int16", "int32", "uint8", "float64", "complex64", "float16"])
+def test_memory_seen_as_another_dtype(to):
+    values = np.arange(48, dtype=np.float32).reshape(3, 2, 8)
+    x, wanted = helix.tensor(values)[1:], torch.tensor(values)[1:].view(getattr(torch, to))
+    y = x.view(getattr(helix, to))
+    assert y.shape == tuple(wanted.shape) and y.stride() == wanted.stride()
+    np.testing.assert_array_equal(y.numpy(), wanted.numpy())
+    assert y.data_ptr() == x.data_ptr()
+    assert np.array_equal(y.view(dtype=helix.float32).numpy(), values[1:])
+
+
+def test_a_view_of_bits_writes_through_and_has_no_gradient():
+    x = helix.tensor([1.0, -2.0])
+    x.view(helix.int32).bitwise_and_(0x7FFFFFFF)
+    assert x.tolist() == [1.0, 2.0]
+    assert not x.requires_grad_().view(helix.int32).requires_grad
+
+
+@pytest.mark.parametrize(("make", "to", "why"), [
+    (lambda: helix.zeros(2, 3), "float64", "whole elements"),
+    (lambda: helix.zeros(2, 4).T, "float64", "stride 1"),
+    (lambda: helix.zeros(()), "float64", "no axis"),
+    (lambda: helix.zeros(5)[1:], "float64", "multiples of their size"),
+    (lambda: helix.zeros(3, 5)[:, :4], "float64", "multiples of their size"),
+    (lambda: helix.from_numpy(np.zeros(9, np.uint8)[1:]), "float64", "multiples of their size|aligned"),
+])  # fmt: skip
+def test_memory_that_does_not_fit_another_dtype_is_refused(make, to, why):
+    with pytest.raises(helix.errors.ShapeError, match=why):
+        make().view(getattr(helix, to))
+    with pytest.raises(helix.errors.DTypeError, match="bool"):
+        make().view(helix.bool)

@@ -152,7 +152,8 @@ def op_parameters(op, method):
     record, parts, star = record_of(op), ["self"] if method else [], False
     for p in record["params"][1 if method else 0 :]:
         if p["varargs"]:
-            parts.append(f"*{p['name']}: {typed(KINDS[p['kind']])}")
+            kind = KINDS[p["kind"]] + (" | dtype" if op.__name__ == "view" else "")
+            parts.append(f"*{p['name']}: {typed(kind)}")
             star = True
             continue
         if p["keyword_only"] and not star:

@@ -61,4 +61,9 @@ SAMPLES = [
         ),
     ),
     Sample("conv_transpose3d", (T((1, 2, 3, 2, 3)), T((2, 2, 2, 3, 2)), T((2,))), dict(stride=2, padding=(0, 1, 0))),
+    *[
+        Sample("conv_transpose2d", (T((2, 4, 4, 3)), T((4, 2, 3, 2)), T((2,))), dict(output_padding=extra, **given),
+               name=f"output_padding {extra}, {given}")
+        for extra, given in (((1, 0), dict(dilation=2)), ((0, 2), dict(dilation=(1, 3), padding=1, stride=2)))
+    ],
 ]

@@ -39,7 +39,7 @@ SAMPLES = [
     Sample("sum", (T((7, 9000)), 1), grad=False, name="long rows"),
     *by_axes("mean", X, dtypes=FLOATS + HALVES + COMPLEX, errors=(
         Error((T((2,), dtype="int64"),), "DTypeError", 1101, ("int64", "(2,)", "dtype=float32")),)),
-    *by_axes("prod", FAR, AXES[:3], dtypes=SMALL),
+    *by_axes("prod", FAR, AXES[:3], dtypes=SMALL + COMPLEX),
     Sample("prod", (T((2, 3, 4), away=(0.0,)), 1), name="middle"),
     *by_axes("amax", DISTINCT, dtypes=REAL, errors=(EMPTY,)),
     *by_axes("amin", DISTINCT, dtypes=REAL, errors=(EMPTY,)),
@@ -63,7 +63,7 @@ SAMPLES = [
     *by_axes("nansum", X, dtypes=FLOATS + HALVES),
     *by_axes("nanmean", X),
     *by_axes("logsumexp", X, AXES[1:], dtypes=FLOATS + HALVES),
-    *[Sample(op, (X,), kwargs, name=str(kwargs), dtypes=FLOATS + (HALVES if op == "var" else ()))
+    *[Sample(op, (X,), kwargs, name=str(kwargs), dtypes=FLOATS + COMPLEX + (HALVES if op == "var" else ()))
       for op in ("var", "std", "var_mean", "std_mean") for kwargs in MOMENTS],
     *[Sample("norm", (FAR, p), {"dim": dim}, name=f"p={p} dim={dim}", second=np.isfinite(p) and p > 1, rtol=1e-4)
       for p in (0, 0.5, 1, 2, 3, float("inf"), -float("inf")) for dim in ((1,), (0, 2))],

@@ -1,6 +1,6 @@
 """Running sums, products and extremes along every axis."""
 
-from ..sample import FLOATS, HALVES, INTS, Error, Sample, T
+from ..sample import COMPLEX, FLOATS, HALVES, INTS, Error, Sample, T
 
 X = T((3, 4, 5))
 FAR = T((3, 4, 5), away=(0.0,))
@@ -12,7 +12,8 @@ SAMPLES = [
              errors=(OUT_OF_RANGE,))
       for dim in (0, 1, -1)],
     Sample("cumsum", (T((2, 1000)), 1), grad=False, name="long"),
-    *[Sample("cumprod", (FAR, dim), dtypes=FLOATS + HALVES + ("int64",), name=str(dim)) for dim in (0, -1)],
+    *[Sample("cumprod", (FAR, dim), dtypes=FLOATS + HALVES + COMPLEX + ("int64",), name=str(dim))
+      for dim in (0, -1)],
     *[Sample(op, (DISTINCT, dim), dtypes=FLOATS + HALVES + ("int32",), name=str(dim))
       for op in ("cummax", "cummin") for dim in (0, -1)],
     *[Sample("logcumsumexp", (X, dim), name=str(dim)) for dim in (0, -1)],

@@ -1,6 +1,7 @@
 /* Running sums, products, extremes and log-sum-exp along one axis. Input and output are contiguous and of one dtype:
  * (outer, n, inner). Floats run in double, integers in int64; a run along an inner axis carries a tile of columns. */
 #include "blocks.h"
+#include "maps.h"
 #include "vmath.h"
 
 enum { TILE = 256 };
@@ -97,6 +98,18 @@ static void scan_columns(const scan_job *j, int64_t at, int64_t n) {
     }
 }
 
+/* Products of complex numbers. */
+static void multiply_columns(const scan_job *j, int64_t at, int64_t n) {
+    hx_c128 a[TILE], room[TILE];
+    int64_t step = j->inner * j->size;
+    for (int64_t i = 0; i < n; i++) a[i] = 1;
+    for (int64_t k = 0; k < j->n; k++) {
+        const hx_c128 *x = hx_read_c128(j->in + at + k * step, j->dtype, j->size, n, room);
+        for (int64_t i = 0; i < n; i++) a[i] *= x[i];
+        hx_write_c128(j->out + at + k * step, j->dtype, j->size, n, a);
+    }
+}
+
 /* A row of floats: sums of four are formed beside the running sum, so that it moves once in four elements. */
 #define SUM_ROW(T)                                                                                            \
     static void sum_row_##T(const T *x, T *y, int64_t n) {                                                    \
@@ -124,6 +137,8 @@ static void scan_task(void *ctx, int64_t task) {
         sum_row_float((const float *)(j->in + at), (float *)(j->out + at), j->n);
     else if (j->inner == 1 && j->op == SUM && j->dtype == HX_F64)
         sum_row_double((const double *)(j->in + at), (double *)(j->out + at), j->n);
+    else if (hx_is_complex((hx_dtype)j->dtype))
+        multiply_columns(j, at, n);
     else
         scan_columns(j, at, n);
 }
@@ -144,7 +159,7 @@ static hx_code scan(const hx_op_call *call, operation op) {
         for (int d = dim + 1; d < in->ndim; d++) j.inner *= in->shape[d];
     }
     int64_t outer = in->numel / j.n / j.inner;
-    if (hx_is_complex((hx_dtype)in->dtype)) { /* sums of real and imaginary parts, side by side */
+    if (op == SUM && hx_is_complex((hx_dtype)in->dtype)) { /* sums of real and imaginary parts, side by side */
         j.dtype = in->dtype == HX_C64 ? HX_F32 : HX_F64;
         j.size /= 2;
         j.inner *= 2;
@@ -179,7 +194,7 @@ HX_KERNEL(k_cummin) {
 
 HX_KERNELS(scan) = {
     KERNEL_CONTIGUOUS(cumsum, k_cumsum, HX_SET_ALL),
-    KERNEL_CONTIGUOUS(cumprod, k_cumprod, HX_SET_REAL),
+    KERNEL_CONTIGUOUS(cumprod, k_cumprod, HX_SET_ALL),
     KERNEL_CONTIGUOUS(logcumsumexp, k_logcumsumexp, HX_SET_FLOAT),
     KERNEL_CONTIGUOUS(cummax, k_cummax, HX_SET_REAL),
     KERNEL_CONTIGUOUS(cummin, k_cummin, HX_SET_REAL),

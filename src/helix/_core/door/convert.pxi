@@ -245,15 +245,15 @@ cpdef Tensor copy_to_device(Tensor x, where):
 def tensor(data, *, dtype=None, device=None, requires_grad=False):
     """A new tensor with a copy of `data`: a number, nested lists of numbers, an array, or a tensor.
 
-    Without `dtype`, Python floats become the default float (float32), ints int64, bools bool; arrays and tensors
-    keep theirs.
+    Without `dtype`, Python floats become the default float (float32), ints int64, bools bool; arrays, NumPy's scalars
+    and tensors keep theirs.
 
     >>> helix.tensor([[1, 2], [3, 4]]).shape
     (2, 2)
     """
     cdef Tensor made
     cdef hx_tensor *copy = NULL
-    if isinstance(data, (float, int, complex, list, tuple)):
+    if isinstance(data, (float, int, complex, list, tuple)) and not is_numpy_scalar(data):
         made = from_nested(data, dtype)
     else:
         made = as_tensor_here(data)
@@ -274,7 +274,7 @@ def asarray(data, *, dtype=None, device=None, copy=None):
     `copy=True` always copies, `copy=False` refuses to.
     """
     cdef Tensor made
-    if isinstance(data, (float, int, complex, list, tuple)):
+    if isinstance(data, (float, int, complex, list, tuple)) and not is_numpy_scalar(data):
         if copy is False:
             fail(HX_E_VALUE, HX1403_VALUE, "asarray", "Python numbers and lists become a tensor only by a copy.")
         return on_device(from_nested(data, dtype), device)

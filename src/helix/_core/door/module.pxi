@@ -66,6 +66,7 @@ cdef int start() except -1:
     door_make_callable(<PyTypeObject *>Op, <char *>&probe.vectorcall - <char *><PyObject *>probe)
     for i in range(hx_op_count()):
         install(hx_op_at(i))
+    (<Op>OPS["view"]).dtype_form = OPS["view_dtype"]
     find_operators()
     door_original_new = door_get_new(<PyTypeObject *>Tensor)
     door_set_new(<PyTypeObject *>Tensor, tensor_new)

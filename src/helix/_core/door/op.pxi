@@ -48,6 +48,7 @@ cdef class Op:
     cdef readonly str __name__
     cdef tuple names        # interned parameter names
     cdef dict other_names   # accepted spelling -> position
+    cdef Op dtype_form      # the op of x.view(dtype), for view alone
     cdef object result_type # struct sequence of several outputs, or None
     cdef object __weakref__
 
@@ -184,6 +185,8 @@ cdef PyObject *call_op(PyObject *callable, PyObject *const *args, size_t nargsf,
     cdef Py_ssize_t n = PyVectorcall_NARGS(nargsf)
     cdef object result
     cdef int i
+    if op.dtype_form is not None and asks_for_dtype(args, n, kwnames):
+        return call_op(<PyObject *>op.dtype_form, args, nargsf, kwnames)
     f.n_owned = f.ints_used = 0
     f.keep = f.out = f.device = f.requires_grad = NULL
     f.in_ = f.tensors
@@ -200,6 +203,13 @@ cdef PyObject *call_op(PyObject *callable, PyObject *const *args, size_t nargsf,
         Py_XDECREF(f.keep)
     Py_INCREF(result)
     return <PyObject *>result
+
+
+cdef bint asks_for_dtype(PyObject *const *args, Py_ssize_t n, PyObject *kwnames) noexcept:
+    """x.view(dtype) or x.view(dtype=dtype)"""
+    if kwnames == NULL:
+        return n == 2 and type(<object>args[1]) is dtype
+    return n == 1 and PyTuple_GET_SIZE(<tuple>kwnames) == 1 and <object>PyTuple_GET_ITEM(<tuple>kwnames, 0) == "dtype"
 
 
 cdef int bind(Op op, Frame *f, Py_ssize_t n, PyObject *kwnames) except -1:

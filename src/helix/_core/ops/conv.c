@@ -183,10 +183,28 @@ static hx_status conv_backward_weight_vjp(hx_vjp *v) {
 
 /* ---- transposed ------------------------------------------------------------------------------------------ */
 
+/* A result with more output_padding than any convolution from there could have lost: the unpadded one, brought to size. */
+static hx_status padded_behind(hx_call *c, int n, const int64_t *size) {
+    int64_t whole[3], pad[6], shape[4] = {-1, 1, 1, 1};
+    hx_tensor *y;
+    for (int i = 0; i < n; i++) {
+        int64_t padding = c->attr[1].v.ints[i], extra = c->attr[2].v.ints[i];
+        whole[i] = size[i] + 2 * padding - extra;
+        pad[2 * (n - 1 - i)] = -padding;
+        pad[2 * (n - 1 - i) + 1] = extra - padding;
+    }
+    y = CALL(conv_backward_input, c->in[0], c->in[1], (hx_tensor *)NULL, ((hx_ints){whole, n}), &c->attr[0], 0, &c->attr[4],
+             &c->attr[3]);
+    y = CALL(constant_pad, y, 0, ((hx_ints){pad, 2 * n}));
+    RESULT(0, c->in[2] ? CALL(add, y, CALL(reshape, c->in[2], ((hx_ints){shape, n + 1}))) : y);
+    return HX_OK;
+}
+
 /* input, weight, bias; stride, padding, output_padding, groups, dilation */
 static hx_status transposed(hx_call *c, int n) {
     const hx_tensor *x = c->in[0], *w = c->in[1];
     int64_t groups = c->attr[3].v.i, channels, size[3];
+    bool wide = false;
     if (groups < 1) return hx_fail(HX_E_VALUE, HX1403_VALUE, "groups must be at least 1, got %lld", (long long)groups);
     HX_TRY(check_weight(w, n, groups, "(in channels, out channels / groups, *kernel)"));
     HX_TRY(hx_check_image(x, "input", n));
@@ -207,10 +225,12 @@ static hx_status transposed(hx_call *c, int n) {
         int64_t in = x->shape[x->ndim - n + i], stride = c->attr[0].v.ints[i], pad = c->attr[1].v.ints[i];
         int64_t extra = c->attr[2].v.ints[i], span;
         HX_TRY(hx_span(w->shape[2 + i], c->attr[4].v.ints[i], &span));
-        if (extra >= stride)
+        if (extra >= stride && extra >= c->attr[4].v.ints[i])
             return hx_fail(HX_E_VALUE, HX1403_VALUE,
-                           "output_padding must be smaller than the stride, got %lld and %lld on spatial axis %d",
-                           (long long)extra, (long long)stride, i);
+                           "output_padding must be smaller than the stride or the dilation, got %lld, %lld and %lld on "
+                           "spatial axis %d",
+                           (long long)extra, (long long)stride, (long long)c->attr[4].v.ints[i], i);
+        wide = wide || extra >= stride;
         if (!hx_mul_ok(in - 1, stride, &size[i]) || !hx_add_ok(size[i], span, &size[i]) ||
             !hx_add_ok(size[i], extra, &size[i]) || pad > INT64_MAX / 2)
             return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the output size does not fit in 64 bits");
@@ -221,6 +241,7 @@ static hx_status transposed(hx_call *c, int n) {
                            "kernel span %lld); use less padding or a larger input",
                            i, (long long)size[i], (long long)in, (long long)stride, (long long)pad, (long long)span);
     }
+    if (wide) return padded_behind(c, n, size);
     RESULT(0, CALL(conv_backward_input, c->in[0], c->in[1], c->in[2], ((hx_ints){size, n}), &c->attr[0], &c->attr[1],
                    &c->attr[4], &c->attr[3]));
     return HX_OK;
@@ -252,7 +273,7 @@ static hx_status conv_transpose3d_parts(hx_call *c) { return transposed(c, 3); }
     "Transposed convolution over " axes ": the gradient of a convolution with respect to its input, as an op.\n\n" \
     "input " shape ", or without its batch axis; weight (in channels, out channels / groups, " kernel "); bias\n" \
     "(out channels). Sizes: (in - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1.\n" \
-    "output_padding must be smaller than the stride. (Dumoulin and Visin, \"A guide to convolution arithmetic for deep\n" \
+    "output_padding must be smaller than stride or dilation. (Dumoulin and Visin, \"A guide to convolution arithmetic for deep\n" \
     "learning\", 2016.)\n\n"                                                                                  \
     "Fails with HX1002 when channels do not agree or the result would be empty.\n\n"                          \
     "Example:\n" example

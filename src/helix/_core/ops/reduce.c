@@ -38,11 +38,6 @@ static hx_status sum_shape(hx_call *c) {
     return set_reduced(c, 0, 1, to, &mask);
 }
 
-static hx_status prod_shape(hx_call *c) {
-    if (!hx_given(&c->attr[2])) HX_TRY(hx_require_dtype(c->in[0], "input", HX_SET_REAL));
-    return sum_shape(c);
-}
-
 static hx_status mean_shape(hx_call *c) {
     uint32_t mask;
     hx_dtype to = wanted(c, 2, (hx_dtype)c->in[0]->dtype);
@@ -112,11 +107,12 @@ static hx_status max_dim_shape(hx_call *c) {
 static hx_status var_mean_shape(hx_call *c) {
     uint32_t mask;
     hx_tensor *t = c->in[0];
-    HX_TRY(hx_require_dtype(t, "input", HX_SET_FLOAT));
+    HX_TRY(hx_require_dtype(t, "input", HX_SET_FLOAT | HX_SET_COMPLEX));
     HX_TRY(set_reduced(c, 0, 2, (hx_dtype)t->dtype, &mask));
     double correction = hx_given(&c->attr[3]) ? hx_number_as_float(&c->attr[3]) : (c->attr[1].v.i ? 1 : 0);
     c->attr[3] = (hx_attr){.kind = HX_A_FLOAT, .v.f = correction};
     c->spec[1] = c->spec[0];
+    if (hx_is_complex((hx_dtype)t->dtype)) c->spec[0].dtype = (uint8_t)hx_real_of((hx_dtype)t->dtype);
     return HX_OK;
 }
 
@@ -178,13 +174,62 @@ static hx_status mean_vjp(hx_vjp *v) {
     return HX_OK;
 }
 
+/* The reduced axes as one, behind the others; and back. */
+typedef struct gathered_axes {
+    int64_t order[HX_MAX_RANK], back[HX_MAX_RANK], shape[HX_MAX_RANK + 1];
+    int ndim, kept;
+} gathered_axes;
+
+static gathered_axes gather_axes(const hx_tensor *x, uint32_t mask) {
+    gathered_axes a = {.ndim = x->ndim};
+    int64_t count = 1;
+    for (int d = 0; d < x->ndim; d++)
+        if (!(mask >> d & 1)) {
+            a.shape[a.kept] = x->shape[d];
+            a.order[a.kept++] = d;
+        }
+    for (int d = 0, at = a.kept; d < x->ndim; d++)
+        if (mask >> d & 1) {
+            count *= x->shape[d];
+            a.order[at++] = d;
+        }
+    a.shape[a.kept] = count;
+    for (int i = 0; i < x->ndim; i++) a.back[a.order[i]] = i;
+    return a;
+}
+
+static hx_tensor *gathered(hx_tensor *x, const gathered_axes *a) {
+    return CALL(reshape, CALL(permute, x, ((hx_ints){a->order, a->ndim})), ((hx_ints){a->shape, a->kept + 1}));
+}
+
+/* The products of the elements before each one along the last axis. */
+static hx_tensor *before_each(hx_tensor *x) {
+    if (!x) return NULL;
+    int64_t n = x->shape[x->ndim - 1];
+    return CALL(cumprod, CALL(constant_pad, CALL(narrow, x, -1, 0, n - 1), 1, HX_INTS(1, 0)), -1);
+}
+
+/* The product of all others, written out: right to any order, at zeros too. */
+static hx_tensor *product_of_others(hx_tensor *x, uint32_t mask) {
+    gathered_axes a = gather_axes(x, mask);
+    hx_tensor *row = gathered(x, &a);
+    hx_tensor *after = CALL(flip, before_each(CALL(flip, row, -1)), -1);
+    int64_t shape[HX_MAX_RANK];
+    for (int i = 0; i < x->ndim; i++) shape[i] = x->shape[a.order[i]];
+    hx_tensor *others = CALL(reshape, CALL(mul, before_each(row), after), ((hx_ints){shape, x->ndim}));
+    return CALL(permute, others, ((hx_ints){a.back, x->ndim}));
+}
+
 /* product / x, with the product of the others where x is the only zero and 0 where there are more. */
 static hx_status prod_vjp(hx_vjp *v) {
-    hx_tensor *x = IN(0), *g = beside_input(v, G, 0, 1);
-    hx_tensor *zero = CALL(eq, x, 0), *zeros = CALL(sum, zero, ATTR(0), true);
-    hx_tensor *safe = CALL(where, zero, 1.0, x);
-    hx_tensor *rest = CALL(mul, g, CALL(prod, safe, ATTR(0), true));
-    hx_tensor *usual = CALL(where, CALL(eq, zeros, 0), CALL(div, rest, safe), 0.0);
+    hx_tensor *x = IN(0), *g = beside_input(v, G, 0, 1), *zero = CALL(eq, x, 0);
+    if (hx_zeros_matter(zero)) {
+        GIN(0, CALL(mul, g, cj(product_of_others(x, mask_of(ATTR(0))))));
+        return HX_OK;
+    }
+    hx_tensor *zeros = CALL(sum, zero, ATTR(0), true), *safe = CALL(where, zero, 1.0, x);
+    hx_tensor *rest = CALL(mul, g, cj(CALL(prod, safe, ATTR(0), true)));
+    hx_tensor *usual = CALL(where, CALL(eq, zeros, 0), CALL(div, rest, cj(safe)), 0.0);
     hx_tensor *only = CALL(logical_and, zero, CALL(eq, zeros, 1));
     GIN(0, CALL(where, only, rest, usual));
     return HX_OK;
@@ -287,6 +332,15 @@ static hx_status mean_parts(hx_call *c) {
     return HX_OK;
 }
 
+static hx_status prod_parts(hx_call *c) {
+    gathered_axes a = gather_axes(c->in[0], mask_of(&c->attr[0]));
+    int64_t count = a.shape[a.kept];
+    hx_tensor *row = CALL(cast, gathered(c->in[0], &a), c->spec[0].dtype);
+    hx_tensor *product = count ? CALL(select, CALL(cumprod, row, -1), -1, -1) : CALL(ones_like, CALL(sum, row, -1));
+    RESULT(0, CALL(reshape, product, ((hx_ints){c->spec[0].shape, c->spec[0].ndim})));
+    return HX_OK;
+}
+
 static hx_status any_parts(hx_call *c) {
     hx_tensor *count = CALL(sum, CALL(ne, c->in[0], 0), &c->attr[0], &c->attr[1]);
     RESULT(0, CALL(gt, count, 0));
@@ -323,7 +377,9 @@ static hx_status var_mean_parts(hx_call *c) {
     double count = 1;
     for (uint32_t i = 0; i < c->attr[0].count; i++) count *= (double)c->in[0]->shape[c->attr[0].v.ints[i]];
     hx_tensor *centered = CALL(sub, c->in[0], CALL(mean, c->in[0], &c->attr[0], true));
-    hx_tensor *squares = CALL(sum, CALL(mul, centered, centered), &c->attr[0], &c->attr[2]);
+    hx_tensor *square = CALL(mul, centered, cj(centered));
+    if (square && hx_is_complex((hx_dtype)square->dtype)) square = CALL(real, square);
+    hx_tensor *squares = CALL(sum, square, &c->attr[0], &c->attr[2]);
     RESULT(0, CALL(div, squares, fmax(0, count - c->attr[3].v.f)));
     RESULT(1, CALL(mean, c->in[0], &c->attr[0], &c->attr[2]));
     return HX_OK;
@@ -416,7 +472,8 @@ static hx_status aminmax_parts(hx_call *c) {
     "dim: an axis or several; None takes all. keepdim: reduced axes stay with size 1.\n"
 #define MOMENT_DOC                                                                                            \
     AXES_DOC "The divisor is N - correction (default 1, or 0 with unbiased=False). Taken around the mean in two\n" \
-             "passes, so a mean far larger than the spread costs no digits. Floating dtypes.\n"
+             "passes, so a mean far larger than the spread costs no digits. Floating dtypes; of complex numbers, the mean\n" \
+             "of |x - mean|^2.\n"
 
 const hx_op hx_ops_reduce[] = {
     {.name = "sum", .shape = sum_shape, .vjp = sum_vjp, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_OUT,
@@ -430,8 +487,8 @@ const hx_op hx_ops_reduce[] = {
      .doc = "The arithmetic mean over the given axes.\n\n" AXES_DOC
             "Floating and complex dtypes, or any with dtype=. The mean of nothing is NaN.\n\n"
             "Example:\n    >>> helix.mean(helix.tensor([[1., 2.], [3., 4.]]), dim=1).tolist()\n    [1.5, 3.5]"},
-    {.name = "prod", .shape = prod_shape, .vjp = prod_vjp, .saves = SAVE_IN(0),
-     .flags = HX_PRIMITIVE | HX_PUBLIC | HX_OUT, .params = PARAMS(OVER_AXES, OPT_DTYPE("dtype", KW)),
+    {.name = "prod", .shape = sum_shape, .vjp = prod_vjp, .decompose = prod_parts, .saves = SAVE_IN(0),
+     .flags = HX_PUBLIC | HX_OUT, .params = PARAMS(OVER_AXES, OPT_DTYPE("dtype", KW)),
      .doc = "Multiplies the elements over the given axes.\n\n" AXES_DOC
             "Integers and bool give int64 (wrapping). An empty product is 1.\n\n"
             "Example:\n    >>> helix.prod(helix.tensor([2., 3., 4.])).item()\n    24.0"},

@@ -1,6 +1,7 @@
 /* Shape rules and helpers that several families share. */
 #include "rules.h"
 #include <string.h>
+#include "../trace.h"
 
 hx_status hx_shape_same(hx_call *c) {
     hx_spec_like(&c->spec[0], c->in[0]);
@@ -115,6 +116,14 @@ hx_tensor *hx_unreduce(hx_tensor *g, uint32_t mask, int ndim, bool keepdim) {
     int at = 0;
     for (int i = 0; i < ndim; i++) shape[i] = mask >> i & 1 ? 1 : g->shape[at++];
     return CALL(reshape, g, ((hx_ints){shape, ndim}));
+}
+
+bool hx_zeros_matter(hx_tensor *zero) {
+    hx_scalar any;
+    if (!zero || !zero->numel || !hx_grad_enabled()) return false;
+    hx_tensor *seen = hx_tracing() ? NULL : CALL(any, zero);
+    if (seen && hx_tensor_item(seen, &any) == HX_OK) return any.v.i != 0;
+    return hx_tracing();
 }
 
 hx_tensor *hx_vjp_stale(hx_vjp *v, int i, bool output) {

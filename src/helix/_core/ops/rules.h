@@ -69,6 +69,9 @@ static inline hx_tensor *cj(hx_tensor *t) { return t && hx_is_complex((hx_dtype)
 hx_tensor *hx_vjp_gradient(hx_vjp *v, int i);
 /* A tensor of one value with a spec's shape and dtype. */
 hx_tensor *hx_full_like_spec(const hx_spec *s, double value, hx_device *device);
+/* The gradient of a product is taken without its zeros, which is right once. Is it about to be differentiated again, and
+ * are there any? (While only shapes are known: there could be.) */
+bool hx_zeros_matter(hx_tensor *zero);
 /* For reductions: puts back reduced axes as 1 so that the result broadcasts against the input.
  * `mask` as from hx_axes; nothing to do when keepdim. */
 hx_tensor *hx_unreduce(hx_tensor *g, uint32_t mask, int ndim, bool keepdim);

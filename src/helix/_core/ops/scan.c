@@ -20,11 +20,6 @@ static hx_status cumsum_shape(hx_call *c) {
     return HX_OK;
 }
 
-static hx_status cumprod_shape(hx_call *c) {
-    HX_TRY(hx_require_dtype(c->in[0], "input", HX_SET_REAL));
-    return cumsum_shape(c);
-}
-
 static hx_status logcumsumexp_shape(hx_call *c) {
     HX_TRY(hx_require_dtype(c->in[0], "input", HX_SET_REAL));
     HX_TRY(scan_axis(c));
@@ -54,14 +49,30 @@ static hx_status cumsum_vjp(hx_vjp *v) {
     return HX_OK;
 }
 
+/* Every product, and in it x_i exchanged for 1, written out (n x n): right to any order, at zeros too. */
+static hx_tensor *products_without_each(hx_tensor *x, hx_tensor *g, int64_t axis) {
+    if (x->ndim == 0) return g;
+    int64_t n = x->shape[axis];
+    hx_tensor *last = CALL(unsqueeze, CALL(transpose, x, axis, -1), -2), *self = CALL(eye, n);
+    hx_tensor *through = CALL(cumprod, CALL(where, CALL(ne, self, 0), 1.0, last), -1);
+    through = CALL(where, CALL(ne, CALL(triu, CALL(ones_like, self)), 0), cj(through), 0.0);
+    hx_tensor *sums = CALL(sum, CALL(mul, through, CALL(unsqueeze, CALL(transpose, g, axis, -1), -2)), -1);
+    return CALL(transpose, sums, axis, -1);
+}
+
 /* Before the first zero, sums of g * result / x. At it, the same with the zero taken as 1. Behind it, 0. */
 static hx_status cumprod_vjp(hx_vjp *v) {
     hx_tensor *x = IN(0), *zero = CALL(eq, x, 0);
+    if (hx_zeros_matter(zero)) {
+        GIN(0, products_without_each(x, G, ATTR(0)->v.i));
+        return HX_OK;
+    }
     hx_tensor *zeros = CALL(cumsum, zero, ATTR(0));
     hx_tensor *first = CALL(logical_and, zero, CALL(eq, zeros, 1));
     hx_tensor *others = CALL(cumprod, CALL(where, first, 1.0, x), ATTR(0));
-    hx_tensor *sums = sum_backwards(CALL(mul, G, others), v);
-    hx_tensor *before = CALL(div, sum_backwards(CALL(mul, G, CALL(cumprod, x, ATTR(0))), v), CALL(where, zero, 1.0, x));
+    hx_tensor *sums = sum_backwards(CALL(mul, G, cj(others)), v);
+    hx_tensor *all = CALL(mul, G, cj(CALL(cumprod, x, ATTR(0))));
+    hx_tensor *before = CALL(div, sum_backwards(all, v), cj(CALL(where, zero, 1.0, x)));
     hx_tensor *from = CALL(where, first, sums, 0.0);
     GIN(0, CALL(where, CALL(eq, zeros, 0), before, from));
     return HX_OK;
@@ -124,7 +135,7 @@ const hx_op hx_ops_scan[] = {
      .doc = "The sum of the elements up to each one along an axis.\n\n"
             "Integers and bool give int64; floats run in double. dtype: the input is cast to it first.\n\n"
             "Example:\n    >>> helix.cumsum(helix.tensor([1., 2., 3.]), dim=0).tolist()\n    [1.0, 3.0, 6.0]"},
-    {.name = "cumprod", .shape = cumprod_shape, .vjp = cumprod_vjp, .saves = SAVE_IN(0),
+    {.name = "cumprod", .shape = cumsum_shape, .vjp = cumprod_vjp, .saves = SAVE_IN(0),
      .flags = HX_PRIMITIVE | HX_PUBLIC | HX_INPLACE | HX_OUT, .params = PARAMS(ALONG, OPT_DTYPE("dtype", KW)),
      .doc = "The product of the elements up to each one along an axis.\n\n"
             "Integers and bool give int64; floats run in double. dtype: the input is cast to it first.\n\n"

@@ -587,6 +587,51 @@ static hx_status view_as_complex_vjp(hx_vjp *v) {
     return HX_OK;
 }
 
+static hx_status misfit(const hx_tensor *t, hx_dtype to, const char *why) {
+    return hx_fail(HX_E_SHAPE, HX1005_RESHAPE, "%s of shape %s and strides %s cannot be seen as %s: %s",
+                   hx_dtype_name((hx_dtype)t->dtype), hx_shape_text(t->shape, t->ndim), hx_shape_text(t->strides, t->ndim),
+                   hx_dtype_name(to), why);
+}
+
+/* Elements of another size: the last axis becomes longer or shorter. */
+static hx_status resize_last(hx_call *c, hx_dtype to) {
+    const hx_tensor *t = c->in[0];
+    hx_spec *s = &c->spec[0];
+    int64_t from_size = (int64_t)hx_dtype_size((hx_dtype)t->dtype), to_size = (int64_t)hx_dtype_size(to);
+    int last = t->ndim - 1;
+    if (last < 0) return misfit(t, to, "there is no axis to take up another size of elements");
+    if (t->strides[last] != 1) return misfit(t, to, "the last axis must have stride 1; call .clone() on it first");
+    if (from_size > to_size) {
+        int64_t parts = from_size / to_size;
+        bool fits = hx_mul_ok(s->shape[last], parts, &s->shape[last]) && hx_mul_ok(s->offset, parts, &s->offset);
+        for (int i = 0; i < last; i++) fits = fits && hx_mul_ok(s->strides[i], parts, &s->strides[i]);
+        return fits ? HX_OK : hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the view does not fit in 64 bits");
+    }
+    int64_t parts = to_size / from_size;
+    bool fits = s->offset % parts == 0;
+    if (s->shape[last] % parts) return misfit(t, to, "the last axis does not hold whole elements");
+    for (int i = 0; i < last; i++) fits = fits && s->strides[i] % parts == 0;
+    if (!fits) return misfit(t, to, "elements would not start at multiples of their size; call .clone() on it first");
+    s->shape[last] /= parts;
+    s->offset /= parts;
+    for (int i = 0; i < last; i++) s->strides[i] /= parts;
+    return HX_OK;
+}
+
+static hx_status view_dtype_rule(hx_call *c) {
+    const hx_tensor *t = c->in[0];
+    hx_dtype to = (hx_dtype)c->attr[0].v.i;
+    hx_spec *s = hx_view_start(c);
+    s->dtype = (uint8_t)to;
+    if (to == HX_BOOL && t->dtype != HX_BOOL)
+        return hx_fail(HX_E_DTYPE, HX1101_DTYPE,
+                       "memory of %s cannot be seen as bool, whose bytes are 0 or 1 only; use input != 0",
+                       hx_dtype_name((hx_dtype)t->dtype));
+    if (hx_dtype_size(to) != hx_dtype_size((hx_dtype)t->dtype)) HX_TRY(resize_last(c, to));
+    if (t->data && (uintptr_t)t->data % hx_dtype_size(to)) return misfit(t, to, "the memory is not aligned for it; call .clone() on it first");
+    return HX_OK;
+}
+
 #define PART_OF(n, rule_, vjp_) .name = n, .shape = rule_, .vjp = vjp_, .flags = HX_PUBLIC | HX_VIEW | HX_ADDS
 #define VIEW(n, rule_, vjp_) .name = n, .shape = rule_, .vjp = vjp_, .flags = HX_PUBLIC | HX_VIEW
 #define PARTS(n, parts) .name = n, .decompose = parts, .flags = HX_PUBLIC
@@ -595,8 +640,12 @@ const hx_op hx_ops_view[] = {
     {VIEW("view", view_rule, view_vjp), .params = PARAMS(TENSOR("input"), VAR_INTS("shape")),
      .doc = "The same elements seen in another shape, without a copy.\n\n"
             "One size may be -1 and is then worked out. Fails with HX1005 when the counts differ, or when the memory "
-            "layout allows no such view; `reshape` copies in that case.\n\n"
+            "layout allows no such view; `reshape` copies in that case. view(dtype) sees the same memory as elements of "
+            "another dtype, without a gradient; where their size differs, the last axis grows or shrinks.\n\n"
             "Example:\n    >>> helix.arange(6).view(2, -1).tolist()\n    [[0, 1, 2], [3, 4, 5]]"},
+    {.name = "view_dtype", .shape = view_dtype_rule, .flags = HX_VIEW | HX_NON_DIFF | HX_INTERNAL_OP,
+     .params = PARAMS(TENSOR("input"), DTYPE("dtype")),
+     .doc = "The same memory seen as elements of another dtype; where their size differs, along the last axis."},
     {VIEW("reshape", reshape_rule, view_vjp), .decompose = reshape_parts, .params = PARAMS(TENSOR("input"), VAR_INTS("shape")),
      .doc = "The same elements in another shape: a view where possible, else a copy.\n\n"
             "One size may be -1 and is then worked out.\n\n"
