@@ -260,6 +260,9 @@ cdef int too_many(Op op, Py_ssize_t n) except -1:
          f"takes at most {op.n_positional} arguments by position, got {n}. It is {op.__name__}{op_signature(op)}.")
 
 
+cdef str OUT_NAME = intern("out")
+
+
 cdef int bind_keywords(Op op, Frame *f, Py_ssize_t n, tuple kwnames) except -1:
     cdef Py_ssize_t k, i
     cdef PyObject *name
@@ -274,7 +277,11 @@ cdef int bind_keywords(Op op, Frame *f, Py_ssize_t n, tuple kwnames) except -1:
                 bind_one(op, f, i, value, <object>name)
                 found = True
                 break
-        if not found:
+        if found:
+            continue
+        if name == <PyObject *>OUT_NAME and op.op.flags & HX_OUT and not op.inplace:
+            f.out = value
+        else:
             bind_rare(op, f, <object>name, value)
     return 0
 
@@ -288,7 +295,7 @@ cdef int bind_one(Op op, Frame *f, Py_ssize_t i, PyObject *value, object name) e
 
 
 cdef int bind_rare(Op op, Frame *f, object name, PyObject *value) except -1:
-    """Keywords that are not interned parameter names: other spellings, out=, device=, requires_grad=."""
+    """Other keywords: other spellings, names that are not interned, device=, requires_grad=."""
     cdef object at = op.other_names.get(name)
     if at is None and name in op.names:
         at = op.names.index(name)
