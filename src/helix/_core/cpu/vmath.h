@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 #include "lanes.h"
+#include "pieces.h"
 
 /* ---- masks and bits ---- */
 
@@ -169,11 +170,14 @@ static inline void hx_vf_tanh_factors(hx_vf u, hx_vf *p, hx_vf *q) {
     *q = *q * u + 0x1.de5710p-2f;
 }
 
-/* 5 ULP (6 where multiply-add rounds twice), which is 3e-7 relative; 1 for |x| > 9.02. */
+/* 2 ULP (3 without wide registers or fused multiply-adds). */
 static inline hx_vf hx_vf_tanh(hx_vf x) {
-    hx_vf t = hx_vf_clamp(x, -9.02f, 9.02f), u = t * t, p, q;
-    hx_vf_tanh_factors(u, &p, &q);
-    return hx_vf_clamp(t * hx_vf_divide(p * u + 1.0f, q * u + 1.0f), -1.0f, 1.0f);
+#if defined HX_ISA_AVX512
+    return hx_vf_pieces(x, &hx_tanh_pieces);
+#else /* m / (m + 2) for m = exp(2 |x|) - 1, halved */
+    hx_vf m = hx_vf_expm1(hx_vf_clamp(hx_vf_abs(x + x), 0.0f, 20.0f)) * 0.5f;
+    return hx_vf_copysign(hx_vf_divide(m, m + 1.0f), x);
+#endif
 }
 
 /* 1 / (1 + exp(-x)), 3 ULP. */
@@ -194,11 +198,16 @@ static inline void hx_vf_erf_factors(hx_vf u, hx_vf *p, hx_vf *q) {
     *q = *q * u + 0x1.013aa0p-1f;
 }
 
-/* 6 ULP (7 where multiply-add rounds twice), which is 4e-7 relative; 1 for |x| > 3.93. */
+/* 2 ULP; without wide registers 6 (7 where multiply-add rounds twice), which is 4e-7 relative, and 1 for |x| > 3.93. */
 static inline hx_vf hx_vf_erf(hx_vf x) {
+#if defined HX_ISA_AVX512
+    return hx_vf_pieces(x, &hx_erf_pieces);
+#else
     hx_vf t = hx_vf_clamp(x, -3.93f, 3.93f), u = t * t, p, q;
     hx_vf_erf_factors(u, &p, &q);
-    return hx_vf_clamp(t * 0x1.20dd76p+0f * hx_vf_divide(p * u + 1.0f, q * u + 1.0f), -1.0f, 1.0f);
+    hx_vf y = hx_vf_clamp(t * 0x1.20dd76p+0f * hx_vf_divide(p * u + 1.0f, q * u + 1.0f), -1.0f, 1.0f);
+    return hx_vf_select(hx_vf_lt(hx_vf_all(3.93f), hx_vf_abs(x)), hx_vf_copysign(hx_vf_all(1.0f), x), y);
+#endif
 }
 
 #if defined __FMA__ || defined __ARM_FEATURE_FMA
