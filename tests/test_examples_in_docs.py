@@ -8,7 +8,7 @@ import pytest
 
 import helix
 
-MODULES = ("autograd", "dtypes", "errors", "io", "ops", "product_ops", "random", "shape_ops", "tensor")
+MODULES = ("autograd", "backends.base", "dtypes", "errors", "io", "ops", "product_ops", "random", "shape_ops", "tensor")
 
 
 def examples():

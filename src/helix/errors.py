@@ -112,6 +112,10 @@ class BackendLoadError(HelixError, ImportError):
     """A backend plugin that cannot be used."""
 
 
+class BackendUnavailable(DeviceError, BackendLoadError):
+    """A device whose backend is not installed, or cannot be used here."""
+
+
 class MissingExtraError(HelixError, ImportError):
     """A feature whose optional package is not installed."""
 
@@ -149,6 +153,19 @@ _TEXTS = {
     3201: "HX3201: the loss is NaN or infinite. Training stopped before the model was changed, and the last checkpoint is good. "
     "Usual causes: a learning rate that is too large, values that are not scaled, log or division of 0 in the loss.",
     3202: "HX3202: a parameter is NaN or infinite, so no checkpoint was written over the good ones. Causes and help as for HX3201.",
+}
+
+_TEXTS |= {
+    5001: "HX5001: the device that was asked for cannot be used: no installed package offers it, or the package failed when it "
+    "was loaded, or its hardware or driver is absent. The message names package, version, cause and what to do; helix devices "
+    "shows the same for every installed backend. Other devices, the CPU among them, are not affected.",
+    5002: "HX5002: a backend cannot be registered under this name: it is one that helix keeps for itself, it is not made of "
+    "lower-case letters, digits and _, or another backend has it.",
+    5003: "HX5003: a method of a backend written in Python raised an exception. The message names device, method and exception; "
+    "the exception itself, with its traceback, is the cause of the error. Report it to the makers of the backend.",
+    5004: "HX5004: the simulated device found a fault: a race between streams, a use of freed memory, an access outside a block, "
+    "or memory freed twice. The message names both operations. It is a fault of helix or of the kernel, which real hardware "
+    "would answer with wrong numbers now and then.",
 }
 
 

@@ -179,7 +179,8 @@ hx_status hx_tensor_read(const hx_tensor *t, void *host, int64_t nbytes) {
                         .src_offset = (uint64_t)(c->offset * size), .nbytes = (uint64_t)nbytes};
         const hx_backend *b = c->device->backend;
         if (b->copy(c->device->handle, NULL, &copy, &err) || b->sync(c->device->handle, NULL, &err))
-            status = hx_fail(err.code, HX1901_INTERNAL, "copy from %s failed: %s", c->device->name, err.msg);
+            status = hx_fail(err.code, err.number ? err.number : HX1901_INTERNAL, "copy from %s failed: %s",
+                             c->device->name, err.msg);
     }
     hx_tensor_release(c);
     return status;

@@ -238,7 +238,7 @@ cpdef Tensor copy_to_device(Tensor x, where):
         copy.host_src = PyByteArray_AS_STRING(staged)
         copy.nbytes = nbytes
         if target.backend.copy(target.handle, NULL, &copy, &err) != HX_OK or target.backend.sync(target.handle, NULL, &err) != HX_OK:
-            fail(HX_E_DEVICE, HX1901_INTERNAL, "to", f"the copy to {where} failed: {err.msg.decode('utf-8', 'replace')}.")
+            check(hx_fail(err.code, err.number if err.number else HX1901_INTERNAL, "copy to %s failed: %s", target.name, err.msg))
     return result
 
 

@@ -18,10 +18,23 @@ cdef extern from "helix/backend.h" nogil:
         uint32_t struct_size
         hx_code code
         int32_t number
+        int64_t native_code
         char msg[1000]
     ctypedef struct hx_mem:
+        uint64_t handle
         void *host_ptr
         uint64_t nbytes
+        uint32_t kind, flags
+    enum: HX_MEM_DEVICE, HX_MEM_PINNED
+    ctypedef struct hx_view:
+        const hx_mem *mem
+        void *data
+        int64_t byte_offset
+        const int64_t *shape
+        const int64_t *strides
+        int64_t numel
+        uint8_t dtype, ndim, contiguous, flags
+    enum: HX_VIEW_ABSENT, HX_VIEW_HOST_SCALAR
     ctypedef struct hx_attr_rng:
         uint64_t seed
         uint64_t stream
@@ -38,14 +51,36 @@ cdef extern from "helix/backend.h" nogil:
         uint32_t count
         hx_attr_value v
     enum: HX_A_NONE, HX_A_BOOL, HX_A_INT, HX_A_FLOAT, HX_A_COMPLEX, HX_A_INTS, HX_A_FLOATS, HX_A_DTYPE, HX_A_STR, HX_A_RNG
+    ctypedef struct hx_op_call:
+        uint32_t struct_size
+        uint32_t n_in, n_out, n_attr
+        const char *op
+        const hx_view *in_ "in"
+        const hx_view *out
+        const hx_attr *attr
+        const char *const *attr_names
+    ctypedef hx_code (*hx_kernel)(void *dev, void *stream, const hx_op_call *call, hx_err *err) noexcept
+    enum: HX_NO, HX_YES, HX_YES_IF_CONTIGUOUS, HX_ASK
+    ctypedef struct hx_op_support:
+        uint32_t struct_size, verdict
+        hx_kernel kernel
+        uint64_t dtypes
+        uint32_t deterministic
     ctypedef struct hx_device_info:
         uint32_t struct_size
         int32_t dlpack_type
         char name[128]
         char arch[64]
+        char uuid[40]
         uint64_t total_memory
         uint64_t caps
         uint64_t dtypes
+        uint32_t max_group, subgroup, shared_bytes, alignment, compute_units, vector_bytes
+        char source_kind[16]
+        uint64_t arithmetic
+        uint32_t max_grid[3]
+        uint32_t max_buffers
+    enum: HX_CAP_HOST_ADDRESSABLE, HX_CAP_STREAM_ORDERED_ALLOC, HX_CAP_THREAD_SAFE, HX_CAP_EMULATED, HX_CAP_UNIFIED
     ctypedef struct hx_copy:
         uint32_t struct_size
         const hx_mem *src
@@ -53,22 +88,79 @@ cdef extern from "helix/backend.h" nogil:
         const void *host_src
         void *host_dst
         uint64_t src_offset, dst_offset, nbytes
+        uint64_t rows, src_pitch, dst_pitch
+    ctypedef struct hx_source:
+        uint32_t struct_size
+        uint32_t n_buffers, n_scalars
+        const char *kind
+        const char *text
+        uint64_t length
+        const char *entry
+        const char *options
+        const uint8_t *scalar_dtypes
+        uint32_t group[3]
+        uint32_t flags
+    enum: HX_SOURCE_EXACT
+    ctypedef struct hx_launch:
+        uint32_t struct_size
+        uint32_t n_buffers, n_scalars
+        uint32_t shared_bytes
+        uint32_t grid[3]
+        uint32_t group[3]
+        const hx_mem *const *buffers
+        const uint64_t *scalars
+        const uint8_t *scalar_dtypes
+        const char *name
+    ctypedef struct hx_host
+    enum: HX_REACH_NO, HX_REACH_COPY
     ctypedef struct hx_backend:
+        uint32_t struct_size
+        uint16_t abi_major, abi_minor
         const char *name
         const char *version
         void *ctx
-        uint16_t abi_major
-        uint16_t abi_minor
-        int32_t (*device_count)(void *ctx)
-        hx_code (*device_info)(void *ctx, int32_t index, hx_device_info *info, hx_err *err)
-        hx_code (*copy)(void *dev, void *stream, const hx_copy *copy, hx_err *err)
-        hx_code (*sync)(void *dev, void *stream, hx_err *err)
+        hx_code (*init)(void *ctx, const hx_host *host, const char *library_dir, hx_err *err) noexcept
+        int32_t (*device_count)(void *ctx) noexcept
+        hx_code (*device_info)(void *ctx, int32_t index, hx_device_info *info, hx_err *err) noexcept
+        hx_code (*device_open)(void *ctx, int32_t index, void **dev, hx_err *err) noexcept
+        void (*device_close)(void *dev) noexcept
+        hx_code (*mem_alloc)(void *dev, uint64_t nbytes, uint32_t kind, hx_mem *mem, hx_err *err) noexcept
+        void (*mem_free)(void *dev, hx_mem *mem) noexcept
+        hx_code (*mem_info)(void *dev, uint64_t *free_bytes, uint64_t *total_bytes) noexcept
+        hx_code (*copy)(void *dev, void *stream, const hx_copy *copy, hx_err *err) noexcept
+        hx_code (*fill)(void *dev, void *stream, const hx_mem *mem, uint64_t offset, uint64_t nbytes,
+                        const void *pattern, uint32_t pattern_bytes, hx_err *err) noexcept
+        hx_code (*sync)(void *dev, void *stream, hx_err *err) noexcept
+        hx_code (*stream_create)(void *dev, void **stream, hx_err *err) noexcept
+        void (*stream_destroy)(void *dev, void *stream) noexcept
+        uint64_t (*stream_native)(void *dev, void *stream) noexcept
+        hx_code (*event_create)(void *dev, void **event, hx_err *err) noexcept
+        void (*event_destroy)(void *dev, void *event) noexcept
+        hx_code (*event_record)(void *dev, void *event, void *stream, hx_err *err) noexcept
+        hx_code (*event_query)(void *dev, void *event, int32_t *done, hx_err *err) noexcept
+        hx_code (*event_sync)(void *dev, void *event, hx_err *err) noexcept
+        hx_code (*stream_wait_event)(void *dev, void *stream, void *event, hx_err *err) noexcept
+        hx_code (*program_load)(void *dev, const hx_source *source, void **program, hx_err *err) noexcept
+        void (*program_unload)(void *dev, void *program) noexcept
+        hx_code (*launch)(void *dev, void *stream, void *program, const hx_launch *launch, hx_err *err) noexcept
+        hx_code (*op_query)(void *ctx, const char *op, hx_op_support *support) noexcept
+        uint32_t (*op_check)(void *dev, const hx_op_call *call) noexcept
+        hx_code (*op_run)(void *dev, void *stream, const hx_op_call *call, hx_err *err) noexcept
+        uint32_t (*reach)(void *dev, const char *peer, int32_t peer_index) noexcept
+        hx_code (*copy_peer)(void *dev, void *stream, const hx_copy *copy, const char *peer, void *peer_dev,
+                             hx_err *err) noexcept
+        hx_code (*mem_import)(void *dev, uint64_t native, uint64_t nbytes, hx_mem *mem, hx_err *err) noexcept
+        uint64_t (*mem_export)(void *dev, const hx_mem *mem) noexcept
+    const char *HX_BACKEND_CAPSULE
+    const char *HX_BACKEND_SYMBOL
+    enum: HX_ABI_MAJOR, HX_ABI_MINOR
+    ctypedef const hx_backend *(*hx_backend_entry)() noexcept
 
 cdef extern from "error.h" nogil:
     ctypedef hx_code hx_status
     enum: HX1003_BROADCAST, HX1006_INPLACE, HX1101_DTYPE, HX1102_CAST, HX1103_ARGUMENT, HX1202_NO_DEVICE, HX1301_INDEX
     enum: HX1302_AXIS, HX1303_INDEXING, HX1401_OVERFLOW, HX1403_VALUE, HX1501_VERSION, HX1503_NO_GRAD, HX1504_LEAF
-    enum: HX1505_GRAD_SHAPE, HX1506_INFERENCE, HX1702_TRACE, HX1901_INTERNAL
+    enum: HX1505_GRAD_SHAPE, HX1506_INFERENCE, HX1702_TRACE, HX1901_INTERNAL, HX1402_MEMORY, HX1701_UNSUPPORTED, HX1801_PLUGIN
     hx_status hx_fail(hx_code code, int number, const char *format, ...)
     ctypedef struct hx_error:
         hx_code code

@@ -162,14 +162,38 @@ cdef object device_object(hx_device *d):
 
 cdef hx_device *find_device(object name, object index=None) except NULL:
     cdef hx_device *d = NULL
+    cdef hx_status status
+    cdef bytes encoded
+    cdef const char *text
     if isinstance(name, device):
         return (<device>name).d
     if not isinstance(name, str):
         fail(HX_E_TYPE, HX1103_ARGUMENT, "", f"device must be a name such as 'cpu' or a helix.device, got {short_repr(name)}.")
+    if name == "cpu" and index is None:
+        return hx_cpu()
     if index is not None:
         name = f"{name}:{index}"
-    check(hx_device_find((<str>name).encode(), &d))
+    name = ready_device(name)
+    encoded = (<str>name).encode()
+    text = encoded
+    with nogil:  # opening runs the backend's code under the core's lock: nobody may wait for that with the GIL
+        status = hx_device_find(text, &d)
+    check(status)
     return d
+
+
+cdef str ready_device(str name):
+    """The name of a device whose backend is registered; loads the plugin that offers it."""
+    cdef str kind = name.partition(":")[0]
+    if kind == "cpu" or kind in READY_KINDS:
+        return name
+    from helix.backends.discovery import ready
+    name = ready(name)
+    READY_KINDS.add(name.partition(":")[0])
+    return name
+
+
+cdef set READY_KINDS = set()
 
 
 def devices():

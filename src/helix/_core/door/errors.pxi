@@ -2,6 +2,7 @@
 
 cdef object errors_module = None
 cdef dict callback_errors = {}  # thread -> exception raised by Python code that the core called
+cdef dict slot_errors = {}      # thread -> (text, exception) of the last method of a Python backend that raised
 
 cdef tuple ERROR_CLASSES = (
     None, "ShapeError", "DTypeError", "DeviceError", "IndexRangeError", "ParameterError", "SizeOverflowError",
@@ -34,9 +35,13 @@ cdef int raise_pending() except -1:
         if error is not None:
             raise error
         raise build_error(HX_E_INTERNAL, HX1901_INTERNAL, "", "a callback failed without an exception")
-    error = build_error(code, e.number, (<bytes>e.op).decode("utf-8", "replace"),
-                        (<bytes>e.text).decode("utf-8", "replace"))
+    text = (<bytes>e.text).decode("utf-8", "replace")
+    error = build_error(code, e.number, (<bytes>e.op).decode("utf-8", "replace"), text)
     hx_error_clear()
+    if slot_errors:
+        told, cause = slot_errors.pop(PyThread_get_thread_ident(), ("", None))
+        if cause is not None and told in text:
+            raise error from cause
     raise error
 
 

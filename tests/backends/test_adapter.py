@@ -1,0 +1,196 @@
+"""Backends written in Python, through the adapter: slots, errors and their causes, frees, threads, the end."""
+
+import subprocess
+import sys
+import threading
+import traceback
+
+import pytest
+
+import helix
+from helix.backends import Availability, Backend, Device, DeviceInfo, native, register
+
+
+class Shelf(Device):
+    """Memory that is a list of bytearrays; `broken` names the method that raises `error`."""
+
+    broken, error = "", None
+    log = []
+
+    def _maybe(self, method):
+        self.log.append(method)
+        if method == self.broken:
+            raise self.error
+
+    def alloc(self, nbytes, pinned):
+        self._maybe("alloc")
+        return bytearray(nbytes)
+
+    def free(self, block):
+        self._maybe("free")
+        block.clear()
+
+    def copy_in(self, block, offset, source, stream):
+        self._maybe("copy_in")
+        block[offset : offset + len(source)] = source
+
+    def copy_out(self, target, block, offset, stream):
+        self._maybe("copy_out")
+        target[:] = block[offset : offset + len(target)]
+
+    def sync(self, stream=None):
+        self._maybe("sync")
+
+    @native("neg", dtypes="float32", contiguous=True)
+    def neg(self, call):
+        self._maybe("neg")
+        source, target = call.inputs[0], call.outputs[0]
+        n, start, to = source.numel, source.offset, target.offset
+        values = memoryview(source.memory)[start : start + 4 * n].cast("f")
+        target.memory[to : to + 4 * n] = memoryview(bytearray(4 * n)).cast("f").cast("B")
+        result = memoryview(target.memory)[to : to + 4 * n].cast("f")
+        for i in range(n):
+            result[i] = -values[i]
+
+
+class Library(Backend):
+    name = "shelf"
+    device_class = Shelf
+
+    def probe(self):
+        return Availability([DeviceInfo(name="a shelf", arch="paper")])
+
+
+register("shelf", Library)
+
+
+@pytest.fixture(autouse=True)
+def whole():
+    yield
+    Shelf.broken, Shelf.error = "", None
+
+
+def broken(method, error):
+    Shelf.broken, Shelf.error = method, error
+
+
+def test_values_go_there_and_back():
+    x = helix.tensor([[1.5, -2.0], [0.0, 3.0]]).to("shelf")
+    assert str(x.device) == "shelf:0" and x.device.type == "shelf"
+    assert x.tolist() == [[1.5, -2.0], [0.0, 3.0]]
+    assert (-x).tolist() == [[-1.5, 2.0], [0.0, -3.0]]
+
+
+@pytest.mark.parametrize(
+    ("method", "call"),
+    [
+        ("alloc", lambda x: helix.tensor([1.0] * 900).to("shelf")),
+        ("copy_in", lambda x: helix.tensor([1.0] * 901).to("shelf")),
+        ("copy_out", lambda x: x.tolist()),
+        ("sync", lambda x: x.tolist()),
+        ("neg", lambda x: -x),
+    ],
+)
+@pytest.mark.parametrize(
+    ("raised", "expected", "code"),
+    [
+        (MemoryError("the shelf is full"), helix.errors.OutOfMemoryError, "HX1402"),
+        (ZeroDivisionError("a fault"), helix.errors.DeviceError, "HX5003"),
+        (NotImplementedError("not yet"), helix.errors.UnsupportedOpError, "HX1701"),
+    ],
+)
+def test_an_exception_becomes_an_error_with_its_cause(method, call, raised, expected, code):
+    x = helix.tensor([1.0, 2.0]).to("shelf")
+    broken(method, raised)
+    with pytest.raises(expected) as caught:
+        call(x)
+    assert str(raised) in str(caught.value) and "shelf:0" in str(caught.value)
+    assert caught.value.code == code
+    assert caught.value.__cause__ is raised
+    assert "_maybe" in [frame.name for frame in traceback.extract_tb(raised.__traceback__)]
+    broken("", None)
+    assert (-x).tolist() == [-1.0, -2.0]
+    with pytest.raises(helix.errors.ShapeError) as later:
+        helix.zeros(2) + helix.zeros(3)
+    assert later.value.__cause__ is None
+
+
+def test_an_interrupt_stays_an_interrupt():
+    x = helix.tensor([1.0]).to("shelf")
+    broken("neg", KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        -x
+
+
+def test_an_error_of_helix_keeps_its_kind():
+    x = helix.tensor([1.0]).to("shelf")
+    broken("neg", helix.errors.ParameterError("HX1403 neg: no.", code="HX1403"))
+    with pytest.raises(helix.errors.ParameterError, match="HX1403"):
+        -x
+
+
+def test_a_class_that_lacks_a_method_is_refused():
+    class Half(Device):
+        def alloc(self, nbytes, pinned):
+            return bytearray(nbytes)
+
+        def launch(self, *arguments):
+            pass
+
+    class Refused(Library):
+        name = "refused"
+        device_class = Half
+
+    register("refused", Refused)
+    with pytest.raises(helix.errors.BackendUnavailable, match=r"lacks free, copy_in, copy_out, sync, load"):
+        helix.device("refused")
+
+
+def test_methods_not_overridden_leave_no_slot(monkeypatch):
+    slots = helix._core.backend_slots("shelf")
+    assert {"mem_alloc", "mem_free", "copy", "sync", "op_query", "op_run"} <= slots
+    assert (
+        not {"fill", "mem_info", "stream_create", "event_create", "launch", "program_load", "op_check", "reach"} & slots
+    )
+
+
+def test_threads_take_turns():
+    """Frees and calls from many threads: no deadlock, no block lost."""
+    inside = []
+
+    def work():
+        for i in range(60):
+            x = helix.tensor([float(i)] * 1100).to("shelf")
+            inside.append((-x).tolist()[-1] == -float(i))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(60)
+    assert not any(t.is_alive() for t in threads)
+    assert len(inside) == 240 and all(inside)
+
+
+END = """
+import helix, sys
+sys.path.insert(0, {tests!r})
+from tests.backends.test_adapter import Shelf
+class Closing(Shelf):
+    def close(self): print("close", len(self.log), self.log.count("free"))
+from tests.backends.test_adapter import Library
+Library.device_class = Closing
+x = helix.tensor([1.0] * 2000).to("shelf")
+Shelf.log.clear()
+"""
+
+
+def test_the_end_of_the_process_gives_memory_back_and_closes():
+    from pathlib import Path
+
+    root = str(Path(__file__).resolve().parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", END.format(tests=root)], capture_output=True, text=True, cwd=root, timeout=60
+    )
+    assert done.stdout == "close 1 1\n", done.stderr
+    assert done.returncode == 0 and done.stderr == ""
