@@ -5,6 +5,7 @@ import copy
 import gc
 import pickle
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -95,3 +96,40 @@ def test_nothing_piles_up(name):
     for _ in range(200):
         call()
     assert level() == before
+
+
+@pytest.mark.parametrize("make", [
+    lambda x: x,
+    lambda x: x * 2,
+    helix.nn.Parameter,
+    lambda x: (x * 2)[0],
+], ids=["leaf", "result", "parameter", "view"])  # fmt: skip
+def test_a_hook_that_holds_its_tensor_is_collected(make):
+    y = make(helix.ones(3).requires_grad_())
+    gone = weakref.ref(y)
+    y.register_hook(lambda g, y=y: g * y.detach())
+    del y
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_hook_lives_while_the_graph_lives():
+    """The graph of z holds y's hook: a collection must not take it, though Python sees a cycle of y and its hook alone."""
+    seen = []
+    x = helix.ones(3).requires_grad_()
+    y = x * 2
+    y.register_hook(lambda g, y=y: seen.append(g))
+    leaf = helix.ones(3).requires_grad_()
+    leaf.register_hook(lambda g, leaf=leaf: seen.append(g))
+    z = (y * 3 + leaf).sum()
+    del y, leaf
+    gc.collect()
+    z.backward()
+    assert len(seen) == 2
+
+
+def test_tensors_without_hooks_are_no_business_of_the_collector():
+    x = helix.ones(3).requires_grad_()
+    assert not gc.is_tracked(x) and not gc.is_tracked(x * 2)
+    x.register_hook(lambda g: None)
+    assert gc.is_tracked(x)

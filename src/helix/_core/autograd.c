@@ -77,17 +77,21 @@ static hx_node *new_node(const hx_op *op, int n_in, int n_out, const hx_attr *at
     return n;
 }
 
+static void release_hooks(hx_hook *h) {
+    while (h) {
+        hx_hook *next = h->next;
+        if (h->release) h->release(h->ctx);
+        hx_free(h, sizeof *h);
+        h = next;
+    }
+}
+
 static void drop_hooks(hx_node *n) {
-    if (!n->output_hooks) return;
-    for (int i = 0; i < n->n_out; i++)
-        while (n->output_hooks[i]) {
-            hx_hook *h = n->output_hooks[i];
-            n->output_hooks[i] = h->next;
-            if (h->release) h->release(h->ctx);
-            hx_free(h, sizeof *h);
-        }
-    hx_free(n->output_hooks, (size_t)n->n_out * sizeof *n->output_hooks);
+    hx_hook **lists = n->output_hooks;
+    if (!lists) return;
     n->output_hooks = NULL;
+    for (int i = 0; i < n->n_out; i++) release_hooks(lists[i]);
+    hx_free(lists, (size_t)n->n_out * sizeof *lists);
 }
 
 void hx_node_free_saved(hx_node *n) {
@@ -379,6 +383,32 @@ static bool remove_hook(hx_hook **list, uint64_t id, void *ctx) {
 bool hx_hook_remove(hx_tensor *t, uint64_t id) {
     hx_hook **list;
     return !hook_list(t, &list, false) && remove_hook(list, id, NULL);
+}
+
+static hx_node *owned_history(const hx_tensor *t) {
+    return t->history && atomic_load(&t->history->refs) == 1 ? t->history : NULL;
+}
+
+static int show_hooks(const hx_hook *h, int (*seen)(const hx_hook *, void *), void *arg) {
+    int stop = 0;
+    for (; h && !stop; h = h->next) stop = seen(h, arg);
+    return stop;
+}
+
+int hx_hooks_owned(const hx_tensor *t, int (*seen)(const hx_hook *hook, void *arg), void *arg) {
+    if (atomic_load(&t->refs) != 1) return 0;
+    const hx_node *n = owned_history(t);
+    int stop = show_hooks(t->hooks, seen, arg);
+    for (int i = 0; n && n->output_hooks && i < n->n_out && !stop; i++) stop = show_hooks(n->output_hooks[i], seen, arg);
+    return stop;
+}
+
+void hx_hooks_drop(hx_tensor *t) {
+    if (atomic_load(&t->refs) != 1) return;
+    hx_hook *list = t->hooks;
+    t->hooks = NULL;
+    release_hooks(list);
+    if (owned_history(t)) drop_hooks(t->history);
 }
 
 /* The hook knows its tensor without owning it: the tensor takes the hook along when it goes. */

@@ -79,6 +79,10 @@ struct hx_hook {
 hx_status hx_hook_add(hx_tensor *t, hx_status (*call)(void *, hx_tensor **), void (*release)(void *), void *ctx,
                       uint64_t *id);
 bool hx_hook_remove(hx_tensor *t, uint64_t id);
+/* Hooks that nothing but this reference to t keeps alive, for the host language's garbage collector: shows each until
+ * `seen` returns other than 0, and returns that; drops them. */
+int hx_hooks_owned(const hx_tensor *t, int (*seen)(const hx_hook *hook, void *arg), void *arg);
+void hx_hooks_drop(hx_tensor *t);
 hx_status hx_retain_grad(hx_tensor *t);
 void hx_forget_retained(hx_tensor *t); /* called when a tensor that retains its gradient goes */
 

@@ -228,6 +228,7 @@ cdef HookHandle add_hook(Tensor x, object hook):
         fail(HX_E_GRADIENT, HX1503_NO_GRAD, "register_hook", "no gradient flows through a tensor that does not require grad.")
     check(hx_hook_add(x.t, call_hook, release_object, <void *>hook, &handle.id))
     Py_INCREF(hook)
+    door_track(x)
     handle.owner = x
     return handle
 

@@ -57,8 +57,9 @@ cdef int install_inplace(const hx_op *record, str name, Op inplace) except -1:
 
 
 cdef int start() except -1:
-    global door_original_new
+    global door_original_new, door_fields_offset
     cdef Op probe = Op.__new__(Op)
+    cdef Tensor tensor_probe
     cdef int i
     check(hx_init())
     hx_set_blocking(&BLOCKING)
@@ -68,6 +69,9 @@ cdef int start() except -1:
         install(hx_op_at(i))
     (<Op>OPS["view"]).dtype_form = OPS["view_dtype"]
     find_operators()
+    door_collect(<PyTypeObject *>Tensor, <void *>release_object)
+    tensor_probe = Tensor.__new__(Tensor)
+    door_fields_offset = <char *>&tensor_probe.t - <char *><PyObject *>tensor_probe
     door_original_new = door_get_new(<PyTypeObject *>Tensor)
     door_set_new(<PyTypeObject *>Tensor, tensor_new)
     for cls in (Op, Node, HookHandle, CustomNode, dtype):

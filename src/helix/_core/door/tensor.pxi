@@ -26,6 +26,68 @@ cdef extern from *:
     int door_add_to_type(PyTypeObject *t, object name, object value) except -1
 
 
+# A tensor's hooks may hold the tensor. So that such a cycle is found, Tensor is a type of the garbage collector; but an
+# object enters its lists only when it gets a hook, and making one costs nothing more.
+cdef extern from *:
+    """
+    static destructor door_plain_dealloc;
+
+    static int door_visit_hook(const hx_hook *hook, void *arg) {
+        void **pair = arg;
+        if (hook->release != pair[2]) return 0;
+        return ((visitproc)pair[0])(hook->ctx, pair[1]);
+    }
+    static void *door_hook_release;
+    static PyTypeObject *door_tensor_type;
+    static Py_ssize_t door_fields_offset;
+    typedef struct door_tensor_fields { /* as in Tensor */
+        hx_tensor *t;
+        int tracked;
+    } door_tensor_fields;
+    static door_tensor_fields *door_fields(PyObject *o) { return (door_tensor_fields *)((char *)o + door_fields_offset); }
+
+    static int door_traverse(PyObject *o, visitproc visit, void *arg) {
+        const hx_tensor *t = door_fields(o)->t;
+        void *pair[3] = {(void *)visit, arg, door_hook_release};
+        return t ? hx_hooks_owned(t, door_visit_hook, pair) : 0;
+    }
+    static int door_clear(PyObject *o) {
+        hx_tensor *t = door_fields(o)->t;
+        if (t) hx_hooks_drop(t);
+        return 0;
+    }
+    static void door_dealloc(PyObject *o) {
+        if (Py_TYPE(o) != door_tensor_type || door_fields(o)->tracked) PyObject_GC_UnTrack(o);
+        door_plain_dealloc(o);
+    }
+    static PyObject *door_alloc(PyTypeObject *type, Py_ssize_t n) {
+        PyObject *made = PyObject_GC_New(PyObject, type);
+        (void)n;
+        if (made) memset(made + 1, 0, (size_t)type->tp_basicsize - sizeof *made);
+        return made;
+    }
+    static void door_collect(PyTypeObject *type, void *release) {
+        door_hook_release = release;
+        door_tensor_type = type;
+        door_plain_dealloc = type->tp_dealloc;
+        type->tp_flags |= Py_TPFLAGS_HAVE_GC;
+        type->tp_traverse = door_traverse;
+        type->tp_clear = door_clear;
+        type->tp_dealloc = door_dealloc;
+        type->tp_alloc = door_alloc;
+        type->tp_free = PyObject_GC_Del;
+        PyType_Modified(type);
+    }
+    static void door_track(PyObject *o) {
+        door_fields(o)->tracked = 1;
+        if (!PyObject_GC_IsTracked(o)) PyObject_GC_Track(o);
+    }
+    """
+    Py_ssize_t door_fields_offset
+    void door_collect(PyTypeObject *t, void *release)
+    void door_track(object o)
+
+
 @cython.freelist(512)
 cdef class Tensor:
     """A typed, strided view of memory on one device, and its place in the autograd graph.
@@ -33,6 +95,7 @@ cdef class Tensor:
     Made by `helix.tensor`, `helix.zeros` and so on. `Tensor(data)` is `helix.tensor(data)`.
     """
     cdef hx_tensor *t
+    cdef bint tracked       # by the garbage collector
     cdef object __weakref__
 
     __array_priority__ = 1000

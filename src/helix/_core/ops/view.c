@@ -628,7 +628,8 @@ static hx_status view_dtype_rule(hx_call *c) {
                        "memory of %s cannot be seen as bool, whose bytes are 0 or 1 only; use input != 0",
                        hx_dtype_name((hx_dtype)t->dtype));
     if (hx_dtype_size(to) != hx_dtype_size((hx_dtype)t->dtype)) HX_TRY(resize_last(c, to));
-    if (t->data && (uintptr_t)t->data % hx_dtype_size(to)) return misfit(t, to, "the memory is not aligned for it; call .clone() on it first");
+    if (t->data && (uintptr_t)t->data % hx_dtype_size(to))
+        return misfit(t, to, "the memory is not aligned for it; call .clone() on it first");
     return HX_OK;
 }
 
