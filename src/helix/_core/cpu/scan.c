@@ -4,7 +4,7 @@
 #include "maps.h"
 #include "vmath.h"
 
-enum { TILE = 256 };
+enum { TILE = 256, PIECE = 65536 };
 
 typedef enum { SUM, PROD, LOGSUMEXP, MAX, MIN } operation;
 
@@ -112,8 +112,7 @@ static void multiply_columns(const scan_job *j, int64_t at, int64_t n) {
 
 /* A row of floats: sums of four are formed beside the running sum, so that it moves once in four elements. */
 #define SUM_ROW(T)                                                                                            \
-    static void sum_row_##T(const T *x, T *y, int64_t n) {                                                    \
-        double a = 0;                                                                                         \
+    static void sum_row_##T(const T *x, T *y, int64_t n, double a) {                                          \
         int64_t i = 0;                                                                                        \
         for (; i + 4 <= n; i += 4) {                                                                          \
             double p = x[i], q = p + x[i + 1], r = (double)x[i + 2], s = r + x[i + 3];                        \
@@ -124,6 +123,14 @@ static void multiply_columns(const scan_job *j, int64_t at, int64_t n) {
             y[i + 3] = (T)a;                                                                                  \
         }                                                                                                     \
         for (; i < n; i++) y[i] = (T)(a += x[i]);                                                             \
+    }                                                                                                         \
+    static double total_##T(const T *x, int64_t n) {                                                          \
+        double lane[8] = {0};                                                                                 \
+        int64_t i = 0;                                                                                        \
+        for (; i + 8 <= n; i += 8)                                                                            \
+            for (int k = 0; k < 8; k++) lane[k] += x[i + k];                                                  \
+        for (; i < n; i++) lane[0] += x[i];                                                                   \
+        return ((lane[0] + lane[4]) + (lane[1] + lane[5])) + ((lane[2] + lane[6]) + (lane[3] + lane[7]));     \
     }
 SUM_ROW(float)
 SUM_ROW(double)
@@ -134,9 +141,9 @@ static void scan_task(void *ctx, int64_t task) {
     int64_t n = j->inner - column < j->width ? j->inner - column : j->width;
     int64_t at = (outer * j->n * j->inner + column) * j->size;
     if (j->inner == 1 && j->op == SUM && j->dtype == HX_F32)
-        sum_row_float((const float *)(j->in + at), (float *)(j->out + at), j->n);
+        sum_row_float((const float *)(j->in + at), (float *)(j->out + at), j->n, 0);
     else if (j->inner == 1 && j->op == SUM && j->dtype == HX_F64)
-        sum_row_double((const double *)(j->in + at), (double *)(j->out + at), j->n);
+        sum_row_double((const double *)(j->in + at), (double *)(j->out + at), j->n, 0);
     else if (hx_is_complex((hx_dtype)j->dtype))
         multiply_columns(j, at, n);
     else
@@ -147,7 +154,51 @@ static void scan_rows(void *ctx, int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) scan_task(ctx, r);
 }
 
-static hx_code scan(const hx_op_call *call, operation op) {
+/* ---- long rows: the sums of pieces first, then every piece from what stands before it ---- */
+
+typedef struct long_row {
+    const scan_job *j;
+    int64_t at; /* byte */
+    double *before;
+} long_row;
+
+static void piece_total(void *ctx, int64_t piece) {
+    const long_row *r = ctx;
+    int64_t from = piece * PIECE, n = r->j->n - from < PIECE ? r->j->n - from : PIECE;
+    const char *x = r->j->in + r->at + from * r->j->size;
+    r->before[piece] = r->j->dtype == HX_F32 ? total_float((const float *)x, n) : total_double((const double *)x, n);
+}
+
+static void piece_scan(void *ctx, int64_t piece) {
+    const long_row *r = ctx;
+    int64_t from = piece * PIECE, n = r->j->n - from < PIECE ? r->j->n - from : PIECE, at = r->at + from * r->j->size;
+    const char *x = r->j->in + at;
+    char *y = r->j->out + at;
+    if (r->j->dtype == HX_F32) sum_row_float((const float *)x, (float *)y, n, r->before[piece]);
+    else sum_row_double((const double *)x, (double *)y, n, r->before[piece]);
+}
+
+static bool split_rows(const scan_job *j, int64_t rows) {
+    int64_t pieces = (j->n + PIECE - 1) / PIECE;
+    size_t bytes = (size_t)pieces * sizeof(double);
+    double *before = hx_pool_alloc(bytes);
+    if (!before) return false;
+    for (int64_t row = 0; row < rows; row++) {
+        long_row r = {j, row * j->n * j->size, before};
+        hx_parallel(pieces, piece_total, &r);
+        double sum = 0;
+        for (int64_t p = 0; p < pieces; p++) {
+            double here = before[p];
+            before[p] = sum;
+            sum += here;
+        }
+        hx_parallel(pieces, piece_scan, &r);
+    }
+    hx_pool_free(before, bytes);
+    return true;
+}
+
+static hx_code scan(const hx_op_call *call, operation op, hx_err *err) {
     const hx_view *in = &call->in[0];
     scan_job j = {.op = op, .in = in->data, .out = call->out[0].data, .dtype = in->dtype,
                   .indices = op >= MAX ? call->out[1].data : NULL,
@@ -164,6 +215,8 @@ static hx_code scan(const hx_op_call *call, operation op) {
         j.size /= 2;
         j.inner *= 2;
     }
+    if (op == SUM && j.inner == 1 && j.n >= 2 * PIECE && (j.dtype == HX_F32 || j.dtype == HX_F64))
+        return split_rows(&j, outer) ? HX_OK : hx_kernel_fail(err, HX_E_MEMORY, HX1402_MEMORY, "no memory for the sums of a row");
     j.width = TILE;
     j.tiles = (j.inner + TILE - 1) / TILE;
     int64_t work = j.n * (j.inner < TILE ? j.inner : TILE);
@@ -173,23 +226,23 @@ static hx_code scan(const hx_op_call *call, operation op) {
 
 HX_KERNEL(k_cumsum) {
     HX_UNUSED;
-    return scan(call, SUM);
+    return scan(call, SUM, err);
 }
 HX_KERNEL(k_cumprod) {
     HX_UNUSED;
-    return scan(call, PROD);
+    return scan(call, PROD, err);
 }
 HX_KERNEL(k_logcumsumexp) {
     HX_UNUSED;
-    return scan(call, LOGSUMEXP);
+    return scan(call, LOGSUMEXP, err);
 }
 HX_KERNEL(k_cummax) {
     HX_UNUSED;
-    return scan(call, MAX);
+    return scan(call, MAX, err);
 }
 HX_KERNEL(k_cummin) {
     HX_UNUSED;
-    return scan(call, MIN);
+    return scan(call, MIN, err);
 }
 
 HX_KERNELS(scan) = {

@@ -1,13 +1,13 @@
 /* softmax and log_softmax along one axis, and their backward kernels. Inputs are contiguous: (outer, n, inner).
  *
- * Rows (inner 1) stay in the first-level cache between their passes; other axes are done in tiles of columns that
- * stay in the second. float16 and bfloat16 go through rows of floats. Sums run in float lanes over blocks of 4096
- * and in double across them. */
+ * Rows (inner 1) stay in the first-level cache between their passes, and those of 131072 elements and more are shared
+ * by all threads; other axes are done in tiles of columns that stay in the second-level cache. float16 and bfloat16
+ * go through rows of floats. Sums run in float lanes over blocks of 4096 and in double across them. */
 #include <stdatomic.h>
 #include "blocks.h"
 #include "rows.h"
 
-enum { L = HX_LANES_OF(float), TILE = 256, STREAM_BYTES = 32 << 20 };
+enum { L = HX_LANES_OF(float), TILE = 256, STREAM_BYTES = 32 << 20, PIECE = 65536 };
 
 typedef struct softmax_job {
     const char *in, *grad;
@@ -100,6 +100,87 @@ static void rows_f32(softmax_job *j, int64_t begin, int64_t end) {
     }
     if (room) hx_pool_free(room, (size_t)n * 12);
     if (j->stream) hx_stream_fence();
+}
+
+/* ---- long rows: all threads work on one, in pieces whose sums are added in their order ---- */
+
+typedef struct long_row {
+    const softmax_job *j;
+    const char *x, *g;
+    char *y;
+    float top, factor; /* forward: the maximum, and the log of the sum or its reciprocal; backward: the sum */
+    float *tops;       /* a piece */
+    double *sums;
+} long_row;
+
+/* Runs `work` over the piece's blocks: x, g and y are floats, read and written as the dtype asks. */
+#define PIECE_BLOCKS(work)                                                                                    \
+    float rx[HX_BLOCK], rg[HX_BLOCK];                                                                         \
+    const softmax_job *j = row->j;                                                                            \
+    int64_t from = piece * PIECE, end = j->n - from < PIECE ? j->n : from + PIECE;                            \
+    for (; from < end; from += HX_BLOCK) {                                                                    \
+        int64_t n = end - from < HX_BLOCK ? end - from : HX_BLOCK;                                            \
+        const float *x = hx_read_f32(row->x + from * j->size, j->dtype, j->size, n, rx);                      \
+        const float *g = j->backward ? hx_read_f32(row->g + from * j->size, j->dtype, j->size, n, rg) : x;    \
+        (void)g;                                                                                              \
+        work;                                                                                                 \
+    }
+
+static void piece_top(void *ctx, int64_t piece) {
+    const long_row *row = ctx;
+    float top = -INFINITY;
+    PIECE_BLOCKS(top = hx_max_nan(hx_row_max(x, n), top))
+    row->tops[piece] = top;
+}
+
+static void piece_sum(void *ctx, int64_t piece) {
+    const long_row *row = ctx;
+    double sum = 0;
+    PIECE_BLOCKS(sum += !j->backward ? hx_row_exp_sum(x, NULL, n, row->top) : j->log ? hx_row_sum(g, n) : dot(x, g, n))
+    row->sums[piece] = sum;
+}
+
+static void write_block(const long_row *row, const float *x, const float *g, float *y, int64_t n) {
+    const softmax_job *j = row->j;
+    hx_vf top = hx_vf_all(row->top), factor = hx_vf_all(row->factor);
+    if (j->backward && j->log) WRITE_ROW(FULL(g) - hx_vf_exp(FULL(x)) * factor, PART(g) - hx_vf_exp(PART(x)) * factor);
+    else if (j->backward) WRITE_ROW(FULL(x) * (FULL(g) - factor), PART(x) * (PART(g) - factor));
+    else if (j->log) WRITE_ROW(FULL(x) - top - factor, PART(x) - top - factor);
+    else WRITE_ROW(hx_vf_exp(FULL(x) - top) * factor, hx_vf_exp(PART(x) - top) * factor);
+}
+
+static void piece_write(void *ctx, int64_t piece) {
+    const long_row *row = ctx;
+    float ry[HX_BLOCK];
+    PIECE_BLOCKS(char *to = row->y + from * j->size; float *y = j->dtype == HX_F32 ? (float *)to : ry;
+                 write_block(row, x, g, y, n); if (y == ry) hx_write_f32(to, j->dtype, j->size, n, y))
+    if (row->j->stream) hx_stream_fence();
+}
+
+static void split_row(const softmax_job *j, int64_t r, float *tops, double *sums) {
+    int64_t pieces = (j->n + PIECE - 1) / PIECE, at = r * j->n * j->size;
+    long_row row = {.j = j, .x = j->in + at, .g = j->backward ? j->grad + at : NULL, .y = j->out + at, .tops = tops, .sums = sums};
+    row.top = -INFINITY;
+    if (!j->backward) {
+        hx_parallel(pieces, piece_top, &row);
+        for (int64_t p = 0; p < pieces; p++) row.top = hx_max_nan(tops[p], row.top);
+    }
+    hx_parallel(pieces, piece_sum, &row);
+    double sum = 0;
+    for (int64_t p = 0; p < pieces; p++) sum += sums[p];
+    row.factor = (float)(j->backward ? sum : j->log ? log(sum) : 1 / sum);
+    hx_parallel(pieces, piece_write, &row);
+}
+
+static void split_rows(softmax_job *j, int64_t rows) {
+    size_t pieces = (size_t)((j->n + PIECE - 1) / PIECE), bytes = pieces * (sizeof(double) + sizeof(float));
+    double *sums = hx_pool_alloc(bytes);
+    if (!sums) {
+        atomic_store(&j->failed, true);
+        return;
+    }
+    for (int64_t r = 0; r < rows; r++) split_row(j, r, (float *)(sums + pieces), sums);
+    hx_pool_free(sums, bytes);
 }
 
 /* ---- rows of doubles ---- */
@@ -222,7 +303,9 @@ static hx_code run(const hx_op_call *call, bool log, bool backward, hx_err *err)
     }
     j.stream = x->dtype == HX_F32 && x->numel * j.size >= STREAM_BYTES;
     int64_t outer = x->numel / j.n / j.inner;
-    if (j.inner == 1) {
+    if (j.inner == 1 && j.n >= 2 * PIECE && j.dtype != HX_F64) {
+        split_rows(&j, outer);
+    } else if (j.inner == 1) {
         hx_parallel_range(outer, j.n < 16384 ? 16384 / j.n : 1, rows, &j);
     } else {
         j.tiles = (j.inner + TILE - 1) / TILE;
