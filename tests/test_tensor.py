@@ -249,5 +249,5 @@ def test_switches():
             helix.set_num_threads(bad)
     assert helix.devices()[0][0] == "cpu"
     assert helix.device("cpu") == helix.device("cpu") == "cpu"
-    with pytest.raises(RuntimeError, match="HX1202"):
+    with pytest.raises(RuntimeError, match="HX5001"):
         helix.device("nosuch")

@@ -6,9 +6,11 @@ from helix._core import (
     device,
     devices,
     empty_cache,
+    get_default_device,
     get_num_threads,
     memory_stats,
     reset_peak_memory,
+    set_default_device,
     set_memory_limit,
     set_num_threads,
 )
@@ -17,9 +19,11 @@ __all__ = [
     "device",
     "devices",
     "empty_cache",
+    "get_default_device",
     "get_num_threads",
     "memory_stats",
     "reset_peak_memory",
+    "set_default_device",
     "set_memory_limit",
     "set_num_threads",
 ]

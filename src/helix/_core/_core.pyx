@@ -3,6 +3,8 @@
 # cython: embedsignature=True, embedsignature.format=clinic
 """The door between Python and the C core: Tensor, one function for each op record, and the runtime's switches."""
 
+import os
+
 cimport cython
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_ND, PyBUF_RECORDS, PyBUF_RECORDS_RO, PyBUF_STRIDES, PyBUF_WRITABLE,

@@ -210,6 +210,17 @@ cdef Tensor on_device(Tensor x, object where):
     return x if where is None else copy_to_device(x, where)
 
 
+cdef Tensor on_default_device(Tensor x, object where):
+    """What is made from Python's numbers or an array goes to the default device."""
+    cdef hx_device *target
+    if where is None:
+        target = wanted_device()
+        if target == NULL or target == x.t.device:
+            return x
+        where = device_object(target)
+    return copy_to_device(x, where)
+
+
 cpdef Tensor copy_to_device(Tensor x, where):
     """The values on another device; x itself when it is there already."""
     cdef hx_device *target = find_device(where)
@@ -221,8 +232,11 @@ cpdef Tensor copy_to_device(Tensor x, where):
     cdef bytearray staged
     if target == x.t.device:
         return x
+    if hx_tracing() or x.t.storage == NULL:
+        fail(HX_E_UNSUPPORTED, 1701, "to", "copies between devices are not followed by traces yet; make the copy before.")
     if recording(x.t):
-        fail(HX_E_UNSUPPORTED, 1701, "to", "copies between devices are not followed by gradients or traces yet; use x.detach().to(device).")
+        from helix.transfer import Transfer
+        return Transfer.apply(x, device_object(target))
     staged = bytearray(nbytes)
     check(hx_tensor_read(x.t, PyByteArray_AS_STRING(staged), nbytes))
     check(hx_tensor_empty(target, <hx_dtype>x.t.dtype, x.t.shape, x.t.ndim, &made))
@@ -262,7 +276,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
             made = OPS["cast"](made, dtype)
         else:
             made = OPS["clone"](made)
-    made = on_device(made, device)
+    made = on_device(made, device) if isinstance(data, Tensor) else on_default_device(made, device)
     if requires_grad:
         set_requires_grad(made, True)
     return made
@@ -277,7 +291,7 @@ def asarray(data, *, dtype=None, device=None, copy=None):
     if isinstance(data, (float, int, complex, list, tuple)) and not is_numpy_scalar(data):
         if copy is False:
             fail(HX_E_VALUE, HX1403_VALUE, "asarray", "Python numbers and lists become a tensor only by a copy.")
-        return on_device(from_nested(data, dtype), device)
+        return on_default_device(from_nested(data, dtype), device)
     made = as_tensor_here(data)
     if dtype is not None and dtype_code(dtype) != made.t.dtype:
         if copy is False:

@@ -182,6 +182,41 @@ cdef hx_device *find_device(object name, object index=None) except NULL:
     return d
 
 
+# ---- the default device ----
+
+cdef hx_device *DEFAULT_DEVICE = NULL                       # NULL: the CPU
+cdef object NAMED_DEVICE = os.environ.get("HELIX_DEVICE")   # to be found at its first use, which may load a plugin
+
+
+cdef hx_device *wanted_device() except? NULL:
+    """Where tensors are made when nobody says where; NULL for the CPU."""
+    global DEFAULT_DEVICE, NAMED_DEVICE
+    if NAMED_DEVICE is not None:
+        if NAMED_DEVICE:
+            DEFAULT_DEVICE = find_device(NAMED_DEVICE)
+        NAMED_DEVICE = None
+    return DEFAULT_DEVICE
+
+
+def get_default_device():
+    """The device on which tensors are made when nothing else is said: HELIX_DEVICE, or the CPU, unless changed."""
+    cdef hx_device *d = wanted_device()
+    return device_object(hx_cpu() if d == NULL else d)
+
+
+def set_default_device(d):
+    """Sets the device on which tensors are made when nothing else is said; None means the CPU.
+
+    It counts for `tensor`, `zeros`, `rand` and the like, and so for the parameters of new layers.
+
+    >>> helix.set_default_device("cpu")
+    """
+    global DEFAULT_DEVICE, NAMED_DEVICE
+    cdef hx_device *found = hx_cpu() if d is None else find_device(d)
+    DEFAULT_DEVICE = NULL if found == hx_cpu() else found
+    NAMED_DEVICE = None
+
+
 cdef str ready_device(str name):
     """The name of a device whose backend is registered; loads the plugin that offers it."""
     cdef str kind = name.partition(":")[0]

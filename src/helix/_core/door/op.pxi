@@ -459,6 +459,8 @@ cdef object dispatch_frame(Op op, Frame *f):
     c.inplace = op.inplace
     if f.device != NULL and f.device != Py_None:
         c.device = find_device(<object>f.device)
+    elif op.op.flags & HX_CREATES:
+        c.device = wanted_device()
     if f.out != NULL and f.out != Py_None:
         bind_out(op, f)
     if hx_dispatch(c) != HX_OK:

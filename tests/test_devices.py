@@ -1,0 +1,81 @@
+"""The default device, and gradients through copies between devices, with the simulated device (which has no kernels)."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import helix
+from helix.autograd import grad
+
+
+@pytest.fixture
+def sim():
+    helix.set_default_device("sim")
+    yield
+    helix.set_default_device(None)
+
+
+def test_the_cpu_is_the_default():
+    assert str(helix.get_default_device()) == "cpu" and str(helix.tensor([1.0]).device) == "cpu"
+
+
+def test_what_numbers_and_arrays_become_is_on_the_default_device(sim):
+    assert str(helix.get_default_device()) == "sim:0"
+    for made in (helix.tensor([1.0]), helix.as_tensor([1, 2]), helix.tensor(2.5)):
+        assert str(made.device) == "sim:0"
+    assert helix.tensor([1.0, 2.0]).tolist() == [1.0, 2.0]
+
+
+def test_ops_that_make_tensors_are_called_there(sim):
+    """The simulated device need not have the kernel, but it must have been asked."""
+    try:
+        place = str(helix.arange(3).device)
+    except helix.errors.HelixError as error:
+        place = str(error)
+    assert "sim:0" in place
+
+
+def test_a_device_that_is_named_and_what_is_a_tensor_stay_where_they_are(sim):
+    x = helix.empty(3, device="cpu")
+    assert str(x.device) == "cpu" and str(helix.tensor(x).device) == "cpu" and str((x + 1).device) == "cpu"
+    assert str(helix.empty_like(x).device) == "cpu"
+
+
+def test_an_unknown_device_changes_nothing():
+    with pytest.raises(helix.errors.HelixError, match="nowhere"):
+        helix.set_default_device("nowhere")
+    assert str(helix.get_default_device()) == "cpu"
+
+
+@pytest.mark.parametrize(("name", "device"), [("sim:1", "sim:1"), ("cpu", "cpu"), ("", "cpu")])
+def test_the_environment_names_the_default(name, device):
+    program = "import helix; print(helix.tensor([1.0]).device, helix.get_default_device())"
+    run = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "HELIX_DEVICE": name}, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == [device, device]
+
+
+def test_gradients_go_back_over_copies():
+    x = helix.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    there = (x * x).to("sim")
+    assert there.requires_grad and str(there.device) == "sim:0"
+    back = there.to("sim:1").to("cpu")
+    first = grad((back * back).sum(), (x,), create_graph=True)[0]
+    assert first.tolist() == [4.0, 32.0, 108.0] and str(first.device) == "cpu"
+    assert grad(first.sum(), (x,))[0].tolist() == [12.0, 48.0, 108.0]
+
+
+def test_a_leaf_on_another_device_gets_its_gradient_there():
+    x = helix.tensor([1.0, 2.0]).to("sim").requires_grad_()
+    (x.to("cpu") * 3).sum().backward()
+    assert str(x.grad.device) == "sim:0" and x.grad.tolist() == [3.0, 3.0]
+
+
+def test_without_recording_a_copy_is_no_step():
+    x = helix.tensor([1.0], requires_grad=True)
+    with helix.no_grad():
+        assert not x.to("sim").requires_grad
+    assert x.to("cpu") is x
