@@ -153,7 +153,8 @@ class Variable:
 
 class Builder:
     def __init__(self, name, group=(1, 1, 1), index="i32", exact=False):
-        self.name, self.group, self.index_dtype, self.exact = name, tuple(group), index, exact
+        self.name = "helix_" + name  # no function of any target's library begins so
+        self.group, self.index_dtype, self.exact = tuple(group), index, exact
         self.buffers, self.scalars, self.arrays, self.body = [], [], [], []
 
     # ---- declarations ----

@@ -48,7 +48,7 @@ def merge_buffers(kernel: Kernel, same: tuple[int, ...]) -> Kernel:
 
 def _rewrite(kernel, rules, buffers=None):
     """A copy in which rules[op](builder, instruction, arguments) stands for each instruction it answers for."""
-    k = Builder(kernel.name, kernel.group, exact=kernel.exact)
+    k = Builder(kernel.name.removeprefix("helix_"), kernel.group, exact=kernel.exact)
     k.buffers, k.scalars, k.arrays = list(buffers or kernel.buffers), list(kernel.scalars), list(kernel.shared)
     made = []
     for i in kernel.body:
