@@ -93,6 +93,8 @@ typedef struct CONV(target) {
     bool add;
 } CONV(target);
 
+enum { CONV(copied_k) = 128 };
+
 /* out[i][j] = start + sum over k of a[k][i] * b[offset[k] + j] */
 static ALWAYS_INLINE void CONV(product)(const int rows, int64_t k, const CONV_TYPE *a, const CONV_TYPE *b,
                                         const int64_t *offset, const CONV(target) *to) {
@@ -174,24 +176,48 @@ static const CONV_TYPE *CONV(start_of)(const CONV(job) *job, int64_t g, int64_t 
     return job->start ? job->start + (g * job->panels + panel) * TILE_ROWS : NULL;
 }
 
-/* One tile; straight to its place when it is a whole tile within one row of results. */
-static void CONV(dense_tile)(const CONV(job) *job, const conv_block *b, int64_t g, int64_t panel, int64_t at,
-                             int64_t n, const CONV_TYPE *base, const int64_t *offset) {
+/* A whole tile within one row of results goes straight to its place. */
+static bool CONV(is_straight)(const conv_plan *p, const conv_layout *l, const conv_block *b, int64_t at, int64_t n) {
+    return n == CONV(columns) && at % l->width + n <= b->columns && p->step[2] == 1;
+}
+
+/* One tile, or the part of it that comes from source rows [k0, k1); only a straight one has parts. */
+static void CONV(dense_tile)(const CONV(job) *job, const conv_block *b, int64_t g, int64_t panel, int64_t at, int64_t n,
+                             const CONV_TYPE *base, const int64_t *offset, int64_t k0, int64_t k1) {
     CONV_TYPE tile[TILE_ROWS * CONV(columns) + CONV(lanes)] __attribute__((aligned(64)));
     const conv_plan *p = job->p;
     const conv_layout *l = job->l;
-    const CONV_TYPE *a = job->packed + (g * job->panels + panel) * job->k * TILE_ROWS;
-    CONV(target) to = {tile, CONV(columns), CONV(start_of)(job, g, panel), false};
+    const CONV_TYPE *a = job->packed + ((g * job->panels + panel) * job->k + k0) * TILE_ROWS;
+    CONV(target) to = {tile, CONV(columns), k0 ? NULL : CONV(start_of)(job, g, panel), k0 > 0};
     int64_t m0 = panel * TILE_ROWS, rows = p->m - m0, column = at % l->width;
-    bool straight = rows >= TILE_ROWS && n == CONV(columns) && column + n <= b->columns && p->step[2] == 1;
+    bool straight = rows >= TILE_ROWS && CONV(is_straight)(p, l, b, at, n);
     if (straight) {
         int64_t z = b->depth * p->step[0] + p->base[0], y = (b->row + at / l->width) * p->step[1] + p->base[1];
         to.pitch = p->dst[0] * p->dst[1] * p->dst[2];
         to.out = job->dst + ((b->image * p->groups + g) * p->m + m0) * to.pitch + (z * p->dst[1] + y) * p->dst[2] +
                  b->column + column + p->base[2];
     }
-    (rows > TILE_ROWS / 2 ? CONV(product_full) : CONV(product_half))(job->k, a, base, offset, &to);
+    (rows > TILE_ROWS / 2 ? CONV(product_full) : CONV(product_half))(k1 - k0, a, base, offset, &to);
     if (!straight) CONV(put_tile)(job, b, g, m0, at, n, tile);
+}
+
+/* One straight tile of all panels, from a source that is read where it lies: rows are copied side by side, as many as
+ * stay in the first-level cache, while the next tile is asked for. */
+static void CONV(copied_tile)(const CONV(job) *job, const conv_block *b, int64_t g, int64_t at, const CONV_TYPE *from,
+                              bool more, CONV_TYPE *room) {
+    for (int64_t k0 = 0; k0 < job->k; k0 += CONV(copied_k)) {
+        int64_t k1 = at_most(k0 + CONV(copied_k), job->k);
+        for (int64_t k = k0; k < k1; k++)
+            UNROLL for (int v = 0; v < TILE_VECTORS; v++)
+                CONV(store)(room + (k - k0) * CONV(columns) + v * CONV(lanes), CONV(load)(from + job->offset[k] + v * CONV(lanes)));
+        for (int64_t panel = 0; panel < job->panels; panel++) {
+            int64_t first = k0 + panel * (k1 - k0) / job->panels, last = k0 + (panel + 1) * (k1 - k0) / job->panels;
+            for (int64_t k = first; more && k < last; k++)
+                UNROLL for (int v = 0; v < TILE_VECTORS; v++)
+                    __builtin_prefetch(from + job->offset[k] + CONV(columns) + v * CONV(lanes), 0, 2);
+            CONV(dense_tile)(job, b, g, panel, at, CONV(columns), room, job->line, k0, k1);
+        }
+    }
 }
 
 /* The last columns of a source that is read where it lies: copied, so that no load passes its end. */
@@ -222,10 +248,15 @@ static void CONV(dense_chunk)(void *ctx, int64_t chunk) {
     bool by_tile = job->panels * job->k * TILE_ROWS * (int64_t)sizeof(CONV_TYPE) <= 524288; /* the weights stay in L2 */
     int64_t outer = by_tile ? tiles : job->panels, inner = by_tile ? job->panels : tiles;
     int64_t copied = -1;
+    bool copies = by_tile && l->direct && job->panels >= 4 && p->m % TILE_ROWS == 0;
     for (int64_t i = 0; i < outer; i++)
         for (int64_t j = 0; j < inner; j++) {
             int64_t tile = by_tile ? i : j, panel = by_tile ? j : i, at = tile * CONV(columns);
             const CONV_TYPE *from = base + at;
+            if (copies && job->src_end - from >= job->furthest + CONV(columns) && CONV(is_straight)(p, l, &b, at, CONV(columns))) {
+                CONV(copied_tile)(job, &b, g, at, from, tile + 1 < tiles, scratch);
+                break;
+            }
             const int64_t *offset = job->offset;
             int64_t wide = at_most(CONV(columns), n - at);
             if (l->direct && job->src_end - from < job->furthest + CONV(columns)) {
@@ -238,7 +269,7 @@ static void CONV(dense_chunk)(void *ctx, int64_t chunk) {
                 for (int64_t k = panel * job->k / job->panels; k < (panel + 1) * job->k / job->panels; k++)
                     for (int v = 0; v < TILE_VECTORS; v++)
                         __builtin_prefetch(from + offset[k] + CONV(columns) + v * CONV(lanes), 0, 2);
-            CONV(dense_tile)(job, &b, g, panel, at, wide, from, offset);
+            CONV(dense_tile)(job, &b, g, panel, at, wide, from, offset, 0, job->k);
         }
     hx_pool_free(scratch, job->scratch * sizeof *scratch);
 }
@@ -673,6 +704,19 @@ static int64_t CONV(pack_gradient)(const CONV(weight_job) *job, const conv_block
     return pixels;
 }
 
+/* Asks for the gradients of some channels of a block that is packed next. */
+static void CONV(ask_gradient)(const CONV(weight_job) *job, const conv_block *b, int64_t g, int64_t m0, int64_t m1) {
+    const conv_plan *p = job->p;
+    int64_t volume = p->dst[0] * p->dst[1] * p->dst[2];
+    for (int64_t image = 0; image < b->images; image++)
+        for (int64_t m = m0; m < m1; m++) {
+            const CONV_TYPE *from = job->grad + (((b->image + image) * p->groups + g) * p->m + m) * volume +
+                                    (b->depth * p->dst[1] + b->row) * p->dst[2] + b->column;
+            int64_t reach = (b->rows - 1) * p->dst[2] + b->columns;
+            for (int64_t j = 0; j < reach; j += CONV(lanes)) __builtin_prefetch(from + j, 0, 2);
+        }
+}
+
 static void CONV(weight_task)(void *ctx, int64_t task) {
     const CONV(weight_job) *job = ctx;
     const conv_plan *p = job->p;
@@ -697,6 +741,9 @@ static void CONV(weight_task)(void *ctx, int64_t task) {
         conv_block b = conv_block_at(p, l, i);
         CONV(fill)(p, l, &b, g, c0, c1, job->x, scratch);
         int64_t pixels = CONV(pack_gradient)(job, &b, g, (c1 - c0) * l->channel_size, grad, place);
+        bool more = i + 1 < (split + 1) * l->blocks / job->splits;
+        conv_block next = more ? conv_block_at(p, l, i + 1) : b;
+        int64_t calls = ceil_div(job->padded, CONV(slice)) * ceil_div(k, CONV(weight_rows)), call = 0;
         for (int64_t m = 0; m < job->padded; m += CONV(slice)) {
             int64_t vectors = at_most((job->padded - m) / CONV(lanes), CONV(weight_vectors)), pitch = vectors * CONV(lanes);
             void (*outer)(int64_t, const CONV_TYPE *, const int64_t *, const int64_t *, int64_t, const CONV_TYPE *,
@@ -705,9 +752,11 @@ static void CONV(weight_task)(void *ctx, int64_t task) {
                                                   : vectors == 4 ? CONV(outer_4)
 #endif
                                                                  : CONV(outer_3);
-            for (int64_t j = 0; j < k; j += CONV(weight_rows))
+            for (int64_t j = 0; j < k; j += CONV(weight_rows), call++) {
+                if (more) CONV(ask_gradient)(job, &next, g, call * p->m / calls, (call + 1) * p->m / calls);
                 outer(pixels, scratch, place, offset + j, at_most(k - j, CONV(weight_rows)), grad + m * job->pixels, pitch,
                       sums + m * k + j * pitch);
+            }
         }
     }
     hx_pool_free(grad, bytes);
