@@ -15,6 +15,7 @@ CASES: dict[str, dict[str, Any]] = {
     "no padding": dict(x=(3, 17, 18, 21), w=(33, 17, 3, 3), padding=0),
     "groups": dict(x=(4, 40, 17, 14), w=(32, 20, 3, 3), groups=2),
     "many channels": dict(x=(8, 160, 12, 12), w=(130, 160, 3, 3)),
+    "parts of many channels": dict(x=(1, 48, 36, 36), w=(290, 48, 3, 3)),
 }
 
 

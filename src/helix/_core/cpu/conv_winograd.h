@@ -11,7 +11,7 @@
 #define POINT_A 0.625f
 #define POINT_B 1.5f
 #define SQUARE(x) ((x) * (x))
-enum { WINOGRAD_POINTS = 36, WINOGRAD_BYTES = 640 << 10 };
+enum { WINOGRAD_POINTS = 36, WINOGRAD_BYTES = 640 << 10, WINOGRAD_TASKS = 8, WINOGRAD_CHANNELS = 128 };
 
 typedef struct winograd_job {
     const conv_plan *p;
@@ -23,6 +23,7 @@ typedef struct winograd_job {
     int64_t height, width;    /* tiles of an image */
     int64_t images, rows, columns, row_blocks, column_blocks, image_blocks; /* tiles of a block, and blocks */
     int64_t kc, m, panels;    /* channels in whole vectors; panels of a packed product */
+    int64_t parts, part;      /* parts of the panels where there are few blocks, and panels of one */
     atomic_bool *failed, unusual;
 } winograd_job;
 
@@ -149,8 +150,9 @@ static void winograd_put(const float *square, float *out, int64_t volume, int64_
                 out[i * volume + r * pitch + j] = square[i * channel + (4 * r + j) * result];
 }
 
-/* Results from products[point][tile][channel]. Returns whether all are finite. */
-static bool winograd_results(const winograd_job *job, const conv_block *b, int64_t g, const float *products, int64_t point_size) {
+/* Results from products[point][tile][channel] of channels [m0, m1). Returns whether all are finite. */
+static bool winograd_results(const winograd_job *job, const conv_block *b, int64_t g, int64_t m0, int64_t m1,
+                             const float *products, int64_t point_size) {
     const conv_plan *p = job->p;
     int64_t volume = p->dst[1] * p->dst[2];
     vec_f32 zero = {0};
@@ -158,11 +160,11 @@ static bool winograd_results(const winograd_job *job, const conv_block *b, int64
         int64_t image = b->image + t / (b->rows * b->columns), row = 4 * (b->row + t / b->columns % b->rows);
         int64_t column = 4 * (b->column + t % b->columns);
         float *out = job->dst + (image * p->groups + g) * p->m * volume + row * p->dst[2] + column;
-        for (int64_t m = 0; m < p->m; m += lanes_f32) {
+        for (int64_t m = m0; m < at_most(m1, p->m); m += lanes_f32) {
             vec_f32 columns[6][4], y[4], add = job->bias ? load_f32(job->bias + g * job->m + m) : (vec_f32){0};
             UNROLL for (int j = 0; j < 6; j++) {
                 vec_f32 line[6];
-                UNROLL for (int i = 0; i < 6; i++) line[i] = load_f32(products + (i * 6 + j) * point_size + t * job->m + m);
+                UNROLL for (int i = 0; i < 6; i++) line[i] = load_f32(products + (i * 6 + j) * point_size + t * (m1 - m0) + m - m0);
                 winograd_result(line, columns[j]);
             }
             float square[16 * lanes_f32];
@@ -186,7 +188,7 @@ static bool winograd_results(const winograd_job *job, const conv_block *b, int64
 static void winograd_block(void *ctx, int64_t chunk) {
     winograd_job *job = ctx;
     const conv_plan *p = job->p;
-    int64_t g = chunk % p->groups, rest = chunk / p->groups;
+    int64_t part = chunk % job->parts, g = chunk / job->parts % p->groups, rest = chunk / job->parts / p->groups;
     conv_block b = {.column = rest % job->column_blocks * job->columns};
     b.row = rest / job->column_blocks % job->row_blocks * job->rows;
     b.image = rest / job->column_blocks / job->row_blocks * job->images;
@@ -194,7 +196,8 @@ static void winograd_block(void *ctx, int64_t chunk) {
     b.rows = at_most(job->rows, job->height - b.row);
     b.images = at_most(job->images, p->batch - b.image);
     int64_t tiles = b.images * b.rows * b.columns, lanes = hx_gemm_width(HX_F32);
-    int64_t sources = tiles * job->kc + lanes_f32, products = tiles * job->m + lanes_f32; /* not a power of two apart */
+    int64_t panel = part * job->part, m0 = panel * lanes, m1 = at_most(m0 + job->part * lanes, job->m);
+    int64_t sources = tiles * job->kc + lanes_f32, products = tiles * (m1 - m0) + lanes_f32; /* not a power of two apart */
     int64_t filled = b.images * (4 * b.rows + 2) * (4 * b.columns + 2) * job->kc;
     size_t bytes = (size_t)(filled + WINOGRAD_POINTS * (sources + products)) * sizeof(float);
     float *x = hx_pool_alloc(bytes), *v = x + filled, *y = v + WINOGRAD_POINTS * sources;
@@ -205,10 +208,10 @@ static void winograd_block(void *ctx, int64_t chunk) {
     winograd_fill(job, &b, g, x);
     winograd_sources(job, &b, x, v, sources);
     for (int64_t i = 0; i < WINOGRAD_POINTS; i++)
-        hx_gemm_block(HX_F32, tiles, job->m, p->kc, v + i * sources, job->kc, 1,
-                      job->points + (g * WINOGRAD_POINTS + i) * job->panels * p->kc * lanes, p->kc * lanes, lanes,
-                      y + i * products, job->m, false);
-    if (!winograd_results(job, &b, g, y, products)) atomic_store(&job->unusual, true);
+        hx_gemm_block(HX_F32, tiles, m1 - m0, p->kc, v + i * sources, job->kc, 1,
+                      job->points + ((g * WINOGRAD_POINTS + i) * job->panels + panel) * p->kc * lanes, p->kc * lanes, lanes,
+                      y + i * products, m1 - m0, false);
+    if (!winograd_results(job, &b, g, m0, m1, y, products)) atomic_store(&job->unusual, true);
     hx_pool_free(x, bytes);
 }
 
@@ -223,6 +226,10 @@ static void winograd_cut(winograd_job *job) {
     job->column_blocks = ceil_div(job->width, job->columns);
     job->row_blocks = ceil_div(job->height, job->rows);
     job->image_blocks = ceil_div(job->p->batch, job->images);
+    int64_t blocks = job->image_blocks * job->row_blocks * job->column_blocks * job->p->groups;
+    int64_t wide = at_least(job->m / WINOGRAD_CHANNELS, 1);
+    job->part = ceil_div(job->panels, at_most(wide, ceil_div(WINOGRAD_TASKS, blocks)));
+    job->parts = ceil_div(job->panels, job->part);
 }
 
 /* Does the plan have the form, and enough tiles to pay for the transforms? In cycles of 32 products. */
@@ -240,7 +247,7 @@ static bool winograd_fits(const conv_plan *p) {
     double tiles = (double)p->batch * (double)ceil_div(p->count[1], 4) * (double)ceil_div(p->count[2], 4);
     double pixels = (double)p->batch * (double)p->count[1] * (double)p->count[2], kc = (double)p->kc, m = (double)p->m;
     double transforms = lanes_f32 == 16 ? 20 : 60;
-    return tiles * (1.3 * kc * m + transforms * (kc + m)) + 25 * kc * m < 0.8 * 0.33 * pixels * kc * m;
+    return tiles * (1.3 * kc * m + transforms * (kc + m)) + 60 * kc * m < 0.8 * 0.33 * pixels * kc * m;
 }
 
 /* Leaves *done false where the plain sum must be taken. */
@@ -265,7 +272,7 @@ static hx_code run_winograd(const conv_plan *p, const float *src, const float *w
         job.bias = padded;
     }
     hx_parallel_range(p->groups * p->kc, hx_grain(9 * 4 * p->m * 4), winograd_weights, &job);
-    hx_parallel(p->groups * job.image_blocks * job.row_blocks * job.column_blocks, winograd_block, &job);
+    hx_parallel(p->groups * job.parts * job.image_blocks * job.row_blocks * job.column_blocks, winograd_block, &job);
     hx_pool_free(job.points, bytes);
     *done = !atomic_load(&job.unusual);
     return failed ? HX_E_MEMORY : HX_OK;
