@@ -33,7 +33,9 @@ enum { TILE_ROWS = 6, TILE_VECTORS = 2, DOT_ROWS = 2, DOT_COLUMNS = 4 };
 
 enum {
     PANEL_BYTES = 32 << 10, /* of a panel of B in a packed block: the size of a first-level cache */
-    BLOCK_HEIGHT = 504,   /* rows of A in a packed block: half a megabyte of f32, inside the second-level cache */
+    BLOCK_HEIGHT = 504,   /* rows of A in a packed block, and */
+    BLOCK_BYTES = 1 << 20, /* their bytes: inside the second-level cache */
+    TILE_BYTES = 4096,    /* most sums of a full tile */
     PACK_DEPTH = 32,      /* rows of B that are packed together, panel after panel */
     DOT_DEPTH = 4096,     /* products summed in one register of a dot product */
     DIRECT_DEPTH = 512,   /* largest k of the direct plan */
@@ -58,6 +60,10 @@ typedef struct tile_out {
     int64_t d_row, d_col;
     int64_t columns;
     double alpha, beta;
+    const char *next;   /* what is multiplied later, to be fetched now */
+    int64_t next_bytes;
+    const char *later;  /* where sums go once they are narrowed, NULL elsewhere; rows are later_row bytes apart */
+    int64_t later_row;
 } tile_out;
 
 typedef void (*tile_kernel)(int64_t k, const void *a, int64_t a_step, const void *b, int64_t b_step,
@@ -240,6 +246,7 @@ typedef struct kind {
     int sum, packed;         /* bytes of a sum, and of an element of a packed block */
     int rows, columns;       /* of the full tile */
     int k_step;              /* k of a packed block is filled up to a multiple of this */
+    int panel_bytes;         /* most bytes of a panel of B in a packed block */
     bool native;             /* sums are stored as they are, and tiles can read A and B where they lie */
     int scale;               /* 2 for complex: real numbers an element */
     pack_kernel pack_rows, pack_columns;
@@ -252,7 +259,8 @@ typedef struct kind {
 } kind;
 
 #define SIZES(type, res)                                                                                      \
-    .sum = sizeof(type), .packed = sizeof(type), .rows = TILE_ROWS, .columns = columns_##res, .k_step = 1
+    .sum = sizeof(type), .packed = sizeof(type), .rows = TILE_ROWS, .columns = columns_##res, .k_step = 1,              \
+    .panel_bytes = PANEL_BYTES
 #define FLOATS(src, type, res, fin, is_native)                                                                \
     {SIZES(type, res), .native = is_native, .scale = 1,                                                       \
      .pack_rows = pack_##src##_##res, .pack_columns = pack_##src##_##res, .full = full_##res,                 \
@@ -337,18 +345,23 @@ static item item_at(const problem *x, int64_t index) {
     return it;
 }
 
-/* Where sums of rows from `row` and columns from `column` (of the real product) belong in C. */
-static tile_out out_at(const problem *x, const item *it, int64_t row, int64_t column, int64_t columns) {
+/* Where sums of rows from `row` and columns from `column` (of the real product) belong in C. It is filled in place: a
+ * copy would be a wide load of what was just stored in parts, and wait for all stores before it. */
+static ALWAYS_INLINE void place(tile_out *o, const problem *x, const item *it, int64_t row, int64_t column, int64_t columns) {
     const hx_gemm_args *g = &x->g;
     int64_t scale = x->kind.scale, size = x->result / scale;
-    return (tile_out){.c = it->c + (row * g->c_row * scale + column) * size,
-                      .c_row = g->c_row * scale,
-                      .d = it->d ? it->d + (row * g->d_row * scale + column * g->d_col) * size : NULL,
-                      .d_row = g->d_row * scale,
-                      .d_col = g->d_col,
-                      .columns = columns,
-                      .alpha = g->alpha,
-                      .beta = g->beta};
+    o->c = it->c + (row * g->c_row * scale + column) * size;
+    o->c_row = g->c_row * scale;
+    o->d = it->d ? it->d + (row * g->d_row * scale + column * g->d_col) * size : NULL;
+    o->d_row = g->d_row * scale;
+    o->d_col = g->d_col;
+    o->columns = columns;
+    o->alpha = g->alpha;
+    o->beta = g->beta;
+    o->next = NULL;
+    o->next_bytes = 0;
+    o->later = NULL;
+    o->later_row = 0;
 }
 
 /* ---- the direct plan ---- */
@@ -364,6 +377,7 @@ static void direct_rows(const problem *x, const item *it, int64_t row, int64_t e
     _Alignas(64) char panel[DIRECT_DEPTH * TILE_VECTORS * HX_VECTOR_BYTES];
     bool by_row = !(g->a_row == 1 || x->m == 1);
     int64_t panels = ceil_div(end - row, TILE_ROWS), rows = (end - row) / panels, more = (end - row) % panels;
+    tile_out o;
     for (int64_t j = 0; j < x->n; j += columns) {
         int64_t wide = least(columns, x->n - j), vectors = wide * 2 > columns ? 2 : 1;
         const char *b = it->b + j * g->b_col * size;
@@ -375,7 +389,7 @@ static void direct_rows(const problem *x, const item *it, int64_t row, int64_t e
         }
         for (int64_t q = 0, i = row; q < panels; q++) {
             int64_t high = rows + (q < more);
-            tile_out o = out_at(x, it, i, j, wide);
+            place(&o, x, it, i, j, wide);
             x->kind.tiles[high - 1][by_row][vectors - 1](x->k, it->a + i * g->a_row * size,
                                                          by_row ? g->a_row : g->a_col, b, b_step, &o);
             i += high;
@@ -444,7 +458,8 @@ static void skinny_task(void *ctx, int64_t t) {
     const char *a = p->rows ? p->rows + it.index * x->m * x->k * x->kind.sum : it.a;
     p->kernel(x->m, columns, x->k, a, p->rows ? x->k : x->g.a_row, it.b + j * x->g.b_col * x->source, p->b_step, sums,
               p->width);
-    tile_out o = out_at(x, &it, 0, j, columns);
+    tile_out o;
+    place(&o, x, &it, 0, j, columns);
     (x->kind.narrow ? x->kind.narrow : x->kind.finish_block)(sums, p->width, x->m, &o);
 }
 
@@ -524,6 +539,7 @@ typedef struct packed_plan {
     item it;
     int64_t column, columns;         /* the columns at hand */
     int64_t k, depth;                /* k filled up; k of a block */
+    bool gathers;                    /* sums of several blocks of k are held until they are narrowed */
     int64_t row_blocks, block_rows;  /* tasks are row blocks x column groups */
     int64_t groups, group_columns;
     char *b, *slots;
@@ -553,18 +569,17 @@ static void pack_b(void *ctx, int64_t begin, int64_t end) {
     }
 }
 
-/* Asks for the next panel of B while this one is multiplied. */
-static ALWAYS_INLINE void fetch(const char *from, int64_t nbytes) {
-    for (int64_t i = 0; i < nbytes; i += 64) __builtin_prefetch(from + i, 0, 2);
-}
-
-/* Rows [row, end) times columns [column, last) of C. */
+/* Rows [row, end) times columns [column, last) of C. Narrow sums of one block of k go to C tile by tile, those of several
+ * blocks are gathered in scratch first. A tile is narrowed while the next one is multiplied. */
 static void packed_block(const packed_plan *p, char *room, int64_t row, int64_t end, int64_t column, int64_t last) {
     const problem *x = p->x;
     const hx_gemm_args *g = &x->g;
     const kind *kd = &x->kind;
-    char *scratch = kd->narrow ? room + p->a_bytes : NULL;
+    char *scratch = p->gathers ? room + p->a_bytes : NULL;
     int64_t width = kd->columns, high = kd->rows, pitch = p->group_columns;
+    _Alignas(64) char sums[2][TILE_BYTES];
+    tile_out to_c[2];
+    int64_t waiting = 0, turn = 0; /* rows of the tile before, still to be narrowed; its sums are in the other half */
     for (int64_t k0 = 0; k0 < x->k; k0 += p->depth) {
         int64_t depth = least(p->depth, p->k - k0);
         for (int64_t i = row; i < end; i += high)
@@ -576,26 +591,39 @@ static void packed_block(const packed_plan *p, char *room, int64_t row, int64_t 
             const char *b = p->b + ((j - p->column) * p->k + k0 * width) * kd->packed;
             const char *next = b + width * p->k * kd->packed;
             for (int64_t i = row; i < end; i += high, next += ahead) {
-                if (j + width < last) fetch(next, ahead);
-                tile_out o = out_at(x, &p->it, i, j, least(width, last - j));
-                if (scratch) {
-                    o.c = scratch + ((i - row) * pitch + j - column) * kd->sum;
-                    o.c_row = pitch;
-                    o.alpha = 1;
-                    o.d = NULL;
+                int64_t rows = least(high, end - i), columns = least(width, last - j);
+                tile_out to_sums, *to = &to_c[turn];
+                place(to, x, &p->it, i, j, columns);
+                if (kd->narrow) {
+                    to_sums.later = scratch ? NULL : to->c;
+                    to_sums.later_row = to->c_row * x->result;
+                    to = &to_sums;
+                    to->c = scratch ? scratch + ((i - row) * pitch + j - column) * kd->sum : sums[turn];
+                    to->c_row = scratch ? pitch : width;
+                    to->columns = columns;
+                    to->alpha = 1;
+                    to->d = NULL;
                 }
                 if (k0) {
-                    o.d = o.c;
-                    o.d_row = o.c_row;
-                    o.d_col = 1;
-                    o.beta = 1;
+                    to->d = to->c;
+                    to->d_row = to->c_row;
+                    to->d_col = 1;
+                    to->beta = 1;
                 }
-                kd->full(least(high, end - i), depth, room + (i - row) * depth * kd->packed, b, &o);
+                to->next = next;
+                to->next_bytes = j + width < last ? ahead : 0;
+                kd->full(rows, depth, room + (i - row) * depth * kd->packed, b, to);
+                if (!kd->narrow || scratch) continue;
+                turn ^= 1;
+                if (waiting) kd->narrow(sums[turn], width, waiting, &to_c[turn]);
+                waiting = rows;
             }
         }
     }
+    if (waiting) kd->narrow(sums[turn ^ 1], width, waiting, &to_c[turn ^ 1]);
     if (scratch) {
-        tile_out o = out_at(x, &p->it, row, column, last - column);
+        tile_out o;
+        place(&o, x, &p->it, row, column, last - column);
         kd->narrow(scratch, pitch, end - row, &o);
     }
 }
@@ -618,12 +646,13 @@ static void packed_slot(void *ctx, int64_t slot) {
 static void packed_grid(packed_plan *p) {
     const problem *x = p->x;
     int64_t row_panels = ceil_div(x->m, x->kind.rows), column_panels = ceil_div(p->columns, x->kind.columns);
-    int64_t threads = hx_threads_get(), rows = ceil_div(x->m, BLOCK_HEIGHT), groups = 1;
+    int64_t most_rows = most(x->kind.rows, least(BLOCK_HEIGHT, BLOCK_BYTES / (p->depth * x->kind.packed)));
+    int64_t threads = hx_threads_get(), rows = ceil_div(x->m, most_rows), groups = 1;
     if (threads > 1) {
         if (row_panels >= 8 * threads) rows = ceil_div(rows, threads) * threads;
         else groups = least(column_panels, 2 * threads);
     }
-    if (x->kind.narrow) groups = most(groups, ceil_div(column_panels, 32));
+    if (p->gathers) groups = most(groups, ceil_div(column_panels, 32));
     int64_t per_block = ceil_div(row_panels, rows), per_group = ceil_div(column_panels, groups);
     p->block_rows = per_block * x->kind.rows;
     p->row_blocks = ceil_div(row_panels, per_block);
@@ -632,7 +661,7 @@ static void packed_grid(packed_plan *p) {
     p->n_slots = least(threads, p->row_blocks * p->groups);
     p->a_bytes = ((p->block_rows + 1) * p->depth + x->kind.columns) * x->kind.packed;
     p->a_bytes = ceil_div(p->a_bytes, 64) * 64;
-    p->slot_bytes = p->a_bytes + (x->kind.narrow ? p->block_rows * p->group_columns * x->kind.sum : 0);
+    p->slot_bytes = p->a_bytes + (p->gathers ? p->block_rows * p->group_columns * x->kind.sum : 0);
     p->slot_bytes = ceil_div(p->slot_bytes, 64) * 64;
 }
 
@@ -640,8 +669,9 @@ static hx_code run_packed(const problem *x) {
     packed_plan p = {.x = x, .k = ceil_div(x->k, x->kind.k_step) * x->kind.k_step};
     int64_t width = x->kind.columns;
     int64_t held = most(1, COLUMN_BYTES / (p.k * width * x->kind.packed)) * width;
-    int64_t blocks = ceil_div(p.k * width * x->kind.packed, PANEL_BYTES), step = most(8, x->kind.k_step);
+    int64_t blocks = ceil_div(p.k * width * x->kind.packed, x->kind.panel_bytes), step = most(8, x->kind.k_step);
     p.depth = ceil_div(ceil_div(p.k, blocks), step) * step;
+    p.gathers = x->kind.narrow && p.depth < p.k;
     p.columns = least(held, x->n);
     packed_grid(&p);
     int64_t b_bytes = ceil_div(p.columns, width) * width * p.k * x->kind.packed;

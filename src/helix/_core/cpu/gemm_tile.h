@@ -148,6 +148,7 @@ static void TILE(full)(int64_t rows, int64_t k, const void *a, const void *b, co
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < o->columns; j += 64 / sizeof(TILE_TYPE))
             __builtin_prefetch((TILE_TYPE *)o->c + i * o->c_row + j, 1);
+    for (int64_t i = 0; i < o->next_bytes; i += 64) __builtin_prefetch(o->next + i, 0, 2);
     TILE(tiles)[rows - 1][0][o->columns > TILE(lanes)](k, a, TILE_ROWS, b, TILE(columns), o);
 #else
     TILE_TYPE sums[TILE_ROWS][TILE(columns)];
