@@ -47,7 +47,7 @@ test: $(VENV)/.checks core-test  ## everything: C tests, then the Python tests
 tiny: $(VENV)/.checks install  ## the quickest check that all parts still meet (seconds)
 	$(BIN)/python -m pytest -q -x -n 0 tests/test_tiny.py
 
-bench: install  ## helix beside its peers: about 25 minutes, table in build/peers.md
+bench: install  ## helix beside its peers: about 35 minutes, table in build/peers.md
 	$(BIN)/python -m pip install -qq $$($(BIN)/python tools/requirements.py bench)
 	$(BIN)/python -m asv_benchmarks.peers run --out build/peers.json
 	$(BIN)/python -m asv_benchmarks.peers imports

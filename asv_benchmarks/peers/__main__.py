@@ -70,7 +70,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m asv_benchmarks.peers", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     runner = verbs.add_parser("run", help="measure and print as it goes")
-    runner.add_argument("--libs", default="helix,torch,torch_tuned,numpy")
+    runner.add_argument("--libs", default="helix,torch,torch_tuned,numpy,jax,jax_jit,ort",
+                        help="those that are not installed are left out")
     runner.add_argument("--threads", default="1,2")
     runner.add_argument("--only", default="", help="regular expression over workload names")
     runner.add_argument("--rounds", type=int, default=7)

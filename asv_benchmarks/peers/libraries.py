@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .data import normal
+from .arrays import elementwise_inputs, expressions, product_inputs
+from .compiled import Jax, JaxCompiled, Ort
 
 
 class Torch:
@@ -109,27 +111,19 @@ class NumPy:
     @staticmethod
     def _elementwise(rest: str) -> Callable[[], Any] | None:
         op, _, size = rest.rpartition("_")
-        rows = {"1M": 1024, "16M": 4096}[size]
-        a, b, c = (normal(k, rows, rows) for k in "abc")
-        w, out = normal("w", rows), np.empty((rows, rows), np.float32)
-        table: dict[str, Callable[[], Any]] = {
-            "copy": lambda: a.copy(), "add": lambda: a + b, "add_out": lambda: np.add(a, b, out=out),
-            "muladd": lambda: a * b + c, "addbias": lambda: a + w, "exp": lambda: np.exp(a),
-            "tanh": lambda: np.tanh(a), "sum0": lambda: a.sum(0), "sum1": lambda: a.sum(1),
-            "sumall": lambda: a.sum(), "transpose": lambda: np.ascontiguousarray(a.T),
+        a, b, c, w = elementwise_inputs(size)
+        out = np.empty_like(a)
+        own: dict[str, Callable[[], Any]] = {
+            "copy": lambda: a.copy(),
+            "add_out": lambda: np.add(a, b, out=out),
+            "transpose": lambda: np.ascontiguousarray(a.T),
         }
-        return table.get(op)
+        shared = expressions(np)
+        return own.get(op) or (partial(shared[op], a, b, c, w) if op in shared else None)
 
     @staticmethod
     def _product(rest: str) -> Callable[[], Any] | None:
-        sizes = {"f32_batched64_128x64x128": ((64, 128, 64), (64, 64, 128)),
-                 "f32_gemv_1x4096x4096": ((1, 4096), (4096, 4096)),
-                 "f32_skinny_8x4096x4096": ((8, 4096), (4096, 4096)),
-                 "f32_tall_2048x256x1024": ((2048, 256), (256, 1024))}
-        n = rest.removeprefix("f32_")
-        shapes = ((int(n), int(n)), (int(n), int(n))) if n.isdigit() else sizes[rest]
-        a, b = normal("ga", *shapes[0]), normal("gb", *shapes[1])
-        return lambda: a @ b
+        return partial(np.matmul, *product_inputs(rest))
 
 
-LIBRARIES: dict[str, type] = {c.name: c for c in (Helix, Torch, TorchTuned, NumPy)}
+LIBRARIES: dict[str, type] = {c.name: c for c in (Helix, Torch, TorchTuned, NumPy, Jax, JaxCompiled, Ort)}

@@ -63,6 +63,11 @@ class Worker:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=environment)
         self.alive = bool(self._answer())
 
+    def started(self) -> bool:
+        if not self.alive:
+            print(f"{self.name} does not start here: left out", flush=True)
+        return self.alive
+
     def _answer(self) -> bool:
         assert self.process.stdout
         self.reply = self.process.stdout.readline()
@@ -129,7 +134,7 @@ def measure(workload: Workload, workers: list[Worker], rounds: int, sample: floa
 def run(libraries: list[str], threads: list[int], only: str, rounds: int, sample: float, out: Path) -> None:
     rows: list[dict[str, Any]] = []
     for count in threads:
-        workers = [Worker(name, count) for name in libraries]
+        workers = [w for w in (Worker(name, count) for name in libraries) if w.started()]
         for workload in ALL:
             if re.search(only, workload.id):
                 row = measure(workload, workers, rounds, sample, count)
