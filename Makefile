@@ -10,7 +10,7 @@ SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test core-test tiny bench lint format stubs asan fuzz add-op-check clean
+.PHONY: help install train test core-test tiny bench wheel lint format stubs asan fuzz add-op-check clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -52,6 +52,12 @@ bench: install  ## helix beside its peers: about 35 minutes, table in build/peer
 	$(BIN)/python -m asv_benchmarks.peers run --out build/peers.json
 	$(BIN)/python -m asv_benchmarks.peers imports
 	$(BIN)/python -m asv_benchmarks.peers table build/peers.json | tee build/peers.md
+
+wheel: $(VENV)/.created  ## the wheel, and its size, which must stay under 10 MB
+	rm -rf build/wheels
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pip wheel -qq --no-deps --no-build-isolation \
+		-Cbuild-dir=$(BUILD) -Ccompile-args=-j$(JOBS) -w build/wheels .
+	$(BIN)/python tools/wheel_size.py build/wheels
 
 lint: $(VENV)/.checks install  ## style and types
 	$(BIN)/ruff check .

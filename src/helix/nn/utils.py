@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from .. import cat, stack
+from .. import _core, cat, stack
 from ..autograd import no_grad
 from ..tensor import Tensor
+
+_norm_of, _scale = _core.op_named("norm_list"), _core.op_named("scale_list")
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -35,12 +37,16 @@ def clip_grad_norm_(
     """Scales all gradients so that their common norm is at most `max_norm`; returns the norm before."""
     with no_grad():
         gradients = _gradients(parameters)
-        total = get_total_norm(gradients, norm_type)
+        in_lists = bool(gradients) and norm_type > 0 and all(g.is_floating_point() for g in gradients)
+        total = _norm_of(gradients, norm_type) if in_lists else get_total_norm(gradients, norm_type)
         if error_if_nonfinite and not math.isfinite(total.item()):
             raise RuntimeError(f"clip_grad_norm_: the gradients' norm is {total.item()}; nothing was scaled")
         scale = (max_norm / (total + 1e-6)).clamp(max=1.0)
-        for gradient in gradients:
-            gradient.mul_(scale)
+        if in_lists:
+            _scale(scale, gradients)
+        else:
+            for gradient in gradients:
+                gradient.mul_(scale)
     return total
 
 
