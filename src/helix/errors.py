@@ -166,6 +166,8 @@ _TEXTS |= {
     5004: "HX5004: the simulated device found a fault: a race between streams, a use of freed memory, an access outside a block, "
     "or memory freed twice. The message names both operations. It is a fault of helix or of the kernel, which real hardware "
     "would answer with wrong numbers now and then.",
+    5005: "HX5005: a device gave wrong numbers for a small piece of work whose result is known, when device auto measured it. It "
+    "is not chosen. Run python -m helix.testing.conformance with its name, and report the result to the makers of the backend.",
 }
 
 

@@ -19,21 +19,44 @@ EXTRAS = {"image": ("PIL", "images"), "demo": ("sklearn", "the digits")}
 @click.command()
 @common
 def devices(as_json: bool, quiet: bool) -> None:
-    """Devices that helix can use here."""
+    """Devices that helix can use here, and why others cannot be used. Each plugin is tried in a process of its own."""
     found = _devices()
-    give(found, "\n".join(f"{d['device']:10} {d['state']}" for d in found), as_json)
+    give(found, "\n".join(_line(d) for d in found), as_json)
 
 
 def _devices() -> list[dict[str, Any]]:
+    """One record for each device, and one for each backend that cannot be used."""
     from .. import devices as available
+    from ..backends import list as backends
+    from ..backends import trial
 
-    return [{"device": name, "state": _state(facts), **facts} for name, facts in available()]
+    cpu = [{"device": name, "state": "ready", **facts} for name, facts in available() if name == "cpu"]
+    others = [one for one in backends() if one.name != "sim"]
+    usable = [one for one in others if one.state in ("installed", "ready")]
+    answers = dict(zip(map(id, usable), trial.run_all(usable, "probe")))
+    return cpu + [record for one in others for record in _records(one, answers.get(id(one), {}))]
 
 
-def _state(facts: dict[str, Any]) -> str:
-    if "error" in facts:
-        return f"failed: {facts['error']}"
-    return f"ok  {facts['name']}, {facts['arch']}, {facts['total_memory'] / 2**30:.1f} GiB"
+def _records(one: Any, answer: dict[str, Any]) -> list[dict[str, Any]]:
+    common = {"package": one.package or one.library, "version": one.version}
+    common |= {key: answer[key] for key in ("abi", "native_ops", "notes", "seconds") if key in answer}
+    if answer.get("state", one.state) != "ready":
+        trace = answer.get("trace") or one.trace
+        name = answer.get("name", one.name) if one.name == "?" else one.name
+        state, reason = answer.get("state", one.state), answer.get("reason") or one.reason
+        return [{"device": name, "state": state, "reason": reason, "trace": trace, **common}]
+    return [{"state": "ready", **device, **common} for device in answer["devices"]]
+
+
+def _line(device: dict[str, Any]) -> str:
+    origin = f"{device.get('package', '')} {device.get('version', '')}".strip()
+    if device["state"] != "ready":
+        return f"{device['device']:10} {device['state']}: {origin}: {device['reason']}"
+    facts = [device["name"], device["arch"]]
+    facts += [f"{device['total_memory'] / 2**30:.1f} GiB"] if device["total_memory"] else []
+    facts += ["emulated"] if device.get("emulated") else []
+    facts += [f"{device['native_ops']} native ops"] if device.get("native_ops") else []
+    return f"{device['device']:10} ok  {', '.join(filter(None, [*facts, origin]))}"
 
 
 @click.command()
@@ -91,13 +114,23 @@ def _text(values: dict[str, Any]) -> str:
     lines = [
         f"helix {values['helix']}  python {values['python']}  {values['system']}  "
         f"{values['threads']} threads, {values['ops']} ops",
-        "devices   " + "  ".join(f"{d['device']} {d['state']}" for d in values["devices"]),
+        *_device_lines(values["devices"]),
         "packages  " + "  ".join(f"{name} {found or 'missing'}" for name, found in values["packages"].items()),
         "extras    " + extras,
     ]
     if values["settings"]:
         lines.append("settings  " + "  ".join(f"{k}={v}" for k, v in values["settings"].items()))
     return "\n".join(lines + [f"problem   {problem}" for problem in values["problems"]])
+
+
+def _device_lines(found: list[dict[str, Any]]) -> list[str]:
+    """A line for each device, below it what its plugin did that it should not, and the traceback of what failed."""
+    lines = []
+    for device in found:
+        lines.append(_line(device))
+        lines += [f"    {note}" for note in device.get("notes", ())]
+        lines += [f"    {line}" for line in device.get("trace", "").splitlines()]
+    return [("devices   " if i == 0 else "          ") + line for i, line in enumerate(lines)]
 
 
 commands = {"devices": devices, "doctor": doctor}

@@ -269,41 +269,61 @@ def register_backend(backend, infos):
     ADAPTERS[backend.name] = adapter
 
 
-def register_capsule(capsule):
-    """Gives a C backend to the core: a capsule named "helix.backend.v1" around its const hx_backend *."""
-    return register_table(<const hx_backend *>PyCapsule_GetPointer(capsule, HX_BACKEND_CAPSULE))
+def register_capsule(capsule, accept):
+    """Gives a C backend to the core: a capsule named "helix.backend.v1" around its const hx_backend *.
+
+    `accept(name)` raises when the name will not do. The answer is (name, version, number of devices).
+    """
+    return register_table(<const hx_backend *>PyCapsule_GetPointer(capsule, HX_BACKEND_CAPSULE), accept)
 
 
-def register_library(path):
+def register_library(path, accept):
     """Gives the backend of a shared library to the core: what its helix_backend_v1() returns. It is never unloaded."""
     cdef bytes encoded = path.encode()
     cdef void *library = dlopen(encoded, RTLD_NOW | RTLD_LOCAL)
     cdef void *symbol
     if library == NULL:
-        fail(HX_E_VERSION, HX1801_PLUGIN, "", f"{path} cannot be loaded: {dlerror().decode('utf-8', 'replace')}.")
+        fail(HX_E_VERSION, HX1801_PLUGIN, "", f"the library cannot be loaded: {dlerror().decode('utf-8', 'replace')}.")
     symbol = dlsym(library, HX_BACKEND_SYMBOL)
     if symbol == NULL:
-        fail(HX_E_VERSION, HX1801_PLUGIN, "", f"{path} does not export {HX_BACKEND_SYMBOL.decode()}.")
-    return register_table((<hx_backend_entry>symbol)())
+        fail(HX_E_VERSION, HX1801_PLUGIN, "", f"the library does not export {HX_BACKEND_SYMBOL.decode()}.")
+    return register_table((<hx_backend_entry>symbol)(), accept)
 
 
-cdef object register_table(const hx_backend *table):
+cdef object register_table(const hx_backend *table, object accept):
     if table == NULL:
         fail(HX_E_VERSION, HX1801_PLUGIN, "", "the plugin gave no backend.")
+    if table.abi_major == HX_ABI_MAJOR and table.name != NULL:
+        accept(table.name.decode("utf-8", "replace"))
     check(hx_backend_register(table))
-    return table.name.decode()
+    for name, version, _, count, _ in registered_backends():
+        if name == table.name.decode():
+            return name, version, count
 
 
 def registered_backends():
-    """What the core knows: a list of (name, version, (major, minor), devices)."""
+    """What the core knows: a list of (name, version, (major, minor), devices, native ops)."""
     cdef const hx_backend *b
     cdef int i
     found = []
     for i in range(hx_backend_count()):
         b = hx_backend_at(i)
         found.append((b.name.decode(), b.version.decode() if b.version != NULL else "", (b.abi_major, b.abi_minor),
-                      b.device_count(b.ctx)))
+                      b.device_count(b.ctx), native_ops(b)))
     return found
+
+
+cdef int native_ops(const hx_backend *b) noexcept:
+    """How many ops the backend has kernels for."""
+    cdef hx_op_support support
+    cdef int i, count = 0
+    if b.op_query == NULL:
+        return 0
+    for i in range(hx_op_count()):
+        memset(&support, 0, sizeof(support))
+        support.struct_size = sizeof(support)
+        count += b.op_query(b.ctx, hx_op_at(i).name, &support) == HX_OK and support.verdict != HX_NO
+    return count
 
 
 cdef class process_state:

@@ -251,7 +251,7 @@ def devices():
                 continue
             found.append((name if name == "cpu" else f"{name}:{k}", {
                 "name": info.name.decode("utf-8", "replace"), "arch": info.arch.decode("utf-8", "replace"),
-                "total_memory": info.total_memory,
+                "total_memory": info.total_memory, "emulated": bool(info.caps & HX_CAP_EMULATED),
                 "dtypes": [t.name for t in DTYPES if info.dtypes >> (<dtype>t).code & 1]}))
     return found
 
