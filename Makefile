@@ -61,6 +61,7 @@ wheel: $(VENV)/.created  ## the wheel, and its size, which must stay under 10 MB
 
 lint: $(VENV)/.checks install  ## style and types
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/lint_c.py
 	$(BIN)/python tools/stubs.py --check
