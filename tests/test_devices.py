@@ -53,7 +53,11 @@ def test_an_unknown_device_changes_nothing():
 def test_the_environment_names_the_default(name, device):
     program = "import helix; print(helix.tensor([1.0]).device, helix.get_default_device())"
     run = subprocess.run(
-        [sys.executable, "-c", program], env={**os.environ, "HELIX_DEVICE": name}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        env={**os.environ, "HELIX_DEVICE": name},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert run.stdout.split() == [device, device]
 

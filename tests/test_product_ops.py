@@ -4,9 +4,17 @@ import pytest
 import helix
 
 
-@pytest.mark.parametrize(("a", "b", "dims"), [
-    ((3, 4, 5), (4, 5, 6), 2), ((3, 4), (5,), 0), ((3, 4, 5), (5, 3, 2), ([0, 2], [1, 0])), ((3, 4), (4, 3), ([-1], [0])),
-    ((2, 3), (2, 3), ([0, 1], [0, 1])), ((3, 0), (0, 2), 1)])
+@pytest.mark.parametrize(
+    ("a", "b", "dims"),
+    [
+        ((3, 4, 5), (4, 5, 6), 2),
+        ((3, 4), (5,), 0),
+        ((3, 4, 5), (5, 3, 2), ([0, 2], [1, 0])),
+        ((3, 4), (4, 3), ([-1], [0])),
+        ((2, 3), (2, 3), ([0, 1], [0, 1])),
+        ((3, 0), (0, 2), 1),
+    ],
+)
 def test_tensordot(a, b, dims):
     x, y = np.random.default_rng(0).normal(size=a), np.random.default_rng(1).normal(size=b)
     result = helix.tensordot(helix.tensor(x), helix.tensor(y), dims)

@@ -6,7 +6,13 @@ import pytest
 import helix
 from helix.autograd import grad, gradcheck
 
-ROWS = {"none": [1.0, 2, 3, 4], "one": [1.0, 0, 3, 4], "first": [0.0, 2, 3, 4], "two": [1.0, 0, 0, 4], "three": [0.0, 0, 3, 0]}
+ROWS = {
+    "none": [1.0, 2, 3, 4],
+    "one": [1.0, 0, 3, 4],
+    "first": [0.0, 2, 3, 4],
+    "two": [1.0, 0, 0, 4],
+    "three": [0.0, 0, 3, 0],
+}
 PRODUCTS = {
     "prod": lambda x: x.prod(),
     "prod of rows": lambda x: x.prod(1),
@@ -44,4 +50,6 @@ def test_two_orders(name, row, dtype):
 @pytest.mark.parametrize("name", ["prod of rows", "cumprod"])
 def test_three_orders(name, row):
     x = helix.tensor(values(row, "float64")).requires_grad_()
-    assert gradcheck(slope(slope(PRODUCTS[name])), (x,), eps=1e-2)  # products are linear in each factor: any step will do
+    assert gradcheck(
+        slope(slope(PRODUCTS[name])), (x,), eps=1e-2
+    )  # products are linear in each factor: any step will do

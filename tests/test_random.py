@@ -93,7 +93,9 @@ def test_strided_tensors_are_filled_in_row_major_order() -> None:
     np.testing.assert_array_equal(values(strided), values(dense))
 
 
-@pytest.mark.parametrize("draw", [lambda: helix.randn(300_001), lambda: helix.rand(300_001), lambda: helix.randint(9, (300_001,))])
+@pytest.mark.parametrize(
+    "draw", [lambda: helix.randn(300_001), lambda: helix.rand(300_001), lambda: helix.randint(9, (300_001,))]
+)
 def test_thread_count_does_not_change_the_bits(draw) -> None:
     before = helix.get_num_threads()
     results = []

@@ -70,8 +70,12 @@ def test_a_hundred_million_ones() -> None:
 @pytest.mark.parametrize("kind", ["uniform", "normal", "sorted", "alternating"])
 def test_sum_of_a_million(kind: str) -> None:
     x = np.random.default_rng(1).standard_normal(1_000_000).astype("float32")
-    x = {"uniform": np.abs(x), "normal": x, "sorted": np.sort(x), "alternating": np.where(np.arange(x.size) % 2, x,
-                                                                                          -x)}[kind]
+    x = {
+        "uniform": np.abs(x),
+        "normal": x,
+        "sorted": np.sort(x),
+        "alternating": np.where(np.arange(x.size) % 2, x, -x),
+    }[kind]
     error = abs(helix.from_numpy(x).sum().item() - x.astype("float64").sum())
     assert error <= 2e-7 * np.abs(x.astype("float64")).sum()
 
@@ -92,7 +96,8 @@ def test_softmax_and_logsumexp_of_extremes() -> None:
     inf, nan = math.inf, math.nan
     x = helix.tensor([[1e4, -1e4, 0.0], [-inf, 0.0, 0.0], [-inf, -inf, -inf], [inf, 0.0, 0.0], [nan, 0.0, 0.0]])
     np.testing.assert_array_equal(
-        x.softmax(1).numpy(), np.float32([[1, 0, 0], [0, 0.5, 0.5], [nan] * 3, [nan] * 3, [nan] * 3]))
+        x.softmax(1).numpy(), np.float32([[1, 0, 0], [0, 0.5, 0.5], [nan] * 3, [nan] * 3, [nan] * 3])
+    )
     np.testing.assert_allclose(x.logsumexp(1).numpy(), np.float32([1e4, math.log(2), -inf, inf, nan]), rtol=1e-6)
     np.testing.assert_array_equal(x[0].log_softmax(0).numpy(), np.float32([0, -2e4, -1e4]))
 

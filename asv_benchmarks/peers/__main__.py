@@ -47,8 +47,10 @@ def table(files: list[Path]) -> str:
     for peer in peers:
         factors = [f for row in rows if (f := ratio(row, peer))]
         if factors:
-            lines.append(f"\nGeometric mean over {len(factors)} workloads, helix against {peer}: "
-                         f"{statistics.geometric_mean(factors):.2f}x")
+            lines.append(
+                f"\nGeometric mean over {len(factors)} workloads, helix against {peer}: "
+                f"{statistics.geometric_mean(factors):.2f}x"
+            )
     return "\n".join(lines)
 
 
@@ -57,8 +59,9 @@ def imports(rounds: int) -> None:
     for name, (load, first) in IMPORTS.items():
         samples = []
         for _ in range(rounds + 1):
-            done = subprocess.run([sys.executable, "-c", PROBE.format(load=load, first=first)], capture_output=True,
-                                  text=True)
+            done = subprocess.run(
+                [sys.executable, "-c", PROBE.format(load=load, first=first)], capture_output=True, text=True
+            )
             if done.returncode == 0:
                 samples.append([float(v) for v in done.stdout.split()])
         if len(samples) > 1:
@@ -70,8 +73,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m asv_benchmarks.peers", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     runner = verbs.add_parser("run", help="measure and print as it goes")
-    runner.add_argument("--libs", default="helix,torch,torch_tuned,numpy,jax,jax_jit,ort",
-                        help="those that are not installed are left out")
+    runner.add_argument(
+        "--libs",
+        default="helix,torch,torch_tuned,numpy,jax,jax_jit,ort",
+        help="those that are not installed are left out",
+    )
     runner.add_argument("--threads", default="1,2")
     runner.add_argument("--only", default="", help="regular expression over workload names")
     runner.add_argument("--rounds", type=int, default=7)

@@ -49,8 +49,9 @@ class TorchTuned(Torch):
     """torch whose freed blocks stay with the process, on huge pages: what is left when page faults are not counted."""
 
     name = "torch_tuned"
-    environment = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:"
-                                     "glibc.malloc.trim_threshold=17179869184"}
+    environment = {
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184"
+    }
 
 
 class Helix(Torch):
@@ -97,10 +98,19 @@ class NumPy:
             return None
         a, b, c = (np.ones(int(n), np.float32) for _ in range(3))
         m = np.ones((4, 4), np.float32)
-        calls: dict[str, str] = {"add": "a + b", "mul_large1k": "a + b", "add_scalar": "a + 1.0",
-                                 "add_out": "add(a, b, out=c)", "view": "a.reshape(2, 4)", "slice": "a[2:6]",
-                                 "index_int": "a[3]", "T": "m.T", "sum": "a.sum()", "matmul4": "m @ m",
-                                 "item": "a.item()"}
+        calls: dict[str, str] = {
+            "add": "a + b",
+            "mul_large1k": "a + b",
+            "add_scalar": "a + 1.0",
+            "add_out": "add(a, b, out=c)",
+            "view": "a.reshape(2, 4)",
+            "slice": "a[2:6]",
+            "index_int": "a[3]",
+            "T": "m.T",
+            "sum": "a.sum()",
+            "matmul4": "m @ m",
+            "item": "a.item()",
+        }
         if kind not in calls:
             return None
         body = f"def run():\n    for _ in repeat:\n        {calls[kind]}\n"

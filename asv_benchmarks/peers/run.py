@@ -54,13 +54,23 @@ def _seconds(call: Any, count: int) -> float:
 
 class Worker:
     def __init__(self, name: str, threads: int) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads),
-                       "OPENBLAS_NUM_THREADS": str(threads), "HELIX_NUM_THREADS": str(threads),
-                       **LIBRARIES[name].environment}
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": str(threads),
+            "MKL_NUM_THREADS": str(threads),
+            "OPENBLAS_NUM_THREADS": str(threads),
+            "HELIX_NUM_THREADS": str(threads),
+            **LIBRARIES[name].environment,
+        }
         self.name = name
         self.process = subprocess.Popen(
             [sys.executable, "-m", "asv_benchmarks.peers", "worker", name, str(threads)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=environment)
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            env=environment,
+        )
         self.alive = bool(self._answer())
 
     def started(self) -> bool:
@@ -111,8 +121,14 @@ class Worker:
 
 
 def measure(workload: Workload, workers: list[Worker], rounds: int, sample: float, threads: int) -> dict[str, Any]:
-    row: dict[str, Any] = {"id": workload.id, "threads": threads, "flops": workload.flops, "bytes": workload.bytes,
-                           "times": {}, "errors": {}}
+    row: dict[str, Any] = {
+        "id": workload.id,
+        "threads": threads,
+        "flops": workload.flops,
+        "bytes": workload.bytes,
+        "times": {},
+        "errors": {},
+    }
     ready = []
     for w in workers:
         reply = w.ask("prepare", workload.id)
@@ -165,6 +181,8 @@ def describe(row: dict[str, Any]) -> str:
     for name, times in row["times"].items():
         if times:
             factor = ratio(row, name)
-            parts.append(f"{name} {text(statistics.median(times))}" + (f" ({factor:.2f}x)" if factor and name != "helix" else ""))
+            parts.append(
+                f"{name} {text(statistics.median(times))}" + (f" ({factor:.2f}x)" if factor and name != "helix" else "")
+            )
     parts += [f"{name}: {error}" for name, error in row["errors"].items()]
     return "  ".join(parts)

@@ -118,27 +118,73 @@ def _dispatch(kind: str, n: int) -> Build:
 
             return run
 
-        table = {"add": add, "mul_large1k": add, "add_grad": add_grad, "add_scalar": add_scalar,
-                 "add_inplace": add_inplace, "add_out": add_out, "view": view, "slice": slice_,
-                 "index_int": index_int, "T": transpose, "sum": sum_, "matmul4": matmul4, "item": item,
-                 "chain_fwd": chain, "chain_fb": chain_fb}
+        table = {
+            "add": add,
+            "mul_large1k": add,
+            "add_grad": add_grad,
+            "add_scalar": add_scalar,
+            "add_inplace": add_inplace,
+            "add_out": add_out,
+            "view": view,
+            "slice": slice_,
+            "index_int": index_int,
+            "T": transpose,
+            "sum": sum_,
+            "matmul4": matmul4,
+            "item": item,
+            "chain_fwd": chain,
+            "chain_fb": chain_fb,
+        }
         return linear4() if kind == "linear4" else table[kind]
 
     return build
 
 
-for _kind, _n in [("add", 1), ("add", 8), ("add_grad", 1), ("add_scalar", 1), ("add_inplace", 8), ("add_out", 8),
-                  ("mul_large1k", 1024), ("view", 8), ("slice", 8), ("T", 8), ("index_int", 8), ("sum", 8),
-                  ("matmul4", 4), ("linear4", 4), ("item", 1)]:
+for _kind, _n in [
+    ("add", 1),
+    ("add", 8),
+    ("add_grad", 1),
+    ("add_scalar", 1),
+    ("add_inplace", 8),
+    ("add_out", 8),
+    ("mul_large1k", 1024),
+    ("view", 8),
+    ("slice", 8),
+    ("T", 8),
+    ("index_int", 8),
+    ("sum", 8),
+    ("matmul4", 4),
+    ("linear4", 4),
+    ("item", 1),
+]:
     _add(f"A.{_kind}_{_n}", _dispatch(_kind, _n), inner=CALLS)
 _add("A.chain100_fwd", _dispatch("chain_fwd", 1), inner=100)
 _add("A.chain100_fwdbwd", _dispatch("chain_fb", 1), inner=100)
 
 # ---- B: elementwise and reductions ---------------------------------------------------------------------------
 
-_BYTES = {"copy": 8, "add": 12, "add_out": 12, "muladd": 16, "addbias": 8, "exp": 8, "tanh": 8, "gelu_tanh": 8,
-          "gelu_erf": 8, "softmax": 8, "layernorm": 8, "rmsnorm": 8, "sum0": 4, "sum1": 4, "sumall": 4,
-          "transpose": 8, "cast_bf16": 6, "gelu_fb": 20, "softmax_fb": 20, "layernorm_fb": 20}
+_BYTES = {
+    "copy": 8,
+    "add": 12,
+    "add_out": 12,
+    "muladd": 16,
+    "addbias": 8,
+    "exp": 8,
+    "tanh": 8,
+    "gelu_tanh": 8,
+    "gelu_erf": 8,
+    "softmax": 8,
+    "layernorm": 8,
+    "rmsnorm": 8,
+    "sum0": 4,
+    "sum1": 4,
+    "sumall": 4,
+    "transpose": 8,
+    "cast_bf16": 6,
+    "gelu_fb": 20,
+    "softmax_fb": 20,
+    "layernorm_fb": 20,
+}
 
 
 def _elementwise(op: str, rows: int, columns: int) -> Build:
@@ -234,8 +280,9 @@ def _convolution(name: str, both: bool) -> Build:
         x_shape, w_shape, stride, padding, groups, x_grad = CONVOLUTIONS[name]
         x, w = lib.array(normal("cx", *x_shape)), lib.array(normal("cw", *w_shape, scale=0.1))
         conv = lib.F.conv1d if len(x_shape) == 3 else lib.F.conv2d
-        return _forward_or_both(lib, lambda: conv(x, w, None, stride, padding, 1, groups),
-                                [x, w] if x_grad else [w], both)
+        return _forward_or_both(
+            lib, lambda: conv(x, w, None, stride, padding, 1, groups), [x, w] if x_grad else [w], both
+        )
 
     return build
 
@@ -308,8 +355,18 @@ def _mlp(lib: Any) -> Any:
 
 def _cnn(lib: Any) -> Any:
     nn = lib.nn
-    return nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3, padding=1),
-                         nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, 10))
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(3136, 128),
+        nn.ReLU(),
+        nn.Linear(128, 10),
+    )
 
 
 def _train(model: Callable[[Any], Any], x_name: str, x_shape: tuple[int, ...]) -> Build:

@@ -14,21 +14,33 @@ def _axes(name, tensor, dims):
     """dims as axes counted from the front, each once."""
     axes = [d + tensor.ndim if d < 0 else d for d in dims]
     if any(not 0 <= d < tensor.ndim for d in axes) or len(set(axes)) < len(axes):
-        raise ParameterError(f"HX1302 tensordot: axes {list(dims)} of {name} with shape {tuple(tensor.shape)} are out of range or "
-                             "repeated.", op="tensordot", code="HX1302")
+        raise ParameterError(
+            f"HX1302 tensordot: axes {list(dims)} of {name} with shape {tuple(tensor.shape)} are out of range or "
+            "repeated.",
+            op="tensordot",
+            code="HX1302",
+        )
     return axes
 
 
 def _pairs(a, b, dims):
     if isinstance(dims, int):
         if not 0 <= dims <= min(a.ndim, b.ndim):
-            raise ParameterError(f"HX1403 tensordot: dims={dims} must lie between 0 and the number of axes of both operands, "
-                                 f"{tuple(a.shape)} and {tuple(b.shape)}.", op="tensordot", code="HX1403")
+            raise ParameterError(
+                f"HX1403 tensordot: dims={dims} must lie between 0 and the number of axes of both operands, "
+                f"{tuple(a.shape)} and {tuple(b.shape)}.",
+                op="tensordot",
+                code="HX1403",
+            )
         return list(range(a.ndim - dims, a.ndim)), list(range(dims))
     first, second = ([d] if isinstance(d, int) else list(d) for d in dims)
     if len(first) != len(second):
-        raise ParameterError(f"HX1403 tensordot: dims names {len(first)} axes of a and {len(second)} axes of b; they are summed in "
-                             "pairs.", op="tensordot", code="HX1403")
+        raise ParameterError(
+            f"HX1403 tensordot: dims names {len(first)} axes of a and {len(second)} axes of b; they are summed in "
+            "pairs.",
+            op="tensordot",
+            code="HX1403",
+        )
     return _axes("a", a, first), _axes("b", b, second)
 
 
@@ -45,13 +57,19 @@ def tensordot(a, b, dims=2):
     first, second = _pairs(a, b, dims)
     for i, j in zip(first, second):
         if a.shape[i] != b.shape[j]:
-            raise ShapeError(f"HX1002 tensordot: a has size {a.shape[i]} (axis {i} of {tuple(a.shape)}), b has size {b.shape[j]} (axis "
-                             f"{j} of {tuple(b.shape)}).", op="tensordot", code="HX1002")
+            raise ShapeError(
+                f"HX1002 tensordot: a has size {a.shape[i]} (axis {i} of {tuple(a.shape)}), b has size {b.shape[j]} (axis "
+                f"{j} of {tuple(b.shape)}).",
+                op="tensordot",
+                code="HX1002",
+            )
     left = [d for d in range(a.ndim) if d not in first]
     right = [d for d in range(b.ndim) if d not in second]
     rows, columns = [a.shape[d] for d in left], [b.shape[d] for d in right]
     inner = prod(a.shape[d] for d in first)
-    product = _matmul(a.permute(left + first).reshape(prod(rows), inner), b.permute(second + right).reshape(inner, prod(columns)))
+    product = _matmul(
+        a.permute(left + first).reshape(prod(rows), inner), b.permute(second + right).reshape(inner, prod(columns))
+    )
     return product.reshape(rows + columns)
 
 

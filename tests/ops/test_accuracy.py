@@ -9,8 +9,14 @@ import helix
 from helix import _core
 
 REFERENCE = {
-    "exp": math.exp, "expm1": math.expm1, "log": math.log, "log1p": math.log1p, "tanh": math.tanh,
-    "sigmoid": lambda x: 1 / (1 + math.exp(-x)), "sin": math.sin, "cos": math.cos,
+    "exp": math.exp,
+    "expm1": math.expm1,
+    "log": math.log,
+    "log1p": math.log1p,
+    "tanh": math.tanh,
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
+    "sin": math.sin,
+    "cos": math.cos,
 }
 POSITIVE = {"log"}
 
@@ -54,7 +60,9 @@ def test_float64_tanh_is_right_to_two_ulp():
 @pytest.mark.parametrize("name", ["tanh", "erf"])
 def test_saturation_is_exact_and_odd(name, dtype):
     function = getattr(helix, name)
-    far = helix.tensor([9.9, 20.0, 300.0, 1e30, math.inf] if dtype == helix.float32 else [20.0, 300.0, math.inf], dtype=dtype)
+    far = helix.tensor(
+        [9.9, 20.0, 300.0, 1e30, math.inf] if dtype == helix.float32 else [20.0, 300.0, math.inf], dtype=dtype
+    )
     assert (function(far) == 1).all() and (function(-far) == -1).all()
     assert math.isnan(function(helix.tensor(math.nan, dtype=dtype)).item())
     assert math.copysign(1, function(helix.tensor(-0.0, dtype=dtype)).item()) == -1

@@ -120,7 +120,6 @@ def has_ties_when_stretched(sample: Sample) -> bool:
 # ---- tests -----------------------------------------------------------------------------------------------------
 
 
-
 def is_differentiable(sample: Sample) -> bool:
     return sample.grad and any(map(is_floating, sample.dtypes)) and any(_taken(t) for t in tensors_of(sample.args))
 

@@ -68,6 +68,8 @@ def test_running_sums_of_long_rows(dtype, threads):
     threads(1)
     y = helix.cumsum(x, -1)
     true = np.cumsum(x.to(helix.float64).numpy(), -1)
-    np.testing.assert_allclose(y.to(helix.float64).numpy(), true, rtol=1e-7 if dtype == helix.float32 else 1e-12, atol=1e-10)
+    np.testing.assert_allclose(
+        y.to(helix.float64).numpy(), true, rtol=1e-7 if dtype == helix.float32 else 1e-12, atol=1e-10
+    )
     threads(2)
     assert (helix.cumsum(x, -1) == y).all()
