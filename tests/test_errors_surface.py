@@ -28,6 +28,66 @@ def test_every_class_is_also_a_builtin():
         assert (type(error), str(error), error.op, error.code) == (cls, "HX1002 add: text", "add", "HX1002")
 
 
+ones = helix.ones
+FACTS = [  # a call, and what its error says for tools: argument, expected, got, axis
+    (lambda: helix.add(ones(2, 3), ones(2, 4)), "other", (2, 3), (2, 4), -1),
+    (lambda: helix.where(ones(2) > 0, ones(2), ones(3)), None, (2,), (3,), -1),
+    (lambda: helix.nn.functional.smooth_l1_loss(ones(3), ones(4)), None, (3,), (4,), -1),  # the sub inside stretches
+    (lambda: ones(2, 3).sum(dim=5), "dim", "-2..1", 5, 5),
+    (lambda: ones(2, 3).sum(dim=(0, -2)), "dim", None, (0, -2), 0),
+    (lambda: ones(2, 3) @ ones(4, 5), "other", 3, 4, -2),
+    (lambda: helix.nn.functional.linear(ones(2, 3), ones(4, 5)), "input", 5, 3, -1),
+    (lambda: helix.nn.Linear(5, 4)(ones(2, 3)), "input", 5, 3, -1),
+    (lambda: helix.add(ones(2), 1, out=ones(3)), "out", (2,), (3,), None),
+    (lambda: helix.add(ones(2), 1.5, out=ones(2, dtype=helix.int8)), "out", "float32", "int8", None),
+    (lambda: ones(2, dtype=helix.int8).add_(1.5), "input", "float32", "int8", None),
+    (lambda: helix.index_select(ones(3), 0, ones(1)), "index", None, "float32", None),
+    (lambda: helix.bitwise_and(ones(1), ones(1)), None, None, None, None),
+    (lambda: ones(3)[4], None, "-3..2", 4, 0),
+    (lambda: ones(2, 3).gather(1, helix.tensor([[9]])), "index", "-3..2", 9, 1),
+    (lambda: helix.nn.functional.embedding(helix.tensor([7]), ones(3, 2)), "input", "0..2", 7, None),
+    (lambda: helix.nn.functional.cross_entropy(ones(1, 3), helix.tensor([5])), "target", "0..2", 5, None),
+    (lambda: helix.nn.functional.dropout(ones(2), 1.5), "p", "lie in [0, 1]", 1.5, None),
+    (lambda: ones(2).reshape(3), "shape", "2 elements", (3,), None),
+    (lambda: ones(2, 3, 4).t(), None, None, None, None),
+    (lambda: helix.zeros(2, -1), None, ">= 0", -1, 1),
+    (lambda: helix.zeros(2**40, 2**40), None, None, (2**40, 2**40), None),
+    (lambda: helix.zeros(2**45), None, None, "128.0 TiB", None),
+    (lambda: helix.sum("a"), "input", "a tensor or a number", "'a' (str)", None),
+    (lambda: helix.sum(ones(1), dim="a"), "dim", None, None, None),
+    (lambda: helix.sum(), "input", None, None, None),
+    (lambda: helix.sum(ones(1), dims=1), "dims", None, None, None),
+    (lambda: helix.nn.functional.mse_loss(ones(1), ones(1), reduction="x"), "reduction", None, "x", None),
+    (lambda: ones(2).backward(), None, None, None, None),
+]
+
+
+@pytest.mark.parametrize("number", range(len(FACTS)))
+def test_facts(number):
+    call, argument, expected, got, axis = FACTS[number]
+    with pytest.raises(errors.HelixError) as caught:
+        call()
+    error = caught.value
+    assert (error.argument, error.axis) == (argument, axis), error
+    for fact, wanted in ((error.expected, expected), (error.got, got)):
+        assert wanted is None or (fact == wanted and type(fact) is type(wanted)), error.facts
+    if got is not None:
+        assert isinstance(got, tuple) or str(got) in str(error)
+    assert error.facts["op"] == error.op and error.facts["got"] == error.got
+    again = pickle.loads(pickle.dumps(error))
+    assert again.facts == error.facts and str(again) == str(error)
+
+
+def test_facts_of_one_error_do_not_reach_the_next():
+    for call in (lambda: ones(2, 3).gather(1, helix.tensor([[9]])), lambda: ones(2, 3).sum(dim=5)):
+        with pytest.raises(errors.HelixError) as caught:
+            call()
+        assert caught.value.axis is not None
+        with pytest.raises(errors.HelixError) as caught:
+            ones(2).backward()
+        assert set(caught.value.facts.values()) == {caught.value.op, caught.value.code, None}
+
+
 CASES = [
     (lambda: helix.ones(2, 3) + helix.ones(2), errors.ShapeError, "HX1003", "add"),
     (lambda: helix.ones(2).reshape(3), errors.ShapeError, "HX1005", "reshape"),

@@ -1,6 +1,7 @@
 """What helix raises. Every error is a HelixError and also the built-in that a Python user expects.
 
-`error.code` is the stable number ("HX1002"), `error.op` the operation; `explain(code)` documents it.
+`error.code` is the stable number ("HX1002"), `error.op` the operation; `explain(code)` documents it. Where they are known,
+`error.argument` is the parameter at fault, `error.expected` and `error.got` what clashes, and `error.axis` where.
 """
 
 from typing import Any
@@ -13,23 +14,31 @@ class HelixError(Exception):
     module_path = ""
     _child: Any = None  # the module that raised or passed it on last
 
-    def __init__(self, *arguments, op=None, code=None):
+    def __init__(self, *arguments, op=None, code=None, argument=None, expected=None, got=None, axis=None):
         super().__init__(*arguments)
         self.op = op
         self.code = code if code is not None else _leading_number(arguments)
+        self.argument = argument
+        self.expected = expected
+        self.got = got
+        self.axis = axis
+
+    @property
+    def facts(self):
+        """{"op": …, "code": …, "argument": …, "expected": …, "got": …, "axis": …}: what the message says, for tools."""
+        return {name: getattr(self, name) for name in _FACTS}
 
     def __reduce__(self):
-        return _rebuild, (type(self), self.args, self.op, self.code)
+        return type(self), self.args, self.facts
+
+
+_FACTS = ("op", "code", "argument", "expected", "got", "axis")
 
 
 def _leading_number(arguments):
     """ "HX3101" of a text that begins with it."""
     first = arguments[0].split(" ", 1)[0] if arguments and isinstance(arguments[0], str) else ""
     return first if first.startswith("HX") and first[2:].isdigit() else None
-
-
-def _rebuild(cls, arguments, op, code):
-    return cls(*arguments, op=op, code=code)
 
 
 class ShapeError(HelixError, ValueError):

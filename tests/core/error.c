@@ -38,6 +38,29 @@ static void test_op_name(void) {
     CHECK_TEXT(hx_error_enter_op(NULL), "called");
 }
 
+static void test_facts(void) {
+    hx_fail_about(FACTS("dim", "-2..1", hx_text("%d", 5), true, 5), HX_E_INDEX, HX1302_AXIS, "axis %d", 5);
+    const hx_kept_facts *facts = &hx_error_last()->facts;
+    CHECK_TEXT(facts->argument, "dim");
+    CHECK_TEXT(facts->expected, "-2..1");
+    CHECK_TEXT(facts->got, "5");
+    CHECK(facts->on_axis && facts->axis == 5);
+    hx_error saved = *hx_error_last();
+    hx_error_clear();
+    hx_fail(HX_E_VALUE, HX1403_VALUE, "nothing known");
+    CHECK(!facts->argument[0] && !facts->expected[0] && !facts->got[0] && !facts->on_axis);
+    hx_error_clear();
+    hx_error_restore(&saved);
+    CHECK_TEXT(facts->got, "5");
+    hx_error_clear();
+    CHECK_INT(hx_refuse(HX_E_VALUE, HX1403_VALUE, "p", "lie in [0, 1]", "%g", 1.5), HX_E_VALUE);
+    CHECK_TEXT(hx_error_last()->text, "p must lie in [0, 1], got 1.5");
+    CHECK_TEXT(facts->got, "1.5");
+    hx_error_argument("another op", "other");
+    CHECK_TEXT(facts->argument, "p");
+    hx_error_clear();
+}
+
 static void test_long_texts_are_cut(void) {
     char name[200], text[3000];
     memset(name, 'n', sizeof name - 1);
@@ -76,6 +99,7 @@ static void test_every_number_is_explained(void) {
 int main(void) {
     test_first_error_wins();
     test_op_name();
+    test_facts();
     test_long_texts_are_cut();
     test_threads_are_apart();
     test_every_number_is_explained();

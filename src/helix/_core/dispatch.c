@@ -64,10 +64,11 @@ static hx_status common_device(hx_call *c) {
                 first = t;
                 continue;
             }
-            return hx_fail(HX_E_DEVICE, HX1201_DEVICE,
-                           "arguments live on different devices: %s and %s. helix does not copy between devices by "
-                           "itself; call .to(device) on one of them.",
-                           hx_tensor_text(first), hx_tensor_text(t));
+            return hx_fail_about(FACTS(.expected = first->device->name, .got = t->device->name), HX_E_DEVICE,
+                                 HX1201_DEVICE,
+                                 "arguments live on different devices: %s and %s. helix does not copy between "
+                                 "devices by itself; call .to(device) on one of them.", hx_tensor_text(first),
+                                 hx_tensor_text(t));
         }
     }
     if (first)
@@ -103,7 +104,8 @@ static bool overlaps_itself(const hx_tensor *t) {
 
 static bool is_user_leaf(const hx_tensor *t) { return t->flags & HX_T_REQUIRES_GRAD && !t->history; }
 
-static hx_status check_written(const hx_tensor *t, const hx_spec *s) {
+/* `written` names the argument in errors. */
+static hx_status check_written(const hx_tensor *t, const hx_spec *s, const char *written) {
     if (t->storage && t->storage->read_only)
         return hx_fail(HX_E_VALUE, HX1006_INPLACE, "the memory of %s is read-only; write into a .clone()",
                        hx_tensor_text(t));
@@ -113,11 +115,14 @@ static hx_status check_written(const hx_tensor *t, const hx_spec *s) {
                        "into a .clone()",
                        hx_tensor_text(t));
     if (s && (t->ndim != s->ndim || memcmp(t->shape, s->shape, s->ndim * sizeof *s->shape)))
-        return hx_fail(HX_E_SHAPE, HX1006_INPLACE, "the result has shape %s, but the tensor that is written has %s",
-                       hx_shape_text(s->shape, s->ndim), hx_shape_text(t->shape, t->ndim));
+        return hx_fail_about(FACTS(written, hx_shape_text(s->shape, s->ndim), hx_shape_text(t->shape, t->ndim)),
+                             HX_E_SHAPE, HX1006_INPLACE, "the result has shape %s, but %s, which is written, has %s",
+                             hx_shape_text(s->shape, s->ndim), written, hx_shape_text(t->shape, t->ndim));
     if (s && !hx_can_cast((hx_dtype)s->dtype, (hx_dtype)t->dtype))
-        return hx_fail(HX_E_DTYPE, HX1102_CAST, "a %s result cannot be stored in a %s tensor; use the out-of-place form",
-                       hx_dtype_name((hx_dtype)s->dtype), hx_dtype_name((hx_dtype)t->dtype));
+        return hx_fail_about(FACTS(written, hx_dtype_name((hx_dtype)s->dtype), hx_dtype_name((hx_dtype)t->dtype)),
+                             HX_E_DTYPE, HX1102_CAST,
+                             "a %s result cannot be stored in %s, a %s tensor; use the out-of-place form",
+                             hx_dtype_name((hx_dtype)s->dtype), written, hx_dtype_name((hx_dtype)t->dtype));
     if (t->flags & HX_T_INFERENCE && !hx_mode.inference)
         return hx_fail(HX_E_GRADIENT, HX1506_INFERENCE,
                        "a tensor made in inference_mode cannot be written outside of it; clone it first");
@@ -127,6 +132,8 @@ static hx_status check_written(const hx_tensor *t, const hx_spec *s) {
                        "a leaf that requires grad cannot be written in place; wrap the update in helix.no_grad()");
     return HX_OK;
 }
+
+static const char *written_name(const hx_call *c) { return c->has_out ? "out" : c->op->params[0].name; }
 
 static bool wants_grad(const hx_call *c) {
     if (!hx_grad_enabled() || (c->op->flags & HX_NON_DIFF && !(c->op->flags & HX_GRAD_ERROR))) return false;
@@ -247,8 +254,7 @@ static inline int64_t view_of(hx_view *v, const hx_tensor *t) {
 
 static hx_status kernel_error(const hx_err *err, hx_code code) {
     if (code == HX_E_MEMORY && hx_error_pending()) return code;
-    return hx_fail(code, err->number ? err->number : HX1901_INTERNAL, "%s",
-                   err->msg[0] ? err->msg : "the kernel failed without a message");
+    return hx_fail_kernel(err, code);
 }
 
 static const hx_op_support *support_of(const hx_op *op, const hx_device *device, hx_tensor **in, int n_in,
@@ -358,7 +364,7 @@ hx_status hx_copy_into(hx_tensor *dst, hx_tensor *src) {
     hx_attr dtype = {.kind = HX_A_DTYPE, .v.i = dst->dtype};
     hx_tensor *shown, *apart = NULL;
     int64_t strides[HX_MAX_RANK];
-    HX_TRY(check_written(dst, NULL));
+    HX_TRY(check_written(dst, NULL, "input"));
     HX_TRY(hx_broadcast_strides(src->shape, src->strides, src->ndim, dst->shape, dst->ndim, strides));
     if (!dst->storage || !src->storage)
         return hx_fail(HX_E_TRACE, HX1702_TRACE, "needs values, and a trace knows only shapes");
@@ -474,7 +480,7 @@ static hx_status compute_into(hx_call *c, hx_tensor **target) {
         for (int i = 0; i < c->n_out && !status; i++) {
             hx_spec made = {.dtype = keep[i]->dtype, .ndim = keep[i]->ndim};
             hx_copy_sizes(made.shape, keep[i]->shape, keep[i]->ndim);
-            status = check_written(target[i], &made);
+            status = check_written(target[i], &made, written_name(c));
             if (!status) status = hx_copy_into(target[i], keep[i]);
         }
         for (int i = 0; i < c->n_out; i++) hx_tensor_release(keep[i]);
@@ -490,7 +496,7 @@ static hx_status run_mutating(hx_call *c) {
         return hx_fail(HX_E_TYPE, HX1103_ARGUMENT, "the tensor list must hold %d groups of equal length, got %d tensors",
                        c->groups, c->list_n);
     for (int i = 0; i < c->list_n; i++)
-        if (part && c->op->writes >> (i / part) & 1) HX_TRY(check_written(c->in[c->list_at + i], NULL));
+        if (part && c->op->writes >> (i / part) & 1) HX_TRY(check_written(c->in[c->list_at + i], NULL, "tensors"));
     HX_TRY(run_kernel(c->op, c->device, c->in, c->n_in, c->attr, c->n_attr, NULL, 0));
     for (int i = 0; i < c->list_n; i++)
         if (part && c->op->writes >> (i / part) & 1) hx_bump_version(c->in[c->list_at + i]);
@@ -587,7 +593,7 @@ static hx_status finish(hx_call *c, temporaries *tmp, hx_tensor **target) {
     if (record && op->flags & HX_GRAD_ERROR) return grad_refused();
     if (record && c->inplace && loses_saved(c)) HX_TRY(keep_written(c, tmp));
     if (target)
-        for (int i = 0; i < c->n_out; i++) HX_TRY(check_written(target[i], op->shape ? &c->spec[i] : NULL));
+        for (int i = 0; i < c->n_out; i++) HX_TRY(check_written(target[i], op->shape ? &c->spec[i] : NULL, written_name(c)));
     HX_TRY(draw_stream(c));
     if (op->flags & HX_MUTATES) return hx_tracing() ? hx_trace_record(c) : run_mutating(c);
     if (op->flags & HX_VALUES && hx_tracing()) return values_refused();

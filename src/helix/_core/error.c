@@ -11,6 +11,7 @@ enum { TEXTS = 16 };
 
 typedef struct hx_texts {
     hx_error error;
+    hx_kept_facts kernel; /* of the kernel that is failing */
     unsigned next;
     char buffer[TEXTS][HX_TEXT_LENGTH];
 } hx_texts;
@@ -39,27 +40,98 @@ char *hx_text_buffer(void) {
     return t->buffer[t->next++ % TEXTS];
 }
 
-hx_status hx_fail(hx_code code, int number, const char *format, ...) {
+const char *hx_text(const char *format, ...) {
+    char *text = hx_text_buffer();
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, HX_TEXT_LENGTH, format, args);
+    va_end(args);
+    return text;
+}
+
+static void keep(hx_kept_facts *kept, const hx_facts *facts) {
+    snprintf(kept->argument, sizeof kept->argument, "%s", facts->argument ? facts->argument : "");
+    snprintf(kept->expected, sizeof kept->expected, "%s", facts->expected ? facts->expected : "");
+    snprintf(kept->got, sizeof kept->got, "%s", facts->got ? facts->got : "");
+    kept->on_axis = facts->on_axis;
+    kept->axis = facts->axis;
+}
+
+__attribute__((format(printf, 4, 0))) static hx_status fail(const hx_facts *facts, hx_code code, int number,
+                                                            const char *format, va_list args) {
     if (hx_error_pending()) return hx_errors.pending; /* the first error is the cause, later ones are its echo */
     hx_error *e = &texts()->error;
     hx_errors.pending = e->code = code;
     e->number = number;
+    keep(&e->facts, facts);
     snprintf(e->op, sizeof e->op, "%s", hx_errors.op ? hx_errors.op : "");
+    vsnprintf(e->text, sizeof e->text, format, args);
+    return code;
+}
+
+hx_status hx_fail(hx_code code, int number, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    vsnprintf(e->text, sizeof e->text, format, args);
+    hx_status status = fail(&FACTS(0), code, number, format, args);
     va_end(args);
+    return status;
+}
+
+hx_status hx_fail_about(hx_facts facts, hx_code code, int number, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    hx_status status = fail(&facts, code, number, format, args);
+    va_end(args);
+    return status;
+}
+
+hx_status hx_refuse(hx_code code, int number, const char *argument, const char *rule, const char *format, ...) {
+    char *got = hx_text_buffer();
+    va_list args;
+    va_start(args, format);
+    vsnprintf(got, HX_TEXT_LENGTH, format, args);
+    va_end(args);
+    return hx_fail_about(FACTS(argument, rule, got), code, number, "%s must %s, got %s", argument, rule, got);
+}
+
+void hx_error_argument(const char *op, const char *argument) {
+    hx_error *e = &texts()->error;
+    if (argument && !strcmp(e->op, op)) snprintf(e->facts.argument, sizeof e->facts.argument, "%s", argument);
+}
+
+__attribute__((format(printf, 4, 0))) static hx_code kernel_fail(hx_err *err, hx_code code, int number,
+                                                                 const char *format, va_list args) {
+    err->code = code;
+    err->number = number;
+    vsnprintf(err->msg, sizeof err->msg, format, args);
     return code;
 }
 
 hx_code hx_kernel_fail(hx_err *err, hx_code code, int number, const char *format, ...) {
-    err->code = code;
-    err->number = number;
     va_list args;
     va_start(args, format);
-    vsnprintf(err->msg, sizeof err->msg, format, args);
+    kernel_fail(err, code, number, format, args);
     va_end(args);
     return code;
+}
+
+hx_code hx_kernel_fail_about(hx_facts facts, hx_err *err, hx_code code, int number, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    kernel_fail(err, code, number, format, args);
+    va_end(args);
+    keep(&texts()->kernel, &facts);
+    return code;
+}
+
+hx_status hx_fail_kernel(const hx_err *err, hx_code code) {
+    hx_texts *t = texts();
+    bool first = !hx_error_pending();
+    hx_status status = hx_fail(code, err->number ? err->number : HX1901_INTERNAL, "%s",
+                               err->msg[0] ? err->msg : "the kernel failed without a message");
+    if (first) t->error.facts = t->kernel;
+    t->kernel = (hx_kept_facts){0};
+    return status;
 }
 
 const hx_error *hx_error_last(void) {

@@ -50,10 +50,39 @@ enum {
  * added from the op that is being dispatched. hx_shape_text and hx_tensor_text print shapes and tensors. */
 hx_status hx_fail(hx_code code, int number, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* What tools may want beside the text; what is not known is left out. */
+typedef struct hx_facts {
+    const char *argument;       /* the parameter at fault */
+    const char *expected, *got; /* two sizes, shapes, dtypes or values that clash, as short text */
+    bool on_axis;
+    int64_t axis;
+} hx_facts;
+#define FACTS(...) ((hx_facts){__VA_ARGS__})
+
+hx_status hx_fail_about(hx_facts facts, hx_code code, int number, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Adds the argument to the pending error, if `op` is what the user called. */
+void hx_error_argument(const char *op, const char *argument);
+
+/* The commonest fault: "<argument> must <rule>, got <got>". */
+hx_status hx_refuse(hx_code code, int number, const char *argument, const char *rule, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* The fault that a kernel left in err, with the facts it gave beside it (hx_kernel_fail_about). */
+hx_status hx_fail_kernel(const hx_err *err, hx_code code);
+
+typedef struct hx_kept_facts {
+    char argument[32], expected[120], got[120]; /* "" where they are left out */
+    bool on_axis;
+    int64_t axis;
+} hx_kept_facts;
+
 /* The pending error of this thread: code HX_OK when there is none. */
 typedef struct hx_error {
     hx_code code;
     int number;
+    hx_kept_facts facts;
     char op[64];    /* op being dispatched when it was raised; "" outside dispatch */
     char text[1000];
 } hx_error;
@@ -90,6 +119,7 @@ static inline bool hx_error_outermost_op(const char *op) {
 /* A buffer of HX_TEXT_LENGTH bytes for a piece of a message: 16 of them rotate in each thread. */
 enum { HX_TEXT_LENGTH = 400 };
 char *hx_text_buffer(void);
+const char *hx_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The documentation of a number: a paragraph, or NULL. hx_error_numbers walks all: index to number, 0 at the end. */
 const char *hx_error_explain(int number);

@@ -8,13 +8,16 @@ hx_status hx_numel(const int64_t *shape, int ndim, int64_t *numel) {
     bool empty = false, fits = true;
     for (int i = 0; i < ndim; i++) {
         if (shape[i] < 0)
-            return hx_fail(HX_E_SHAPE, HX1403_VALUE, "size %lld at axis %d of %s is negative", (long long)shape[i], i,
-                           hx_shape_text(shape, ndim));
+            return hx_fail_about(FACTS(.expected = ">= 0", .got = hx_text("%lld", (long long)shape[i]),
+                                       .on_axis = true, .axis = i), HX_E_SHAPE, HX1403_VALUE,
+                                 "size %lld at axis %d of %s is negative", (long long)shape[i], i,
+                                 hx_shape_text(shape, ndim));
         if (shape[i] == 0) empty = true;
         else if (fits) fits = hx_mul_ok(product, shape[i], &product);
     }
     if (!fits && !empty)
-        return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the product of %s does not fit in 64 bits",
+        return hx_fail_about(FACTS(.got = hx_shape_text(shape, ndim)), HX_E_OVERFLOW, HX1401_OVERFLOW,
+                             "the product of %s does not fit in 64 bits",
                        hx_shape_text(shape, ndim));
     *numel = empty ? 0 : product;
     return HX_OK;
@@ -64,8 +67,10 @@ hx_status hx_extent(const int64_t *shape, const int64_t *strides, int ndim, int6
 hx_status hx_axis(int64_t axis, int ndim, int *result) {
     int64_t n = ndim > 0 ? ndim : 1;
     if (axis < -n || axis >= n)
-        return hx_fail(HX_E_INDEX, HX1302_AXIS, "axis %lld is out of range for a tensor of %d dimension%s (valid %lld..%lld)",
-                       (long long)axis, ndim, ndim == 1 ? "" : "s", (long long)-n, (long long)(n - 1));
+        return hx_fail_about(FACTS("dim", hx_text("%lld..%lld", (long long)-n, (long long)(n - 1)),
+                                   hx_text("%lld", (long long)axis), true, axis), HX_E_INDEX, HX1302_AXIS,
+                             "axis %lld is out of range for a tensor of %d dimension%s (valid %lld..%lld)",
+                             (long long)axis, ndim, ndim == 1 ? "" : "s", (long long)-n, (long long)(n - 1));
     *result = (int)(axis < 0 ? axis + n : axis);
     return HX_OK;
 }
@@ -80,7 +85,8 @@ hx_status hx_axes(const int64_t *axes, int n, int ndim, uint32_t *mask) {
         int axis = 0;
         HX_TRY(hx_axis(axes[i], ndim, &axis));
         if (seen >> axis & 1u)
-            return hx_fail(HX_E_INDEX, HX1302_AXIS, "axis %d appears twice in %s", axis, hx_shape_text(axes, n));
+            return hx_fail_about(FACTS(.argument = "dim", .got = hx_shape_text(axes, n), .on_axis = true, .axis = axis),
+                                 HX_E_INDEX, HX1302_AXIS, "axis %d appears twice in %s", axis, hx_shape_text(axes, n));
         seen |= 1u << axis;
     }
     *mask = ndim > 0 ? seen : 0;
@@ -88,7 +94,8 @@ hx_status hx_axes(const int64_t *axes, int n, int ndim, uint32_t *mask) {
 }
 
 static hx_status cannot_stretch(const int64_t *a, int a_ndim, const int64_t *b, int b_ndim, int from_end) {
-    return hx_fail(HX_E_SHAPE, HX1003_BROADCAST,
+    return hx_fail_about(FACTS(NULL, hx_shape_text(a, a_ndim), hx_shape_text(b, b_ndim), true, -from_end), HX_E_SHAPE,
+                         HX1003_BROADCAST,
                    "cannot stretch %s and %s to one shape: axis -%d has %lld and %lld; each axis must match or be 1",
                    hx_shape_text(a, a_ndim), hx_shape_text(b, b_ndim), from_end, (long long)a[a_ndim - from_end],
                    (long long)b[b_ndim - from_end]);
@@ -114,12 +121,14 @@ hx_status hx_broadcast_into(int64_t *r, int *r_ndim, const int64_t *b, int b_ndi
 hx_status hx_broadcast_strides(const int64_t *shape, const int64_t *strides, int ndim, const int64_t *to_shape,
                                int to_ndim, int64_t *result) {
     if (ndim > to_ndim)
-        return hx_fail(HX_E_SHAPE, HX1003_BROADCAST, "cannot stretch %s to %s, which has fewer dimensions",
+        return hx_fail_about(FACTS(.expected = hx_shape_text(to_shape, to_ndim), .got = hx_shape_text(shape, ndim)),
+                             HX_E_SHAPE, HX1003_BROADCAST, "cannot stretch %s to %s, which has fewer dimensions",
                        hx_shape_text(shape, ndim), hx_shape_text(to_shape, to_ndim));
     for (int i = 1; i <= ndim; i++) {
         int64_t size = shape[ndim - i], wanted = to_shape[to_ndim - i];
         if (size != wanted && size != 1)
-            return hx_fail(HX_E_SHAPE, HX1003_BROADCAST,
+            return hx_fail_about(FACTS(NULL, hx_shape_text(to_shape, to_ndim), hx_shape_text(shape, ndim), true, -i),
+                                 HX_E_SHAPE, HX1003_BROADCAST,
                            "cannot stretch %s to %s: axis -%d has %lld and must be %lld or 1",
                            hx_shape_text(shape, ndim), hx_shape_text(to_shape, to_ndim), i, (long long)size,
                            (long long)wanted);

@@ -209,7 +209,8 @@ static bool refuse_bytes(const local *t, size_t nbytes, const char *bound, int64
     in_units(nbytes > INT64_MAX ? INT64_MAX : (int64_t)nbytes, asked, sizeof asked);
     in_units(bound_bytes, most, sizeof most);
     in_units(in_use(t), used, sizeof used);
-    hx_fail(HX_E_MEMORY, HX1402_MEMORY, "%s needed; %s %s%s, %s in use", asked, bound, most, how, used);
+    hx_fail_about(FACTS(.expected = most, .got = asked), HX_E_MEMORY, HX1402_MEMORY, "%s needed; %s %s%s, %s in use",
+                  asked, bound, most, how, used);
     return false;
 }
 

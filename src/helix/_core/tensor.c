@@ -188,7 +188,8 @@ hx_status hx_tensor_read(const hx_tensor *t, void *host, int64_t nbytes) {
 
 hx_status hx_tensor_item(const hx_tensor *t, hx_scalar *value) {
     if (t->numel != 1)
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "only a tensor of one element is a number; this one has shape %s",
+        return hx_fail_about(FACTS(.argument = "input", .got = hx_shape_text(t->shape, t->ndim)), HX_E_VALUE,
+                             HX1403_VALUE, "only a tensor of one element is a number; this one has shape %s",
                        hx_shape_text(t->shape, t->ndim));
     union { int8_t i8; int16_t i16; int32_t i32; int64_t i64; uint8_t u8; uint16_t u16; uint32_t u32; uint64_t u64;
             float f[2]; double d[2]; } raw = {0};

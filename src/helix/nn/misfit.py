@@ -13,14 +13,16 @@ if TYPE_CHECKING:
 class LayerError(ShapeError):
     """HX1004: an input does not fit a layer. `.layer` is the layer, `.module_path` its dotted path in the network."""
 
-    def __init__(self, layer: Module, reason: str) -> None:
+    def __init__(self, layer: Module, reason: str, cause: HelixError | None = None) -> None:
         self.layer, self.reason = layer, reason
         self._child = layer
         self.hint = ""
         super().__init__(str(self), op=type(layer).__name__, code="HX1004")
+        if cause is not None:
+            self.argument, self.expected, self.got, self.axis = cause.argument, cause.expected, cause.got, cause.axis
 
     def __reduce__(self):
-        return ShapeError, (str(self),)  # the layer itself does not travel
+        return ShapeError, (str(self),), self.facts  # the layer itself does not travel
 
     def __str__(self) -> str:
         kind = type(self.layer).__name__
@@ -33,7 +35,7 @@ def locate(module: Module, error: HelixError, args: tuple) -> None:
     around it give the path. (No frame keeps the new error: it would keep the frame's tensors, as a cycle.)"""
     reason = _reason(module, args)
     if reason is not None:
-        raise LayerError(module, reason) from error
+        raise LayerError(module, reason, error) from error
     if isinstance(error, LayerError):
         _extend(module, error)
         return

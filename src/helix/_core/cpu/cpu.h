@@ -37,6 +37,8 @@ typedef struct hx_cpu_kernel {
 /* Fills err for a fault that only the values show (an index out of range). Returns code. */
 hx_code hx_kernel_fail(hx_err *err, hx_code code, int number, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+hx_code hx_kernel_fail_about(hx_facts facts, hx_err *err, hx_code code, int number, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
 /* ---- elementwise iteration (cpu/iterate.c, compiled once) ----
  * Broadcasts the operands to out[0]'s shape, merges dimensions, orders them for locality, splits large work over

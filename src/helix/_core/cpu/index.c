@@ -217,8 +217,10 @@ static hx_code add_index(plan *p, const hx_view *index, int axis, int64_t size, 
     int64_t value = hx_load_index(index->data, at, index->dtype);
     const char *position = hx_position_text(bad, p->together, p->n_together, room);
     if (!from_end && size)
-        return hx_kernel_fail(err, HX_E_INDEX, 1301, "id %lld at position %s is outside the %lld rows (valid 0..%lld)",
-                              (long long)value, position, (long long)size, (long long)(size - 1));
+        return hx_kernel_fail_about(FACTS("input", hx_text("0..%lld", (long long)(size - 1)),
+                                          hx_text("%lld", (long long)value)), err, HX_E_INDEX, 1301,
+                                    "id %lld at position %s is outside the %lld rows (valid 0..%lld)",
+                                    (long long)value, position, (long long)size, (long long)(size - 1));
     return hx_index_fault(err, value, position, axis, size);
 }
 

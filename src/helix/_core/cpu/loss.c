@@ -269,7 +269,8 @@ static hx_code run(entropy_job *j, const hx_view *x, const hx_view *weight, cons
     if (atomic_load(&j->failed)) return hx_kernel_fail(err, HX_E_MEMORY, HX1402_MEMORY, "no memory for rows of floats");
     int64_t bad = atomic_load(&j->bad);
     if (bad < 0) return HX_OK;
-    return hx_kernel_fail(err, HX_E_INDEX, HX1301_INDEX,
+    return hx_kernel_fail_about(FACTS("target", hx_text("0..%lld", (long long)(j->classes - 1)),
+                                      hx_text("%lld", (long long)j->target[bad])), err, HX_E_INDEX, HX1301_INDEX,
                           "target %lld at flat position %lld is not a class: input has %lld classes (valid 0..%lld; "
                           "ignore_index is %lld)",
                           (long long)j->target[bad], (long long)bad, (long long)j->classes,

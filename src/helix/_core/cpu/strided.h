@@ -189,10 +189,13 @@ static inline const char *hx_position_text(int64_t i, const int64_t *shape, int 
 }
 
 static inline hx_code hx_index_fault(hx_err *err, int64_t value, const char *position, int axis, int64_t size) {
+    hx_facts facts = {"index", size ? hx_text("%lld..%lld", (long long)-size, (long long)(size - 1)) : NULL,
+                      hx_text("%lld", (long long)value), true, axis};
     if (size == 0)
-        return hx_kernel_fail(err, HX_E_INDEX, 1301, "index %lld at position %s is outside axis %d, whose size is 0",
-                              (long long)value, position, axis);
-    return hx_kernel_fail(err, HX_E_INDEX, 1301,
+        return hx_kernel_fail_about(facts, err, HX_E_INDEX, 1301,
+                                    "index %lld at position %s is outside axis %d, whose size is 0", (long long)value,
+                                    position, axis);
+    return hx_kernel_fail_about(facts, err, HX_E_INDEX, 1301,
                           "index %lld at position %s is outside axis %d, whose size is %lld (valid %lld..%lld)",
                           (long long)value, position, axis, (long long)size, (long long)-size, (long long)(size - 1));
 }

@@ -169,7 +169,8 @@ cdef int string_argument(Op op, int i, hx_attr *a, object v) except -1:
         allowed = choices.decode().split("|")
         if v not in allowed:
             fail(HX_E_VALUE, HX1403_VALUE, op.__name__,
-                 f"{op.names[i]} must be one of {', '.join(map(repr, allowed))}, got {short_repr(v)}.")
+                 f"{op.names[i]} must be one of {', '.join(map(repr, allowed))}, got {short_repr(v)}.",
+                 op.names[i], tuple(allowed), v)
     a.kind = HX_A_STR
     a.count = <uint32_t>n
     a.v.str = text

@@ -162,9 +162,16 @@ cdef extern from "error.h" nogil:
     enum: HX1302_AXIS, HX1303_INDEXING, HX1401_OVERFLOW, HX1403_VALUE, HX1501_VERSION, HX1503_NO_GRAD, HX1504_LEAF
     enum: HX1505_GRAD_SHAPE, HX1506_INFERENCE, HX1702_TRACE, HX1901_INTERNAL, HX1402_MEMORY, HX1701_UNSUPPORTED, HX1801_PLUGIN
     hx_status hx_fail(hx_code code, int number, const char *format, ...)
+    ctypedef struct hx_kept_facts:
+        char argument[32]
+        char expected[120]
+        char got[120]
+        bint on_axis
+        int64_t axis
     ctypedef struct hx_error:
         hx_code code
         int number
+        hx_kept_facts facts
         char op[64]
         char text[1000]
     const hx_error *hx_error_last()

@@ -110,7 +110,8 @@ cdef int dtype_code(object value, str op="") except -1:
         code = hx_dtype_from_name((<str>name).encode())
         if code >= 0:
             return code
-    fail(HX_E_TYPE, HX1103_ARGUMENT, op, f"dtype must be a helix dtype such as helix.float32, got {short_repr(value)}.")
+    fail(HX_E_TYPE, HX1103_ARGUMENT, op, f"dtype must be a helix dtype such as helix.float32, got {short_repr(value)}.",
+         "dtype", "a helix dtype", short_repr(value))
 
 
 cdef class device:

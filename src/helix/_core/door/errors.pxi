@@ -18,9 +18,41 @@ cdef object error_class(int code):
     return getattr(errors_module, name or "InternalError")
 
 
-cdef object build_error(int code, int number, str op, str text):
+cdef object build_error(int code, int number, str op, str text, dict facts={}):
     cdef str label = f"HX{number}" if number else "HX1901"
-    return error_class(code)(f"{label} {op}: {text}" if op else f"{label} {text}", op=op or None, code=label)
+    return error_class(code)(f"{label} {op}: {text}" if op else f"{label} {text}", op=op or None, code=label, **facts)
+
+
+cdef dict facts_of(const hx_error *e, str op):
+    """The facts as Python values. An op made of others may have no parameter of the name that one of them gave."""
+    cdef dict facts = {}
+    cdef str argument = e.facts.argument.decode("utf-8", "replace")
+    if argument and has_parameter(op, argument):
+        facts["argument"] = argument
+    if e.facts.expected[0]:
+        facts["expected"] = fact_value(e.facts.expected.decode("utf-8", "replace"))
+    if e.facts.got[0]:
+        facts["got"] = fact_value(e.facts.got.decode("utf-8", "replace"))
+    if e.facts.on_axis:
+        facts["axis"] = e.facts.axis
+    return facts
+
+
+cdef bint has_parameter(str op, str argument):
+    found = OPS.get(op)
+    if found is None:
+        return True
+    names = (<Op>found).names
+    return argument in names or argument == "out"
+
+
+cdef object fact_value(str text):
+    """Numbers and shapes as such, all else as text."""
+    from ast import literal_eval
+    try:
+        return literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 cdef int raise_pending() except -1:
@@ -35,8 +67,9 @@ cdef int raise_pending() except -1:
         if error is not None:
             raise error
         raise build_error(HX_E_INTERNAL, HX1901_INTERNAL, "", "a callback failed without an exception")
+    op = (<bytes>e.op).decode("utf-8", "replace")
     text = (<bytes>e.text).decode("utf-8", "replace")
-    error = build_error(code, e.number, (<bytes>e.op).decode("utf-8", "replace"), text)
+    error = build_error(code, e.number, op, text, facts_of(e, op))
     hx_error_clear()
     if slot_errors:
         told, cause = slot_errors.pop(PyThread_get_thread_ident(), ("", None))
@@ -51,8 +84,9 @@ cdef inline int check(hx_status status) except -1:
     return 0
 
 
-cdef int fail(int code, int number, str op, str text) except -1:
-    raise build_error(code, number, op, text)
+cdef int fail(int code, int number, str op, str text, str argument=None, object expected=None, object got=None,
+              object axis=None) except -1:
+    raise build_error(code, number, op, text, {"argument": argument, "expected": expected, "got": got, "axis": axis})
 
 
 cdef hx_status keep_callback_error(object error) noexcept:

@@ -54,7 +54,8 @@ cdef int64_t index_in(Tensor x, object key, int dim) except? -1:
     cdef int64_t n = x.t.shape[dim]
     if i < -n or i >= n:
         fail(HX_E_INDEX, HX1301_INDEX, "index", f"index {i} is outside dimension {dim}, whose size is {n}"
-             + (f" (valid {-n}..{n - 1})." if n else " (it is empty)."))
+             + (f" (valid {-n}..{n - 1})." if n else " (it is empty)."),
+             None, f"{-n}..{n - 1}" if n else None, i, dim)
     return i + n if i < 0 else i
 
 

@@ -289,7 +289,8 @@ cdef int bind_keywords(Op op, Frame *f, Py_ssize_t n, tuple kwnames) except -1:
 cdef int bind_one(Op op, Frame *f, Py_ssize_t i, PyObject *value, object name) except -1:
     if f.value[i] != NULL:
         fail(HX_E_TYPE, HX1103_ARGUMENT, op.__name__,
-             f"got several values for {op.names[i]}" + (f" ({name} is the same parameter)." if name != op.names[i] else "."))
+             f"got several values for {op.names[i]}" + (f" ({name} is the same parameter)." if name != op.names[i] else "."),
+             op.names[i])
     f.value[i] = value
     return 0
 
@@ -326,7 +327,7 @@ cdef int unknown_keyword(Op op, object name) except -1:
     known = list(op.names) + list(op.other_names) + keyword_extras(op)
     near = get_close_matches(str(name), known, 1)
     hint = f" Did you mean {near[0]}?" if near else f" Its parameters are {', '.join(known[:len(op.names)])}."
-    fail(HX_E_TYPE, HX1103_ARGUMENT, op.__name__, f"has no parameter named {name}.{hint}")
+    fail(HX_E_TYPE, HX1103_ARGUMENT, op.__name__, f"has no parameter named {name}.{hint}", str(name))
 
 
 # ---- converting ----
@@ -363,11 +364,13 @@ cdef int convert(Op op, Frame *f) except -1:
 
 
 cdef int missing(Op op, int i) except -1:
-    fail(HX_E_TYPE, HX1103_ARGUMENT, op.__name__, f"misses its argument {op.names[i]}. It is {op.__name__}{op_signature(op)}.")
+    fail(HX_E_TYPE, HX1103_ARGUMENT, op.__name__, f"misses its argument {op.names[i]}. It is {op.__name__}{op_signature(op)}.",
+         op.names[i])
 
 
 cdef int wrong_kind(Op op, int i, str wanted, object value) except -1:
-    fail(HX_E_TYPE, HX1103_ARGUMENT, op.__name__, f"{op.names[i]} must be {wanted}, got {short_repr(value)}.")
+    fail(HX_E_TYPE, HX1103_ARGUMENT, op.__name__, f"{op.names[i]} must be {wanted}, got {short_repr(value)}.",
+         op.names[i], wanted, short_repr(value))
 
 
 cdef hx_tensor *tensor_argument(Op op, Frame *f, int i, int t, object value) except NULL:
@@ -491,14 +494,17 @@ cdef int bind_out(Op op, Frame *f) except -1:
     cdef int i
     if f.call.n_out == 1:
         if not isinstance(out, Tensor):
-            fail(HX_E_TYPE, HX1103_ARGUMENT, op.__name__, f"out must be a tensor, got {short_repr(out)}.")
+            fail(HX_E_TYPE, HX1103_ARGUMENT, op.__name__, f"out must be a tensor, got {short_repr(out)}.", "out", "a tensor",
+                 short_repr(out))
         f.call.out[0] = (<Tensor>out).t
     else:
         if not isinstance(out, (tuple, list)) or len(out) != f.call.n_out:
-            fail(HX_E_TYPE, HX1103_ARGUMENT, op.__name__, f"out must be {f.call.n_out} tensors, got {short_repr(out)}.")
+            fail(HX_E_TYPE, HX1103_ARGUMENT, op.__name__, f"out must be {f.call.n_out} tensors, got {short_repr(out)}.",
+                 "out", f"{f.call.n_out} tensors", short_repr(out))
         for i in range(f.call.n_out):
             if not isinstance(out[i], Tensor):
-                fail(HX_E_TYPE, HX1103_ARGUMENT, op.__name__, f"out[{i}] must be a tensor, got {short_repr(out[i])}.")
+                fail(HX_E_TYPE, HX1103_ARGUMENT, op.__name__, f"out[{i}] must be a tensor, got {short_repr(out[i])}.", "out",
+                     "a tensor", short_repr(out[i]))
             f.call.out[i] = (<Tensor>out[i]).t
     f.call.has_out = True
     return 0

@@ -163,4 +163,5 @@ cdef object refuse_foreign(object value, str op, str name):
     cdef str remedy = ""
     if hasattr(value, "__array__") or hasattr(value, "__dlpack__") or isinstance(value, (list, tuple)):
         remedy = " Make it one with helix.tensor(...)."
-    fail(HX_E_TYPE, HX1103_ARGUMENT, op, f"{name} must be a tensor or a number, got {short_repr(value)}.{remedy}")
+    fail(HX_E_TYPE, HX1103_ARGUMENT, op, f"{name} must be a tensor or a number, got {short_repr(value)}.{remedy}",
+         name, "a tensor or a number", short_repr(value))

@@ -21,7 +21,7 @@ static hx_status shape_backward(hx_call *c) {
 }
 static hx_status shape_shrink(hx_call *c) {
     if (c->attr[0].v.f < 0)
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "lambd must not be negative, got %g", c->attr[0].v.f);
+        return hx_refuse(HX_E_VALUE, HX1403_VALUE, "lambd", "not be negative", "%g", c->attr[0].v.f);
     return shape_floats(c);
 }
 static hx_status shape_softplus(hx_call *c) {
@@ -187,10 +187,11 @@ static hx_status decompose_prelu(hx_call *c) {
     if (weight->numel != 1) {
         int64_t channels = x->ndim > 1 ? x->shape[1] : x->ndim == 1 ? x->shape[0] : 1, shape[HX_MAX_RANK];
         if (weight->ndim != 1 || weight->numel != channels)
-            return hx_fail(HX_E_SHAPE, HX1002_INNER,
-                           "weight must have one value, or one for each of the %lld channels (axis 1 of input %s); it has "
-                           "shape %s",
-                           (long long)channels, hx_shape_text(x->shape, x->ndim), hx_shape_text(weight->shape, weight->ndim));
+            return hx_fail_about(FACTS("weight", hx_text("(1,) or (%lld,)", (long long)channels),
+                                       hx_shape_text(weight->shape, weight->ndim)), HX_E_SHAPE, HX1002_INNER,
+                                 "weight must have one value, or one for each of the %lld channels (axis 1 of "
+                                 "input %s); it has shape %s", (long long)channels, hx_shape_text(x->shape, x->ndim),
+                                 hx_shape_text(weight->shape, weight->ndim));
         int axis = x->ndim > 1 ? 1 : 0;
         for (int i = 0; i < x->ndim; i++) shape[i] = i == axis ? channels : 1;
         weight = CALL(reshape, weight, ((hx_ints){shape, x->ndim}));
@@ -204,7 +205,8 @@ static hx_status decompose_glu(hx_call *c) {
     int axis;
     HX_TRY(hx_axis(c->attr[0].v.i, x->ndim, &axis));
     if (x->ndim == 0 || x->shape[axis] % 2)
-        return hx_fail(HX_E_SHAPE, HX1002_INNER, "the size of axis %d of input %s must be even", axis,
+        return hx_fail_about(FACTS("input", "an even size", hx_text("%lld", (long long)x->shape[axis]), true, axis),
+                             HX_E_SHAPE, HX1002_INNER, "the size of axis %d of input %s must be even", axis,
                        hx_shape_text(x->shape, x->ndim));
     int64_t half = x->shape[axis] / 2;
     RESULT(0, CALL(mul, CALL(narrow, x, axis, 0, half), CALL(sigmoid, CALL(narrow, x, axis, half, half))));

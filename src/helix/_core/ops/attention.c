@@ -165,7 +165,7 @@ static hx_status check_operands(const hx_call *c) {
     if (q->shape[q->ndim - 1] != k->shape[k->ndim - 1]) return refuse(c, "widths of query and key differ (axis -1)");
     if (k->shape[k->ndim - 2] != v->shape[v->ndim - 2]) return refuse(c, "lengths of key and value differ (axis -2)");
     double p = c->attr[0].v.f;
-    if (!(p >= 0 && p <= 1)) return hx_fail(HX_E_VALUE, HX1403_VALUE, "dropout_p must be in [0, 1], got %g", p);
+    if (!(p >= 0 && p <= 1)) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "dropout_p", "be in [0, 1]", "%g", p);
     if (c->attr[1].v.i && c->in[3])
         return hx_fail(HX_E_TYPE, HX1103_ARGUMENT, "attn_mask and is_causal=True were both given; put the causal part into "
                        "the mask, or give one of them");
@@ -213,8 +213,9 @@ static hx_tensor *full_mask(hx_call *c, const int64_t *batch, int n) {
     int ndim = 0;
     if (mask->dtype != HX_BOOL && mask->dtype != q->dtype) {
         if (!hx_is_floating((hx_dtype)mask->dtype)) {
-            hx_fail(HX_E_DTYPE, HX1101_DTYPE, "attn_mask must be bool (True takes part) or floating (added to the scores), "
-                    "got %s", hx_dtype_name((hx_dtype)mask->dtype));
+            hx_refuse(HX_E_DTYPE, HX1101_DTYPE, "attn_mask",
+                      "be bool (True takes part) or floating (added to the scores)", "%s",
+                      hx_dtype_name((hx_dtype)mask->dtype));
             return NULL;
         }
         mask = CALL(cast, mask, q->dtype);
@@ -227,7 +228,8 @@ static hx_tensor *full_mask(hx_call *c, const int64_t *batch, int n) {
     bool fits = ndim == n + 2;
     for (int d = 0; fits && d < ndim; d++) fits = wide[d] == shape[d];
     if (!fits) {
-        hx_fail(HX_E_SHAPE, HX1003_BROADCAST, "attn_mask of shape %s does not stretch to the scores' shape %s",
+        hx_fail_about(FACTS("attn_mask", hx_shape_text(shape, n + 2), hx_shape_text(mask->shape, mask->ndim)),
+                      HX_E_SHAPE, HX1003_BROADCAST, "attn_mask of shape %s does not stretch to the scores' shape %s",
                 hx_shape_text(mask->shape, mask->ndim), hx_shape_text(shape, n + 2));
         return NULL;
     }

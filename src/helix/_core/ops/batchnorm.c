@@ -12,27 +12,30 @@ static hx_dtype working(hx_dtype t) { return t == HX_F64 ? HX_F64 : HX_F32; }
 static hx_status check_normed(const hx_tensor *x) {
     HX_TRY(hx_require_dtype(x, "input", HX_SET_FLOAT));
     if (x->ndim >= 2) return HX_OK;
-    return hx_fail(HX_E_SHAPE, HX1001_RANK, "input must have at least 2 dimensions (batch, channels, ...), got shape %s",
-                   hx_shape_text(x->shape, x->ndim));
+    return hx_refuse_rank(x, "input", "have at least 2 dimensions (batch, channels, ...)");
 }
 
 static hx_status check_channels(const hx_tensor *t, const char *name, const hx_tensor *x) {
     if (!t) return HX_OK;
     HX_TRY(hx_require_dtype(t, name, HX_SET_FLOAT));
     if (t->ndim == 1 && t->shape[0] == x->shape[1]) return HX_OK;
-    return hx_fail(HX_E_SHAPE, HX1002_INNER, "%s must have shape (%lld,), one value for each channel (axis 1 of %s), got %s",
-                   name, (long long)x->shape[1], hx_shape_text(x->shape, x->ndim), hx_shape_text(t->shape, t->ndim));
+    return hx_fail_about(FACTS(name, hx_text("(%lld,)", (long long)x->shape[1]), hx_shape_text(t->shape, t->ndim)),
+                         HX_E_SHAPE, HX1002_INNER,
+                         "%s must have shape (%lld,), one value for each channel (axis 1 of %s), got %s", name,
+                         (long long)x->shape[1], hx_shape_text(x->shape, x->ndim), hx_shape_text(t->shape, t->ndim));
 }
 
 static hx_status check_groups(const hx_tensor *x, int64_t groups) {
     if (groups >= 1 && x->shape[1] % groups == 0) return HX_OK;
-    return hx_fail(HX_E_VALUE, HX1403_VALUE, "num_groups must divide the %lld channels (axis 1 of %s), got %lld",
-                   (long long)x->shape[1], hx_shape_text(x->shape, x->ndim), (long long)groups);
+    return hx_fail_about(FACTS("num_groups", hx_text("a divisor of %lld", (long long)x->shape[1]),
+                               hx_text("%lld", (long long)groups)), HX_E_VALUE, HX1403_VALUE,
+                         "num_groups must divide the %lld channels (axis 1 of %s), got %lld", (long long)x->shape[1],
+                         hx_shape_text(x->shape, x->ndim), (long long)groups);
 }
 
 static hx_status check_eps(double eps) {
     if (eps >= 0) return HX_OK;
-    return hx_fail(HX_E_VALUE, HX1403_VALUE, "eps must not be negative, got %g", eps);
+    return hx_refuse(HX_E_VALUE, HX1403_VALUE, "eps", "not be negative", "%g", eps);
 }
 
 /* Inputs [from, to) are wanted in the working type. */
@@ -214,7 +217,8 @@ static hx_status batch_norm_parts(hx_call *c) {
     }
     int64_t values = x->shape[1] ? x->numel / x->shape[1] : 0;
     if (values < 2 && x->shape[1])
-        return hx_fail(HX_E_VALUE, HX1403_VALUE,
+        return hx_fail_about(FACTS("input", "more than one value for each channel", hx_shape_text(x->shape, x->ndim)),
+                             HX_E_VALUE, HX1403_VALUE,
                        "training needs more than one value for each channel, got input %s; use a larger batch, or "
                        "training=False",
                        hx_shape_text(x->shape, x->ndim));
@@ -270,8 +274,10 @@ static hx_status instance_norm_parts(hx_call *c) {
     }
     int64_t planes = x->shape[0] * x->shape[1], values = planes ? x->numel / planes : 0;
     if (values < 2 && planes)
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "needs more than one value for each channel of an image, got input %s",
-                       hx_shape_text(x->shape, x->ndim));
+        return hx_fail_about(FACTS("input", "more than one value for each channel of an image",
+                                   hx_shape_text(x->shape, x->ndim)), HX_E_VALUE, HX1403_VALUE,
+                             "needs more than one value for each channel of an image, got input %s",
+                             hx_shape_text(x->shape, x->ndim));
     if (x->shape[1] == 0) {
         c->out[0] = x;
         return HX_OK;

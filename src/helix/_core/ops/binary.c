@@ -5,14 +5,17 @@
 
 static hx_status not_bool(const hx_call *c, const char *advice) {
     if (c->compute != HX_BOOL) return HX_OK;
-    return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "is not defined for two bool tensors (%s and %s). %s",
-                   hx_shape_text(c->in[0]->shape, c->in[0]->ndim), hx_shape_text(c->in[1]->shape, c->in[1]->ndim), advice);
+    return hx_fail_about(FACTS(.got = "bool"), HX_E_DTYPE, HX1101_DTYPE,
+                         "is not defined for two bool tensors (%s and %s). %s",
+                         hx_shape_text(c->in[0]->shape, c->in[0]->ndim),
+                         hx_shape_text(c->in[1]->shape, c->in[1]->ndim), advice);
 }
 
 static hx_status check_alpha(hx_call *c) {
     const hx_attr *alpha = &c->attr[0];
     if (alpha->kind == HX_A_FLOAT && hx_is_integral((hx_dtype)c->compute) && alpha->v.f != (double)(int64_t)alpha->v.f)
-        return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "alpha is %g, but the result is of dtype %s; give a whole alpha or float tensors",
+        return hx_fail_about(FACTS("alpha", "a whole number", hx_text("%g", alpha->v.f)), HX_E_DTYPE, HX1101_DTYPE,
+                             "alpha is %g, but the result is of dtype %s; give a whole alpha or float tensors",
                        alpha->v.f, hx_dtype_name((hx_dtype)c->compute));
     if (alpha->kind == HX_A_COMPLEX && !hx_is_complex((hx_dtype)c->compute))
         return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "alpha is complex, but the result is of dtype %s; give complex tensors",
@@ -31,8 +34,11 @@ static hx_status shape_sub(hx_call *c) {
 
 static hx_status real_only(hx_call *c) {
     if (!hx_is_complex((hx_dtype)c->compute)) return HX_OK;
-    return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "is not defined for complex tensors, got %s and %s; take .real or .abs() first",
-                   hx_dtype_name((hx_dtype)c->in[0]->dtype), hx_dtype_name((hx_dtype)c->in[1]->dtype));
+    return hx_fail_about(FACTS(
+                               .got = hx_dtype_name((hx_dtype)(hx_is_complex((hx_dtype)c->in[0]->dtype) ? c->in[0] : c->in[1])->dtype)),
+                         HX_E_DTYPE, HX1101_DTYPE,
+                         "is not defined for complex tensors, got %s and %s; take .real or .abs() first",
+                         hx_dtype_name((hx_dtype)c->in[0]->dtype), hx_dtype_name((hx_dtype)c->in[1]->dtype));
 }
 static hx_status shape_real(hx_call *c) {
     HX_TRY(hx_shape_broadcast(c));

@@ -35,8 +35,10 @@ static hx_status shape_copy(hx_call *c) {
     HX_TRY(hx_broadcast_into(s->shape, &ndim, src->shape, src->ndim));
     for (int i = 0; i < ndim; i++)
         if (ndim != input->ndim || s->shape[i] != input->shape[i])
-            return hx_fail(HX_E_SHAPE, HX1003_BROADCAST, "src with shape %s cannot be stretched to the input's shape %s",
-                           hx_shape_text(src->shape, src->ndim), hx_shape_text(input->shape, input->ndim));
+            return hx_fail_about(FACTS("src", hx_shape_text(input->shape, input->ndim),
+                                       hx_shape_text(src->shape, src->ndim)), HX_E_SHAPE, HX1003_BROADCAST,
+                                 "src with shape %s cannot be stretched to the input's shape %s",
+                                 hx_shape_text(src->shape, src->ndim), hx_shape_text(input->shape, input->ndim));
     return HX_OK;
 }
 

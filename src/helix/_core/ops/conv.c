@@ -15,7 +15,7 @@ static hx_status check_window(hx_call *c, int at, int n) {
     HX_TRY(hx_spatial(c, at + 1, "padding", n, 0));
     HX_TRY(hx_spatial(c, at + 2, "dilation", n, 1));
     int64_t groups = c->attr[at + 3].v.i;
-    if (groups < 1) return hx_fail(HX_E_VALUE, HX1403_VALUE, "groups must be at least 1, got %lld", (long long)groups);
+    if (groups < 1) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "groups", "be at least 1", "%lld", (long long)groups);
     return HX_OK;
 }
 
@@ -26,7 +26,8 @@ static hx_status output_size(int64_t in, int64_t kernel, const hx_call *c, int a
     if (!hx_mul_ok(pad, 2, &padded) || !hx_add_ok(padded, in, &padded) || padded > INT64_MAX / 4)
         return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the input with padding %lld does not fit in 64 bits", (long long)pad);
     if (padded < span)
-        return hx_fail(HX_E_SHAPE, HX1002_INNER,
+        return hx_fail_about(FACTS("input", hx_text("%lld or more", (long long)span),
+                                   hx_text("%lld", (long long)padded)), HX_E_SHAPE, HX1002_INNER,
                        "the kernel is larger than the input: on spatial axis %d it spans %lld, the input has %lld with "
                        "its padding. Use a larger input or more padding.",
                        axis, (long long)span, (long long)padded);
@@ -38,21 +39,25 @@ static hx_status output_size(int64_t in, int64_t kernel, const hx_call *c, int a
 static hx_status same_dtype(const hx_tensor *a, const char *a_name, const hx_tensor *b, const char *b_name) {
     HX_TRY(hx_require_dtype(a, a_name, FIELD));
     if (a->dtype == b->dtype) return HX_OK;
-    return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "%s has dtype %s, but %s has %s; use %s.to(%s.dtype)", b_name,
+    return hx_fail_about(FACTS(b_name, hx_dtype_name((hx_dtype)a->dtype), hx_dtype_name((hx_dtype)b->dtype)),
+                         HX_E_DTYPE, HX1101_DTYPE, "%s has dtype %s, but %s has %s; use %s.to(%s.dtype)", b_name,
                    hx_dtype_name((hx_dtype)b->dtype), a_name, hx_dtype_name((hx_dtype)a->dtype), b_name, a_name);
 }
 
 static hx_status check_weight(const hx_tensor *w, int n, int64_t groups, const char *layout) {
     if (n ? w->ndim != n + 2 : w->ndim < 3 || w->ndim > 5)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "weight must have %s dimensions %s, got shape %s",
+        return hx_fail_about(FACTS("weight", layout, hx_shape_text(w->shape, w->ndim)), HX_E_SHAPE, HX1001_RANK,
+                             "weight must have %s dimensions %s, got shape %s",
                        n == 1   ? "3"
                        : n == 2 ? "4"
                        : n == 3 ? "5"
                                 : "3 to 5",
                        layout, hx_shape_text(w->shape, w->ndim));
     if (w->shape[0] % groups)
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "groups=%lld does not divide the %lld channels of axis 0 of weight %s",
-                       (long long)groups, (long long)w->shape[0], hx_shape_text(w->shape, w->ndim));
+        return hx_fail_about(FACTS("groups", hx_text("a divisor of %lld", (long long)w->shape[0]),
+                                   hx_text("%lld", (long long)groups)), HX_E_VALUE, HX1403_VALUE,
+                             "groups=%lld does not divide the %lld channels of axis 0 of weight %s",
+                             (long long)groups, (long long)w->shape[0], hx_shape_text(w->shape, w->ndim));
     return HX_OK;
 }
 
@@ -60,8 +65,10 @@ static hx_status check_bias(const hx_tensor *bias, const hx_tensor *like, int64_
     if (!bias) return HX_OK;
     HX_TRY(same_dtype(like, "input", bias, "bias"));
     if (bias->ndim == 1 && bias->shape[0] == channels) return HX_OK;
-    return hx_fail(HX_E_SHAPE, HX1002_INNER, "bias must have shape (%lld,), one value for each output channel, got %s",
-                   (long long)channels, hx_shape_text(bias->shape, bias->ndim));
+    return hx_fail_about(FACTS("bias", hx_text("(%lld,)", (long long)channels),
+                               hx_shape_text(bias->shape, bias->ndim)), HX_E_SHAPE, HX1002_INNER,
+                         "bias must have shape (%lld,), one value for each output channel, got %s",
+                         (long long)channels, hx_shape_text(bias->shape, bias->ndim));
 }
 
 /* ---- conv ------------------------------------------------------------------------------------------------ */
@@ -71,7 +78,7 @@ static hx_status conv_rule(hx_call *c) {
     const char *name = c->op->name;
     int n = name[4] >= '1' && name[4] <= '3' ? name[4] - '0' : 0;
     int64_t groups = c->attr[3].v.i, sizes[3];
-    if (groups < 1) return hx_fail(HX_E_VALUE, HX1403_VALUE, "groups must be at least 1, got %lld", (long long)groups);
+    if (groups < 1) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "groups", "be at least 1", "%lld", (long long)groups);
     HX_TRY(check_weight(w, n, groups, "(out channels, in channels / groups, *kernel)"));
     n = w->ndim - 2;
     HX_TRY(hx_check_image(x, "input", n));
@@ -80,7 +87,8 @@ static hx_status conv_rule(hx_call *c) {
     HX_TRY(check_window(c, 0, n));
     int64_t channels = x->shape[x->ndim - n - 1], wanted;
     if (!hx_mul_ok(w->shape[1], groups, &wanted) || channels != wanted)
-        return hx_fail(HX_E_SHAPE, HX1002_INNER,
+        return hx_fail_about(FACTS("input", hx_text("%lld", (long long)wanted), hx_text("%lld", (long long)channels),
+                                   true, x->ndim - n - 1), HX_E_SHAPE, HX1002_INNER,
                        "input has %lld channels (axis %d of %s), but weight %s with groups=%lld takes %lld",
                        (long long)channels, x->ndim - n - 1, hx_shape_text(x->shape, x->ndim),
                        hx_shape_text(w->shape, w->ndim), (long long)groups, (long long)wanted);
@@ -151,7 +159,7 @@ static hx_status conv_backward_weight_rule(hx_call *c) {
     const hx_tensor *g = c->in[0], *x = c->in[1];
     int n = (int)c->attr[0].count;
     if (n < 1 || n > 3)
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "size must have 1 to 3 values, got %d", n);
+        return hx_refuse(HX_E_VALUE, HX1403_VALUE, "size", "have 1 to 3 values", "%d", n);
     HX_TRY(hx_check_image(g, "grad", n));
     HX_TRY(hx_check_image(x, "input", n));
     HX_TRY(same_dtype(x, "input", g, "grad"));
@@ -205,7 +213,7 @@ static hx_status transposed(hx_call *c, int n) {
     const hx_tensor *x = c->in[0], *w = c->in[1];
     int64_t groups = c->attr[3].v.i, channels, size[3];
     bool wide = false;
-    if (groups < 1) return hx_fail(HX_E_VALUE, HX1403_VALUE, "groups must be at least 1, got %lld", (long long)groups);
+    if (groups < 1) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "groups", "be at least 1", "%lld", (long long)groups);
     HX_TRY(check_weight(w, n, groups, "(in channels, out channels / groups, *kernel)"));
     HX_TRY(hx_check_image(x, "input", n));
     HX_TRY(same_dtype(x, "input", w, "weight"));
@@ -218,9 +226,12 @@ static hx_status transposed(hx_call *c, int n) {
     HX_TRY(hx_spatial(c, 2, "output_padding", n, 0));
     HX_TRY(hx_spatial(c, 4, "dilation", n, 1));
     if (x->shape[x->ndim - n - 1] != w->shape[0])
-        return hx_fail(HX_E_SHAPE, HX1002_INNER, "input has %lld channels (axis %d of %s), but weight %s takes %lld",
-                       (long long)x->shape[x->ndim - n - 1], x->ndim - n - 1, hx_shape_text(x->shape, x->ndim),
-                       hx_shape_text(w->shape, w->ndim), (long long)w->shape[0]);
+        return hx_fail_about(FACTS("input", hx_text("%lld", (long long)w->shape[0]),
+                                   hx_text("%lld", (long long)x->shape[x->ndim - n - 1]), true, x->ndim - n - 1),
+                             HX_E_SHAPE, HX1002_INNER,
+                             "input has %lld channels (axis %d of %s), but weight %s takes %lld",
+                             (long long)x->shape[x->ndim - n - 1], x->ndim - n - 1, hx_shape_text(x->shape, x->ndim),
+                             hx_shape_text(w->shape, w->ndim), (long long)w->shape[0]);
     for (int i = 0; i < n; i++) {
         int64_t in = x->shape[x->ndim - n + i], stride = c->attr[0].v.ints[i], pad = c->attr[1].v.ints[i];
         int64_t extra = c->attr[2].v.ints[i], span;

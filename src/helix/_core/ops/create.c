@@ -16,7 +16,9 @@ static hx_dtype dtype_of_number(const hx_attr *value) {
 static hx_status sized(hx_call *c, const hx_attr *size, hx_dtype dtype) {
     int64_t numel;
     if (size->count > HX_MAX_RANK)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "size has %u dimensions; %d is the most", size->count, HX_MAX_RANK);
+        return hx_fail_about(FACTS("size", hx_text("at most %d dimensions", HX_MAX_RANK), hx_text("%u", size->count)),
+                             HX_E_SHAPE, HX1001_RANK, "size has %u dimensions; %d is the most", size->count,
+                             HX_MAX_RANK);
     HX_TRY(hx_numel(size->v.ints, (int)size->count, &numel));
     hx_spec_set(&c->spec[0], dtype, size->v.ints, (int)size->count);
     return HX_OK;
@@ -84,11 +86,13 @@ static hx_status real_number(const hx_attr *a, const char *name) {
 /* Items in [start, end): -1 when the direction is wrong. */
 static hx_status range_length(const hx_attr *start, const hx_attr *end, const hx_attr *step, bool whole, int64_t *n) {
     double a = hx_number_as_float(start), b = hx_number_as_float(end), d = hx_number_as_float(step);
-    if (d == 0 || isnan(d)) return hx_fail(HX_E_VALUE, HX1403_VALUE, "step must not be 0 or NaN");
+    if (d == 0 || isnan(d)) return hx_fail_about(FACTS("step", "not 0", hx_text("%g", d)), HX_E_VALUE, HX1403_VALUE,
+                                                 "step must not be 0 or NaN");
     if (!isfinite(a) || !isfinite(b))
         return hx_fail(HX_E_VALUE, HX1403_VALUE, "start and end must be finite, got %g and %g", a, b);
     if ((d > 0 && a > b) || (d < 0 && a < b))
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "step %g leads away from end: start is %g, end is %g. Give step the other sign.",
+        return hx_fail_about(FACTS("step", d > 0 ? "below 0" : "above 0", hx_text("%g", d)), HX_E_VALUE, HX1403_VALUE,
+                             "step %g leads away from end: start is %g, end is %g. Give step the other sign.",
                        d, a, b);
     if (whole) {
         uint64_t span = d > 0 ? (uint64_t)end->v.i - (uint64_t)start->v.i : (uint64_t)start->v.i - (uint64_t)end->v.i;
@@ -126,7 +130,7 @@ static hx_status spaced(hx_call *c, const hx_attr *dtype) {
     HX_TRY(real_number(&c->attr[0], "start"));
     HX_TRY(real_number(&c->attr[1], "end"));
     int64_t steps = c->attr[2].v.i;
-    if (steps < 0) return hx_fail(HX_E_VALUE, HX1403_VALUE, "steps must not be negative, got %lld", (long long)steps);
+    if (steps < 0) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "steps", "not be negative", "%lld", (long long)steps);
     hx_spec_set(&c->spec[0], dtype_or(dtype, hx_default_float()), &steps, 1);
     return HX_OK;
 }
@@ -136,7 +140,8 @@ static hx_status shape_logspace(hx_call *c) { return spaced(c, &c->attr[4]); }
 static hx_status shape_eye(hx_call *c) {
     int64_t shape[2] = {c->attr[0].v.i, hx_int_or(&c->attr[1], c->attr[0].v.i)};
     if (shape[0] < 0 || shape[1] < 0)
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "n and m must not be negative, got %lld and %lld", (long long)shape[0],
+        return hx_fail_about(FACTS(.expected = ">= 0", .got = hx_shape_text(shape, 2)), HX_E_VALUE, HX1403_VALUE,
+                             "n and m must not be negative, got %lld and %lld", (long long)shape[0],
                        (long long)shape[1]);
     int64_t numel;
     HX_TRY(hx_numel(shape, 2, &numel));

@@ -99,7 +99,8 @@ static hx_status indexed_shape(hx_tensor *t, hx_tensor **list, int n, bool count
             axis += index->ndim;
         } else {
             if (!hx_is_integral((hx_dtype)index->dtype))
-                return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "an index must be of an integer type or bool, got %s",
+                return hx_fail_about(FACTS("index", "integer or bool", hx_dtype_name((hx_dtype)index->dtype)),
+                                     HX_E_DTYPE, HX1101_DTYPE, "an index must be of an integer type or bool, got %s",
                                hx_tensor_text(index));
             HX_TRY(together_with(together, &ndim, index->shape, index->ndim));
             axis++;
@@ -135,8 +136,10 @@ static hx_status values_fit(const hx_tensor *values, const hx_spec *s) {
         !memcmp(r, s->shape, s->ndim * sizeof *r))
         return HX_OK;
     hx_error_clear();
-    return hx_fail(HX_E_SHAPE, HX1003_BROADCAST, "values of shape %s cannot be stretched to %s, the shape that is written",
-                   hx_shape_text(values->shape, values->ndim), hx_shape_text(s->shape, s->ndim));
+    return hx_fail_about(FACTS("values", hx_shape_text(s->shape, s->ndim),
+                               hx_shape_text(values->shape, values->ndim)), HX_E_SHAPE, HX1003_BROADCAST,
+                         "values of shape %s cannot be stretched to %s, the shape that is written",
+                         hx_shape_text(values->shape, values->ndim), hx_shape_text(s->shape, s->ndim));
 }
 
 static hx_status index_put_rule(hx_call *c) {
@@ -204,7 +207,8 @@ static hx_status nonzero_count_rule(hx_call *c) {
 
 static hx_status require_mask(const hx_tensor *mask) {
     if (mask->dtype == HX_BOOL) return HX_OK;
-    return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "the mask must be bool, got %s", hx_tensor_text(mask));
+    return hx_fail_about(FACTS("mask", "bool", hx_dtype_name((hx_dtype)mask->dtype)), HX_E_DTYPE, HX1101_DTYPE,
+                         "the mask must be bool, got %s", hx_tensor_text(mask));
 }
 
 static hx_status masked_fill_rule(hx_call *c) {
@@ -216,8 +220,10 @@ static hx_status masked_fill_rule(hx_call *c) {
         return hx_fail(HX_E_SHAPE, HX1001_RANK, "value must be a number or a 0-dimensional tensor, got shape %s; use where",
                        hx_shape_text(value->shape, value->ndim));
     if (!hx_is_integral((hx_dtype)value->dtype) && !hx_can_cast((hx_dtype)value->dtype, (hx_dtype)t->dtype))
-        return hx_fail(HX_E_DTYPE, HX1102_CAST, "a %s value cannot be stored in a %s tensor; convert the input first",
-                       hx_dtype_name((hx_dtype)value->dtype), hx_dtype_name((hx_dtype)t->dtype));
+        return hx_fail_about(FACTS("value", hx_dtype_name((hx_dtype)t->dtype), hx_dtype_name((hx_dtype)value->dtype)),
+                             HX_E_DTYPE, HX1102_CAST,
+                             "a %s value cannot be stored in a %s tensor; convert the input first",
+                             hx_dtype_name((hx_dtype)value->dtype), hx_dtype_name((hx_dtype)t->dtype));
     HX_TRY(hx_broadcast_into(s->shape, &ndim, t->shape, t->ndim));
     HX_TRY(hx_broadcast_into(s->shape, &ndim, mask->shape, mask->ndim));
     s->dtype = t->dtype;
@@ -262,12 +268,15 @@ static hx_status masked_scatter_parts(hx_call *c) {
     int64_t count;
     HX_TRY(stretch(&t, &mask));
     if (source->dtype != t->dtype)
-        return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "source is %s and the input %s; they must be of one dtype",
+        return hx_fail_about(FACTS("source", hx_dtype_name((hx_dtype)t->dtype), hx_dtype_name((hx_dtype)source->dtype)),
+                             HX_E_DTYPE, HX1101_DTYPE, "source is %s and the input %s; they must be of one dtype",
                        hx_dtype_name((hx_dtype)source->dtype), hx_dtype_name((hx_dtype)t->dtype));
     HX_TRY(count_true_once(mask, &count));
     if (source->numel < count)
-        return hx_fail(HX_E_SHAPE, HX1002_INNER, "the mask is true at %lld places, and source has %lld elements",
-                       (long long)count, (long long)source->numel);
+        return hx_fail_about(FACTS("source", hx_text("%lld elements or more", (long long)count),
+                                   hx_text("%lld", (long long)source->numel)), HX_E_SHAPE, HX1002_INNER,
+                             "the mask is true at %lld places, and source has %lld elements", (long long)count,
+                             (long long)source->numel);
     hx_tensor *values = CALL(narrow, CALL(reshape, source, HX_INTS(-1)), 0, 0, count);
     RESULT(0, CALL(index_put, t, values, ((hx_list){&mask, 1})));
     return HX_OK;
@@ -286,8 +295,7 @@ static hx_status axis_and_index(hx_call *c, int *axis) {
     const hx_tensor *t = c->in[0], *index = c->in[1];
     HX_TRY(hx_require_dtype(index, "index", HX_SET_INTEGER));
     if (index->ndim > 1)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "index must have 1 dimension, got shape %s",
-                       hx_shape_text(index->shape, index->ndim));
+        return hx_refuse_rank(index, "index", "have 1 dimension");
     HX_TRY(hx_axis(c->attr[0].v.i, t->ndim, axis));
     c->attr[0].v.i = *axis;
     return HX_OK;
@@ -309,7 +317,8 @@ static hx_status index_write_rule(hx_call *c) {
     for (int i = 0; i < t->ndim && fits; i++)
         fits = source->shape[i] == (i == axis ? c->in[1]->numel : t->shape[i]);
     if (!fits)
-        return hx_fail(HX_E_SHAPE, HX1002_INNER,
+        return hx_fail_about(FACTS(.argument = "source", .got = hx_shape_text(source->shape, source->ndim),
+                                   .on_axis = true, .axis = axis), HX_E_SHAPE, HX1002_INNER,
                        "source %s must have the shape of the input %s, with %lld along axis %d, the length of index",
                        hx_shape_text(source->shape, source->ndim), hx_shape_text(t->shape, t->ndim),
                        (long long)c->in[1]->numel, axis);
@@ -322,8 +331,7 @@ static hx_status index_fill_rule(hx_call *c) {
     int axis;
     HX_TRY(axis_and_index(c, &axis));
     if (c->in[2]->ndim)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "value must be a number or a 0-dimensional tensor, got shape %s",
-                       hx_shape_text(c->in[2]->shape, c->in[2]->ndim));
+        return hx_refuse_rank(c->in[2], "value", "be a number or a 0-dimensional tensor");
     c->cast[2] = (int8_t)c->in[0]->dtype;
     hx_spec_like(&c->spec[0], c->in[0]);
     return HX_OK;
@@ -389,8 +397,10 @@ static hx_status take_parts(hx_call *c) {
 static hx_status put_parts(hx_call *c) {
     hx_tensor *t = c->in[0], *index = c->in[1], *source = c->in[2];
     if (source->numel != index->numel)
-        return hx_fail(HX_E_SHAPE, HX1002_INNER, "index has %lld elements and source %lld", (long long)index->numel,
-                       (long long)source->numel);
+        return hx_fail_about(FACTS("source", hx_text("%lld", (long long)index->numel),
+                                   hx_text("%lld", (long long)source->numel)), HX_E_SHAPE, HX1002_INNER,
+                             "index has %lld elements and source %lld", (long long)index->numel,
+                             (long long)source->numel);
     hx_tensor *flat = CALL(reshape, t, HX_INTS(-1)), *values = CALL(reshape, source, SHAPE_OF(index));
     RESULT(0, CALL(reshape, CALL(index_put, flat, values, ((hx_list){&index, 1}), (bool)c->attr[0].v.i), SHAPE_OF(t)));
     return HX_OK;
@@ -406,8 +416,10 @@ static hx_status embedding_rule(hx_call *c) {
     if (hx_given(&c->attr[0])) {
         int64_t rows = weight->shape[0], padding = c->attr[0].v.i;
         if (padding < -rows || padding >= rows)
-            return hx_fail(HX_E_VALUE, HX1403_VALUE, "padding_idx %lld is outside the %lld rows of weight",
-                           (long long)padding, (long long)rows);
+            return hx_fail_about(FACTS("padding_idx", hx_text("%lld..%lld", (long long)-rows, (long long)(rows - 1)),
+                                       hx_text("%lld", (long long)padding)), HX_E_VALUE, HX1403_VALUE,
+                                 "padding_idx %lld is outside the %lld rows of weight", (long long)padding,
+                                 (long long)rows);
         if (padding < 0) c->attr[0].v.i = padding + rows;
     }
     if (ids->ndim == HX_MAX_RANK) return hx_fail(HX_E_SHAPE, HX1001_RANK, "input has too many dimensions");

@@ -4,7 +4,8 @@
 
 /* ---- cat, stack ---- */
 
-static hx_status none_given(void) { return hx_fail(HX_E_VALUE, HX1403_VALUE, "the list of tensors is empty"); }
+static hx_status none_given(void) { return hx_fail_about(FACTS("tensors", "one tensor or more", "[]"), HX_E_VALUE,
+                                                         HX1403_VALUE, "the list of tensors is empty"); }
 
 static bool left_out(const hx_tensor *t, int ndim) { return t->ndim == 1 && t->shape[0] == 0 && ndim != 1; }
 
@@ -12,8 +13,10 @@ static hx_status differs(const hx_call *c, int i, const hx_tensor *first, int ax
     const hx_tensor *t = c->in[i];
     char but[48] = "";
     if (axis >= 0) snprintf(but, sizeof but, " in every axis but %d", axis);
-    return hx_fail(HX_E_SHAPE, HX1002_INNER, "shapes must be equal%s: tensors[%d] is %s, and one before it is %s", but,
-                   i, hx_shape_text(t->shape, t->ndim), hx_shape_text(first->shape, first->ndim));
+    return hx_fail_about(FACTS("tensors", hx_shape_text(first->shape, first->ndim), hx_shape_text(t->shape, t->ndim)),
+                         HX_E_SHAPE, HX1002_INNER,
+                         "shapes must be equal%s: tensors[%d] is %s, and one before it is %s", but, i,
+                         hx_shape_text(t->shape, t->ndim), hx_shape_text(first->shape, first->ndim));
 }
 
 static hx_dtype common_dtype(const hx_call *c) {
@@ -143,7 +146,8 @@ static hx_tensor *repeated(hx_tensor *t, const int64_t *times, int n) {
     for (int i = 0; i < n; i++) {
         int64_t size = i < lead ? 1 : t->shape[i - lead];
         if (times[i] < 0) {
-            hx_fail(HX_E_VALUE, HX1403_VALUE, "repeats %s has a negative entry", hx_shape_text(times, n));
+            hx_fail_about(FACTS("repeats", ">= 0", hx_shape_text(times, n)), HX_E_VALUE, HX1403_VALUE,
+                          "repeats %s has a negative entry", hx_shape_text(times, n));
             return NULL;
         }
         if (!hx_mul_ok(size, times[i], &shape[i])) {
@@ -182,7 +186,8 @@ static hx_status tile_parts(hx_call *c) {
 
 static hx_status repeat_each(hx_call *c, hx_tensor *t, int axis, int64_t times) {
     int64_t shape[HX_MAX_RANK + 1], flat[HX_MAX_RANK];
-    if (times < 0) return hx_fail(HX_E_VALUE, HX1403_VALUE, "repeats is %lld and cannot be negative", (long long)times);
+    if (times < 0) return hx_fail_about(FACTS("repeats", ">= 0", hx_text("%lld", (long long)times)), HX_E_VALUE,
+                                        HX1403_VALUE, "repeats is %lld and cannot be negative", (long long)times);
     for (int i = 0; i < t->ndim; i++) {
         shape[i + (i > axis)] = t->shape[i];
         flat[i] = t->shape[i];
@@ -210,8 +215,10 @@ static hx_status repeat_interleave_parts(hx_call *c) {
         return repeat_each(c, t, axis, number.v.i);
     }
     if (repeats->ndim != 1 || repeats->shape[0] != t->shape[axis])
-        return hx_fail(HX_E_SHAPE, HX1002_INNER, "repeats %s must hold one number for each of the %lld elements of axis %d",
-                       hx_shape_text(repeats->shape, repeats->ndim), (long long)t->shape[axis], axis);
+        return hx_fail_about(FACTS("repeats", hx_text("(%lld,)", (long long)t->shape[axis]),
+                                   hx_shape_text(repeats->shape, repeats->ndim), true, axis), HX_E_SHAPE,
+                             HX1002_INNER, "repeats %s must hold one number for each of the %lld elements of axis %d",
+                             hx_shape_text(repeats->shape, repeats->ndim), (long long)t->shape[axis], axis);
     if (repeats->numel == 0) {
         RESULT(0, CALL(clone, t));
         return HX_OK;
@@ -221,7 +228,8 @@ static hx_status repeat_interleave_parts(hx_call *c) {
     if (!lowest || !total) return hx_error_last()->code;
     HX_TRY(hx_tensor_item(lowest, &number));
     if (number.kind != HX_KIND_UINT && number.v.i < 0)
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "repeats holds %lld; repeats cannot be negative", (long long)number.v.i);
+        return hx_fail_about(FACTS("repeats", ">= 0", hx_text("%lld", (long long)number.v.i)), HX_E_VALUE, HX1403_VALUE,
+                             "repeats holds %lld; repeats cannot be negative", (long long)number.v.i);
     HX_TRY(hx_tensor_item(total, &number));
     hx_spec marks = {.dtype = HX_I64, .ndim = 1, .shape = {number.v.i + 1}};
     hx_spec ones = {.dtype = HX_I64, .ndim = 1, .shape = {repeats->numel}};
@@ -248,13 +256,15 @@ static hx_status roll_parts(hx_call *c) {
     int axis;
     if (dims.n == 0) {
         if (shifts.n != 1)
-            return hx_fail(HX_E_VALUE, HX1403_VALUE, "shifts has %d entries, but without dims it must have 1", shifts.n);
+            return hx_fail_about(FACTS("shifts", "1 entry", hx_text("%d", shifts.n)), HX_E_VALUE, HX1403_VALUE,
+                                 "shifts has %d entries, but without dims it must have 1", shifts.n);
         hx_tensor *flat = CALL(reshape, t, HX_INTS(-1)), *moved = rolled(flat, 0, shifts.v[0]);
         RESULT(0, moved == flat ? CALL(clone, t) : CALL(reshape, moved, SHAPE_OF(t)));
         return HX_OK;
     }
     if (shifts.n != dims.n)
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "shifts has %d entries and dims has %d", shifts.n, dims.n);
+        return hx_fail_about(FACTS("dims", hx_text("%d entries", shifts.n), hx_text("%d", dims.n)), HX_E_VALUE,
+                             HX1403_VALUE, "shifts has %d entries and dims has %d", shifts.n, dims.n);
     hx_tensor *moved = t;
     for (int i = 0; i < dims.n; i++) {
         HX_TRY(hx_axis(dims.v[i], t->ndim, &axis));
@@ -293,8 +303,11 @@ static hx_status padded_shape(hx_ints pad, const int64_t *shape, int ndim, int64
         int axis = ndim - 1 - i;
         int64_t size;
         if (!hx_add_ok(shape[axis], pad.v[2 * i], &size) || !hx_add_ok(size, pad.v[2 * i + 1], &size) || size < 0)
-            return hx_fail(HX_E_VALUE, HX1403_VALUE, "pad (%lld, %lld) does not fit axis %d, whose size is %lld",
-                           (long long)pad.v[2 * i], (long long)pad.v[2 * i + 1], axis, (long long)shape[axis]);
+            return hx_fail_about(FACTS(.argument = "pad",
+                                       .got = hx_text("(%lld, %lld)", (long long)pad.v[2 * i], (long long)pad.v[2 * i + 1]),
+                                       .on_axis = true, .axis = axis), HX_E_VALUE, HX1403_VALUE,
+                                 "pad (%lld, %lld) does not fit axis %d, whose size is %lld", (long long)pad.v[2 * i],
+                                 (long long)pad.v[2 * i + 1], axis, (long long)shape[axis]);
         result[axis] = size;
     }
     return HX_OK;
@@ -355,9 +368,11 @@ static hx_status border_fits(hx_ints pad, const int64_t *shape, int ndim, char m
         int64_t size = shape[ndim - 1 - i], before = pad.v[2 * i], after = pad.v[2 * i + 1];
         int64_t most = mode == 'r' ? size - 1 : mode == 'c' ? size : size ? INT64_MAX : 0;
         if (before > most || after > most)
-            return hx_fail(HX_E_VALUE, HX1403_VALUE,
-                           "pad (%lld, %lld) is too large for axis %d, whose size is %lld, in this mode", (long long)before,
-                           (long long)after, ndim - 1 - i, (long long)size);
+            return hx_fail_about(FACTS(.argument = "pad",
+                                       .got = hx_text("(%lld, %lld)", (long long)before, (long long)after),
+                                       .on_axis = true, .axis = ndim - 1 - i), HX_E_VALUE, HX1403_VALUE,
+                                 "pad (%lld, %lld) is too large for axis %d, whose size is %lld, in this mode",
+                                 (long long)before, (long long)after, ndim - 1 - i, (long long)size);
     }
     return HX_OK;
 }
@@ -466,8 +481,7 @@ static hx_status pad_parts(hx_call *c) {
 
 static hx_status triangle_rule(hx_call *c) {
     if (c->in[0]->ndim < 2)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "needs at least 2 dimensions, got shape %s",
-                       hx_shape_text(c->in[0]->shape, c->in[0]->ndim));
+        return hx_refuse_rank(c->in[0], "input", "have at least 2 dimensions");
     return hx_shape_same(c);
 }
 

@@ -37,15 +37,18 @@ static hx_status check_indices(const hx_tensor *x, const hx_tensor *target, cons
     bool fits = target->ndim == x->ndim - 1;
     for (int d = 0; fits && d < target->ndim; d++) fits = target->shape[d] == x->shape[d < axis ? d : d + 1];
     if (!fits)
-        return hx_fail(HX_E_SHAPE, HX1002_INNER,
+        return hx_fail_about(FACTS(.argument = "target", .got = hx_shape_text(target->shape, target->ndim),
+                                   .on_axis = true, .axis = axis), HX_E_SHAPE, HX1002_INNER,
                        "target has shape %s; class indices for input %s need input's shape without axis %d (the "
                        "classes)",
                        hx_shape_text(target->shape, target->ndim), hx_shape_text(x->shape, x->ndim), axis);
     if (x->shape[axis] == 0)
         return hx_fail(HX_E_VALUE, HX1404_EMPTY, "input %s has no classes", hx_shape_text(x->shape, x->ndim));
     if (weight && (weight->ndim != 1 || weight->shape[0] != x->shape[axis]))
-        return hx_fail(HX_E_SHAPE, HX1002_INNER, "weight has shape %s; it needs one value for each of the %lld classes",
-                       hx_shape_text(weight->shape, weight->ndim), (long long)x->shape[axis]);
+        return hx_fail_about(FACTS("weight", hx_text("(%lld,)", (long long)x->shape[axis]),
+                                   hx_shape_text(weight->shape, weight->ndim)), HX_E_SHAPE, HX1002_INNER,
+                             "weight has shape %s; it needs one value for each of the %lld classes",
+                             hx_shape_text(weight->shape, weight->ndim), (long long)x->shape[axis]);
     return HX_OK;
 }
 
@@ -145,7 +148,7 @@ static hx_status cross_entropy_parts(hx_call *c) {
     double smoothing = c->attr[2].v.f;
     HX_TRY(check_scores(c->in[0]));
     if (!(smoothing >= 0 && smoothing <= 1))
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "label_smoothing must lie in [0, 1], got %g", smoothing);
+        return hx_refuse(HX_E_VALUE, HX1403_VALUE, "label_smoothing", "lie in [0, 1]", "%g", smoothing);
     if (!hx_is_integral((hx_dtype)c->in[1]->dtype)) return soft_cross_entropy(c, smoothing);
     HX_TRY(check_indices(c->in[0], c->in[1], c->in[2]));
     CALLN(out, 3, native_cross_entropy, c->in[0], c->in[1], c->in[2], &c->attr[0], smoothing);
@@ -184,7 +187,7 @@ static hx_status l1_parts(hx_call *c) { return reduced(c, CALL(abs, CALL(sub, c-
 /* attr: reduction, beta */
 static hx_status smooth_l1_parts(hx_call *c) {
     double beta = c->attr[1].v.f;
-    if (!(beta >= 0)) return hx_fail(HX_E_VALUE, HX1403_VALUE, "beta must not be negative, got %g", beta);
+    if (!(beta >= 0)) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "beta", "not be negative", "%g", beta);
     hx_tensor *d = CALL(abs, CALL(sub, c->in[0], c->in[1]));
     if (beta == 0) return reduced(c, d, &c->attr[0]);
     hx_tensor *near = CALL(mul, CALL(mul, d, d), 0.5 / beta);
@@ -194,7 +197,7 @@ static hx_status smooth_l1_parts(hx_call *c) {
 /* attr: reduction, delta */
 static hx_status huber_parts(hx_call *c) {
     double delta = c->attr[1].v.f;
-    if (!(delta > 0)) return hx_fail(HX_E_VALUE, HX1403_VALUE, "delta must be positive, got %g", delta);
+    if (!(delta > 0)) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "delta", "be positive", "%g", delta);
     hx_tensor *d = CALL(abs, CALL(sub, c->in[0], c->in[1]));
     hx_tensor *near = CALL(mul, CALL(mul, d, d), 0.5), *far = CALL(mul, CALL(sub, d, 0.5 * delta), delta);
     return reduced(c, CALL(where, CALL(le, d, delta), near, far), &c->attr[0]);
@@ -232,7 +235,8 @@ static hx_status check_same_shape(const hx_call *c) {
     bool same = a->ndim == b->ndim;
     for (int d = 0; same && d < a->ndim; d++) same = a->shape[d] == b->shape[d];
     if (same) return HX_OK;
-    return hx_fail(HX_E_SHAPE, HX1002_INNER, "target has shape %s, input has shape %s; they must be equal",
+    return hx_fail_about(FACTS("target", hx_shape_text(a->shape, a->ndim), hx_shape_text(b->shape, b->ndim)),
+                         HX_E_SHAPE, HX1002_INNER, "target has shape %s, input has shape %s; they must be equal",
                    hx_shape_text(b->shape, b->ndim), hx_shape_text(a->shape, a->ndim));
 }
 
@@ -331,7 +335,7 @@ static hx_status multi_margin_parts(hx_call *c) {
     hx_tensor *x = c->in[0], *target = c->in[1], *weight = c->in[2];
     int64_t p = c->attr[0].v.i, axis = class_axis(x);
     HX_TRY(check_indices(x, target, weight));
-    if (p != 1 && p != 2) return hx_fail(HX_E_VALUE, HX1403_VALUE, "p must be 1 or 2, got %lld", (long long)p);
+    if (p != 1 && p != 2) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "p", "be 1 or 2", "%lld", (long long)p);
     hx_tensor *t = CALL(unsqueeze, CALL(cast, target, (int)HX_I64), axis);
     hx_tensor *gap = positive(CALL(add, CALL(sub, x, CALL(gather, x, axis, t)), c->attr[1].v.f));
     if (p == 2) gap = CALL(mul, gap, gap);

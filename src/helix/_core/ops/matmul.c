@@ -9,23 +9,28 @@ static hx_status common_dtype(hx_call *c, const char *first, const char *second,
     *dtype = (hx_dtype)a->dtype;
     if (a->dtype != b->dtype) c->compute = (int8_t)(*dtype = hx_promote(*dtype, (hx_dtype)b->dtype));
     if (*dtype != HX_BOOL) return HX_OK;
-    return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "%s and %s are bool, and products of bool are not defined; cast them with "
+    return hx_fail_about(FACTS(first, "a number type", "bool"), HX_E_DTYPE, HX1101_DTYPE,
+                         "%s and %s are bool, and products of bool are not defined; cast them with "
                    ".to(int64) or .to(float32).", first, second);
 }
 
 static hx_status inner_differs(const hx_tensor *a, const char *a_name, const hx_tensor *b, const char *b_name) {
     int64_t k = a->shape[a->ndim - 1];
     bool vector = a->ndim == 1, turned = b->ndim > 1 && b->shape[b->ndim - 1] == k;
-    return hx_fail(HX_E_SHAPE, HX1002_INNER,
-                   "inner sizes differ: %s has %lld %s (axis -1 of %s), %s has %lld %s (axis %d of %s).%s%s%s", a_name,
-                   (long long)k, vector ? "elements" : "columns", hx_shape_text(a->shape, a->ndim), b_name,
-                   (long long)b->shape[b->ndim > 1 ? b->ndim - 2 : 0], b->ndim > 1 ? "rows" : "elements",
-                   b->ndim > 1 ? -2 : -1, hx_shape_text(b->shape, b->ndim), turned ? " If " : "", turned ? b_name : "",
-                   turned ? " holds weights stored as (out, in), pass its .mT." : "");
+    return hx_fail_about(FACTS(b_name, hx_text("%lld", (long long)k),
+                               hx_text("%lld", (long long)b->shape[b->ndim > 1 ? b->ndim - 2 : 0]), true,
+                               b->ndim > 1 ? -2 : -1), HX_E_SHAPE, HX1002_INNER,
+                         "inner sizes differ: %s has %lld %s (axis -1 of %s), %s has %lld %s (axis %d of %s).%s%s%s",
+                         a_name, (long long)k, vector ? "elements" : "columns", hx_shape_text(a->shape, a->ndim),
+                         b_name, (long long)b->shape[b->ndim > 1 ? b->ndim - 2 : 0],
+                         b->ndim > 1 ? "rows" : "elements", b->ndim > 1 ? -2 : -1, hx_shape_text(b->shape, b->ndim),
+                         turned ? " If " : "", turned ? b_name : "",
+                         turned ? " holds weights stored as (out, in), pass its .mT." : "");
 }
 
 static hx_status not_a_product(const hx_tensor *t, const char *name) {
-    return hx_fail(HX_E_SHAPE, HX1001_RANK, "%s has no axes (it is a single number, dtype %s); a vector or matrix is "
+    return hx_fail_about(FACTS(name, "a vector or matrix", "()"), HX_E_SHAPE, HX1001_RANK,
+                         "%s has no axes (it is a single number, dtype %s); a vector or matrix is "
                    "needed. To scale by a number use mul.", name, hx_dtype_name((hx_dtype)t->dtype));
 }
 
@@ -62,9 +67,11 @@ static hx_status bmm_shape(hx_call *c) {
     HX_TRY(hx_require_rank(a, "input", 3));
     HX_TRY(hx_require_rank(b, "mat2", 3));
     if (a->shape[0] == b->shape[0]) return product_shape(c, "input", "mat2");
-    return hx_fail(HX_E_SHAPE, HX1002_INNER, "batch sizes differ: input has %lld (axis 0 of %s), mat2 has %lld (axis 0 of "
-                   "%s). matmul stretches batches of 1.", (long long)a->shape[0], hx_shape_text(a->shape, 3),
-                   (long long)b->shape[0], hx_shape_text(b->shape, 3));
+    return hx_fail_about(FACTS("mat2", hx_text("%lld", (long long)a->shape[0]),
+                               hx_text("%lld", (long long)b->shape[0]), true, 0), HX_E_SHAPE, HX1002_INNER,
+                         "batch sizes differ: input has %lld (axis 0 of %s), mat2 has %lld (axis 0 of %s). matmul "
+                         "stretches batches of 1.", (long long)a->shape[0], hx_shape_text(a->shape, 3),
+                         (long long)b->shape[0], hx_shape_text(b->shape, 3));
 }
 
 static hx_status linear_shape(hx_call *c) {
@@ -75,13 +82,18 @@ static hx_status linear_shape(hx_call *c) {
     HX_TRY(hx_require_rank(w, "weight", 2));
     HX_TRY(common_dtype(c, "input", "weight", &dtype));
     if (x->shape[x->ndim - 1] != w->shape[1])
-        return hx_fail(HX_E_SHAPE, HX1002_INNER,
-                       "input has %lld features (axis -1 of %s), weight takes %lld (axis 1 of %s). Weights are stored as "
-                       "(out, in).", (long long)x->shape[x->ndim - 1], hx_shape_text(x->shape, x->ndim),
-                       (long long)w->shape[1], hx_shape_text(w->shape, 2));
+        return hx_fail_about(FACTS("input", hx_text("%lld", (long long)w->shape[1]),
+                                   hx_text("%lld", (long long)x->shape[x->ndim - 1]), true, -1), HX_E_SHAPE,
+                             HX1002_INNER,
+                             "input has %lld features (axis -1 of %s), weight takes %lld (axis 1 of %s). Weights "
+                             "are stored as (out, in).", (long long)x->shape[x->ndim - 1],
+                             hx_shape_text(x->shape, x->ndim), (long long)w->shape[1], hx_shape_text(w->shape, 2));
     if (bias && (bias->ndim != 1 || bias->shape[0] != w->shape[0]))
-        return hx_fail(HX_E_SHAPE, HX1002_INNER, "bias has shape %s; weight of shape %s needs a bias of (%lld,).",
-                       hx_shape_text(bias->shape, bias->ndim), hx_shape_text(w->shape, 2), (long long)w->shape[0]);
+        return hx_fail_about(FACTS("bias", hx_text("(%lld,)", (long long)w->shape[0]),
+                                   hx_shape_text(bias->shape, bias->ndim)), HX_E_SHAPE, HX1002_INNER,
+                             "bias has shape %s; weight of shape %s needs a bias of (%lld,).",
+                             hx_shape_text(bias->shape, bias->ndim), hx_shape_text(w->shape, 2),
+                             (long long)w->shape[0]);
     if (bias && bias->dtype != dtype) c->compute = (int8_t)dtype;
     for (int i = 0; i < x->ndim; i++) s->shape[i] = x->shape[i];
     s->shape[x->ndim - 1] = w->shape[0];
@@ -177,12 +189,16 @@ static hx_status scaled_sum(hx_call *c, hx_tensor *product) {
         base = CALL(add, zero, base, beta);
     }
     if (base && base->ndim > product->ndim)
-        return hx_fail(HX_E_SHAPE, HX1003_BROADCAST, "input of shape %s does not stretch to the product's shape %s",
-                       hx_shape_text(base->shape, base->ndim), hx_shape_text(product->shape, product->ndim));
+        return hx_fail_about(FACTS("input", hx_shape_text(product->shape, product->ndim),
+                                   hx_shape_text(base->shape, base->ndim)), HX_E_SHAPE, HX1003_BROADCAST,
+                             "input of shape %s does not stretch to the product's shape %s",
+                             hx_shape_text(base->shape, base->ndim), hx_shape_text(product->shape, product->ndim));
     RESULT(0, CALL(add, base, product, alpha));
     if (c->out[0]->ndim == product->ndim && c->out[0]->numel == product->numel) return HX_OK;
-    return hx_fail(HX_E_SHAPE, HX1003_BROADCAST, "input of shape %s does not stretch to the product's shape %s",
-                   hx_shape_text(base->shape, base->ndim), hx_shape_text(product->shape, product->ndim));
+    return hx_fail_about(FACTS("input", hx_shape_text(product->shape, product->ndim),
+                               hx_shape_text(base->shape, base->ndim)), HX_E_SHAPE, HX1003_BROADCAST,
+                         "input of shape %s does not stretch to the product's shape %s",
+                         hx_shape_text(base->shape, base->ndim), hx_shape_text(product->shape, product->ndim));
 }
 
 static hx_status addmm_parts(hx_call *c) { return scaled_sum(c, CALL(mm, c->in[1], c->in[2])); }
@@ -212,9 +228,12 @@ static hx_status inner_parts(hx_call *c) {
         return HX_OK;
     }
     if (a->shape[a->ndim - 1] != b->shape[b->ndim - 1])
-        return hx_fail(HX_E_SHAPE, HX1002_INNER, "last axes differ: input has %lld (axis -1 of %s), other has %lld (axis -1 "
-                       "of %s).", (long long)a->shape[a->ndim - 1], hx_shape_text(a->shape, a->ndim),
-                       (long long)b->shape[b->ndim - 1], hx_shape_text(b->shape, b->ndim));
+        return hx_fail_about(FACTS("other", hx_text("%lld", (long long)a->shape[a->ndim - 1]),
+                                   hx_text("%lld", (long long)b->shape[b->ndim - 1]), true, -1), HX_E_SHAPE,
+                             HX1002_INNER,
+                             "last axes differ: input has %lld (axis -1 of %s), other has %lld (axis -1 of %s).",
+                             (long long)a->shape[a->ndim - 1], hx_shape_text(a->shape, a->ndim),
+                             (long long)b->shape[b->ndim - 1], hx_shape_text(b->shape, b->ndim));
     int64_t shape[2 * HX_MAX_RANK];
     int n = 0;
     for (int i = 0; i + 1 < a->ndim; i++) shape[n++] = a->shape[i];

@@ -9,8 +9,10 @@ static hx_status check_weight(const hx_tensor *w, const char *name, const hx_att
     bool same = w->ndim == (int)shape->count;
     for (int i = 0; same && i < w->ndim; i++) same = w->shape[i] == shape->v.ints[i];
     if (same) return hx_require_dtype(w, name, HX_SET_FLOAT);
-    return hx_fail(HX_E_SHAPE, HX1002_INNER, "%s has shape %s, but normalized_shape is %s; they must be equal", name,
-                   hx_shape_text(w->shape, w->ndim), hx_shape_text(shape->v.ints, (int)shape->count));
+    return hx_fail_about(FACTS(name, hx_shape_text(shape->v.ints, (int)shape->count),
+                               hx_shape_text(w->shape, w->ndim)), HX_E_SHAPE, HX1002_INNER,
+                         "%s has shape %s, but normalized_shape is %s; they must be equal", name,
+                         hx_shape_text(w->shape, w->ndim), hx_shape_text(shape->v.ints, (int)shape->count));
 }
 
 /* The last sizes of the input must be normalized_shape. `at`: the first weight among the inputs, `n` of them. */
@@ -21,9 +23,10 @@ static hx_status check_rows(hx_call *c, const hx_tensor *x, int at, int n) {
     bool fits = k > 0 && k <= x->ndim;
     for (int i = 0; fits && i < k; i++) fits = x->shape[x->ndim - k + i] == shape->v.ints[i];
     if (!fits)
-        return hx_fail(HX_E_SHAPE, HX1002_INNER,
-                       "normalized_shape %s must equal the last sizes of input, which has shape %s",
-                       hx_shape_text(shape->v.ints, k), hx_shape_text(x->shape, x->ndim));
+        return hx_fail_about(FACTS(.argument = "normalized_shape", .got = hx_shape_text(shape->v.ints, k)),
+                             HX_E_SHAPE, HX1002_INNER,
+                             "normalized_shape %s must equal the last sizes of input, which has shape %s",
+                             hx_shape_text(shape->v.ints, k), hx_shape_text(x->shape, x->ndim));
     HX_TRY(hx_require_dtype(x, "input", HX_SET_FLOAT));
     bool half = x->dtype == HX_F16 || x->dtype == HX_BF16;
     for (int i = 0; i < n; i++) {

@@ -38,8 +38,7 @@ static hx_status shape_adam(hx_call *c) {
 }
 static hx_status shape_scale(hx_call *c) {
     if (c->in[0]->numel != 1)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "factor must have one element, got shape %s",
-                       hx_shape_text(c->in[0]->shape, c->in[0]->ndim));
+        return hx_refuse_rank(c->in[0], "factor", "have one element");
     HX_TRY(hx_require_dtype(c->in[0], "factor", HX_SET_FLOAT));
     for (int i = 0; i < c->list_n; i++) HX_TRY(hx_require_dtype(c->in[c->list_at + i], "tensors", HX_SET_FLOAT));
     return HX_OK;
@@ -53,7 +52,7 @@ static hx_status shape_norm(hx_call *c) {
         HX_TRY(hx_require_dtype(c->in[i], "tensors", HX_SET_FLOAT));
         if (c->in[i]->dtype == HX_F64) s->dtype = HX_F64;
     }
-    if (!(c->attr[0].v.f > 0)) return hx_fail(HX_E_VALUE, HX1403_VALUE, "ord must be above 0, got %g", c->attr[0].v.f);
+    if (!(c->attr[0].v.f > 0)) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "ord", "be above 0", "%g", c->attr[0].v.f);
     return HX_OK;
 }
 

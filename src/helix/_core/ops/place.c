@@ -13,8 +13,10 @@ static void whole(hx_spec *s, hx_dtype dtype, const int64_t *shape, int ndim) {
 static hx_status same_shape(const hx_tensor *part, const hx_spec *region, const char *name) {
     if (part->ndim == region->ndim && !memcmp(part->shape, region->shape, region->ndim * sizeof *region->shape))
         return HX_OK;
-    return hx_fail(HX_E_SHAPE, HX1002_INNER, "%s has shape %s, and the part that is written has %s", name,
-                   hx_shape_text(part->shape, part->ndim), hx_shape_text(region->shape, region->ndim));
+    return hx_fail_about(FACTS(name, hx_shape_text(region->shape, region->ndim),
+                               hx_shape_text(part->shape, part->ndim)), HX_E_SHAPE, HX1002_INNER,
+                         "%s has shape %s, and the part that is written has %s", name,
+                         hx_shape_text(part->shape, part->ndim), hx_shape_text(region->shape, region->ndim));
 }
 
 typedef hx_status (*narrowing)(hx_call *c, hx_spec *s);
@@ -168,8 +170,7 @@ static hx_status diag_embed_rule(hx_call *c) {
     int64_t offset = c->attr[0].v.i, size;
     int a, b, from = 0;
     if (t->ndim < 1 || t->ndim == HX_MAX_RANK)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "needs 1 to %d dimensions, got shape %s", HX_MAX_RANK - 1,
-                       hx_shape_text(t->shape, t->ndim));
+        return hx_refuse_rank(t, "input", hx_text("have 1 to %d dimensions", HX_MAX_RANK - 1));
     HX_TRY(hx_axis(c->attr[1].v.i, t->ndim + 1, &a));
     HX_TRY(hx_axis(c->attr[2].v.i, t->ndim + 1, &b));
     if (a == b) return hx_fail(HX_E_INDEX, HX1302_AXIS, "dim1 and dim2 are both axis %d", a);

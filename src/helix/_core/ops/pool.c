@@ -13,14 +13,16 @@ static hx_status pooled_size(int64_t in, int64_t kernel, int64_t stride, int64_t
     int64_t span, padded;
     HX_TRY(hx_span(kernel, dilation, &span));
     if (pad > span / 2)
-        return hx_fail(HX_E_VALUE, HX1403_VALUE,
+        return hx_fail_about(FACTS("padding", hx_text("at most %lld", (long long)(span / 2)),
+                                   hx_text("%lld", (long long)pad)), HX_E_VALUE, HX1403_VALUE,
                        "padding must be at most half of the kernel, got padding %lld for a kernel that spans %lld on "
                        "spatial axis %d",
                        (long long)pad, (long long)span, axis);
     if (!hx_mul_ok(pad, 2, &padded) || !hx_add_ok(padded, in, &padded) || padded > INT64_MAX / 4)
         return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the input with padding %lld does not fit in 64 bits", (long long)pad);
     if (in < 1 || padded < span)
-        return hx_fail(HX_E_SHAPE, HX1002_INNER,
+        return hx_fail_about(FACTS("input", hx_text("%lld or more", (long long)span),
+                                   hx_text("%lld", (long long)padded)), HX_E_SHAPE, HX1002_INNER,
                        "the kernel is larger than the input: on spatial axis %d it spans %lld, the input has %lld with "
                        "its padding",
                        axis, (long long)span, (long long)padded);

@@ -7,13 +7,16 @@ static hx_dtype dtype_or(const hx_attr *a, hx_dtype otherwise) { return hx_given
 static hx_status float_result(hx_call *c) {
     hx_dtype dtype = (hx_dtype)c->spec[0].dtype;
     if (hx_is_differentiable(dtype)) return HX_OK;
-    return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "dtype must be floating or complex, got %s; use randint for integers",
+    return hx_fail_about(FACTS("dtype", "floating or complex", hx_dtype_name(dtype)), HX_E_DTYPE, HX1101_DTYPE,
+                         "dtype must be floating or complex, got %s; use randint for integers",
                    hx_dtype_name(dtype));
 }
 static hx_status sized(hx_call *c, const hx_attr *size, hx_dtype dtype) {
     int64_t numel = 0;
     if (size->count > HX_MAX_RANK)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "size has %u dimensions; %d is the most", size->count, HX_MAX_RANK);
+        return hx_fail_about(FACTS("size", hx_text("at most %d dimensions", HX_MAX_RANK), hx_text("%u", size->count)),
+                             HX_E_SHAPE, HX1001_RANK, "size has %u dimensions; %d is the most", size->count,
+                             HX_MAX_RANK);
     HX_TRY(hx_numel(size->v.ints, (int)size->count, &numel));
     hx_spec_set(&c->spec[0], dtype, size->v.ints, (int)size->count);
     return HX_OK;
@@ -39,11 +42,12 @@ static hx_status shape_uniform(hx_call *c) {
     return shape_fill(c);
 }
 static hx_status shape_normal(hx_call *c) {
-    if (!(c->attr[1].v.f >= 0)) return hx_fail(HX_E_VALUE, HX1403_VALUE, "std must not be negative, got %g", c->attr[1].v.f);
+    if (!(c->attr[1].v.f >= 0)) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "std", "not be negative", "%g",
+                                                 c->attr[1].v.f);
     return shape_fill(c);
 }
 static hx_status shape_exponential(hx_call *c) {
-    if (!(c->attr[0].v.f > 0)) return hx_fail(HX_E_VALUE, HX1403_VALUE, "lambd must be above 0, got %g", c->attr[0].v.f);
+    if (!(c->attr[0].v.f > 0)) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "lambd", "be above 0", "%g", c->attr[0].v.f);
     return shape_fill(c);
 }
 
@@ -65,25 +69,25 @@ static hx_status shape_randint(hx_call *c) {
         return hx_fail(HX_E_VALUE, HX1403_VALUE, "low must be below high, got %lld and %lld", (long long)first, (long long)end);
     HX_TRY(sized(c, size, dtype_or(&c->attr[3], HX_I64)));
     if (!hx_is_complex((hx_dtype)c->spec[0].dtype)) return HX_OK;
-    return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "dtype must be real, got %s", hx_dtype_name((hx_dtype)c->spec[0].dtype));
+    return hx_refuse(HX_E_DTYPE, HX1101_DTYPE, "dtype", "be real", "%s", hx_dtype_name((hx_dtype)c->spec[0].dtype));
 }
 
 static hx_status shape_bernoulli(hx_call *c) {
     hx_attr *p = &c->attr[0];
     if (c->inplace && !hx_given(p)) *p = (hx_attr){.kind = HX_A_FLOAT, .v.f = 0.5};
     if (hx_given(p) && !(p->v.f >= 0 && p->v.f <= 1))
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "p must lie in [0, 1], got %g", p->v.f);
+        return hx_refuse(HX_E_VALUE, HX1403_VALUE, "p", "lie in [0, 1]", "%g", p->v.f);
     if (!hx_given(p)) HX_TRY(hx_require_dtype(c->in[0], "input", HX_SET_FLOAT));
     return hx_shape_same(c);
 }
 
 static hx_status shape_randperm(hx_call *c) {
     int64_t n = c->attr[0].v.i;
-    if (n < 0) return hx_fail(HX_E_VALUE, HX1403_VALUE, "n must not be negative, got %lld", (long long)n);
+    if (n < 0) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "n", "not be negative", "%lld", (long long)n);
     hx_spec_set(&c->spec[0], dtype_or(&c->attr[1], HX_I64), &n, 1);
     if (hx_is_complex((hx_dtype)c->spec[0].dtype) || c->spec[0].dtype == HX_BOOL)
-        return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "dtype must be an integer or float type, got %s",
-                       hx_dtype_name((hx_dtype)c->spec[0].dtype));
+        return hx_refuse(HX_E_DTYPE, HX1101_DTYPE, "dtype", "be an integer or float type", "%s",
+                         hx_dtype_name((hx_dtype)c->spec[0].dtype));
     return HX_OK;
 }
 
@@ -92,9 +96,9 @@ static hx_status shape_multinomial(hx_call *c) {
     int64_t samples = c->attr[0].v.i;
     HX_TRY(hx_require_dtype(weights, "input", HX_SET_FLOAT));
     if (weights->ndim < 1 || weights->ndim > 2)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "input must have 1 or 2 dimensions, got shape %s",
-                       hx_shape_text(weights->shape, weights->ndim));
-    if (samples <= 0) return hx_fail(HX_E_VALUE, HX1403_VALUE, "num_samples must be above 0, got %lld", (long long)samples);
+        return hx_refuse_rank(weights, "input", "have 1 or 2 dimensions");
+    if (samples <= 0) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "num_samples", "be above 0", "%lld",
+                                       (long long)samples);
     if (!c->attr[1].v.i && samples > weights->shape[weights->ndim - 1])
         return hx_fail(HX_E_VALUE, HX1403_VALUE,
                        "%lld samples without replacement from %lld categories (input %s); pass replacement=True",
@@ -150,7 +154,7 @@ static hx_status decompose_dropout_apply(hx_call *c) {
 
 static hx_status check_p(double p) {
     if (p >= 0 && p <= 1) return HX_OK;
-    return hx_fail(HX_E_VALUE, HX1403_VALUE, "p must lie in [0, 1], got %g", p);
+    return hx_refuse(HX_E_VALUE, HX1403_VALUE, "p", "lie in [0, 1]", "%g", p);
 }
 static hx_status decompose_dropout(hx_call *c) {
     double p = c->attr[0].v.f;
@@ -166,8 +170,7 @@ static hx_status decompose_feature_dropout(hx_call *c) {
     double p = c->attr[0].v.f;
     HX_TRY(check_p(p));
     if (x->ndim < 2)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "input must have 2 dimensions or more (batch, channel, ...), got shape %s",
-                       hx_shape_text(x->shape, x->ndim));
+        return hx_refuse_rank(x, "input", "have 2 dimensions or more (batch, channel, ...)");
     int64_t shape[HX_MAX_RANK];
     for (int i = 0; i < x->ndim; i++) shape[i] = i < 2 ? x->shape[i] : 1;
     if (!c->attr[1].v.i || p == 0) RESULT(0, x);

@@ -42,7 +42,7 @@ static hx_status mean_shape(hx_call *c) {
     uint32_t mask;
     hx_dtype to = wanted(c, 2, (hx_dtype)c->in[0]->dtype);
     if (!hx_is_differentiable(to))
-        return hx_fail(HX_E_DTYPE, HX1101_DTYPE,
+        return hx_fail_about(FACTS("input", "floating or complex", hx_dtype_name(to)), HX_E_DTYPE, HX1101_DTYPE,
                        "the mean of integers is not an integer: input has dtype %s (shape %s). Pass dtype=float32 or "
                        "call input.to(float32).",
                        hx_dtype_name(to), hx_shape_text(c->in[0]->shape, c->in[0]->ndim));
@@ -129,7 +129,7 @@ static hx_status vector_norm_shape(hx_call *c) {
     hx_tensor *t = c->in[0];
     hx_dtype to = wanted(c, 3, (hx_dtype)t->dtype);
     if (!hx_is_floating(to))
-        return hx_fail(HX_E_DTYPE, HX1101_DTYPE,
+        return hx_fail_about(FACTS("input", "floating", hx_dtype_name((hx_dtype)t->dtype)), HX_E_DTYPE, HX1101_DTYPE,
                        "input has dtype %s (shape %s); a norm needs a floating type. Pass dtype=float32, or take "
                        "input.abs() first for complex values.",
                        hx_dtype_name((hx_dtype)t->dtype), hx_shape_text(t->shape, t->ndim));

@@ -68,9 +68,8 @@ static hx_status col2im_parts(hx_call *c) {
     const int64_t *size = c->attr[0].v.ints;
     HX_TRY(read_windows(c, 1, size, &w));
     if (x->ndim != 2 && x->ndim != 3)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK,
-                       "input must have 3 dimensions (batch, channels * kernel, windows), or 2 without the batch, got shape %s",
-                       hx_shape_text(x->shape, x->ndim));
+        return hx_refuse_rank(x, "input",
+                              "have 3 dimensions (batch, channels * kernel, windows), or 2 without the batch");
     int64_t taps = w.kernel[0] * w.kernel[1], places = w.count[0] * w.count[1], rows = x->shape[x->ndim - 2];
     if (rows % taps || x->shape[x->ndim - 1] != places)
         return hx_fail(HX_E_SHAPE, HX1002_INNER,
@@ -213,8 +212,7 @@ static hx_status interpolate_parts(hx_call *c) {
 
 static hx_status check_shuffle(const hx_tensor *x, int64_t factor, const char *name) {
     if (x->ndim < 3)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "input must have at least 3 dimensions (..., channels, height, width), got shape %s",
-                       hx_shape_text(x->shape, x->ndim));
+        return hx_refuse_rank(x, "input", "have at least 3 dimensions (..., channels, height, width)");
     if (factor >= 1 && factor <= INT32_MAX) return HX_OK;
     return hx_fail(HX_E_VALUE, HX1403_VALUE, "%s must be at least 1, got %lld", name, (long long)factor);
 }

@@ -8,6 +8,13 @@ hx_status hx_shape_same(hx_call *c) {
     return HX_OK;
 }
 
+/* The name of input i of an op without a list. */
+static const char *input_name(const hx_op *op, int i) {
+    for (const hx_param *p = op->params; p->kind != HX_P_END; p++)
+        if ((p->kind == HX_P_TENSOR || p->kind == HX_P_OPT_TENSOR) && i-- == 0) return p->name;
+    return NULL;
+}
+
 /* The broadcast shape of all inputs into spec 0, and their common dtype. */
 static hx_status broadcast(hx_call *c, hx_dtype *dtype) {
     hx_spec *s = &c->spec[0];
@@ -23,7 +30,8 @@ static hx_status broadcast(hx_call *c, hx_dtype *dtype) {
     for (int i = 0; i < c->n_in; i++) {
         const hx_tensor *t = c->in[i];
         if (!t) continue;
-        HX_TRY(hx_broadcast_into(s->shape, &ndim, t->shape, t->ndim));
+        hx_status status = hx_broadcast_into(s->shape, &ndim, t->shape, t->ndim);
+        if (status) return hx_error_argument(c->op->name, input_name(c->op, i)), status;
         if (n < 8) operand[n++] = (hx_operand){(hx_dtype)t->dtype, t->ndim == 0, t->flags & HX_T_NUMBER};
     }
     s->ndim = (uint8_t)ndim;
@@ -79,14 +87,20 @@ hx_status hx_require_dtype(const hx_tensor *t, const char *param, uint64_t allow
     for (int d = 0; d < HX_DTYPE_COUNT; d++)
         if (allowed & HX_BIT(d))
             used += snprintf(names + used, sizeof names - (size_t)used, "%s%s", used ? ", " : "", hx_dtype_name(d));
-    return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "%s has dtype %s (shape %s); accepted: %s. Use %s.to(dtype).", param,
+    return hx_fail_about(FACTS(param, names, hx_dtype_name((hx_dtype)t->dtype)), HX_E_DTYPE, HX1101_DTYPE,
+                         "%s has dtype %s (shape %s); accepted: %s. Use %s.to(dtype).", param,
                    hx_dtype_name((hx_dtype)t->dtype), hx_shape_text(t->shape, t->ndim), names, param);
 }
 
 hx_status hx_require_rank(const hx_tensor *t, const char *param, int ndim) {
     if (t->ndim == ndim) return HX_OK;
-    return hx_fail(HX_E_SHAPE, HX1001_RANK, "%s must have %d dimension%s, got shape %s", param, ndim,
-                   ndim == 1 ? "" : "s", hx_shape_text(t->shape, t->ndim));
+    return hx_refuse_rank(t, param, hx_text("have %d dimension%s", ndim, ndim == 1 ? "" : "s"));
+}
+
+hx_status hx_refuse_rank(const hx_tensor *t, const char *param, const char *rule) {
+    const char *got = hx_shape_text(t->shape, t->ndim);
+    return hx_fail_about(FACTS(param, rule, got), HX_E_SHAPE, HX1001_RANK, "%s must %s, got shape %s", param, rule,
+                         got);
 }
 
 double hx_number_as_float(const hx_attr *a) {

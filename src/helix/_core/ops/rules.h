@@ -36,6 +36,9 @@ hx_status hx_require_dtype(const hx_tensor *t, const char *param, uint64_t allow
 /* Refuses ranks other than `ndim` with HX1001. */
 hx_status hx_require_rank(const hx_tensor *t, const char *param, int ndim);
 
+/* HX1001 in the words "<param> must <rule>, got shape <shape>". */
+hx_status hx_refuse_rank(const hx_tensor *t, const char *param, const char *rule);
+
 /* ---- attributes ---- */
 static inline bool hx_given(const hx_attr *a) { return a->kind != HX_A_NONE; }
 static inline int64_t hx_int_or(const hx_attr *a, int64_t d) { return a->kind == HX_A_NONE ? d : a->v.i; }

@@ -7,7 +7,8 @@ static int64_t size_at(const hx_tensor *t, int axis) { return t->ndim ? t->shape
 static int rank_of(const hx_tensor *t) { return t->ndim ? t->ndim : 1; }
 
 static hx_status too_large(const char *name, const hx_tensor *index, const char *other, const hx_tensor *t, int axis) {
-    return hx_fail(HX_E_SHAPE, HX1002_INNER, "%s %s is larger than %s %s in axis %d", name,
+    return hx_fail_about(FACTS(name, hx_shape_text(t->shape, t->ndim), hx_shape_text(index->shape, index->ndim), true,
+                               axis), HX_E_SHAPE, HX1002_INNER, "%s %s is larger than %s %s in axis %d", name,
                    hx_shape_text(index->shape, index->ndim), other, hx_shape_text(t->shape, t->ndim), axis);
 }
 
@@ -19,7 +20,8 @@ static hx_status check_index(hx_call *c, int *axis) {
     c->attr[0].v.i = *axis;
     if (index->numel == 0) return HX_OK;
     if (rank_of(index) != rank_of(t))
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "index %s and input %s must have the same number of axes",
+        return hx_fail_about(FACTS("index", hx_text("%d axes", t->ndim), hx_shape_text(index->shape, index->ndim)),
+                             HX_E_SHAPE, HX1001_RANK, "index %s and input %s must have the same number of axes",
                        hx_shape_text(index->shape, index->ndim), hx_shape_text(t->shape, t->ndim));
     for (int i = 0; i < rank_of(t); i++)
         if (i != *axis && size_at(index, i) > size_at(t, i)) return too_large("index", index, "input", t, i);
@@ -32,7 +34,8 @@ static hx_status check_source(hx_call *c, bool number_allowed) {
     hx_spec_like(&c->spec[0], c->in[0]);
     if (index->numel == 0 || (number_allowed && src->ndim == 0)) return HX_OK;
     if (rank_of(index) != rank_of(src))
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "index %s and src %s must have the same number of axes",
+        return hx_fail_about(FACTS("src", hx_text("%d axes", index->ndim), hx_shape_text(src->shape, src->ndim)),
+                             HX_E_SHAPE, HX1001_RANK, "index %s and src %s must have the same number of axes",
                        hx_shape_text(index->shape, index->ndim), hx_shape_text(src->shape, src->ndim));
     for (int i = 0; i < rank_of(index); i++)
         if (size_at(index, i) > size_at(src, i)) return too_large("index", index, "src", src, i);
@@ -91,7 +94,8 @@ static hx_status take_along_dim_parts(hx_call *c) {
     }
     HX_TRY(hx_axis(c->attr[0].v.i, t->ndim, &axis));
     if (t->ndim != index->ndim)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "indices %s and input %s must have the same number of axes",
+        return hx_fail_about(FACTS("indices", hx_text("%d axes", t->ndim), hx_shape_text(index->shape, index->ndim)),
+                             HX_E_SHAPE, HX1001_RANK, "indices %s and input %s must have the same number of axes",
                        hx_shape_text(index->shape, index->ndim), hx_shape_text(t->shape, t->ndim));
     int64_t wide[HX_MAX_RANK], one = 1;
     int ndim = 0;
@@ -270,8 +274,11 @@ static hx_status one_hot_parts(hx_call *c) {
         HX_TRY(hx_tensor_item(high, &most));
         if (classes == -1) classes = most.v.i + 1;
         if (least.v.i < 0 || most.v.i >= classes)
-            return hx_fail(HX_E_INDEX, HX1301_INDEX, "class %lld is outside the %lld classes (valid 0..%lld)",
-                           (long long)(least.v.i < 0 ? least.v.i : most.v.i), (long long)classes, (long long)classes - 1);
+            return hx_fail_about(FACTS("input", hx_text("0..%lld", (long long)classes - 1),
+                                       hx_text("%lld", (long long)(least.v.i < 0 ? least.v.i : most.v.i))),
+                                 HX_E_INDEX, HX1301_INDEX, "class %lld is outside the %lld classes (valid 0..%lld)",
+                                 (long long)(least.v.i < 0 ? least.v.i : most.v.i), (long long)classes,
+                                 (long long)classes - 1);
     }
     if (classes == -1) return hx_fail(HX_E_TRACE, HX1702_TRACE, "num_classes is needed while only shapes are known");
     RESULT(0, CALL(cast, CALL(eq, CALL(unsqueeze, t, -1), CALL(arange, classes)), HX_I64));

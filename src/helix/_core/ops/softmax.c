@@ -9,7 +9,7 @@ static hx_status softmax_shape(hx_call *c) {
     c->attr[0].v.i = axis;
     hx_dtype dtype = hx_given(&c->attr[1]) ? (hx_dtype)c->attr[1].v.i : (hx_dtype)x->dtype;
     if (!hx_is_floating(dtype))
-        return hx_fail(HX_E_DTYPE, HX1101_DTYPE,
+        return hx_fail_about(FACTS("input", "floating", hx_dtype_name(dtype)), HX_E_DTYPE, HX1101_DTYPE,
                        "input has dtype %s (shape %s); a floating type is needed. Pass dtype=float32 or call "
                        "input.to(float32).",
                        hx_dtype_name(dtype), hx_shape_text(x->shape, x->ndim));

@@ -32,8 +32,9 @@ static hx_status topk_shape(hx_call *c) {
     HX_TRY(sort_axis(c, 1, &axis));
     int64_t k = c->attr[0].v.i, n = length(c->in[0], axis);
     if (k < 0 || k > n)
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "k is %lld, but axis %d of input %s has %lld elements", (long long)k,
-                       axis, hx_shape_text(c->in[0]->shape, c->in[0]->ndim), (long long)n);
+        return hx_fail_about(FACTS("k", hx_text("0..%lld", (long long)n), hx_text("%lld", (long long)k), true, axis),
+                             HX_E_VALUE, HX1403_VALUE, "k is %lld, but axis %d of input %s has %lld elements",
+                             (long long)k, axis, hx_shape_text(c->in[0]->shape, c->in[0]->ndim), (long long)n);
     like_with_indices(c);
     if (c->in[0]->ndim) c->spec[0].shape[axis] = c->spec[1].shape[axis] = k;
     return HX_OK;
@@ -57,9 +58,10 @@ static hx_status kthvalue_shape(hx_call *c) {
     HX_TRY(one_of_axis(c, axis, c->attr[2].v.i, "an element of rank k"));
     int64_t k = c->attr[0].v.i, n = length(c->in[0], axis);
     if (k >= 1 && k <= n) return HX_OK;
-    return hx_fail(HX_E_VALUE, HX1403_VALUE,
-                   "k is %lld; axis %d of input %s has %lld elements, so k must lie in 1..%lld",
-                   (long long)k, axis, hx_shape_text(c->in[0]->shape, c->in[0]->ndim), (long long)n, (long long)n);
+    return hx_fail_about(FACTS("k", hx_text("1..%lld", (long long)n), hx_text("%lld", (long long)k), true, axis),
+                         HX_E_VALUE, HX1403_VALUE,
+                         "k is %lld; axis %d of input %s has %lld elements, so k must lie in 1..%lld", (long long)k,
+                         axis, hx_shape_text(c->in[0]->shape, c->in[0]->ndim), (long long)n, (long long)n);
 }
 
 /* attr: dim, keepdim */
@@ -248,14 +250,14 @@ static hx_status bincount_parts(hx_call *c) {
     HX_TRY(hx_require_rank(x, "input", 1));
     HX_TRY(hx_require_dtype(x, "input", HX_SET_INTEGER));
     int64_t bins = c->attr[0].v.i;
-    if (bins < 0) return hx_fail(HX_E_VALUE, HX1403_VALUE, "minlength must not be negative, got %lld", (long long)bins);
+    if (bins < 0) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "minlength", "not be negative", "%lld", (long long)bins);
     x = CALL(cast, x, (int)HX_I64);
     if (c->in[0]->numel) {
         hx_scalar low, high;
         HX_TRY(item(CALL(amin, x), &low));
         HX_TRY(item(CALL(amax, x), &high));
-        if (low.v.i < 0) return hx_fail(HX_E_VALUE, HX1403_VALUE, "input must not hold negative numbers, got %lld",
-                                        (long long)low.v.i);
+        if (low.v.i < 0) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "input", "not hold negative numbers", "%lld",
+                                          (long long)low.v.i);
         if (high.v.i == INT64_MAX) return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the largest number does not fit");
         bins = high.v.i + 1 > bins ? high.v.i + 1 : bins;
     }
@@ -272,7 +274,7 @@ static hx_status histc_parts(hx_call *c) {
     int64_t bins = c->attr[0].v.i;
     double low = hx_number_as_float(&c->attr[1]), high = hx_number_as_float(&c->attr[2]);
     HX_TRY(hx_require_dtype(c->in[0], "input", HX_SET_FLOAT));
-    if (bins < 1) return hx_fail(HX_E_VALUE, HX1403_VALUE, "bins must be positive, got %lld", (long long)bins);
+    if (bins < 1) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "bins", "be positive", "%lld", (long long)bins);
     if (low > high) return hx_fail(HX_E_VALUE, HX1403_VALUE, "min (%g) must not be above max (%g)", low, high);
     if (low == high && c->in[0]->numel) {
         hx_scalar a, b;

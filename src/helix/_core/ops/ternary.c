@@ -31,11 +31,12 @@ static hx_status shape_where(hx_call *c) {
 
 static hx_status shape_clamp(hx_call *c) {
     if (!c->in[1] && !c->in[2])
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "needs min or max, or both");
+        return hx_fail_about(FACTS(.argument = "min"), HX_E_VALUE, HX1403_VALUE, "needs min or max, or both");
     hx_dtype dtype;
     HX_TRY(stretch(c, 0, &dtype));
     if (hx_is_complex(dtype) || dtype == HX_BOOL)
-        return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "is not defined for %s tensors", hx_dtype_name(dtype));
+        return hx_fail_about(FACTS(.argument = "input", .got = hx_dtype_name(dtype)), HX_E_DTYPE, HX1101_DTYPE,
+                             "is not defined for %s tensors", hx_dtype_name(dtype));
     c->compute = (int8_t)dtype;
     return HX_OK;
 }

@@ -5,7 +5,8 @@
 
 static hx_status refuse(const hx_call *c, const char *what, const char *advice) {
     const hx_tensor *t = c->in[0];
-    return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "is not defined for %s tensors, got shape %s and dtype %s. %s", what,
+    return hx_fail_about(FACTS(.argument = "input", .got = hx_dtype_name((hx_dtype)t->dtype)), HX_E_DTYPE, HX1101_DTYPE,
+                         "is not defined for %s tensors, got shape %s and dtype %s. %s", what,
                    hx_shape_text(t->shape, t->ndim), hx_dtype_name((hx_dtype)t->dtype), advice);
 }
 static hx_status shape_number(hx_call *c) {

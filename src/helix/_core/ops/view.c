@@ -39,9 +39,13 @@ static hx_status real_axis(int64_t axis, int ndim, const char *what, int *result
 
 static hx_status outside(int64_t index, int axis, int64_t size) {
     if (size == 0)
-        return hx_fail(HX_E_INDEX, HX1301_INDEX, "index %lld is outside axis %d, whose size is 0", (long long)index, axis);
-    return hx_fail(HX_E_INDEX, HX1301_INDEX, "index %lld is outside axis %d, whose size is %lld (valid %lld..%lld)",
-                   (long long)index, axis, (long long)size, (long long)-size, (long long)size - 1);
+        return hx_fail_about(FACTS(.argument = "index", .got = hx_text("%lld", (long long)index), .on_axis = true,
+                                   .axis = axis), HX_E_INDEX, HX1301_INDEX,
+                             "index %lld is outside axis %d, whose size is 0", (long long)index, axis);
+    return hx_fail_about(FACTS("index", hx_text("%lld..%lld", (long long)-size, (long long)size - 1),
+                               hx_text("%lld", (long long)index), true, axis), HX_E_INDEX, HX1301_INDEX,
+                         "index %lld is outside axis %d, whose size is %lld (valid %lld..%lld)", (long long)index,
+                         axis, (long long)size, (long long)-size, (long long)size - 1);
 }
 
 /* ---- shape changes ---- */
@@ -54,10 +58,12 @@ hx_status hx_infer_shape(hx_ints wanted, int64_t numel, int64_t *shape) {
     for (int i = 0; i < wanted.n; i++) {
         shape[i] = wanted.v[i];
         if (shape[i] == -1 && unknown >= 0)
-            return hx_fail(HX_E_SHAPE, HX1005_RESHAPE, "only one size of shape %s can be -1",
+            return hx_fail_about(FACTS(.argument = "shape", .got = hx_shape_text(wanted.v, wanted.n)), HX_E_SHAPE,
+                                 HX1005_RESHAPE, "only one size of shape %s can be -1",
                            hx_shape_text(wanted.v, wanted.n));
         if (shape[i] < -1)
-            return hx_fail(HX_E_SHAPE, HX1005_RESHAPE, "shape %s has a negative size", hx_shape_text(wanted.v, wanted.n));
+            return hx_fail_about(FACTS("shape", ">= -1", hx_shape_text(wanted.v, wanted.n)), HX_E_SHAPE, HX1005_RESHAPE,
+                                 "shape %s has a negative size", hx_shape_text(wanted.v, wanted.n));
         if (shape[i] == -1)
             unknown = i;
         else if (!hx_mul_ok(known, shape[i], &known))
@@ -72,8 +78,10 @@ hx_status hx_infer_shape(hx_ints wanted, int64_t numel, int64_t *shape) {
         return hx_fail(HX_E_SHAPE, HX1005_RESHAPE, "the size -1 in shape %s is not determined, because another size is 0",
                        hx_shape_text(wanted.v, wanted.n));
     if (unknown >= 0 || known != numel)
-        return hx_fail(HX_E_SHAPE, HX1005_RESHAPE, "shape %s does not fit the input's %lld elements",
-                       hx_shape_text(wanted.v, wanted.n), (long long)numel);
+        return hx_fail_about(FACTS("shape", hx_text("%lld elements", (long long)numel),
+                                   hx_shape_text(wanted.v, wanted.n)), HX_E_SHAPE, HX1005_RESHAPE,
+                             "shape %s does not fit the input's %lld elements", hx_shape_text(wanted.v, wanted.n),
+                             (long long)numel);
     return HX_OK;
 }
 
@@ -186,8 +194,10 @@ static hx_status stretched(hx_call *c, hx_ints wanted) {
     const hx_tensor *t = c->in[0];
     hx_spec *s = &c->spec[0];
     if (wanted.n < t->ndim || wanted.n > HX_MAX_RANK)
-        return hx_fail(HX_E_SHAPE, HX1003_BROADCAST, "shape %s has fewer axes than the input %s, or too many",
-                       hx_shape_text(wanted.v, wanted.n), hx_shape_text(t->shape, t->ndim));
+        return hx_fail_about(FACTS("shape", hx_text("%d dimensions or more", t->ndim),
+                                   hx_shape_text(wanted.v, wanted.n)), HX_E_SHAPE, HX1003_BROADCAST,
+                             "shape %s has fewer axes than the input %s, or too many",
+                             hx_shape_text(wanted.v, wanted.n), hx_shape_text(t->shape, t->ndim));
     int lead = wanted.n - t->ndim;
     s->dtype = t->dtype;
     s->ndim = (uint8_t)wanted.n;
@@ -196,11 +206,11 @@ static hx_status stretched(hx_call *c, hx_ints wanted) {
         int64_t have = i < lead ? 1 : t->shape[i - lead], want = wanted.v[i];
         if (want == -1 && i >= lead) want = have;
         if (want < 0 || (have != want && have != 1))
-            return hx_fail(HX_E_SHAPE, HX1003_BROADCAST,
-                           "cannot stretch the input %s to %s: axis %d has %lld and is asked to have %lld; only axes of "
-                           "size 1 stretch",
-                           hx_shape_text(t->shape, t->ndim), hx_shape_text(wanted.v, wanted.n), i, (long long)have,
-                           (long long)want);
+            return hx_fail_about(FACTS("shape", hx_text("%lld", (long long)have), hx_text("%lld", (long long)want),
+                                       true, i), HX_E_SHAPE, HX1003_BROADCAST,
+                                 "cannot stretch the input %s to %s: axis %d has %lld and is asked to have %lld; "
+                                 "only axes of size 1 stretch", hx_shape_text(t->shape, t->ndim),
+                                 hx_shape_text(wanted.v, wanted.n), i, (long long)have, (long long)want);
         s->shape[i] = want;
         s->strides[i] = i < lead || (have == 1 && want != 1) ? 0 : t->strides[i - lead];
     }
@@ -233,7 +243,8 @@ static hx_status permute_rule(hx_call *c) {
     uint32_t mask = 0;
     int order[HX_MAX_RANK];
     if (dims.n != t->ndim)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "dims has %d entries, the input %s has %d axes", dims.n,
+        return hx_fail_about(FACTS("dims", hx_text("%d entries", t->ndim), hx_text("%d", dims.n)), HX_E_SHAPE,
+                             HX1001_RANK, "dims has %d entries, the input %s has %d axes", dims.n,
                        hx_shape_text(t->shape, t->ndim), t->ndim);
     if (dims.n) HX_TRY(hx_axes(dims.v, dims.n, t->ndim, &mask));
     int64_t *room = hx_call_ints(c, dims.n);
@@ -291,7 +302,8 @@ static hx_status movedim_rule(hx_call *c) {
     int order[HX_MAX_RANK], source, place;
     uint32_t taken = 0, filled = 0;
     if (from.n != to.n)
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "source names %d axes and destination %d", from.n, to.n);
+        return hx_fail_about(FACTS("destination", hx_text("%d axes", from.n), hx_text("%d", to.n)), HX_E_VALUE,
+                             HX1403_VALUE, "source names %d axes and destination %d", from.n, to.n);
     if (from.n) {
         HX_TRY(hx_axes(from.v, from.n, t->ndim, &taken));
         HX_TRY(hx_axes(to.v, to.n, t->ndim, &filled));
@@ -335,8 +347,7 @@ static hx_status flip_vjp(hx_vjp *v) {
 
 static hx_status flip_one(hx_call *c, int axis) {
     if (c->in[0]->ndim <= axis)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "needs at least %d dimensions, got shape %s", axis + 1,
-                       hx_shape_text(c->in[0]->shape, c->in[0]->ndim));
+        return hx_refuse_rank(c->in[0], "input", hx_text("have at least %d dimensions", axis + 1));
     RESULT(0, CALL(flip, c->in[0], HX_INTS(axis)));
     return HX_OK;
 }
@@ -352,7 +363,8 @@ hx_status hx_slice_spec(hx_call *c, hx_spec *s) {
     int axis;
     HX_TRY(real_axis(a[0].v.i, s->ndim, "slice", &axis));
     int64_t n = s->shape[axis], step = a[3].v.i, length;
-    if (step == 0) return hx_fail(HX_E_VALUE, HX1403_VALUE, "the step of a slice cannot be 0");
+    if (step == 0) return hx_fail_about(FACTS("step", "not 0", "0"), HX_E_VALUE, HX1403_VALUE,
+                                        "the step of a slice cannot be 0");
     if (step == INT64_MIN) step++; /* can be negated, and takes one element as well */
     int64_t lowest = step > 0 ? 0 : -1, highest = step > 0 ? n : n - 1;
     int64_t start = hx_int_or(&a[1], step > 0 ? 0 : n - 1), end = hx_int_or(&a[2], n);
@@ -395,8 +407,9 @@ hx_status hx_diagonal_spec(hx_call *c, hx_spec *s) {
     int64_t offset = c->attr[0].v.i;
     int a, b;
     if (s->ndim < 2)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "needs at least 2 dimensions, got shape %s",
-                       hx_shape_text(s->shape, s->ndim));
+        return hx_fail_about(FACTS("input", "2 dimensions or more", hx_shape_text(s->shape, s->ndim)), HX_E_SHAPE,
+                             HX1001_RANK, "needs at least 2 dimensions, got shape %s",
+                             hx_shape_text(s->shape, s->ndim));
     HX_TRY(hx_axis(c->attr[1].v.i, s->ndim, &a));
     HX_TRY(hx_axis(c->attr[2].v.i, s->ndim, &b));
     if (a == b) return hx_fail(HX_E_INDEX, HX1302_AXIS, "dim1 and dim2 are both axis %d", a);
@@ -416,9 +429,11 @@ hx_status hx_unfold_spec(hx_call *c, hx_spec *s) {
     HX_TRY(hx_axis(c->attr[0].v.i, s->ndim, &axis));
     int64_t n = s->ndim ? s->shape[axis] : 1, stride = s->ndim ? s->strides[axis] : 1;
     if (size < 0 || size > n)
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "size is %lld, but axis %d has %lld elements", (long long)size, axis,
-                       (long long)n);
-    if (step <= 0) return hx_fail(HX_E_VALUE, HX1403_VALUE, "step is %lld and must be positive", (long long)step);
+        return hx_fail_about(FACTS("size", hx_text("0..%lld", (long long)n), hx_text("%lld", (long long)size), true,
+                                   axis), HX_E_VALUE, HX1403_VALUE, "size is %lld, but axis %d has %lld elements",
+                             (long long)size, axis, (long long)n);
+    if (step <= 0) return hx_fail_about(FACTS("step", "1 or more", hx_text("%lld", (long long)step)), HX_E_VALUE,
+                                        HX1403_VALUE, "step is %lld and must be positive", (long long)step);
     c->attr[0].v.i = axis;
     if (s->ndim) {
         s->shape[axis] = (n - size) / step + 1;
@@ -440,8 +455,10 @@ static hx_status narrow_rule(hx_call *c) {
     int64_t n = s->shape[axis];
     if (start < 0) start += n;
     if (start < 0 || length < 0 || !hx_add_ok(start, length, &end) || end > n)
-        return hx_fail(HX_E_INDEX, HX1301_INDEX, "start %lld and length %lld reach outside axis %d, whose size is %lld",
-                       (long long)c->attr[1].v.i, (long long)length, axis, (long long)n);
+        return hx_fail_about(FACTS(.argument = "length", .got = hx_text("%lld", (long long)length), .on_axis = true,
+                                   .axis = axis), HX_E_INDEX, HX1301_INDEX,
+                             "start %lld and length %lld reach outside axis %d, whose size is %lld",
+                             (long long)c->attr[1].v.i, (long long)length, axis, (long long)n);
     c->attr[0].v.i = axis;
     c->attr[1].v.i = start;
     s->shape[axis] = length;
