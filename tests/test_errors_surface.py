@@ -1,6 +1,7 @@
 """Errors: what is raised, what it says, and what documents it."""
 
 import inspect
+import pathlib
 import pickle
 import re
 
@@ -151,6 +152,25 @@ def test_numbers_are_documented():
     for bad in ("HX9999", "what", None):
         with pytest.raises(errors.ParameterError):
             errors.explain(bad)
+
+
+def documented():
+    """The paragraphs of docs/errors.md by number, their lines joined."""
+    text = (pathlib.Path(__file__).parents[1] / "docs/errors.md").read_text()
+    found = re.findall(r"^\*\*(HX\d{4})\*\*: (.*?)(?:\n\n|\Z)", text, re.M | re.S)
+    return {code: " ".join(paragraph.split()) for code, paragraph in found}
+
+
+def test_the_docs_have_a_paragraph_for_every_number():
+    """The one that `helix explain` shows."""
+    wanted = {code: " ".join(errors.explain(code).removeprefix(f"{code}: ").split()) for code in errors.codes()}
+    assert documented() == wanted
+
+
+def test_every_number_that_is_raised_is_documented():
+    root = pathlib.Path(errors.__file__).parent
+    raised = {f"HX{n}" for f in root.rglob("*.py") for n in re.findall(r"HX(\d{4})\b", f.read_text())}
+    assert len(raised) > 20 and raised <= set(errors.codes()), raised - set(errors.codes())
 
 
 def test_an_error_leaves_nothing_behind():

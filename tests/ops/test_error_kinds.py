@@ -1,12 +1,14 @@
-"""Every public op refuses a wrong shape, a wrong dtype and a wrong index or value, each where it has such a thing.
+"""Every public op states its shape, dtype and value errors exactly, or says why it has none of a kind.
 
-The wrong calls are made from the op's samples by spoiling one argument at a time. An op passes a kind when one spoiled
-call ends in an error of that kind whose message names the spoiled fact: the shape, the dtype, the value or the argument.
+Stated are the samples' `errors=`, and what `refusals.py` makes of the records and of the tables in `refused.py`. For
+the rest, wrong calls are made from the op's samples by spoiling one argument at a time: an op that is exempt from a kind
+must take all of them, any other must refuse one and name the spoiled fact: the shape, the dtype, the value or the argument.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ import pytest
 import helix
 
 from .records import PUBLIC
+from .refusals import Refusal, first_sample, in_dtype, kind_of, refusals
+from .refused import EXEMPT, REASONS, REFUSED, REFUSED_RANK, REFUSED_SECOND
 from .sample import Sample
 from .samples import SAMPLES
 from .test_errors import check_message
@@ -130,27 +134,10 @@ def wrong_values(sample: Sample) -> Iterator[Call]:
 
 
 KINDS: dict[str, tuple[Any, tuple[type, ...]]] = {
-    "shape": (wrong_shapes, (helix.errors.ShapeError, helix.errors.IndexRangeError)),
-    "dtype": (wrong_dtypes, (helix.errors.DTypeError, helix.errors.ArgumentError)),
-    "value": (wrong_values, (ValueError, IndexError, OverflowError, MemoryError, helix.errors.ArgumentError)),
+    "shape": (wrong_shapes, (helix.errors.ShapeError,)),
+    "dtype": (wrong_dtypes, (helix.errors.DTypeError,)),
+    "value": (wrong_values, (helix.errors.ParameterError, IndexError, OverflowError, MemoryError)),
 }
-
-
-def takes_no_value(op: str) -> bool:
-    """No parameter beside tensors: only an index tensor could hold a wrong value."""
-    kinds = {p["kind"] for p in PUBLIC[op]["params"] if p["name"] not in ("dtype", "generator")}
-    return kinds <= {"Tensor", "Tensor | None", "Sequence[Tensor]"}
-
-
-ANY_TWO_SHAPES = {"isin": "both sides are read as sets", "kron": "every pair of shapes has a product"}
-SIZES_ARE_VALUES = {"tril_indices", "triu_indices", "tile"}
-
-
-def takes_any_shape(op: str) -> bool:
-    """One tensor of any shape, nothing to lay it against, and no out=."""
-    tensors = [p for p in PUBLIC[op]["params"] if "Tensor" in p["kind"]]
-    alone = len(tensors) <= 1 and all(p["kind"] != "Sequence[Tensor]" for p in tensors)
-    return op in ANY_TWO_SHAPES or op in SIZES_ARE_VALUES or (alone and "out" not in PUBLIC[op]["flags"])
 
 
 @pytest.fixture(autouse=True)
@@ -176,7 +163,64 @@ def refuses(op: str, kind: str) -> bool:
     return False
 
 
+def stated(op: str) -> set[str]:
+    found = {kind_of(r.exception, r.number) for r in refusals(op)}
+    return found | {kind_of(e.exception, e.number) for s in SAMPLES if s.op == op for e in s.errors}
+
+
+def check_refusal(op: str, wanted: Refusal) -> None:
+    with pytest.raises(getattr(helix.errors, wanted.exception)) as caught:
+        function_of(op)(*wanted.args, **wanted.kwargs)
+    error = caught.value
+    check_message(op, error)
+    assert wanted.number in (0, int(error.code[2:])), error
+    for part in wanted.parts:
+        assert part in str(error), f"{part!r} is not in {error}"
+    for name, fact in wanted.facts.items():
+        assert getattr(error, name) == fact, f"{name} is {getattr(error, name)!r}, not {fact!r}: {error}"
+
+
+@pytest.mark.parametrize("op", sorted(PUBLIC))
+def test_stated_refusals(op: str) -> None:
+    """What the record and the tables say: exception, number, words and facts."""
+    for wanted in refusals(op):
+        check_refusal(op, wanted)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("op", sorted(PUBLIC))
-def test_refuses(op: str, kind: str) -> None:
-    assert refuses(op, kind) or (kind == "value" and takes_no_value(op)) or (kind == "shape" and takes_any_shape(op))
+def test_every_kind_is_stated_or_exempt(op: str, kind: str) -> None:
+    """Stated exactly; or exempt, and then no spoiled call raises it; or raised by a spoiled call that it names."""
+    exempt = [reason for (of, reason), ops in EXEMPT.items() if of == kind and op in ops.split()]
+    if kind in stated(op):
+        assert not exempt, f"{op} states a {kind} error and is exempt: {exempt}"
+    else:
+        assert refuses(op, kind) == (not exempt), f"{op}: {kind} error, exempt because {exempt}"
+
+
+def test_the_tables_are_closed() -> None:
+    assert {reason for _, reason in EXEMPT} <= REASONS and {kind for kind, _ in EXEMPT} <= set(KINDS)
+    tables = [*EXEMPT.values(), *REFUSED.values(), *REFUSED_RANK.values(), REFUSED_SECOND]
+    for table in tables:
+        names = table.split()
+        assert names == sorted(set(names)) and set(names) <= set(PUBLIC), set(names) - set(PUBLIC)
+
+
+@pytest.mark.parametrize("dtype", REFUSED)
+def test_the_dtypes_that_are_refused_are_all_said(dtype: str) -> None:
+    found = []
+    for op in sorted(PUBLIC):
+        args, kwargs = in_dtype(first_sample(op), dtype)
+        try:
+            function_of(op)(*args, **kwargs)
+        except helix.errors.HelixError as error:
+            found += [op] if error.code == "HX1101" and dtype in str(error) else []
+    assert found == REFUSED[dtype].split()
+
+
+@pytest.mark.parametrize("change", [{"parts": ("(5, 7)",)}, {"number": 1002}, {"facts": {"argument": "other"}}])
+def test_a_wrong_statement_is_seen(change: dict[str, Any]) -> None:
+    wanted = next(iter(refusals("add")))
+    check_refusal("add", wanted)
+    with pytest.raises(AssertionError):
+        check_refusal("add", replace(wanted, **change))

@@ -57,13 +57,6 @@ def test_stated_errors(sample: Sample) -> None:
         check_error(sample.op, wanted)
 
 
-def test_errors_are_stated() -> None:
-    """Ops of several tensors, axes or parameters state at least one error; printed: the share of all ops."""
-    stated = {sample.op for sample in SAMPLES if sample.errors}
-    print(f"{len(stated & set(PUBLIC))} of {len(PUBLIC)} public ops state errors")
-    assert stated
-
-
 @pytest.mark.parametrize("op", sorted(PUBLIC))
 def test_wrong_arguments(op: str) -> None:
     """Every op refuses an unknown keyword, too many arguments and text in the place of a tensor."""

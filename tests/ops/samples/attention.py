@@ -26,12 +26,19 @@ def sample(q, k, v, *rest, name="", dtypes=FLOATS, **kwargs):
 
 
 SAMPLES = [
-    sample((2, 2, 5, 4), (2, 2, 7, 4), (2, 2, 7, 3), dtypes=FLOATS + HALVES, errors=(
-        Error((T((2, 3)), T((2, 4)), T((2, 4))), "ShapeError", 1002, ("query", "(2, 3)", "(2, 4)")),
-        Error((T((2, 3)), T((3, 3)), T((2, 3))), "ShapeError", 1002, ("lengths of key and value",)),
-        Error((T((2, 3)), T((2, 3)), T((2, 3)), T((5, 5))), "ShapeError", 1003, ("(5, 5)",)),
-        Error((T((2, 3)), T((2, 3)), T((2, 3), dtype="float16")), "DTypeError", 1101, ("float16",)),
-        Error((T((2, 3)), T((2, 3)), T((2, 3))), "ParameterError", 1403, ("dropout_p",), {"dropout_p": 2.0}))),
+    sample(
+        (2, 2, 5, 4),
+        (2, 2, 7, 4),
+        (2, 2, 7, 3),
+        dtypes=FLOATS + HALVES,
+        errors=(
+            Error((T((2, 3)), T((2, 4)), T((2, 4))), "ShapeError", 1002, ("query", "(2, 3)", "(2, 4)")),
+            Error((T((2, 3)), T((3, 3)), T((2, 3))), "ShapeError", 1002, ("lengths of key and value",)),
+            Error((T((2, 3)), T((2, 3)), T((2, 3)), T((5, 5))), "ShapeError", 1003, ("(5, 5)",)),
+            Error((T((2, 3)), T((2, 3)), T((2, 3), dtype="float16")), "DTypeError", 1101, ("float16",)),
+            Error((T((2, 3)), T((2, 3)), T((2, 3))), "ParameterError", 1403, ("dropout_p",), {"dropout_p": 2.0}),
+        ),
+    ),
     sample((5, 4), (7, 4), (7, 4), name="no batch", scale=0.3),
     sample((2, 6, 4), (2, 6, 4), (2, 6, 4), name="causal", is_causal=True),
     sample((2, 20, 4), (2, 9, 4), (2, 9, 4), name="more rows than keys", is_causal=True),

@@ -39,10 +39,14 @@ SAMPLES = [
         dict(training=True),
         ref=batch_norm,
         errors=(
-            Error((T((1, 3)), None, None), "ParameterError", 1403, ("more than one value", "(1, 3)"), dict(training=True)),
+            Error(
+                (T((1, 3)), None, None), "ParameterError", 1403, ("more than one value", "(1, 3)"), dict(training=True)
+            ),
             Error((T((4, 3)), None, None), "ParameterError", 1403, ("running_mean",)),
             Error((T((4, 3)), T((2,)), T((3,))), "ShapeError", 1002, ("running_mean", "(3,)", "(2,)")),
-            Error((T((4, 3)), None, None, T((4,))), "ShapeError", 1002, ("weight", "(3,)", "(4,)"), dict(training=True)),
+            Error(
+                (T((4, 3)), None, None, T((4,))), "ShapeError", 1002, ("weight", "(3,)", "(4,)"), dict(training=True)
+            ),
             Error((T((4,)), None, None), "ShapeError", 1001, ("2 dimensions", "(4,)"), dict(training=True)),
             Error((T((4, 3), dtype="int64"), None, None), "DTypeError", 1101, ("int64",), dict(training=True)),
             Error((T((4, 3)), None, None), "ParameterError", 1403, ("eps",), dict(training=True, eps=-1.0)),

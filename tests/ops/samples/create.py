@@ -24,7 +24,8 @@ SAMPLES = [
     made("zeros", (2, 3), lambda *s: np.zeros(s, np.float32)),
     made("ones", ((2, 3),), lambda s, dtype: np.ones(s, np.int16), dtype="int16"),
     made("empty", (2, 3), lambda *s: None),
-    like("zeros_like", np.zeros_like), like("ones_like", np.ones_like),
+    like("zeros_like", np.zeros_like),
+    like("ones_like", np.ones_like),
     like("full_like", lambda x, v: np.full_like(x, v), 1),
     like("empty_like", lambda x: None, layouts=False),
     like("new_zeros", lambda x, s: np.zeros(s, x.dtype), (4, 1)),
@@ -36,16 +37,33 @@ SAMPLES = [
     made("arange", (5,), np.arange),
     made("arange", (1, 9, 3), np.arange, name="step"),
     made("arange", (9, 1, -3), np.arange, name="down"),
-    made("arange", (0.0, 1.0, 0.25), lambda *a: np.arange(*a, dtype=np.float32), name="float", errors=(
-        Error((0, 5, 0), "ParameterError", 1403, ("step",)),
-        Error((0, 5, -1), "ParameterError", 1403, ("step", "sign")),
-        Error((0.0, float("inf")), "ParameterError", 1403, ("finite",)))),
+    made(
+        "arange",
+        (0.0, 1.0, 0.25),
+        lambda *a: np.arange(*a, dtype=np.float32),
+        name="float",
+        errors=(
+            Error((0, 5, 0), "ParameterError", 1403, ("step",)),
+            Error((0, 5, -1), "ParameterError", 1403, ("step", "sign")),
+            Error((0.0, float("inf")), "ParameterError", 1403, ("finite",)),
+        ),
+    ),
     made("linspace", (0, 1, 5), lambda *a: np.linspace(*a, dtype=np.float32)),
-    made("linspace", (3, 4, 1), lambda *a: np.linspace(*a, dtype=np.float32), name="one", errors=(
-        Error((0, 1, -1), "ParameterError", 1403, ("steps",)),)),
+    made(
+        "linspace",
+        (3, 4, 1),
+        lambda *a: np.linspace(*a, dtype=np.float32),
+        name="one",
+        errors=(Error((0, 1, -1), "ParameterError", 1403, ("steps",)),),
+    ),
     made("logspace", (0, 2, 3), lambda *a: np.logspace(*a, dtype=np.float32)),
     made("logspace", (0, 3, 4), lambda *a, base: np.logspace(*a, base=base, dtype=np.float32), name="base", base=2.0),
     made("eye", (3,), lambda n: np.eye(n, dtype=np.float32)),
-    made("eye", (2, 4), lambda n, m: np.eye(n, m, dtype=np.float32), name="wide", errors=(
-        Error((-1,), "ParameterError", 1403, ("negative",)),)),
+    made(
+        "eye",
+        (2, 4),
+        lambda n, m: np.eye(n, m, dtype=np.float32),
+        name="wide",
+        errors=(Error((-1,), "ParameterError", 1403, ("negative",)),),
+    ),
 ]

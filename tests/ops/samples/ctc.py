@@ -27,7 +27,9 @@ def every_alignment(x, targets, times, counts, blank=0, reduction="mean", zero_i
     times, counts = times.reshape(-1), counts.reshape(-1)
     ends = np.cumsum(counts)
     rows = [targets[e - n : e] for e, n in zip(ends, counts, strict=True)] if targets.ndim == 1 else targets
-    loss = np.array([loss_of(batch[:t, i], rows[i][:n], blank) for i, (t, n) in enumerate(zip(times, counts, strict=True))])
+    loss = np.array(
+        [loss_of(batch[:t, i], rows[i][:n], blank) for i, (t, n) in enumerate(zip(times, counts, strict=True))]
+    )
     if zero_infinity:
         loss[np.isinf(loss)] = 0
     if reduction == "mean":
@@ -60,6 +62,8 @@ SAMPLES = [
     ),
     ctc(SCORES, np.array([1, 1, 3, 1]), TIMES, COUNTS, reduction="sum", layouts=False, name="one list"),
     ctc(SCORES, LABELS % 3, TIMES, COUNTS, blank=3, reduction="none", name="another blank"),
-    ctc(SCORES, LABELS, np.array([2, 1, 0]), np.array([2, 2, 0]), reduction="sum", zero_infinity=True, name="too short"),
+    ctc(
+        SCORES, LABELS, np.array([2, 1, 0]), np.array([2, 2, 0]), reduction="sum", zero_infinity=True, name="too short"
+    ),
     ctc(T((4, 3), low=-3, high=-0.2), np.array([1, 2]), np.array(4), np.array(2), reduction="none", name="no batch"),
 ]

@@ -118,7 +118,9 @@ SAMPLES = [
         ),
     ),
     *(
-        Sample("embedding_bag", (np.array([[1, 4, 2], [0, 0, 3]]), T((5, 3), distinct=True)), dict(mode=mode), name=mode)
+        Sample(
+            "embedding_bag", (np.array([[1, 4, 2], [0, 0, 3]]), T((5, 3), distinct=True)), dict(mode=mode), name=mode
+        )
         for mode in ("mean", "max")
     ),
     *(
@@ -143,14 +145,33 @@ SAMPLES = [
         name="weights",
         layouts=False,
         errors=(
-            Error((IDS, T((5, 3)), OFFSETS), "ParameterError", 1403, ("mode='sum'",),
-                  dict(per_sample_weights=np.ones(7, "float32"))),
-            Error((IDS, T((5, 3)), OFFSETS), "ShapeError", 1002, ("per_sample_weights", "(2,)", "(7,)"),
-                  dict(per_sample_weights=np.ones(2, "float32"), mode="sum")),
+            Error(
+                (IDS, T((5, 3)), OFFSETS),
+                "ParameterError",
+                1403,
+                ("mode='sum'",),
+                dict(per_sample_weights=np.ones(7, "float32")),
+            ),
+            Error(
+                (IDS, T((5, 3)), OFFSETS),
+                "ShapeError",
+                1002,
+                ("per_sample_weights", "(2,)", "(7,)"),
+                dict(per_sample_weights=np.ones(2, "float32"), mode="sum"),
+            ),
             Error((IDS, T((5, 3)), OFFSETS + 1), "ParameterError", 1403, ("begin with 0", "begin with 1")),
             Error((IDS, T((5, 3)), OFFSETS * 9), "ParameterError", 1403, ("end by 7", "end with 54")),
-            Error((IDS, T((5, 3)), OFFSETS, ), "ParameterError", 1403, ("end with 7", "end with 6"),
-                  dict(include_last_offset=True)),
+            Error(
+                (
+                    IDS,
+                    T((5, 3)),
+                    OFFSETS,
+                ),
+                "ParameterError",
+                1403,
+                ("end with 7", "end with 6"),
+                dict(include_last_offset=True),
+            ),
             Error((IDS, T((5, 3)), np.array([0, 4, 2])), "ParameterError", 1403, ("ascend",)),
             Error((IDS, T((5, 3))), "ShapeError", 1001, ("(7,)", "without offsets")),
             Error((IDS + 1, T((5, 3)), OFFSETS), "IndexRangeError", 1301, ("5",)),

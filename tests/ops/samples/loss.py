@@ -29,10 +29,17 @@ def each_reduction(op, args, name="", **kwargs):
 
 
 SAMPLES = [
-    *each_reduction("cross_entropy", (X, CLASSES), dtypes=FLOATS + HALVES, errors=(
-        Error((T((2, 3)), T((2,), low=7, high=7, dtype="int64")), "IndexRangeError", 1301, ("7", "3 classes", "0..2")),
-        Error((T((2, 3)), T((3,), low=0, high=1, dtype="int64")), "ShapeError", 1002, ("(3,)", "(2, 3)")),
-    )),
+    *each_reduction(
+        "cross_entropy",
+        (X, CLASSES),
+        dtypes=FLOATS + HALVES,
+        errors=(
+            Error(
+                (T((2, 3)), T((2,), low=7, high=7, dtype="int64")), "IndexRangeError", 1301, ("7", "3 classes", "0..2")
+            ),
+            Error((T((2, 3)), T((3,), low=0, high=1, dtype="int64")), "ShapeError", 1002, ("(3,)", "(2, 3)")),
+        ),
+    ),
     *each_reduction("cross_entropy", (X, CLASSES, WEIGHT), "weight", label_smoothing=0.1),
     *each_reduction("cross_entropy", (X, CLASSES), "smoothing", label_smoothing=0.2),
     *each_reduction("cross_entropy", (SCORES, POSITIONS), "positions", ignore_index=2),
@@ -47,9 +54,12 @@ SAMPLES = [
     *each_reduction("huber_loss", (X, Y), delta=0.8),
     *each_reduction("binary_cross_entropy", (PROBABILITY, FIXED)),
     *each_reduction("binary_cross_entropy_with_logits", (X, FIXED)),
-    *[Sample("binary_cross_entropy_with_logits", (X, FIXED, WEIGHT, r, WEIGHT), name=f"weights {r}",
-             ref=weighted_logits)
-      for r in REDUCTIONS],
+    *[
+        Sample(
+            "binary_cross_entropy_with_logits", (X, FIXED, WEIGHT, r, WEIGHT), name=f"weights {r}", ref=weighted_logits
+        )
+        for r in REDUCTIONS
+    ],
     *each_reduction("kl_div", (X, PROBABILITY)),
     *each_reduction("kl_div", (X, Y), "log_target", log_target=True),
     *each_reduction("gaussian_nll_loss", (X, Y, PROBABILITY), full=True),
@@ -64,11 +74,17 @@ SAMPLES = [
     *each_reduction("triplet_margin_loss", (X, Y, PROBABILITY), "swap", swap=True, p=3.0),
     *each_reduction("multi_margin_loss", (X, CLASSES), second=False),
     *each_reduction("multi_margin_loss", (X, CLASSES), "square", p=2, second=False),
-    *each_reduction("multilabel_margin_loss", (X, LABELS), dtypes=FLOATS + HALVES, second=False, errors=(
-        Error((X, LABELS + 4), "IndexRangeError", 1301, ("target 8", "5 ", "0..4")),
-        Error((X, LABELS[:2]), "ShapeError", 1002, ("(2, 5)", "(6, 5)")),
-        Error((T((2, 2, 2)), np.zeros((2, 2, 2), int)), "ShapeError", 1001, ("(N, C)", "(2, 2, 2)")),
-    )),
+    *each_reduction(
+        "multilabel_margin_loss",
+        (X, LABELS),
+        dtypes=FLOATS + HALVES,
+        second=False,
+        errors=(
+            Error((X, LABELS + 4), "IndexRangeError", 1301, ("target 8", "5 ", "0..4")),
+            Error((X, LABELS[:2]), "ShapeError", 1002, ("(2, 5)", "(6, 5)")),
+            Error((T((2, 2, 2)), np.zeros((2, 2, 2), int)), "ShapeError", 1001, ("(N, C)", "(2, 2, 2)")),
+        ),
+    ),
     Sample("multilabel_margin_loss", (T((4,)), np.array([3, 0, -1, 1])), second=False, name="no batch"),
     Sample("pairwise_distance", (X, Y)),
     Sample("pairwise_distance", (X, Y, 3.0), {"keepdim": True}, name="p"),

@@ -13,12 +13,25 @@ def product(op, a, b, *, name, dtypes=FLOATS, ref=np.matmul, **more):
 
 
 SAMPLES = [
-    product("matmul", (3, 4), (4, 5), name="matrices", dtypes=ALL, errors=(
-        Error((T((32, 512)), T((256, 10))), "ShapeError", 1002, ("input has 512 columns", "(32, 512)", "other has 256 rows", "(256, 10)")),
-        Error((T((32, 512)), T((256, 512))), "ShapeError", 1002, ("(out, in)", ".mT")),
-        Error((T(()), T((3,))), "ShapeError", 1001, ("input", "no axes")),
-        Error((T((2, 3, 4)), T((5, 4, 3))), "ShapeError", 1003, ("(2,)", "(5,)")),
-        Error((T((2, 2), dtype="bool"), T((2, 2), dtype="bool")), "DTypeError", 1101, ("bool",)))),
+    product(
+        "matmul",
+        (3, 4),
+        (4, 5),
+        name="matrices",
+        dtypes=ALL,
+        errors=(
+            Error(
+                (T((32, 512)), T((256, 10))),
+                "ShapeError",
+                1002,
+                ("input has 512 columns", "(32, 512)", "other has 256 rows", "(256, 10)"),
+            ),
+            Error((T((32, 512)), T((256, 512))), "ShapeError", 1002, ("(out, in)", ".mT")),
+            Error((T(()), T((3,))), "ShapeError", 1001, ("input", "no axes")),
+            Error((T((2, 3, 4)), T((5, 4, 3))), "ShapeError", 1003, ("(2,)", "(5,)")),
+            Error((T((2, 2), dtype="bool"), T((2, 2), dtype="bool")), "DTypeError", 1101, ("bool",)),
+        ),
+    ),
     product("matmul", (4,), (4,), name="vectors", dtypes=INEXACT),
     product("matmul", (3, 4), (4,), name="matrix vector", dtypes=INEXACT),
     product("matmul", (4,), (4, 3), name="vector matrix", dtypes=INEXACT),
@@ -32,30 +45,72 @@ SAMPLES = [
     product("matmul", (17, 33), (33, 50), name="odd sizes", dtypes=ALL, grad=False),
     product("matmul", (9, 300), (300, 130), name="skinny", dtypes=FLOATS + HALVES, grad=False),
     product("matmul", (70, 300), (300, 190), name="packed", dtypes=ALL, grad=False, layouts=False),
-    product("mm", (3, 4), (4, 5), name="", dtypes=ALL, errors=(
-        Error((T((3,)), T((3, 2))), "ShapeError", 1001, ("input", "(3,)")),)),
-    product("bmm", (2, 3, 4), (2, 4, 5), name="", dtypes=INEXACT, errors=(
-        Error((T((2, 3, 4)), T((3, 4, 5))), "ShapeError", 1002, ("batch", "(2, 3, 4)", "(3, 4, 5)")),)),
-    product("mv", (3, 4), (4,), name="", dtypes=INEXACT, errors=(
-        Error((T((3, 4)), T((3,))), "ShapeError", 1002, ("vec has 3 elements",)),)),
+    product(
+        "mm",
+        (3, 4),
+        (4, 5),
+        name="",
+        dtypes=ALL,
+        errors=(Error((T((3,)), T((3, 2))), "ShapeError", 1001, ("input", "(3,)")),),
+    ),
+    product(
+        "bmm",
+        (2, 3, 4),
+        (2, 4, 5),
+        name="",
+        dtypes=INEXACT,
+        errors=(Error((T((2, 3, 4)), T((3, 4, 5))), "ShapeError", 1002, ("batch", "(2, 3, 4)", "(3, 4, 5)")),),
+    ),
+    product(
+        "mv",
+        (3, 4),
+        (4,),
+        name="",
+        dtypes=INEXACT,
+        errors=(Error((T((3, 4)), T((3,))), "ShapeError", 1002, ("vec has 3 elements",)),),
+    ),
     product("dot", (5,), (5,), name="", dtypes=INEXACT),
     product("vdot", (5,), (5,), name="", dtypes=INEXACT, ref=np.vdot),
-    product("inner", (2, 3, 4), (5, 4), name="", ref=np.inner, errors=(
-        Error((T((3,)), T((4,))), "ShapeError", 1002, ("(3,)", "(4,)")),)),
+    product(
+        "inner",
+        (2, 3, 4),
+        (5, 4),
+        name="",
+        ref=np.inner,
+        errors=(Error((T((3,)), T((4,))), "ShapeError", 1002, ("(3,)", "(4,)")),),
+    ),
     product("outer", (3,), (4,), name="", ref=np.outer),
     product("kron", (2, 3), (4, 1, 2), name="", ref=np.kron),
-    Sample("addmm", (T((5,)), T((3, 4)), T((4, 5))), {"beta": 0.5, "alpha": 2.0},
-           ref=lambda x, a, b, beta, alpha: beta * x + alpha * (a @ b)),
-    Sample("addmv", (T((3,)), T((3, 4)), T((4,))), {"beta": 0.5, "alpha": 2.0},
-           ref=lambda x, a, b, beta, alpha: beta * x + alpha * (a @ b)),
+    Sample(
+        "addmm",
+        (T((5,)), T((3, 4)), T((4, 5))),
+        {"beta": 0.5, "alpha": 2.0},
+        ref=lambda x, a, b, beta, alpha: beta * x + alpha * (a @ b),
+    ),
+    Sample(
+        "addmv",
+        (T((3,)), T((3, 4)), T((4,))),
+        {"beta": 0.5, "alpha": 2.0},
+        ref=lambda x, a, b, beta, alpha: beta * x + alpha * (a @ b),
+    ),
     Sample("baddbmm", (T((3, 5)), T((2, 3, 4)), T((2, 4, 5))), ref=lambda x, a, b: x + a @ b),
     Sample("addbmm", (T((3, 5)), T((2, 3, 4)), T((2, 4, 5))), ref=lambda x, a, b: x + (a @ b).sum(0)),
-    Sample("linear", (T((2, 3, 4)), T((5, 4)), T((5,))), ref=lambda x, w, b: x @ w.T + b, dtypes=FLOATS + HALVES, errors=(
-        Error((T((2, 3)), T((4, 5))), "ShapeError", 1002, ("input has 3 features", "weight takes 5", "(out, in)")),
-        Error((T((2, 3)), T((4, 3)), T((5,))), "ShapeError", 1002, ("bias", "(5,)", "(4,)")))),
+    Sample(
+        "linear",
+        (T((2, 3, 4)), T((5, 4)), T((5,))),
+        ref=lambda x, w, b: x @ w.T + b,
+        dtypes=FLOATS + HALVES,
+        errors=(
+            Error((T((2, 3)), T((4, 5))), "ShapeError", 1002, ("input has 3 features", "weight takes 5", "(out, in)")),
+            Error((T((2, 3)), T((4, 3)), T((5,))), "ShapeError", 1002, ("bias", "(5,)", "(4,)")),
+        ),
+    ),
     Sample("linear", (T((4,)), T((5, 4)), T((5,))), ref=lambda x, w, b: x @ w.T + b, name="vector"),
     Sample("linear", (T((6, 4)), T((5, 4))), ref=lambda x, w: x @ w.T, name="no bias", dtypes=INEXACT),
-    Sample("bilinear", (T((2, 3)), T((2, 4)), T((5, 3, 4)), T((5,))),
-           ref=lambda x, y, w, b: np.einsum("ni,oij,nj->no", x, w, y) + b, errors=(
-               Error((T((2, 3)), T((2, 4)), T((5, 4, 4))), "ShapeError", 1002, ("(5, 4, 4)",)),)),
+    Sample(
+        "bilinear",
+        (T((2, 3)), T((2, 4)), T((5, 3, 4)), T((5,))),
+        ref=lambda x, y, w, b: np.einsum("ni,oij,nj->no", x, w, y) + b,
+        errors=(Error((T((2, 3)), T((2, 4)), T((5, 4, 4))), "ShapeError", 1002, ("(5, 4, 4)",)),),
+    ),
 ]

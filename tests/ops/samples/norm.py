@@ -7,10 +7,15 @@ W, B = T((5,)), T((5,))
 ALL = FLOATS + HALVES
 
 SAMPLES = [
-    Sample("layer_norm", (X, (5,)), dtypes=ALL, errors=(
-        Error((X, (4,)), "ShapeError", 1002, ("(4,)", "(3, 4, 5)")),
-        Error((X, (5,), T((4,))), "ShapeError", 1002, ("weight", "(4,)", "(5,)")),
-    )),
+    Sample(
+        "layer_norm",
+        (X, (5,)),
+        dtypes=ALL,
+        errors=(
+            Error((X, (4,)), "ShapeError", 1002, ("(4,)", "(3, 4, 5)")),
+            Error((X, (5,), T((4,))), "ShapeError", 1002, ("weight", "(4,)", "(5,)")),
+        ),
+    ),
     Sample("layer_norm", (X, (5,), W, B), dtypes=ALL, name="affine"),
     Sample("layer_norm", (X, (5,), W), name="weight"),
     Sample("layer_norm", (X, (4, 5), T((4, 5)), T((4, 5))), name="two axes"),
@@ -23,9 +28,15 @@ SAMPLES = [
     Sample("normalize", (X, 3, -1), name="p"),
     Sample("cosine_similarity", (X, T((3, 4, 5)))),
     Sample("cosine_similarity", (X, T((3, 4, 5)), -1), name="last"),
-    Sample("local_response_norm", (T((2, 5, 3, 2)), 3), dict(alpha=0.5, k=2.0), dtypes=FLOATS + HALVES, errors=(
-        Error((T((2, 5)), 3), "ShapeError", 1001, ("(2, 5)", "3 or more")),
-        Error((T((2, 5, 3)), 0), "ParameterError", 1403, ("size", "0")),
-    )),
+    Sample(
+        "local_response_norm",
+        (T((2, 5, 3, 2)), 3),
+        dict(alpha=0.5, k=2.0),
+        dtypes=FLOATS + HALVES,
+        errors=(
+            Error((T((2, 5)), 3), "ShapeError", 1001, ("(2, 5)", "3 or more")),
+            Error((T((2, 5, 3)), 0), "ParameterError", 1403, ("size", "0")),
+        ),
+    ),
     Sample("local_response_norm", (T((2, 5, 3)), 4), name="even size"),
 ]
