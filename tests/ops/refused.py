@@ -35,16 +35,16 @@ REFUSED = {
     adaptive_max_pool3d amax amin aminmax argmax argmin argsort atan2 avg_pool1d avg_pool2d avg_pool3d
     batch_norm binary_cross_entropy binary_cross_entropy_with_logits bitwise_and bitwise_left_shift bitwise_not
     bitwise_or bitwise_right_shift bitwise_xor ceil celu clamp clamp_max clamp_min copysign
-    cosine_embedding_loss cosine_similarity cross_entropy ctc_loss cummax cummin cumprod deg2rad digamma dropout
+    cosine_embedding_loss cosine_similarity cross_entropy ctc_loss cummax cummin deg2rad digamma dropout
     elu erfc erfinv feature_dropout floor floor_divide fmax fmin fmod frac gaussian_nll_loss gcd ge gelu
     group_norm gt hardshrink hardsigmoid hardswish hardtanh heaviside hinge_embedding_loss histc hypot
     instance_norm isneginf isposinf kl_div kthvalue layer_norm lcm le leaky_relu lgamma linalg_vector_norm
     local_response_norm log_softmax logaddexp logaddexp2 logcumsumexp logit logsigmoid logsumexp lp_pool1d
     lp_pool2d lp_pool3d lt margin_ranking_loss max_pool1d max_pool2d max_pool3d maximum minimum mish msort
     multi_margin_loss multilabel_margin_loss multilabel_soft_margin_loss multinomial nan_to_num nanmean nansum
-    nextafter nll_loss pairwise_distance prelu prod rad2deg relu relu6 remainder rms_norm round
+    nextafter nll_loss pairwise_distance prelu rad2deg relu relu6 remainder rms_norm round
     scaled_dot_product_attention selu signbit silu soft_margin_loss softmax softmin softplus softshrink softsign
-    sort std std_mean threshold topk triplet_margin_loss trunc var var_mean view_as_complex xlogy
+    sort threshold topk triplet_margin_loss trunc view_as_complex xlogy
     """,
     "float32": """
     bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor conj_physical gcd imag
