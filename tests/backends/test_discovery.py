@@ -1,6 +1,8 @@
 """Names, choices and places of backends, in this process and without plugins installed."""
 
 import importlib
+import os
+import subprocess
 import sys
 from importlib import metadata
 
@@ -69,6 +71,15 @@ def test_a_selection_that_is_not_understood(monkeypatch):
         discovery.selection()
 
 
+@pytest.fixture
+def run_python(tmp_path):
+    def run(text, **environment):
+        environment = {**os.environ, "HELIX_CACHE_DIR": str(tmp_path), **environment}
+        return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env=environment, timeout=60)
+
+    return run
+
+
 # ---- auto ----
 
 
@@ -117,11 +128,16 @@ def test_auto_follows_the_variable(monkeypatch, fresh, capsys):
     assert "HELIX_DEVICE says so" in capsys.readouterr().err
 
 
+def test_auto_as_the_default_device_measures_on_the_cpu(run_python):
+    done = run_python("import helix; print(helix.zeros(2).device)", HELIX_DEVICE="auto", HELIX_BACKENDS="cpu")
+    assert done.stdout == "cpu\n" and "device auto is cpu" in done.stderr
+
+
 def test_the_measured_work_checks_its_numbers(monkeypatch):
     monkeypatch.setattr(choice, "LENGTH", 1000)
     monkeypatch.setattr(choice, "SIZE", 16)
     assert 0 < choice.measure("cpu") < 5
-    monkeypatch.setattr(helix, "ones", lambda *shape: helix.zeros(*shape) + 2)
+    monkeypatch.setattr(helix, "ones", lambda *shape, device: helix.zeros(*shape) + 2)
     with pytest.raises(DeviceError, match="HX5005"):
         choice.measure("cpu")
 
@@ -155,7 +171,7 @@ def test_plugins_in_our_namespace_are_found_where_they_are_installed(monkeypatch
     assert path.places() == [str(tmp_path / "sources"), str(tmp_path / "helix" / "backends")]
     for name in names:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(metadata, "distributions", lambda: [])
+    monkeypatch.setattr(metadata, "distributions", list)
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("helix.backends.zoo_other")
 

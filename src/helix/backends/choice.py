@@ -29,8 +29,8 @@ def measure(device: str) -> float:
 
 
 def _round(device: str) -> float:
-    host = helix.ones(LENGTH)
-    square = helix.ones(SIZE, SIZE).to(device)
+    host = helix.ones(LENGTH, device="cpu")
+    square = helix.ones(SIZE, SIZE, device="cpu").to(device)
     begun = time.perf_counter()
     there = host.to(device)
     product = (square @ square)[0, 0].item()

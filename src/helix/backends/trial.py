@@ -93,7 +93,7 @@ def run(found: Found, task: str) -> dict[str, Any]:
                 stderr=subprocess.STDOUT,
                 pass_fds=[answer.fileno()],
                 start_new_session=True,
-                env=_environment(found),
+                env=_environment(),
             )
         except OSError:  # no interpreter to start, as in a frozen program: the plugin is used without a trial
             return {}
@@ -115,8 +115,8 @@ def run(found: Found, task: str) -> dict[str, Any]:
         return {**result, "seconds": round(time.monotonic() - begun, 3)}
 
 
-def _environment(found: Found) -> dict[str, str]:
-    environment = dict(os.environ)
+def _environment() -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name != "HELIX_DEVICE"}
     environment[INSIDE] = "1"
     environment["PYTHONPATH"] = os.pathsep.join(p or os.getcwd() for p in sys.path)
     return environment

@@ -193,9 +193,13 @@ cdef hx_device *wanted_device() except? NULL:
     """Where tensors are made when nobody says where; NULL for the CPU."""
     global DEFAULT_DEVICE, NAMED_DEVICE
     if NAMED_DEVICE is not None:
-        if NAMED_DEVICE:
-            DEFAULT_DEVICE = find_device(NAMED_DEVICE)
-        NAMED_DEVICE = None
+        name, NAMED_DEVICE = NAMED_DEVICE, None  # what makes tensors while the device is found makes them on the CPU
+        try:
+            if name:
+                DEFAULT_DEVICE = find_device(name)
+        except BaseException:
+            NAMED_DEVICE = name
+            raise
     return DEFAULT_DEVICE
 
 
