@@ -177,6 +177,8 @@ _TEXTS |= {
     "would answer with wrong numbers now and then.",
     5005: "HX5005: a device gave wrong numbers for a small piece of work whose result is known, when device auto measured it. It "
     "is not chosen. Run python -m helix.testing.conformance with its name, and report the result to the makers of the backend.",
+    5006: "HX5006: a device's compiler refused a kernel. The message holds what the compiler said. For a kernel of your own, mend "
+    "its text; for one that helix made, please report the message.",
 }
 
 

@@ -15,8 +15,9 @@ import numpy
 
 from helix.errors import ConfigError
 
-from .base import Availability, Backend, Device, DeviceInfo
+from .base import Availability, Backend, Device, DeviceInfo, KernelSource, overrides
 from .sim_order import Block, Event, Stream, World, fault
+from .sim_programs import Program, compiler
 
 OPTIONAL = {
     "copy_within": ("copy_within",),
@@ -24,12 +25,14 @@ OPTIONAL = {
     "fill": ("fill",),
     "mem_info": ("mem_info",),
     "peers": ("reaches", "copy_peer"),
+    "programs": ("load", "launch"),
     "stream_wait": ("stream_wait",),
     "streams": ("new_stream", "close_stream"),
 }
 """The parts of the contract that `without` can take away, and the methods that make them."""
 
 MEMORY = 1 << 30
+ARITHMETIC = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64"
 
 
 class SimDevice(Device):
@@ -130,6 +133,34 @@ class SimDevice(Device):
             self.world.wait(self._stream(stream), event)
         self.copy_within(target, target_offset, source, source_offset, nbytes, stream)
 
+    # ---- programs ----
+
+    def load(self, source: KernelSource) -> Program:
+        return Program(source)
+
+    def launch(
+        self,
+        program: Program,
+        buffers: list[Block],
+        scalars: list,
+        grid: tuple[int, int, int],
+        group: tuple[int, int, int],
+        shared_bytes: int,
+        stream: Stream | None,
+    ) -> None:
+        """The group's size and shared memory stand in the text of the kernel."""
+
+        def run() -> None:
+            program.run(buffers, scalars, grid, self.world.random)
+            for block in buffers:
+                if not block.margins_whole():
+                    raise fault(f"{program.name} wrote beside {block.name}.")
+
+        touched = [(block, 0, block.nbytes) for block in buffers]
+        writes = [t for t, written in zip(touched, program.writes) if written]
+        reads = [t for t, written in zip(touched, program.writes) if not written]
+        self.world.issue(self._stream(stream), program.name, run, reads, writes)
+
     # ---- order ----
 
     def sync(self, stream: Stream | None = None) -> None:
@@ -172,7 +203,17 @@ class SimBackend(Backend):
     devices = 2
 
     def probe(self) -> Availability:
-        info = DeviceInfo(name="simulated device", arch="sim", total_memory=MEMORY, emulated=True)
+        kind = "c" if compiler() and overrides(self.device_class, "launch") else ""
+        info = DeviceInfo(
+            name="simulated device",
+            arch="sim",
+            total_memory=MEMORY,
+            emulated=True,
+            source_kind=kind,
+            arithmetic=ARITHMETIC,
+            max_group=64 if kind else 0,
+            shared_bytes=1 << 15 if kind else 0,
+        )
         return Availability([info] * self.devices)
 
     def open(self, index: int) -> Device:
