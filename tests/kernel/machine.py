@@ -12,7 +12,7 @@ import numpy as np
 
 from helix.kernel.ir import DTYPES, SIZES
 from helix.kernel.passes import source_of
-from helix.kernel.plan import Call, Host, Number, Offset, Random, Target, Tensor
+from helix.kernel.plan import Call, Derived, Host, Number, Offset, Random, Target, Tensor
 from helix.kernel.registry import plan
 from helix.kernel.renderers import renderers
 
@@ -80,8 +80,9 @@ def run(op, inputs, outputs, attributes=None, values=None, host=(), target=None,
             if isinstance(source, Offset):
                 source = base_of(memory[source.reference])[1] // source.size
             elif isinstance(source, Number):
-                value = values[source.attribute]
-                source = source.function(value) if source.function else value
+                source = values[source.attribute]
+            elif isinstance(source, Derived):
+                source = source.function(*(values[n.attribute] for n in source.numbers))
             elif isinstance(source, Host):
                 source = inputs[source.input].item()
             elif isinstance(source, Random):

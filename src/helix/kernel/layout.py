@@ -13,13 +13,15 @@ def broadcast_strides(tensor, shape):
     return (0,) * lead + tuple(0 if n == 1 else s for n, s in zip(tensor.shape, tensor.strides))
 
 
-def coalesce(shape, strides):
+def coalesce(shape, strides, ordered=False):
     """Fewer dimensions with the same elements: sizes, and a list of strides per operand.
 
-    Dimensions of size 1 go; those that every operand crosses in one step are joined. The first operand's order decides.
+    Dimensions of size 1 go; those that every operand crosses in one step are joined. The first operand's strides decide
+    the order, unless the numbers of the elements matter.
     """
     order = [d for d in range(len(shape)) if shape[d] != 1]
-    order.sort(key=lambda d: -abs(strides[0][d]))
+    if not ordered:
+        order.sort(key=lambda d: -abs(strides[0][d]))
     sizes, kept = [], [[] for _ in strides]
     for d in order:
         if sizes and all(k[-1] == s[d] * shape[d] for k, s in zip(kept, strides)):

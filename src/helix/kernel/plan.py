@@ -45,11 +45,19 @@ class Offset:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number among the attributes, by position; `function` is applied to it, in float64."""
+    """A number among the attributes, by position."""
 
     attribute: int
-    function: Callable[[float], float] | None = None
     whole: bool = False  # given as an integer
+    zero: bool = False  # is 0: the one value that code may depend on
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A function of several numbers, in float64 on the host."""
+
+    numbers: tuple[Number, ...]
+    function: Callable[..., float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,7 @@ class Random:
     word: int
 
 
-Source = int | float | Offset | Number | Host | Random
+Source = int | float | Offset | Number | Derived | Host | Random
 
 
 @dataclass(frozen=True, slots=True)

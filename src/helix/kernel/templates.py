@@ -1,6 +1,18 @@
 """All templates: importing this module fills the registry."""
 
-from helix.kernel import elementwise, reduce
+from helix.kernel import conv, create, elementwise, index, matmul, norm, optim, random, reduce, softmax
 from helix.kernel.registry import offered
 
-__all__ = ["elementwise", "offered", "reduce"]
+__all__ = [
+    "conv",
+    "create",
+    "elementwise",
+    "index",
+    "matmul",
+    "norm",
+    "offered",
+    "optim",
+    "random",
+    "reduce",
+    "softmax",
+]
