@@ -9,7 +9,7 @@ from importlib import metadata
 import pytest
 
 import helix
-from helix.backends import base, choice, discovery, path, register, trial
+from helix.backends import base, choice, discovery, path, register, sim, trial
 from helix.errors import BackendUnavailable, ConfigError, DeviceError, ParameterError
 
 
@@ -78,6 +78,27 @@ def run_python(tmp_path):
         return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env=environment, timeout=60)
 
     return run
+
+
+def test_a_backend_may_bring_a_renderer_of_a_new_kind_only():
+    from helix.kernel import Renderer, renderers
+
+    class Speech(Renderer):
+        kind = "speech"
+
+    class Taken(Renderer):
+        kind = "c"
+
+    def factory(name, renderer):
+        made = sim.backend(name, "")
+        made.renderer = renderer
+        return lambda: made
+
+    register("speaking", factory("speaking", Speech))
+    register("taking", factory("taking", Taken))
+    assert str(helix.device("speaking")) == "speaking:0" and renderers.pop("speech") is Speech
+    with pytest.raises(BackendUnavailable, match="which helix has a renderer for"):
+        helix.device("taking")
 
 
 # ---- auto ----

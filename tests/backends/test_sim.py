@@ -204,3 +204,13 @@ def test_an_event_never_recorded_is_done():
     d = device()
     assert d.query(Event())
     d.wait_event(Event())
+
+
+def test_exact_blocks_are_those_of_the_tensors():
+    from helix.backends import register
+
+    register("exact", lambda: sim.backend("exact", "exact=1"))
+    x = helix.tensor([1, 2, 3], dtype=helix.int8).to("exact")
+    box = sim.backend("exact", "exact=1")
+    assert all(info.own_pool for info in box.probe().devices) and box.exact
+    assert x.tolist() == [1, 2, 3]

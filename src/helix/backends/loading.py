@@ -109,4 +109,17 @@ def _register_python(found: Found, backend: Backend) -> None:
         raise TypeError(f"its probe gave a {type(available).__name__}, not an Availability")
     if not available.ok:
         raise Refused(available.reason or "it found no device.")
+    if backend.renderer is not None:
+        _register_renderer(backend.renderer)
     _core.register_backend(backend, available.devices)
+
+
+def _register_renderer(renderer: Any) -> None:
+    """A plugin adds a language to helix.kernel; it does not change one that others use."""
+    from helix.kernel import register, renderers
+
+    if renderers.get(renderer.kind, renderer) is not renderer:
+        raise Refused(
+            f"its renderer is for {renderer.kind!r}, which helix has a renderer for. Report it to its makers."
+        )
+    register(renderer)

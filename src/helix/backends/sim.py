@@ -2,8 +2,9 @@
 
 Their memory cannot be addressed by the host and holds poison until it is written and after it is freed. Work runs as
 late as the contract allows, and between streams in an order that a seed decides. A race, a use after free, an access
-out of bounds and a double free are errors that name both operations. `HELIX_SIM="seed=3,without=fill+events"` sets the
-seed and takes optional parts away, one or several.
+out of bounds and a double free are errors that name both operations. `HELIX_SIM="seed=3,without=fill+events,exact=1"`
+sets the seed, takes optional parts away, and keeps helix's own pool out, so that every tensor is a block of its own,
+freed with it.
 """
 
 from __future__ import annotations
@@ -201,6 +202,7 @@ class SimDevice(Device):
 class SimBackend(Backend):
     version = "1"
     devices = 2
+    exact = False
 
     def probe(self) -> Availability:
         kind = "c" if compiler() and overrides(self.device_class, "launch") else ""
@@ -209,6 +211,7 @@ class SimBackend(Backend):
             arch="sim",
             total_memory=MEMORY,
             emulated=True,
+            own_pool=self.exact,
             source_kind=kind,
             arithmetic=ARITHMETIC,
             max_group=64 if kind else 0,
@@ -228,22 +231,22 @@ def backend(name: str = "sim", settings: str | None = None) -> Backend:
     made = SimBackend()
     made.name = name
     made.device_class = type("Sim", (SimDevice,), {**body, "world": World(chosen["seed"])})
-    made.devices = chosen["devices"]
+    made.devices, made.exact = chosen["devices"], bool(chosen["exact"])
     return made
 
 
 def _settings(text: str) -> dict[str, Any]:
-    values: dict[str, Any] = {"seed": 0, "devices": 2, "without": []}
+    values: dict[str, Any] = {"seed": 0, "devices": 2, "exact": 0, "without": []}
     for item in filter(None, text.split(",")):
         key, _, value = item.partition("=")
         parts = value.split("+")
-        if key in ("seed", "devices") and value.isdigit():
+        if key in ("seed", "devices", "exact") and value.isdigit():
             values[key] = int(value)
         elif key == "without" and set(parts) <= set(OPTIONAL):
             values[key] = parts
         else:
             raise ConfigError(
-                f"HX3101 HELIX_SIM: {item!r} is not understood; write seed=N, devices=N or without= with one or more of "
+                f"HX3101 HELIX_SIM: {item!r} is not understood; write seed=N, devices=N, exact=1 or without= with one or more of "
                 f"{', '.join(OPTIONAL)}, + between.",
                 code="HX3101",
             )

@@ -45,6 +45,7 @@ cdef extern from "Python.h":
     int PyBUF_READ, PyBUF_WRITE
     void PyErr_Fetch(PyObject **, PyObject **, PyObject **)
     void PyErr_Restore(PyObject *, PyObject *, PyObject *)
+    void PyErr_SetObject(object, object)
     void PyErr_WriteUnraisable(object)
 
 from libc.stdlib cimport free as c_free, malloc as c_malloc, realloc as c_realloc
@@ -136,6 +137,7 @@ cdef class DeviceAdapter:
     cdef PyThread_type_lock lock  # NULL: the device is thread-safe
     cdef unsigned long holder
     cdef int depth
+    cdef bint closed
 
     def __cinit__(self, BackendAdapter owner, int index, object device):
         cdef int number = len(DEVICE_ADAPTERS)
@@ -166,9 +168,9 @@ cdef class DeviceAdapter:
 
 
 cdef inline bint enter(DeviceAdapter d) noexcept:
-    """Waits for the device's lock; False when the interpreter is ending."""
+    """Waits for the device's lock; False when the device is closed, because the program ends."""
     cdef unsigned long me
-    if adapter_closed:
+    if adapter_closed or d.closed:
         return False
     if d.lock == NULL:
         return True
@@ -192,7 +194,7 @@ cdef inline void leave(DeviceAdapter d) noexcept:
 
 
 cdef hx_code ended(hx_err *err) noexcept:
-    return report(err, HX_E_DEVICE_LOST, 5003, "the interpreter is ending and its devices are closed")
+    return report(err, HX_E_DEVICE_LOST, 5003, "the device is closed, because the program ends")
 
 
 cdef hx_code report(hx_err *err, int code, int number, str text) noexcept:
@@ -224,6 +226,12 @@ cdef hx_code failed(str device, str method, object error, hx_err *err) noexcept:
         return report(err, code, number, text)
     except BaseException:
         return report(err, HX_E_DEVICE, 5003, "a method of the backend raised an error that cannot be printed")
+
+
+cdef void tell(object error, object where) noexcept:
+    """Reports an error of a slot that has no way to return one."""
+    PyErr_SetObject(type(error), error)
+    PyErr_WriteUnraisable(where)
 
 
 cdef int code_of(object error) except -1:
@@ -267,6 +275,8 @@ cdef bint free_now(void *dev, uint64_t handle) noexcept with gil:
     cdef PyObject *kind = NULL
     cdef PyObject *value = NULL
     cdef PyObject *trace = NULL
+    if d.closed:
+        return True
     if d.lock != NULL:
         if not PyThread_acquire_lock(d.lock, 0):
             return False
@@ -282,8 +292,8 @@ cdef bint free_now(void *dev, uint64_t handle) noexcept with gil:
 cdef void free_block(DeviceAdapter d, uint64_t handle) noexcept:
     try:
         d.free(d.blocks.take(handle))
-    except BaseException:
-        PyErr_WriteUnraisable(d.free)
+    except BaseException as error:
+        tell(error, d.free)
 
 
 cdef inline void drain(DeviceAdapter d) noexcept:
@@ -404,8 +414,8 @@ cdef void destroy(DeviceAdapter d, Handles table, str method, void *handle) noex
         object_ = table.take(<uint64_t>handle)
         if d.owner.has(method):
             getattr(d.device, method)(object_)
-    except BaseException:
-        PyErr_WriteUnraisable(d.device)
+    except BaseException as error:
+        tell(error, d.device)
     PyErr_Restore(kind, value, trace)
     leave(d)
 
@@ -429,8 +439,8 @@ cdef uint64_t slot_stream_native(void *dev, void *stream) noexcept with gil:
     if enter(d):
         try:
             number = d.device.stream_number(d.stream(stream))
-        except BaseException:
-            PyErr_WriteUnraisable(d.device)
+        except BaseException as error:
+            tell(error, d.device)
         leave(d)
     return number
 
@@ -627,8 +637,8 @@ cdef hx_code slot_op_query(void *ctx, const char *op, hx_op_support *support) no
         support.dtypes = dtype_bits(mark.dtypes)
         support.deterministic = mark.deterministic
         support.kernel = NULL
-    except BaseException:
-        PyErr_WriteUnraisable((<BackendAdapter>ctx).backend)
+    except BaseException as error:
+        tell(error, (<BackendAdapter>ctx).backend)
         return HX_E_INTERNAL
     return HX_OK
 
@@ -642,8 +652,8 @@ cdef uint32_t slot_op_check(void *dev, const hx_op_call *c) noexcept with gil:
         mark = d.owner.natives[c.op.decode()]
         if d.checks[mark.op](call_object(d, c, None)):
             verdict = HX_YES_IF_CONTIGUOUS if mark.contiguous else HX_YES
-    except BaseException:
-        PyErr_WriteUnraisable(d.device)
+    except BaseException as error:
+        tell(error, d.device)
     leave(d)
     return verdict
 
@@ -679,8 +689,8 @@ cdef uint32_t slot_reach(void *dev, const char *peer, int32_t peer_index) noexce
         other = adapter_at(peer.decode(), peer_index)
         if other is not None and d.device.reaches(other.device):
             answer = HX_REACH_COPY
-    except BaseException:
-        PyErr_WriteUnraisable(d.device)
+    except BaseException as error:
+        tell(error, d.device)
     leave(d)
     return answer
 
@@ -726,7 +736,7 @@ cdef uint64_t slot_mem_export(void *dev, const hx_mem *mem) noexcept with gil:
     if enter(d):
         try:
             number = d.device.native_number(d.blocks.get(mem.handle))
-        except BaseException:
-            PyErr_WriteUnraisable(d.device)
+        except BaseException as error:
+            tell(error, d.device)
         leave(d)
     return number

@@ -231,8 +231,9 @@ cdef void close_opened(void *dev) noexcept with gil:
 
 cdef int close_device(DeviceAdapter d) noexcept:
     """Programs, memory, events, streams, then the device. What fails is reported, and the rest goes on."""
-    if not enter(d):
+    if d.closed or not enter(d):
         return 0
+    d.closed = True
     drain(d)
     for table, method in ((d.programs, "unload"), (d.blocks, "free"), (d.events, "close_event"), (d.streams, "close_stream")):
         for one in (<Handles>table).take_all():
@@ -246,8 +247,8 @@ cdef int close_device(DeviceAdapter d) noexcept:
 cdef void call_quietly(object method, tuple arguments) noexcept:
     try:
         method(*arguments)
-    except BaseException:
-        PyErr_WriteUnraisable(method)
+    except BaseException as error:
+        tell(error, method)
 
 
 def close_backends():
@@ -342,20 +343,19 @@ cdef class process_state:
         return [number for number in range(1, 65) if process_restore_signal(&self.saved, number)]
 
 
-def backend_slots(name):
-    """The names of the optional and required slots that a registered backend fills."""
-    cdef const hx_backend *b
-    cdef int i
-    for i in range(hx_backend_count()):
-        b = hx_backend_at(i)
-        if b.name == name.encode():
-            return {slot for slot, filled in {
-                "mem_alloc": b.mem_alloc != NULL, "mem_free": b.mem_free != NULL, "mem_info": b.mem_info != NULL,
-                "copy": b.copy != NULL, "fill": b.fill != NULL, "sync": b.sync != NULL,
-                "stream_create": b.stream_create != NULL, "stream_native": b.stream_native != NULL,
-                "event_create": b.event_create != NULL, "stream_wait_event": b.stream_wait_event != NULL,
-                "program_load": b.program_load != NULL, "launch": b.launch != NULL, "op_query": b.op_query != NULL,
-                "op_check": b.op_check != NULL, "op_run": b.op_run != NULL, "reach": b.reach != NULL,
-                "copy_peer": b.copy_peer != NULL, "mem_import": b.mem_import != NULL,
-                "mem_export": b.mem_export != NULL}.items() if filled}
-    return set()
+def device_slots(name):
+    """For tests: the addresses of the slots that the backend of an opened device fills, by name; and its `handle`."""
+    cdef hx_device *d = find_device(name)
+    cdef const hx_backend *b = d.backend
+    addresses = {
+        "handle": <size_t>d.handle, "mem_alloc": <size_t>b.mem_alloc, "mem_free": <size_t>b.mem_free,
+        "mem_info": <size_t>b.mem_info, "copy": <size_t>b.copy, "fill": <size_t>b.fill, "sync": <size_t>b.sync,
+        "stream_create": <size_t>b.stream_create, "stream_destroy": <size_t>b.stream_destroy,
+        "stream_native": <size_t>b.stream_native, "event_create": <size_t>b.event_create,
+        "event_destroy": <size_t>b.event_destroy, "event_record": <size_t>b.event_record,
+        "event_query": <size_t>b.event_query, "event_sync": <size_t>b.event_sync,
+        "stream_wait_event": <size_t>b.stream_wait_event, "program_load": <size_t>b.program_load,
+        "program_unload": <size_t>b.program_unload, "launch": <size_t>b.launch, "op_query": <size_t>b.op_query,
+        "op_check": <size_t>b.op_check, "op_run": <size_t>b.op_run, "reach": <size_t>b.reach,
+        "copy_peer": <size_t>b.copy_peer, "mem_import": <size_t>b.mem_import, "mem_export": <size_t>b.mem_export}
+    return {slot: address for slot, address in addresses.items() if address}
