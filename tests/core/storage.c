@@ -278,15 +278,21 @@ static void device_free(void *dev, hx_mem *mem) {
 
 static void test_other_device(void) {
     static const hx_backend backend = {.mem_alloc = device_alloc, .mem_free = device_free};
-    hx_device card = {.backend = &backend, .id = 1, .name = "card:0"};
+    hx_device card = {.backend = &backend, .id = 1, .thread_safe = true, .name = "card:0"};
+    card.info.caps = HX_CAP_STREAM_ORDERED_ALLOC; /* no pool keeps its blocks */
+    CHECK_INT(hx_device_pool_new(&card), HX_OK);
     int64_t base = stats().live_bytes;
     hx_storage *s;
     CHECK_INT(hx_storage_new(&card, 10, &s), HX_OK);
     CHECK(s->mem.host_ptr == NULL && device_blocks == 1);
-    CHECK_INT(stats().live_bytes, base + 10);
+    hx_device_memory memory;
+    hx_device_memory_get(&card, &memory);
+    CHECK_INT(memory.live_bytes, 10); /* counted with the device, not with the host */
+    CHECK_INT(stats().live_bytes, base);
     hx_storage_release(s);
     CHECK_INT(device_blocks, 0);
-    CHECK_FAILS(hx_storage_new(&card, 2000, &s), HX_E_MEMORY, 1402, "2.0 KiB needed on card:0: card is full");
+    CHECK_FAILS(hx_storage_new(&card, 2000, &s), HX_E_MEMORY, 1402,
+                "2000 bytes needed on card:0; 0 in use: card is full");
     CHECK_INT(stats().live_bytes, base);
 }
 

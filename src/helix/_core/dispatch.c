@@ -4,8 +4,10 @@
 #include "dispatch.h"
 #include <string.h>
 #include "autograd.h"
+#include "fallback.h"
 #include "kernels.h"
 #include "rng.h"
+#include "templates.h"
 #include "threads.h"
 #include "trace.h"
 
@@ -257,67 +259,133 @@ static hx_status kernel_error(const hx_err *err, hx_code code) {
     return hx_fail_kernel(err, code);
 }
 
-static const hx_op_support *support_of(const hx_op *op, const hx_device *device, hx_tensor **in, int n_in,
-                                       hx_dtype first_out) {
-    const hx_op_support *s = hx_kernel_support(op, device);
-    if (s->verdict == HX_NO) return NULL;
-    hx_dtype key = first_out;
+static hx_dtype key_dtype(hx_tensor **in, int n_in, hx_dtype first_out) {
     for (int i = 0; i < n_in; i++)
-        if (in[i]) {
-            key = (hx_dtype)in[i]->dtype;
-            break;
-        }
-    return s->dtypes & HX_BIT(key) ? s : NULL;
+        if (in[i]) return (hx_dtype)in[i]->dtype;
+    return first_out;
 }
 
-static hx_status launch(const hx_op *op, const hx_op_support *support, hx_device *device, hx_tensor **in, int n_in,
-                        const hx_attr *attr, int n_attr, hx_tensor **out, int n_out) {
-    hx_view small[SMALL + HX_MAX_OUTPUTS], *views = small;
-    size_t n = (size_t)(n_in + n_out), room = n * sizeof *views;
-    bool on_desk = op->flags & HX_MUTATES;
-    if (n > SMALL + HX_MAX_OUTPUTS) views = on_desk ? hx_desk(HX_DESK_VIEWS, room) : hx_alloc(room);
-    if (!views) return HX_E_MEMORY;
-    int64_t bytes = 0;
-    for (int i = 0; i < n_in; i++) bytes += view_of(&views[i], in[i]);
-    for (int i = 0; i < n_out; i++) bytes += view_of(&views[n_in + i], out[i]);
-    hx_op_call call = {.struct_size = sizeof call, .n_in = (uint32_t)n_in, .n_out = (uint32_t)n_out,
-                       .n_attr = (uint32_t)n_attr, .op = op->name, .in = views, .out = views + n_in, .attr = attr,
-                       .attr_names = op->info->attr_names};
-    hx_err err;
-    err.struct_size = sizeof err;
-    err.number = 0;
-    err.msg[0] = 0;
+static const hx_op_support *support_of(const hx_op *op, const hx_device *device, hx_dtype key) {
+    const hx_op_support *s = hx_kernel_support(op, device);
+    return s->verdict != HX_NO && s->dtypes & HX_BIT(key) ? s : NULL;
+}
+
+static const hx_templates *templates;
+void hx_templates_set(const hx_templates *t) { templates = t; }
+const hx_templates *hx_templates_get(void) { return templates; }
+
+static bool rendered(const hx_op *op, const hx_device *device, hx_dtype key) {
+    return device->programs && templates && templates->offers(op, device, key);
+}
+
+/* Has the device a kernel for the op, its own or a rendered one? It may still decline a single call. */
+static bool offered(const hx_op *op, const hx_device *device, hx_tensor **in, int n_in, hx_dtype first_out) {
+    hx_dtype key = key_dtype(in, n_in, first_out);
+    return support_of(op, device, key) || rendered(op, device, key);
+}
+
+/* A call as a kernel sees it. */
+typedef struct prepared {
+    hx_op_call call;
+    hx_view small[SMALL + HX_MAX_OUTPUTS], *views;
+    size_t room; /* bytes taken for the views, 0 where they lie in `small` or on the desk */
+    int64_t bytes;
+} prepared;
+
+static hx_status prepare(prepared *p, const hx_op *op, hx_tensor **in, int n_in, const hx_attr *attr, int n_attr,
+                         hx_tensor **out, int n_out) {
+    size_t n = (size_t)(n_in + n_out), room = n * sizeof *p->views;
+    p->views = p->small;
+    p->room = 0;
+    p->bytes = 0;
+    if (n > SMALL + HX_MAX_OUTPUTS && op->flags & HX_MUTATES)
+        p->views = hx_desk(HX_DESK_VIEWS, room);
+    else if (n > SMALL + HX_MAX_OUTPUTS)
+        p->views = hx_alloc(p->room = room);
+    if (!p->views) return HX_E_MEMORY;
+    for (int i = 0; i < n_in; i++) p->bytes += view_of(&p->views[i], in[i]);
+    for (int i = 0; i < n_out; i++) p->bytes += view_of(&p->views[n_in + i], out[i]);
+    p->call = (hx_op_call){.struct_size = sizeof p->call, .n_in = (uint32_t)n_in, .n_out = (uint32_t)n_out,
+                           .n_attr = (uint32_t)n_attr, .op = op->name, .in = p->views, .out = p->views + n_in,
+                           .attr = attr, .attr_names = op->info->attr_names};
+    return HX_OK;
+}
+
+static void unprepare(prepared *p) {
+    if (p->room) hx_free(p->views, p->room);
+}
+
+/* The CPU's kernels: no lock, no stream, nothing to note. */
+static hx_code run_here(const hx_op_support *s, hx_device *device, const hx_op_call *call, int64_t bytes, hx_err *err) {
     const hx_blocking *blocking = bytes > HX_BLOCKING_BYTES ? hx_get_blocking() : NULL;
     void *token = blocking ? blocking->enter() : NULL;
-    hx_code code = support->kernel ? support->kernel(device->handle, NULL, &call, &err)
-                                   : device->backend->op_run(device->handle, NULL, &call, &err);
+    hx_code code = s->kernel(device->handle, NULL, call, err);
     if (blocking) blocking->leave(token);
-    hx_mode.kernels_run++;
-    if (views != small && !on_desk) hx_free(views, room);
-    return code ? kernel_error(&err, code) : HX_OK;
+    return code;
 }
 
-static hx_status no_kernel(const hx_device *device, hx_tensor **in, int n_in) {
-    const char *dtype = "any dtype";
-    for (int i = 0; i < n_in; i++)
-        if (in[i]) {
-            dtype = hx_dtype_name((hx_dtype)in[i]->dtype);
-            break;
-        }
-    return hx_fail(HX_E_DTYPE, HX1701_UNSUPPORTED,
-                   "no kernel on device '%s' for %s and no decomposition. Cast the tensor with .to(dtype), or move it to "
-                   "a device that has one.",
-                   device->name, dtype);
+static void mark_streams(hx_device *d, hx_tensor **t, int n) {
+    uint64_t bit = 1ull << hx_stream_current(d)->number;
+    for (int i = 0; i < n; i++)
+        if (t[i] && t[i]->device == d) atomic_fetch_or_explicit(&t[i]->storage->streams, bit, memory_order_relaxed);
 }
 
-static hx_status run_kernel(const hx_op *op, hx_device *device, hx_tensor **in, int n_in, const hx_attr *attr,
-                            int n_attr, hx_tensor **out, int n_out) {
-    const hx_op_support *s = support_of(op, device, in, n_in, n_out ? (hx_dtype)out[0]->dtype : HX_F32);
-    if (!s) return no_kernel(device, in, n_in);
-    if (s->verdict != HX_YES_IF_CONTIGUOUS) return launch(op, s, device, in, n_in, attr, n_attr, out, n_out);
-    bool all = true;
-    for (int i = 0; i < n_in; i++) all = all && (!in[i] || hx_contiguous(in[i]));
-    if (all) return launch(op, s, device, in, n_in, attr, n_attr, out, n_out);
+static hx_status run_there(const hx_op *op, const hx_op_support *s, hx_device *d, const hx_op_call *call, bool *ran) {
+    hx_err err = {.struct_size = sizeof err};
+    hx_code code;
+    HX_TRY(hx_device_usable(d));
+    void *stream = hx_stream_native(d);
+    if (s) {
+        hx_device_enter(d);
+        code = s->kernel ? s->kernel(d->handle, stream, call, &err) : d->backend->op_run(d->handle, stream, call, &err);
+        hx_device_leave(d);
+    } else {
+        code = templates->run(op, d, stream, call, &err);
+        if (code == HX_E_UNSUPPORTED) return HX_OK;
+    }
+    *ran = true;
+    if (code) return code == HX_E_MEMORY && hx_error_pending() ? code : hx_device_failed(d, code, &err, "the kernel");
+    return hx_device_launched(d, op->name);
+}
+
+static hx_status launch(const hx_op *op, const hx_op_support *s, hx_device *device, hx_tensor **in, int n_in,
+                        const hx_attr *attr, int n_attr, hx_tensor **out, int n_out, bool *ran) {
+    prepared p;
+    HX_TRY(prepare(&p, op, in, n_in, attr, n_attr, out, n_out));
+    hx_status status;
+    if (device->id == 0) {
+        hx_err err;
+        err.struct_size = sizeof err;
+        err.number = 0;
+        err.msg[0] = 0;
+        hx_code code = run_here(s, device, &p.call, p.bytes, &err);
+        status = code ? kernel_error(&err, code) : HX_OK;
+        *ran = true;
+    } else {
+        mark_streams(device, in, n_in);
+        mark_streams(device, out, n_out);
+        status = run_there(op, s, device, &p.call, ran);
+    }
+    hx_mode.kernels_run += *ran;
+    unprepare(&p);
+    return status;
+}
+
+/* The verdict for one call, where the backend wants to see it first. */
+static hx_status ask(const hx_op *op, hx_device *d, hx_tensor **in, int n_in, const hx_attr *attr, int n_attr,
+                     hx_tensor **out, int n_out, uint32_t *verdict) {
+    prepared p;
+    HX_TRY(prepare(&p, op, in, n_in, attr, n_attr, out, n_out));
+    hx_device_enter(d);
+    *verdict = d->backend->op_check ? d->backend->op_check(d->handle, &p.call) : HX_NO;
+    hx_device_leave(d);
+    unprepare(&p);
+    return HX_OK;
+}
+
+/* With every input contiguous. */
+static hx_status launch_dense(const hx_op *op, const hx_op_support *s, hx_device *device, hx_tensor **in, int n_in,
+                              const hx_attr *attr, int n_attr, hx_tensor **out, int n_out, bool *ran) {
     hx_call copy = {.in = in, .n_in = n_in};
     temporaries tmp = {.in = NULL};
     hx_status status = HX_OK;
@@ -327,9 +395,41 @@ static hx_status run_kernel(const hx_op *op, hx_device *device, hx_tensor **in, 
         status = hx_contiguous_of(in[i], &dense);
         if (!status) status = replace(&tmp, &copy, i, dense);
     }
-    if (!status) status = launch(op, s, device, copy.in, n_in, attr, n_attr, out, n_out);
+    if (!status) status = launch(op, s, device, copy.in, n_in, attr, n_attr, out, n_out, ran);
     temporaries_drop(&tmp);
     return status;
+}
+
+/* The device's own kernel, then a rendered one; *ran stays false when both decline. */
+static hx_status try_kernel(const hx_op *op, hx_device *device, hx_tensor **in, int n_in, const hx_attr *attr,
+                            int n_attr, hx_tensor **out, int n_out, bool *ran) {
+    hx_dtype key = key_dtype(in, n_in, n_out ? (hx_dtype)out[0]->dtype : HX_F32);
+    const hx_op_support *s = support_of(op, device, key);
+    *ran = false;
+    if (s) {
+        uint32_t verdict = s->verdict;
+        if (verdict == HX_ASK) HX_TRY(ask(op, device, in, n_in, attr, n_attr, out, n_out, &verdict));
+        if (verdict == HX_YES_IF_CONTIGUOUS)
+            return launch_dense(op, s, device, in, n_in, attr, n_attr, out, n_out, ran);
+        if (verdict == HX_YES) return launch(op, s, device, in, n_in, attr, n_attr, out, n_out, ran);
+    }
+    return rendered(op, device, key) ? launch(op, NULL, device, in, n_in, attr, n_attr, out, n_out, ran) : HX_OK;
+}
+
+static hx_status no_kernel(hx_dtype key) {
+    return hx_fail(HX_E_DTYPE, HX1701_UNSUPPORTED,
+                   "no kernel for %s and no decomposition. Cast the tensor with .to(dtype).", hx_dtype_name(key));
+}
+
+/* A kernel of the device, a rendered one, or the CPU's on copies. */
+static hx_status run_kernel(const hx_op *op, hx_device *device, hx_tensor **in, int n_in, const hx_attr *attr,
+                            int n_attr, hx_tensor **out, int n_out, const hx_written *written) {
+    bool ran;
+    HX_TRY(try_kernel(op, device, in, n_in, attr, n_attr, out, n_out, &ran));
+    if (ran) return HX_OK;
+    hx_dtype key = key_dtype(in, n_in, n_out ? (hx_dtype)out[0]->dtype : HX_F32);
+    if (device->id == 0 || !support_of(op, hx_cpu(), key)) return no_kernel(key);
+    return hx_fallback_run(op, device, in, n_in, attr, n_attr, out, n_out, written);
 }
 
 hx_status hx_run_kernel(const hx_op *op, hx_tensor **in, int n_in, const hx_attr *attr, int n_attr, hx_tensor **out,
@@ -341,7 +441,7 @@ hx_status hx_run_kernel(const hx_op *op, hx_tensor **in, int n_in, const hx_attr
         if (!in[i]->storage)
             return hx_fail(HX_E_TRACE, HX1702_TRACE, "needs values, and a trace knows only shapes");
     }
-    return run_kernel(op, device, in, n_in, attr, n_attr, out, n_out);
+    return run_kernel(op, device, in, n_in, attr, n_attr, out, n_out, NULL);
 }
 
 hx_status hx_contiguous_of(hx_tensor *t, hx_tensor **out) {
@@ -352,7 +452,7 @@ hx_status hx_contiguous_of(hx_tensor *t, hx_tensor **out) {
     hx_tensor *dense;
     HX_TRY(hx_tensor_empty(t->device, (hx_dtype)t->dtype, t->shape, t->ndim, &dense));
     hx_attr dtype = {.kind = HX_A_DTYPE, .v.i = t->dtype};
-    hx_status status = run_kernel(HX_OPREF(cast), t->device, &t, 1, &dtype, 1, &dense, 1);
+    hx_status status = run_kernel(HX_OPREF(cast), t->device, &t, 1, &dtype, 1, &dense, 1, NULL);
     if (status)
         hx_tensor_release(dense);
     else
@@ -373,9 +473,9 @@ hx_status hx_copy_into(hx_tensor *dst, hx_tensor *src) {
     if (overlaps(dst, shown) && !same_elements(dst, shown)) {
         status = hx_tensor_empty(dst->device, (hx_dtype)src->dtype, dst->shape, dst->ndim, &apart);
         hx_attr same = {.kind = HX_A_DTYPE, .v.i = src->dtype};
-        if (!status) status = run_kernel(HX_OPREF(cast), dst->device, &shown, 1, &same, 1, &apart, 1);
+        if (!status) status = run_kernel(HX_OPREF(cast), dst->device, &shown, 1, &same, 1, &apart, 1, NULL);
     }
-    if (!status) status = run_kernel(HX_OPREF(cast), dst->device, apart ? &apart : &shown, 1, &dtype, 1, &dst, 1);
+    if (!status) status = run_kernel(HX_OPREF(cast), dst->device, apart ? &apart : &shown, 1, &dtype, 1, &dst, 1, NULL);
     if (!status && !hx_mode.inference) hx_bump_version(dst);
     hx_tensor_release(apart);
     hx_tensor_release(shown);
@@ -446,30 +546,53 @@ static hx_status decompose_without_grad(hx_call *c) {
     return status;
 }
 
+/* Does a composite go to its parts? Not where the device has a kernel for the whole; nor where it has none for
+ * anything, because then the CPU's kernel for the whole moves fewer bytes. */
+static bool goes_to_parts(const hx_call *c) {
+    const hx_op *op = c->op;
+    hx_dtype first = (hx_dtype)c->spec[0].dtype;
+    if (op->flags & HX_VALUES) return true;
+    if (!op->decompose) return false;
+    if (!op->shape) return true;
+    if (offered(op, c->device, c->in, c->n_in, first)) return false;
+    bool bare = c->device->id && !c->device->programs && !c->device->backend->op_query;
+    return !bare || !support_of(op, hx_cpu(), key_dtype(c->in, c->n_in, first));
+}
+
 static hx_status compute_fresh(hx_call *c) {
     const hx_op *op = c->op;
+    bool ran = true;
     if (is_view(c)) return make_view(c);
-    if (op->flags & HX_VALUES || (op->decompose && (!op->shape || !support_of(op, c->device, c->in, c->n_in, (hx_dtype)c->spec[0].dtype))))
-        return decompose_without_grad(c);
+    if (goes_to_parts(c)) return decompose_without_grad(c);
     HX_TRY(allocate_outputs(c));
-    hx_status status = run_kernel(op, c->device, c->in, c->n_in, c->attr, c->n_attr, c->out, c->n_out);
-    if (status) release_outputs(c, c->n_out);
-    return status;
+    hx_status status;
+    if (op->decompose && c->device->id) /* a kernel that declines this call leaves it to the parts */
+        status = try_kernel(op, c->device, c->in, c->n_in, c->attr, c->n_attr, c->out, c->n_out, &ran);
+    else
+        status = run_kernel(op, c->device, c->in, c->n_in, c->attr, c->n_attr, c->out, c->n_out, NULL);
+    if (status || !ran) release_outputs(c, c->n_out);
+    if (status || ran) return status;
+    return decompose_without_grad(c);
 }
 
 /* Results that go into existing tensors: in place where the kernel can, else computed apart and copied. */
 static hx_status compute_into(hx_call *c, hx_tensor **target) {
     const hx_op *op = c->op;
-    bool direct = op->shape && !(op->flags & (HX_VIEW | HX_VALUES)) &&
-                  support_of(op, c->device, c->in, c->n_in, (hx_dtype)c->spec[0].dtype);
+    bool direct = op->shape && !(op->flags & (HX_VIEW | HX_VALUES)) && !goes_to_parts(c);
     for (int i = 0; i < c->n_out && direct; i++) {
         direct = target[i]->dtype == c->spec[i].dtype;
         for (int j = 0; j < c->n_in && direct; j++)
             if (c->in[j] && overlaps(target[i], c->in[j]))
                 direct = op->flags & HX_ALIAS_OK && same_elements(target[i], c->in[j]);
     }
-    if (direct) {
-        HX_TRY(run_kernel(op, c->device, c->in, c->n_in, c->attr, c->n_attr, target, c->n_out));
+    bool ran = false;
+    if (direct && op->decompose && c->device->id)
+        HX_TRY(try_kernel(op, c->device, c->in, c->n_in, c->attr, c->n_attr, target, c->n_out, &ran));
+    else if (direct) {
+        HX_TRY(run_kernel(op, c->device, c->in, c->n_in, c->attr, c->n_attr, target, c->n_out, NULL));
+        ran = true;
+    }
+    if (ran) {
         for (int i = 0; i < c->n_out; i++)
             if (!hx_mode.inference) hx_bump_version(target[i]);
     } else {
@@ -497,7 +620,8 @@ static hx_status run_mutating(hx_call *c) {
                        c->groups, c->list_n);
     for (int i = 0; i < c->list_n; i++)
         if (part && c->op->writes >> (i / part) & 1) HX_TRY(check_written(c->in[c->list_at + i], NULL, "tensors"));
-    HX_TRY(run_kernel(c->op, c->device, c->in, c->n_in, c->attr, c->n_attr, NULL, 0));
+    hx_written written = {c->list_at, part, c->op->writes};
+    HX_TRY(run_kernel(c->op, c->device, c->in, c->n_in, c->attr, c->n_attr, NULL, 0, &written));
     for (int i = 0; i < c->list_n; i++)
         if (part && c->op->writes >> (i / part) & 1) hx_bump_version(c->in[c->list_at + i]);
     return HX_OK;

@@ -40,9 +40,14 @@ hx_status hx_run_kernel(const hx_op *op, hx_tensor **in, int n_in, const hx_attr
 /* The built-in device and other devices by name ("cpu", "mychip:1"); opened at first use. */
 hx_device *hx_cpu(void);
 hx_status hx_device_find(const char *name, hx_device **out);
-hx_status hx_backend_register(const hx_backend *backend);
+/* Checks the struct and copies it; `library_dir` (may be NULL) is handed to its init. */
+hx_status hx_backend_register(const hx_backend *backend, const char *library_dir);
+void hx_backend_on_log(void (*log)(const char *backend, int32_t level, const char *text)); /* what plugins say */
 int hx_backend_count(void);
 const hx_backend *hx_backend_at(int i);
+int hx_device_count(void); /* opened so far, the CPU first */
+hx_device *hx_device_at(int i);
+void hx_devices_close(void); /* at the end of the process: every call on a device fails afterwards */
 
 /* Starts the core: registry and CPU backend. Safe to call often and from several threads. */
 hx_status hx_init(void);

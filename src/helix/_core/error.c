@@ -257,6 +257,14 @@ static const struct {
     {HX1801_PLUGIN,
      "A backend was refused: it was built for another version of the contract, lacks a required slot, has the name "
      "of another backend, or reported a fault of its own. The message says which. Other devices are not affected."},
+    {HX1802_DEVICE_FAILED,
+     "A device reported a failure. Devices work behind the program's back, so the cause may be an operation that was "
+     "issued earlier; the message lists the last ones. Run again with HELIX_LAUNCH_BLOCKING=1 to have each operation "
+     "waited for, so that the message names the right one."},
+    {HX1803_DEVICE_LOST,
+     "The device stopped answering (a driver reset, an unplugged device, a fault that its driver does not recover from). "
+     "Tensors on it are gone and every use of it fails; the CPU and other devices go on. Start the process again and "
+     "resume from the last checkpoint."},
     {HX1901_INTERNAL,
      "helix found itself in a state that should not be possible. This is a fault of helix, not of your program. "
      "Please report it with the message and, if you can, a few lines that cause it."},

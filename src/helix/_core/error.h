@@ -43,6 +43,8 @@ enum {
     HX1701_UNSUPPORTED = 1701,/* no kernel and no decomposition */
     HX1702_TRACE = 1702,      /* values needed while only shapes are known */
     HX1801_PLUGIN = 1801,     /* backend refused */
+    HX1802_DEVICE_FAILED = 1802,/* a device reported a failure */
+    HX1803_DEVICE_LOST = 1803,/* a device that is gone */
     HX1901_INTERNAL = 1901
 };
 

@@ -328,6 +328,7 @@ static inline hx_storage *fill(hx_storage *s, hx_device *device, void *data, int
     s->release = NULL;
     s->owner = NULL;
     s->read_only = false;
+    atomic_init(&s->streams, 0);
     return s;
 }
 
@@ -339,27 +340,28 @@ static hx_status from_pool(local *t, hx_storage *s, int64_t nbytes) {
     return s->mem.host_ptr ? HX_OK : HX_E_MEMORY;
 }
 
-static hx_status from_backend(hx_storage *s, int64_t nbytes) {
-    hx_err err = {.struct_size = sizeof err};
-    const hx_backend *backend = s->device->backend;
-    hx_code code = backend->mem_alloc(s->device->handle, (uint64_t)nbytes, HX_MEM_DEVICE, &s->mem, &err);
-    if (code == HX_OK) return HX_OK;
-    char asked[32];
-    return hx_fail(code, err.number ? err.number : HX1402_MEMORY, "%s needed on %s: %s",
-                   in_units(nbytes, asked, sizeof asked), s->device->name,
-                   err.msg[0] ? err.msg : "the device gave none");
+static hx_status from_device(hx_storage *s, int64_t nbytes) {
+    HX_TRY(hx_device_take(s->device, (uint64_t)nbytes, &s->mem));
+    s->block_bytes = s->mem.nbytes;
+    s->mem.nbytes = (uint64_t)nbytes;
+    return HX_OK;
+}
+
+static void to_device(hx_storage *s) {
+    s->mem.nbytes = s->block_bytes;
+    hx_device_give(s->device, &s->mem, atomic_load(&s->streams));
 }
 
 static __attribute__((noinline)) hx_status new_apart(local *t, hx_device *device, int64_t nbytes, hx_storage **out) {
     hx_storage *s = take(t, sizeof *s);
     if (!s) return refuse("the system has no memory for a storage header"), HX_E_MEMORY;
     fill(s, device, NULL, nbytes);
-    hx_status status = device->id == 0 ? from_pool(t, s, nbytes) : from_backend(s, nbytes);
+    hx_status status = device->id == 0 ? from_pool(t, s, nbytes) : from_device(s, nbytes);
     if (status != HX_OK) {
         give(t, s, sizeof *s);
         return status;
     }
-    count_large_taken(t, (size_t)nbytes);
+    count_large_taken(t, device->id ? 0 : (size_t)nbytes);
     *out = s;
     return HX_OK;
 }
@@ -401,8 +403,8 @@ static __attribute__((noinline)) void destroy_apart(local *t, hx_storage *s) {
         return;
     }
     if (s->device->id == 0) hx_pool_give(s->mem.host_ptr, nbytes);
-    else s->device->backend->mem_free(s->device->handle, &s->mem);
-    count_large_given(t, nbytes);
+    else to_device(s);
+    count_large_given(t, s->device->id ? 0 : nbytes);
     give(t, s, sizeof *s);
 }
 

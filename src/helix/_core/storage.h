@@ -7,7 +7,7 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
-#include "error.h"
+#include "device.h"
 
 /* Small bookkeeping memory (nodes, lists). NULL with a pending HX_E_MEMORY on failure. Not zeroed. */
 void *hx_alloc(size_t nbytes);
@@ -23,21 +23,13 @@ void *hx_desk(hx_desk_use use, size_t nbytes);
 void *hx_pool_alloc(size_t nbytes);
 void hx_pool_free(void *block, size_t nbytes);
 
-/* A device that has been opened. Device 0 is always the built-in CPU. */
-typedef struct hx_device {
-    const hx_backend *backend;
-    void *handle; /* from device_open */
-    int32_t index;
-    int32_t id;   /* position in the table of opened devices */
-    bool host_addressable;
-    char name[32]; /* "cpu", "mychip:0" */
-} hx_device;
-
 typedef struct hx_storage {
     atomic_int refs;
     _Atomic uint32_t version; /* counts in-place writes; saved tensors compare it */
     hx_device *device;
     hx_mem mem;
+    uint64_t block_bytes;     /* off the CPU: size of the pool's block, at least mem.nbytes */
+    _Atomic uint64_t streams; /* off the CPU: numbers, as bits, of the streams that used it */
     void (*release)(void *owner); /* foreign memory: called once instead of freeing; NULL for our own */
     void *owner;
     bool read_only;

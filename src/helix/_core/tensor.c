@@ -171,17 +171,10 @@ hx_status hx_tensor_read(const hx_tensor *t, void *host, int64_t nbytes) {
     hx_tensor *c;
     HX_TRY(hx_contiguous_of((hx_tensor *)t, &c));
     hx_status status = HX_OK;
-    if (c->data)
+    if (c->device->id == 0)
         memcpy(host, c->data, (size_t)nbytes);
-    else {
-        hx_err err = {.struct_size = sizeof err};
-        hx_copy copy = {.struct_size = sizeof copy, .src = &c->storage->mem, .host_dst = host,
-                        .src_offset = (uint64_t)(c->offset * size), .nbytes = (uint64_t)nbytes};
-        const hx_backend *b = c->device->backend;
-        if (b->copy(c->device->handle, NULL, &copy, &err) || b->sync(c->device->handle, NULL, &err))
-            status = hx_fail(err.code, err.number ? err.number : HX1901_INTERNAL, "copy from %s failed: %s",
-                             c->device->name, err.msg);
-    }
+    else
+        status = hx_device_read(c->device, &c->storage->mem, (uint64_t)(c->offset * size), host, (uint64_t)nbytes);
     hx_tensor_release(c);
     return status;
 }
@@ -194,7 +187,7 @@ hx_status hx_tensor_item(const hx_tensor *t, hx_scalar *value) {
     union { int8_t i8; int16_t i16; int32_t i32; int64_t i64; uint8_t u8; uint16_t u16; uint32_t u32; uint64_t u64;
             float f[2]; double d[2]; } raw = {0};
     int64_t size = (int64_t)hx_dtype_size((hx_dtype)t->dtype);
-    if (t->data)
+    if (t->data && t->device->id == 0)
         memcpy(&raw, t->data, (size_t)size);
     else
         HX_TRY(hx_tensor_read(t, &raw, size));

@@ -213,7 +213,7 @@ const hx_backend *hx_cpu_backend(void) {
         .abi_major = HX_ABI_MAJOR,
         .abi_minor = HX_ABI_MINOR,
         .name = "cpu",
-        .version = "0.1.0",
+        .version = HX_VERSION,
         .device_count = device_count,
         .device_info = device_info,
         .device_open = device_open,

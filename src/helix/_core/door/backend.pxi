@@ -266,7 +266,7 @@ def register_backend(backend, infos):
         import atexit
         atexit.register(close_backends)
     Py_INCREF(adapter)
-    check(hx_backend_register(&adapter.table))
+    check(hx_backend_register(&adapter.table, NULL))
     ADAPTERS[backend.name] = adapter
 
 
@@ -296,7 +296,7 @@ cdef object register_table(const hx_backend *table, object accept):
         fail(HX_E_VERSION, HX1801_PLUGIN, "", "the plugin gave no backend.")
     if table.abi_major == HX_ABI_MAJOR and table.name != NULL:
         accept(table.name.decode("utf-8", "replace"))
-    check(hx_backend_register(table))
+    check(hx_backend_register(table, NULL))
     for name, version, _, count, _ in registered_backends():
         if name == table.name.decode():
             return name, version, count

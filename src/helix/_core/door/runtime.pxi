@@ -106,9 +106,12 @@ def set_memory_limit(nbytes):
 
 
 def empty_cache():
-    """Gives memory that the pool keeps back to the operating system."""
+    """Gives memory that the pools keep back to the operating system and to the devices."""
+    cdef int i
     drop_numbers()
     hx_memory_empty_cache()
+    for i in range(1, hx_device_count()):
+        hx_device_trim(hx_device_at(i))
 
 
 def fail_allocation(n, persistent=False):
