@@ -117,6 +117,20 @@ def test_an_exception_becomes_an_error_with_its_cause(method, call, raised, expe
     assert later.value.__cause__ is None
 
 
+def test_native_ops_are_inherited_and_replaced():
+    class Taller(Shelf):
+        @native("abs", dtypes="int8", deterministic=False)
+        def absolute(self, call):
+            pass
+
+        @native("neg", dtypes="int8")
+        def negative(self, call):
+            pass
+
+    assert set(Taller.natives) == {"neg", "abs"} and set(Shelf.natives) == {"neg"}
+    assert Taller.natives["neg"].method == "negative" and Shelf.natives["neg"].dtypes == "float32"
+
+
 def test_an_interrupt_stays_an_interrupt():
     x = helix.tensor([1.0]).to("shelf")
     broken("neg", KeyboardInterrupt())

@@ -150,6 +150,18 @@ def test_reads_of_the_same_and_writes_of_other_bytes_do_not_race():
     assert target == b"11112222"
 
 
+@pytest.mark.parametrize("read_first", [True, False])
+def test_a_read_and_a_write_without_an_order_race(read_first):
+    d = device()
+    block, one, two = d.alloc(4, False), d.new_stream(), d.new_stream()
+    target = memoryview(bytearray(4))
+    steps = [lambda: d.copy_out(target, block, 0, one), lambda: d.fill(block, 0, 4, b"1", two)]
+    first, second = steps if read_first else steps[::-1]
+    first()
+    with pytest.raises(DeviceError, match="race"):
+        second()
+
+
 def test_streams_run_in_many_orders():
     def order(seed):
         d = device(f"seed={seed}")
