@@ -134,11 +134,11 @@ static hx_code add_scaled(const hx_op_call *call, const binary *plain, double si
     if (a->kind == HX_A_COMPLEX) {
         f.both = a->v.c[0] + a->v.c[1] * _Complex_I;
         f.real = a->v.c[0];
-        f.whole = (int64_t)f.real;
+        f.whole = hx_whole(f.real);
         if (f.both == 1) return run(call, plain, NULL, err);
     } else {
         f.real = a->kind == HX_A_FLOAT ? a->v.f : (double)a->v.i;
-        f.whole = a->kind == HX_A_FLOAT ? (int64_t)a->v.f : a->v.i;
+        f.whole = a->kind == HX_A_FLOAT ? hx_whole(a->v.f) : a->v.i;
         f.both = f.real;
         if (f.real == 1) return run(call, plain, NULL, err);
     }

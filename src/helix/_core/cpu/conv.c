@@ -56,6 +56,12 @@ static void transpose_16x16(float *to, int64_t pitch, const float *from, int64_t
 
 typedef enum conv_kind { FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT } conv_kind;
 
+/* A stride beyond the padded input is never taken; the shortest of these keeps positions within 64 bits. */
+static int64_t shorter_stride(const conv_sizes *s, int d) {
+    int64_t places = s->in[d] + 2 * s->pad[d] - s->dilation[d] * (s->kernel[d] - 1);
+    return at_most(s->stride[d], places > 1 ? places : 1);
+}
+
 /* The sizes of a call from the shapes of x, w and y and the attributes stride, padding, dilation, groups. */
 static conv_sizes sizes_of(const hx_view *x, const int64_t *w_shape, int n, const hx_view *y, const hx_attr *attr) {
     conv_sizes s = {.batch = x->ndim > n + 1 ? x->shape[0] : 1, .groups = attr[3].v.i, .taps = 1};
@@ -71,6 +77,7 @@ static conv_sizes sizes_of(const hx_view *x, const int64_t *w_shape, int n, cons
         s.pad[d] = given ? attr[1].v.ints[from] : 0;
         s.dilation[d] = given ? attr[2].v.ints[from] : 1;
         s.taps *= s.kernel[d];
+        s.stride[d] = shorter_stride(&s, d);
     }
     return s;
 }

@@ -51,6 +51,11 @@ hx_code hx_iterate_views(const hx_view *const *views, int n, hx_loop loop, const
 
 static inline bool hx_absent(const hx_view *v) { return v->flags & HX_VIEW_ABSENT; }
 
+/* A parameter given as a float, for a kernel of whole numbers: cut towards zero, held at the ends, 0 for NaN. */
+static inline int64_t hx_whole(double x) {
+    return x != x ? 0 : x >= 0x1p63 ? INT64_MAX : x <= -0x1p63 ? INT64_MIN : (int64_t)x;
+}
+
 /* Items a chunk for a parallel loop over memory-bound work of `bytes` an item. */
 static inline int64_t hx_grain(int64_t bytes_per_item) {
     int64_t g = 65536 / (bytes_per_item > 0 ? bytes_per_item : 1);

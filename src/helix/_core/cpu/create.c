@@ -19,7 +19,7 @@ static void store(const hx_attr *value, int dtype, item *to) {
     char *p = (char *)to;
     if (dtype == HX_BOOL) hx_write_i64(p, dtype, 1, 1, c != 0 ? &one : &(int64_t){0}, false);
     else if (dtype <= HX_U64) {
-        int64_t i = whole ? value->v.i : real != real ? 0 : real >= 0x1p63 ? INT64_MAX : real <= -0x1p63 ? INT64_MIN : (int64_t)real;
+        int64_t i = whole ? value->v.i : hx_whole(real);
         hx_write_i64(p, dtype, 8, 1, &i, false);
     } else if (dtype <= HX_F32) hx_write_f32(p, dtype, 4, 1, &single);
     else if (dtype == HX_F64) hx_write_f64(p, dtype, 8, 1, &real);

@@ -22,6 +22,7 @@
 typedef HX_VECTOR(float) hx_vf;
 typedef HX_VECTOR(double) hx_vd;
 typedef HX_VECTOR(int32_t) hx_vi;
+typedef HX_VECTOR(uint32_t) hx_vu;
 typedef HX_VECTOR(int64_t) hx_vl;
 typedef HX_VECTOR(uint8_t) hx_vb;
 typedef HX_VECTOR_AT(float) hx_vf_at;

@@ -170,7 +170,7 @@ static const hx_map addcmul = {addcmul_f32, addcmul_f64, addcmul_i64, addcmul_c1
 
 static factor factor_of(const hx_attr *a) {
     switch (a->kind) {
-    case HX_A_FLOAT: return (factor){a->v.f, 0, (int64_t)a->v.f};
+    case HX_A_FLOAT: return (factor){a->v.f, 0, hx_whole(a->v.f)};
     case HX_A_COMPLEX: return (factor){a->v.c[0], a->v.c[1], 0};
     default: return (factor){(double)a->v.i, 0, a->v.i};
     }

@@ -435,7 +435,7 @@ static const hx_map round_places = {.f32 = round_places_f32, .f64 = round_places
 HX_KERNEL(k_round_any) {
     int64_t places = call->attr[0].v.i;
     if (places == 0 || call->in[0].dtype < HX_F16) return k_round(dev, stream, call, err);
-    decimals d = {pow(10, (double)(places < 0 ? -places : places)), places < 0};
+    decimals d = {pow(10, fabs((double)places)), places < 0};
     return hx_run_map(call, &round_places, &d, err);
 }
 

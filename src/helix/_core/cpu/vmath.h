@@ -127,7 +127,7 @@ static inline hx_vf hx_vf_log_tail(hx_vf f, hx_vf e) {
 
 /* Mantissa in [sqrt(1/2), sqrt(2)) of a positive normal float, and its exponent. */
 static inline hx_vf hx_vf_log_split(hx_vf x, hx_vf *e) {
-    hx_vi bits = (hx_vi)x - 0x3f3504f3;
+    hx_vi bits = (hx_vi)((hx_vu)x - 0x3f3504f3u);
     *e = __builtin_convertvector(bits >> 23, hx_vf);
     return (hx_vf)((bits & 0x7fffff) + 0x3f3504f3);
 }

@@ -11,9 +11,11 @@ static hx_status not_bool(const hx_call *c, const char *advice) {
                          hx_shape_text(c->in[1]->shape, c->in[1]->ndim), advice);
 }
 
+static bool is_int64(double x) { return x >= -0x1p63 && x < 0x1p63 && x == (double)(int64_t)x; }
+
 static hx_status check_alpha(hx_call *c) {
     const hx_attr *alpha = &c->attr[0];
-    if (alpha->kind == HX_A_FLOAT && hx_is_integral((hx_dtype)c->compute) && alpha->v.f != (double)(int64_t)alpha->v.f)
+    if (alpha->kind == HX_A_FLOAT && hx_is_integral((hx_dtype)c->compute) && !is_int64(alpha->v.f))
         return hx_fail_about(FACTS("alpha", "a whole number", hx_text("%g", alpha->v.f)), HX_E_DTYPE, HX1101_DTYPE,
                              "alpha is %g, but the result is of dtype %s; give a whole alpha or float tensors",
                        alpha->v.f, hx_dtype_name((hx_dtype)c->compute));

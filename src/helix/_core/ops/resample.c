@@ -6,7 +6,8 @@
 /* ---- windows as columns ---------------------------------------------------------------------------------- */
 
 typedef struct windows {
-    int64_t kernel[2], dilation[2], pad[2], stride[2], span[2], count[2];
+    int64_t kernel[2], dilation[2], pad[2], stride[2], span[2], count[2], padded[2];
+    int64_t taps, places, area; /* of a kernel, of the windows, of the padded image */
 } windows;
 
 /* The attributes kernel_size, dilation, padding, stride from `at` on, over an image of the given sizes. */
@@ -29,9 +30,12 @@ static hx_status read_windows(hx_call *c, int at, const int64_t *size, windows *
                            "the kernel is larger than the image: on spatial axis %d it spans %lld, the image has %lld with "
                            "its padding",
                            i, (long long)w->span[i], (long long)padded);
+        w->padded[i] = padded;
         w->count[i] = (padded - w->span[i]) / w->stride[i] + 1;
     }
-    return HX_OK;
+    return hx_numel(w->kernel, 2, &w->taps) || hx_numel(w->count, 2, &w->places) || hx_numel(w->padded, 2, &w->area)
+               ? hx_error_last()->code
+               : HX_OK;
 }
 
 /* input; kernel_size, dilation, padding, stride */
@@ -43,12 +47,13 @@ static hx_status im2col_parts(hx_call *c) {
     bool batch = x->ndim == 4;
     if (!batch) x = CALL(unsqueeze, x, 0);
     if (!x) return hx_error_last()->code;
-    int64_t images = x->shape[0], channels = x->shape[1];
+    int64_t images = x->shape[0], channels = x->shape[1], rows;
+    HX_TRY(hx_numel((const int64_t[]){channels, w.taps}, 2, &rows));
     hx_tensor *seen = CALL(pad, x, HX_INTS(w.pad[1], w.pad[1], w.pad[0], w.pad[0]));
     seen = CALL(unfold, CALL(unfold, seen, 2, w.span[0], w.stride[0]), 3, w.span[1], w.stride[1]);
     seen = CALL(slice, CALL(slice, seen, 4, DEFAULT, DEFAULT, w.dilation[0]), 5, DEFAULT, DEFAULT, w.dilation[1]);
     seen = CALL(permute, seen, HX_INTS(0, 1, 4, 5, 2, 3));
-    hx_tensor *columns = CALL(reshape, seen, HX_INTS(images, channels * w.kernel[0] * w.kernel[1], w.count[0] * w.count[1]));
+    hx_tensor *columns = CALL(reshape, seen, HX_INTS(images, rows, w.places));
     RESULT(0, batch ? columns : CALL(squeeze, columns, HX_INTS(0)));
     return HX_OK;
 }
@@ -70,21 +75,21 @@ static hx_status col2im_parts(hx_call *c) {
     if (x->ndim != 2 && x->ndim != 3)
         return hx_refuse_rank(x, "input",
                               "have 3 dimensions (batch, channels * kernel, windows), or 2 without the batch");
-    int64_t taps = w.kernel[0] * w.kernel[1], places = w.count[0] * w.count[1], rows = x->shape[x->ndim - 2];
-    if (rows % taps || x->shape[x->ndim - 1] != places)
+    int64_t rows = x->shape[x->ndim - 2];
+    if (rows % w.taps || x->shape[x->ndim - 1] != w.places)
         return hx_fail(HX_E_SHAPE, HX1002_INNER,
                        "input %s does not fit: axis -2 must be a multiple of the kernel's %lld elements, and axis -1 the "
                        "%lld x %lld windows of an image of %s",
-                       hx_shape_text(x->shape, x->ndim), (long long)taps, (long long)w.count[0], (long long)w.count[1],
+                       hx_shape_text(x->shape, x->ndim), (long long)w.taps, (long long)w.count[0], (long long)w.count[1],
                        hx_shape_text(size, 2));
-    int64_t images = x->ndim == 3 ? x->shape[0] : 1, channels = rows / taps;
-    int64_t height = size[0] + 2 * w.pad[0], width = size[1] + 2 * w.pad[1];
+    int64_t images = x->ndim == 3 ? x->shape[0] : 1, channels = rows / w.taps, values;
+    HX_TRY(hx_numel((const int64_t[]){w.taps, w.places}, 2, &values));
     hx_tensor *row = CALL(add, ramp(w.kernel[0], w.dilation[0], 0), ramp(w.count[0], w.stride[0], 2));
     hx_tensor *column = CALL(add, ramp(w.kernel[1], w.dilation[1], 1), ramp(w.count[1], w.stride[1], 3));
-    hx_tensor *place = CALL(reshape, CALL(add, CALL(mul, row, width), column), HX_INTS(-1));
-    hx_tensor *image = CALL(index_add, CALL(new_zeros, x, HX_INTS(images, channels, height * width)), 2, place,
-                            CALL(reshape, x, HX_INTS(images, channels, taps * places)));
-    image = CALL(reshape, image, HX_INTS(images, channels, height, width));
+    hx_tensor *place = CALL(reshape, CALL(add, CALL(mul, row, w.padded[1]), column), HX_INTS(-1));
+    hx_tensor *image = CALL(index_add, CALL(new_zeros, x, HX_INTS(images, channels, w.area)), 2, place,
+                            CALL(reshape, x, HX_INTS(images, channels, values)));
+    image = CALL(reshape, image, HX_INTS(images, channels, w.padded[0], w.padded[1]));
     image = CALL(contiguous, CALL(narrow, CALL(narrow, image, 2, w.pad[0], size[0]), 3, w.pad[1], size[1]));
     RESULT(0, x->ndim == 3 ? image : CALL(squeeze, image, HX_INTS(0)));
     return HX_OK;
