@@ -2,6 +2,7 @@
 PYTHON ?= python3
 JOBS ?= 2
 N ?= 50000
+VALID ?= 500
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test core-test tiny bench wheel lint format stubs asan fuzz add-op-check clean
+.PHONY: help install train test core-test tiny bench wheel lint format stubs asan fuzz tsan add-op-check clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -74,10 +75,13 @@ stubs: install  ## write the type stubs from the op records
 	$(BIN)/python tools/stubs.py
 
 asan: $(VENV)/.checks  ## the generic tests under the address and undefined-behaviour sanitizers
-	$(BIN)/python tools/sanitized.py -m pytest -q -n 0 tests/ops tests/faults
+	$(BIN)/python tools/sanitized.py -m pytest -q -n 2 tests/ops tests/faults
 
-fuzz: $(VENV)/.checks  ## N random op calls under the sanitizers: make fuzz N=50000
-	$(BIN)/python tools/sanitized.py -m tests.fuzz --calls $(N)
+fuzz: $(VENV)/.checks  ## N random op calls under the sanitizers, VALID valid ones of each op: make fuzz N=50000 VALID=500
+	$(BIN)/python tools/sanitized.py -m tests.fuzz --calls $(N) --valid $(VALID)
+
+tsan: $(VENV)/.checks  ## the C tests under the sanitizer of data races
+	$(BIN)/python tools/sanitized.py --races
 
 add-op-check: $(VENV)/.checks  ## a toy op in three places, built, used and tested in a copy of the tree
 	$(BIN)/python tests/add_op/check.py

@@ -1,9 +1,10 @@
-"""Runs Python on a build of helix with the address and undefined-behaviour sanitizers.
+"""Runs Python on a build of helix with the address and undefined-behaviour sanitizers, or the C tests for data races.
 
     python tools/sanitized.py -m pytest tests/ops
+    python tools/sanitized.py --races
 
-The build lies in build/asan and is brought up to date first. The interpreter is an ordinary one, so the sanitizers'
-libraries come first by LD_PRELOAD. A report ends the process with its own exit status (99).
+The builds lie in build/asan and build/tsan and are brought up to date first. The interpreter is an ordinary one, so the
+sanitizers' libraries come first by LD_PRELOAD. A report ends the process with its own exit status (99).
 """
 
 import os
@@ -15,16 +16,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "asan"
 PACKAGE = BUILD / "package"
+RACES = ROOT / "build" / "tsan"
 
 
-def run(*command: str) -> None:
+def run(*command: str, quiet: bool = True) -> None:
     tools = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    subprocess.run(command, check=True, env=tools, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, env=tools, stdout=subprocess.DEVNULL if quiet else None)
+
+
+def set_up(folder: Path, option: str) -> None:
+    if not (folder / "build.ninja").exists():
+        run("meson", "setup", str(folder), str(ROOT), f"-D{option}=true", "-Doptimization=1", "-Ddebug=true")
 
 
 def build() -> None:
-    if not (BUILD / "build.ninja").exists():
-        run("meson", "setup", str(BUILD), str(ROOT), "-Dsanitize=true", "-Disa=scalar,avx2", "-Doptimization=1", "-Ddebug=true")
+    set_up(BUILD, "sanitize")
     run("ninja", "-C", str(BUILD))
     shutil.rmtree(PACKAGE, ignore_errors=True)
     shutil.copytree(
@@ -41,7 +47,17 @@ def library(name: str) -> str:
     ).stdout.strip()
 
 
+def find_races() -> None:
+    """A child of a process with threads may start its own: the pool makes itself anew after a fork."""
+    os.environ["TSAN_OPTIONS"] = "die_after_fork=0:halt_on_error=1:exitcode=99"
+    set_up(RACES, "races")
+    run("meson", "test", "-C", str(RACES), "--print-errorlogs", quiet=False)
+
+
 def main() -> None:
+    if sys.argv[1:] == ["--races"]:
+        find_races()
+        return
     build()
     environment = {
         **os.environ,

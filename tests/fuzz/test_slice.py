@@ -1,16 +1,19 @@
-"""A short slice of the fuzzing with fixed seeds; `make fuzz` runs the long one under the sanitizers."""
+"""A short slice of the fuzzing with fixed seeds; `make fuzz` runs the campaign under the sanitizers."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import helix
-from tests.ops import values
 
-from .calls import LIMIT, Count, Fuzzer, Seeded, samples_by_op
+from .arguments import Block
+from .calls import LIMIT, SAMPLES_OF, Count, Fuzzer
+from .campaign import BLOCK
 
 SEEDS = range(8)
-SEQUENCES = 60
+CALLS_OF_AN_OP = 2
+OPS_OF_A_SEQUENCE = 12
 
 
 @pytest.fixture(autouse=True)
@@ -20,14 +23,33 @@ def limited():
     helix.set_memory_limit(0)
 
 
+def call_ops(ops: list[str], rng: np.random.Generator, count: Count) -> None:
+    for i in range(0, len(ops), OPS_OF_A_SEQUENCE):
+        fuzzer = Fuzzer(count)
+        for op in ops[i : i + OPS_OF_A_SEQUENCE]:
+            fuzzer.call(Block(rng.bytes(BLOCK)), op)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_calls(seed: int) -> None:
-    ops, count = samples_by_op(), Count()
-    choose = Seeded(seed)
-    for _ in range(SEQUENCES):
-        Fuzzer(choose, count).sequence(ops, 20)
-    print(count.report().splitlines()[-1])
-    assert count.valid.total() > count.calls.total() // 3, "too few valid calls: this tests the argument checks only"
+    rng, count = np.random.default_rng(seed), Count()
+    call_ops([str(op) for op in rng.permutation(list(SAMPLES_OF) * CALLS_OF_AN_OP)], rng, count)
+    assert set(count.calls) == set(SAMPLES_OF)
+    assert count.valid.total() > count.calls.total() * 3 // 4, (
+        "too few valid calls: this tests the argument checks only"
+    )
+
+
+def test_a_block_says_the_same_call_again() -> None:
+    said: list[str] = []
+
+    def announce(name, args, kwargs) -> None:
+        said.append(f"{name} {[(a.shape, a.stride(), a.dtype) for a in args if isinstance(a, helix.Tensor)]} {kwargs}")
+
+    block = np.random.default_rng(0).bytes(BLOCK)
+    for _ in range(2):
+        Fuzzer(Count(), announce).call(Block(block), "conv2d")
+    assert said[: len(said) // 2] == said[len(said) // 2 :] != []
 
 
 def test_a_foreign_exception_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,5 +58,4 @@ def test_a_foreign_exception_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("tests.fuzz.calls.function_of", lambda op: faulty)
     with pytest.raises(ZeroDivisionError):
-        Fuzzer(Seeded(0), Count()).sequence(samples_by_op(), 20)
-    assert values.function_of is not None
+        call_ops(["exp"] * 5, np.random.default_rng(0), Count())
