@@ -104,7 +104,7 @@ static void run_series(void *ctx, int64_t begin, int64_t end) {
             for (int64_t i = 0; i < run; i++) real[i] = term(s, at + i);
         if (dtype <= HX_U64) {
             if (!s->whole)
-                for (int64_t i = 0; i < run; i++) whole[i] = (int64_t)real[i];
+                for (int64_t i = 0; i < run; i++) whole[i] = hx_whole(real[i]);
             hx_write_i64(to, dtype, size, run, whole, false);
         } else {
             if (s->whole)

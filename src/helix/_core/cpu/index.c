@@ -374,7 +374,7 @@ static void set_alpha(job *j, const hx_attr *alpha, uint8_t dtype) {
     else if (hx_is_floating((hx_dtype)dtype))
         j->alpha.f = real;
     else
-        j->alpha.i = alpha && alpha->kind <= HX_A_INT ? (uint64_t)alpha->v.i : (uint64_t)(int64_t)real;
+        j->alpha.i = alpha && alpha->kind <= HX_A_INT ? (uint64_t)alpha->v.i : (uint64_t)hx_whole(real);
 }
 
 /* Columns [first, first + n) of the innermost axis of one block. */
