@@ -26,6 +26,7 @@ NUMPY = dict(
     )
 )
 NAMES = {v: k for k, v in NUMPY.items()}
+GUARD = 256  # bytes behind a temporary that no kernel may touch
 FLAGS = ("-O1", "-shared", "-fPIC", "-w", "-fno-math-errno")
 _folder = tempfile.TemporaryDirectory(prefix="helix-kernel-")
 
@@ -72,7 +73,7 @@ def run(op, inputs, outputs, attributes=None, values=None, host=(), target=None,
         ("out", n): y for n, y in enumerate(outputs)
     }
     for n, size in enumerate(made.temporaries):
-        memory["temporary", n] = np.full(size, 0xA5, "u1")
+        memory["temporary", n] = np.full(size + GUARD, 0xA5, "u1")
     for step in made.launches:
         text = source_of(step.kernel, renderers[target.kind])
         words = []
@@ -94,6 +95,8 @@ def run(op, inputs, outputs, attributes=None, values=None, host=(), target=None,
         compiled(text, step.kernel.name)(
             bound.ctypes.data, packed.ctypes.data, grid.ctypes.data, 0, int(np.prod(step.grid))
         )
+    for n, size in enumerate(made.temporaries):
+        assert (memory["temporary", n][size:] == 0xA5).all(), f"{op} writes behind temporary {n}"
     return outputs
 
 

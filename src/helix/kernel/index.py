@@ -204,7 +204,7 @@ def _write_kernel(dtypes, kinds, ranks, mode, value_on_host, group, index):
     return k.finish()
 
 
-def _write(call, target, y, v, mode, place_axes, step_axes, strides, indices, axes):
+def write_at(call, target, y, v, mode, place_axes, step_axes, strides, indices, axes):
     """strides: name ("y", "v" or a number of an index) -> strides over all axes; `place_axes`, `step_axes` split them."""
     shape = strides["shape"]
     if prod(shape) == 0:
@@ -254,7 +254,7 @@ def index_put(call, target):
     steps = list(range(first, first + count))
     places = [d for d in range(len(shape)) if d not in steps]
     mode = "add" if call.attributes["accumulate"] else "set"
-    written = _write(call, target, y, v, mode, places, steps, strides, used, axes)
+    written = write_at(call, target, y, v, mode, places, steps, strides, used, axes)
     return Plan((*_copied(call, target, x, y), *written))
 
 
@@ -284,7 +284,7 @@ def scatter(call, target):
     strides = {"shape": chosen.shape, "y": tuple(0 if d == axis else s for d, s in enumerate(y.strides))}
     strides |= {"v": v.strides if v.shape else (0,) * len(chosen.shape), 0: chosen.strides}
     places = [d for d in range(len(x.shape)) if d != axis]
-    written = _write(call, target, y, v, mode, places, [axis], strides, [chosen], [(y.shape[axis], y.strides[axis])])
+    written = write_at(call, target, y, v, mode, places, [axis], strides, [chosen], [(y.shape[axis], y.strides[axis])])
     return Plan((*_copied(call, target, x, y), *written))
 
 
@@ -297,7 +297,7 @@ def embedding_backward(call, target):
         raise UnsupportedError("sums that are kept in halves, or a padding row")
     rank = len(g.shape)
     strides = {"shape": g.shape, "y": (0,) * (rank - 1) + y.strides[1:], "v": g.strides, 0: (*ids.strides, 0)}
-    written = _write(
+    written = write_at(
         call, target, y, g, "add", [rank - 1], list(range(rank - 1)), strides, [ids], [(y.shape[0], y.strides[0])]
     )
     return Plan((*zeros(call, target).launches, *written))
