@@ -71,7 +71,7 @@ format: $(VENV)/.checks  ## put Python files into the house's form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-stubs: install  ## write the type stubs from the op records
+stubs: install  ## write the type stubs and the list of errors in the docs from the built module
 	$(BIN)/python tools/stubs.py
 
 asan: $(VENV)/.checks  ## the generic tests under the address and undefined-behaviour sanitizers

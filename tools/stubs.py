@@ -1,8 +1,9 @@
-"""Writes the type stubs of what is made at import: `python tools/stubs.py`, or `--check` to fail when they are stale.
+"""Writes what is made from the built module: `python tools/stubs.py`, or `--check` to fail when some of it is stale.
 
 src/helix/_core.pyi           the compiled module
 src/helix/__init__.pyi        the names of helix
 src/helix/nn/functional.pyi   the names of helix.nn.functional
+docs/errors.md                the paragraphs of the error numbers
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import importlib
 import inspect
 import re
 import sys
+import textwrap
 from pathlib import Path
 from types import FunctionType, ModuleType
 
@@ -19,6 +21,7 @@ import helix
 from helix import _core
 
 ROOT = Path(__file__).resolve().parent.parent / "src" / "helix"
+ERRORS = ROOT.parent.parent / "docs" / "errors.md"
 HEADER = "# Made by tools/stubs.py from the built module. Do not edit.\n"
 RECORDS = {record["name"]: record for record in _core.ops()}
 
@@ -350,8 +353,17 @@ def reexport(name, value, module):
     return f"from {value.__module__} import {value.__name__} as {name}\n"
 
 
-def stubs():
-    """{path: text} of all stubs."""
+def error_paragraphs(page):
+    """The page of errors with what `helix explain` shows for every number below its last heading."""
+    head, heading, _ = page.partition("## Every number\n")
+    texts = [(code, helix.errors.explain(code).removeprefix(f"{code}: ")) for code in helix.errors.codes()]
+    parts = [f"**{code}**: {' '.join(text.split())}" for code, text in texts]
+    form = {"width": 118, "break_long_words": False, "break_on_hyphens": False}
+    return head + heading + "".join(f"\n{textwrap.fill(part, **form)}\n" for part in parts)
+
+
+def made():
+    """{path: text} of all files that are made here."""
     functional = importlib.import_module("helix.nn.functional")
     types = (
         "from helix._core import DType, Device, Number, _device, _dtype\n"
@@ -361,6 +373,7 @@ def stubs():
         ROOT / "_core.pyi": core_stub(),
         ROOT / "__init__.pyi": names_stub(helix, types, helix._LAZY),
         ROOT / "nn" / "functional.pyi": names_stub(functional, types),
+        ERRORS: error_paragraphs(ERRORS.read_text()),
     }
 
 
@@ -368,12 +381,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a stub is stale")
     check = parser.parse_args().check
-    stale = [path for path, text in stubs().items() if not path.exists() or path.read_text() != text]
-    for path in stale:
+    stale = {path: text for path, text in made().items() if not path.exists() or path.read_text() != text}
+    for path, text in stale.items():
         if check:
             print(f"{path.relative_to(ROOT.parent.parent)} is stale: run python tools/stubs.py")
         else:
-            path.write_text(stubs()[path])
+            path.write_text(text)
     return bool(stale and check)
 
 
