@@ -187,7 +187,7 @@ def _plan(call, target, build, x, w, y, written, bias=None):
     return Plan((launch(kernel, tensors, scalars, product_grid(target, tile, batches, m, n)),))
 
 
-@template("conv", "conv1d", "conv2d", "conv3d")
+@template("conv")
 def conv(call, target):
     x, w, bias = call.inputs
     return _plan(call, target, _forward, x, w, call.outputs[0], 2, bias)

@@ -273,9 +273,13 @@ def _result_shape(x, indices):
 def scatter(call, target):
     x, chosen, v = call.inputs
     y = call.outputs[0]
-    mode = {"scatter": "set", "scatter_add": "add"}.get(call.op)
-    if mode is None:
-        mode = {"sum": "add", "prod": "prod", "amax": "amax", "amin": "amin"}.get(call.attributes["reduce"])
+    reduce = call.attributes.get("reduce")
+    if call.op == "scatter_add":
+        mode = "add"
+    elif call.op == "scatter":
+        mode = {None: "set", "add": "add", "multiply": "prod"}[reduce]
+    else:
+        mode = {"sum": "add", "prod": "prod", "amax": "amax", "amin": "amin"}.get(reduce)
         if mode is None or not call.attributes["include_self"]:
             raise UnsupportedError("this way to reduce")
     if not x.shape or not chosen.shape:

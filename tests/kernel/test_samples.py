@@ -1,0 +1,38 @@
+"""Every op's samples on a device whose kernels are rendered from the templates, against the CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import helix
+
+from ..ops.cases import each_sample
+from ..ops.sample import Sample
+from ..ops.values import as_list, call_helix, numpy_arguments, to_helix, to_numpy, tolerance
+
+
+def on_device(values: np.ndarray) -> helix.Tensor:
+    return to_helix(values).to("sim")
+
+
+def compare(sample: Sample, dtype: str) -> None:
+    arrays = numpy_arguments(sample, dtype)
+    here = as_list(call_helix(sample, arrays))
+    there = as_list(call_helix(sample, arrays, on_device))
+    rtol, atol = tolerance(sample, dtype)
+    assert len(here) == len(there)
+    for ours, theirs in zip(here, there, strict=True):
+        if not isinstance(ours, helix.Tensor):
+            assert ours == theirs
+            continue
+        assert ours.dtype == theirs.dtype and tuple(ours.shape) == tuple(theirs.shape)
+        a, b = to_numpy(ours), to_numpy(theirs.to("cpu"))
+        np.testing.assert_allclose(b, a, rtol=4 * rtol, atol=4 * atol + 1e-7, equal_nan=True, err_msg=f"{sample.op} {dtype}")
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::UserWarning")
+@each_sample()
+def test_on_a_device_as_on_the_cpu(sample: Sample) -> None:
+    dtype = "float32" if "float32" in sample.dtypes else sample.dtypes[0]
+    compare(sample, dtype)
