@@ -266,7 +266,11 @@ static hx_status run_vjp(walk *w, hx_node *n, hx_tensor **g, const bool *need, h
     if (n->op->flags & HX_ADDS && !hx_anomaly_enabled())
         for (int i = 0; i < n->n_in && i < 2; i++) v.into[i] = into[i] = need[i] ? sum_behind(w, &n->edges[i]) : NULL;
     const char *outer = hx_error_enter_op(n->op->name);
+    hx_device *before = hx_mode.creation;
+    for (int i = 0; i < n->n_out; i++)
+        if (g[i]) hx_mode.creation = g[i]->device;
     hx_status status = n->op->vjp(&v);
+    hx_mode.creation = before;
     if (!status && hx_error_pending()) status = hx_error_last()->code;
     hx_error_enter_op(outer);
     return status;

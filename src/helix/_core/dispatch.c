@@ -76,7 +76,7 @@ static hx_status common_device(hx_call *c) {
     if (first)
         c->device = first->device;
     else if (!c->device)
-        c->device = hx_cpu();
+        c->device = hx_mode.creation ? hx_mode.creation : hx_cpu();
     return HX_OK;
 }
 
@@ -156,6 +156,7 @@ hx_status hx_cast_to(hx_tensor *t, hx_dtype dtype, hx_tensor **out) {
     c.in = &t;
     c.n_in = 1;
     c.attr[0] = (hx_attr){.kind = HX_A_DTYPE, .v.i = dtype};
+    if (t->flags & HX_T_NUMBER) c.device = t->device;
     HX_TRY(hx_dispatch(&c));
     if (t->flags & HX_T_NUMBER) c.out[0]->flags |= HX_T_NUMBER;
     *out = c.out[0];
@@ -530,9 +531,12 @@ static hx_status allocate_outputs(hx_call *c) {
 /* Runs a decomposition and takes its results out of the scope. */
 static hx_status decompose(hx_call *c) {
     hx_scope scope;
+    hx_device *before = hx_mode.creation;
     hx_scope_enter(&scope);
     for (int i = 0; i < HX_MAX_OUTPUTS; i++) c->out[i] = NULL;
+    hx_mode.creation = c->device;
     hx_status status = c->op->decompose(c);
+    hx_mode.creation = before;
     if (!status)
         for (int i = 0; i < c->n_out; i++) hx_tensor_retain(c->out[i]);
     hx_scope_leave(&scope);

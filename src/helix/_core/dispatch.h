@@ -18,7 +18,7 @@ void hx_call_init(hx_call *c, const hx_op *op);
 typedef struct hx_thread_mode {
     bool no_grad, inference;
     int64_t kernels_run;
-    hx_device *creation; /* where ops without tensor inputs put their results; NULL: the CPU */
+    hx_device *creation; /* inside a decomposition or a gradient rule: where ops without tensor inputs put their results */
 } hx_thread_mode;
 extern _Thread_local hx_thread_mode hx_mode __attribute__((visibility("hidden")));
 

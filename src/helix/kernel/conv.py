@@ -6,6 +6,7 @@ in = out * stride - padding + k * dilation. The three ops differ in which two of
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from math import prod
 
@@ -155,11 +156,17 @@ def _backward_weight(dtypes, rank, tile, index, bias):
     return f.k.finish()
 
 
+def _batched(t, rank):
+    """A single image as a batch of one."""
+    return t if len(t.shape) == rank + 2 else replace(t, shape=(1, *t.shape), strides=(0, *t.strides))
+
+
 def _plan(call, target, build, x, w, y, written, bias=None):
     if (x, w, y)[written].numel == 0:
         return Plan()
     check(target, x.dtype, w.dtype, y.dtype)
     rank, a = len(w.shape) - 2, call.attributes
+    x, y = _batched(x, rank), _batched(y, rank)
     groups = a["groups"]
     cin, cout = w.shape[1], w.shape[0] // groups
     inner, outer, taps = x.shape[2:], y.shape[2:], w.shape[2:]

@@ -277,7 +277,7 @@ def scatter(call, target):
     if call.op == "scatter_add":
         mode = "add"
     elif call.op == "scatter":
-        mode = {None: "set", "add": "add", "multiply": "prod"}[reduce]
+        mode = {"add": "add", "multiply": "prod"}.get(reduce, "set")
     else:
         mode = {"sum": "add", "prod": "prod", "amax": "amax", "amin": "amin"}.get(reduce)
         if mode is None or not call.attributes["include_self"]:

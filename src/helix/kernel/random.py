@@ -92,8 +92,43 @@ def _wide_uniform(a, words):
     return found
 
 
-_DRAWS = {"uniform": _uniform, "normal": _normal, "bernoulli": _bernoulli, "whole": _whole, "wide": _wide_uniform}
-_SCALARS = {"bernoulli": (("limit", "u64"),), "whole": (("low", "i64"), ("range", "u64"))}
+def _log_f64(x):
+    """The CPU's logarithm of a normal float64, step by step."""
+    k, low = x.builder, 0x3FE6A09E667F3BCD
+    bits = x.bits("u64") - low
+    e = (((bits + (2048 << 52)) >> 52) | 0x4330000000000000).bits("f64") - (2.0**52 + 2048.0)
+    f = ((bits & 0xFFFFFFFFFFFFF) + low).bits("f64") - 1.0
+    s = f / (k.const(2.0, "f64") + f)
+    z, h = s * s, 0.5 * f * f
+    p = polynomials.horner(
+        z, "0x1.2f0d92c95c50ap-3", "0x1.39a0f4901409fp-3", "0x1.7466463160d8ep-3", "0x1.c71c51e7dced4p-3",
+        "0x1.2492494217c87p-2", "0x1.999999997fb2ep-2", "0x1.5555555555593p-1",
+    )  # fmt: skip
+    tail = s * (h + p * z) + e * float.fromhex("0x1.a39ef35793c76p-33")
+    return e * float.fromhex("0x1.62e42fee00000p-1") - ((h - tail) - f)
+
+
+def _exponential(a, words):
+    found = []
+    for high, low in ((words[0], words[1]), (words[2], words[3])):
+        word = (((high.to("u64") << 32) | low.to("u64")) >> 11) + 1
+        found.append(-_log_f64(word.bits("i64").to("f64") * 2.0**-53) * a["scale"])
+    return found
+
+
+_DRAWS = {
+    "exponential": _exponential,
+    "uniform": _uniform,
+    "normal": _normal,
+    "bernoulli": _bernoulli,
+    "whole": _whole,
+    "wide": _wide_uniform,
+}
+_SCALARS = {
+    "exponential": (("scale", "f64"),),
+    "bernoulli": (("limit", "u64"),),
+    "whole": (("low", "i64"), ("range", "u64")),
+}
 
 
 @lru_cache(maxsize=256)
@@ -219,3 +254,12 @@ def dropout(call, target):
     scalars["scale"] = Derived((p,), lambda p: 1.0 / (1.0 - p) if p < 1.0 else math.inf)
     kernel = _dropout_kernel((y.dtype, x.dtype), layouts, len(sizes), group, call.index)
     return Plan((launch(kernel, {"y": y, "x": x}, scalars, target.grid(-(-blocks // group))),))
+
+
+@template("exponential")
+def exponential(call, target):
+    if call.outputs[0].dtype not in ("f16", "bf16", "f32", "f64"):
+        raise UnsupportedError(f"exponential values of {call.outputs[0].dtype}")
+    check(target, "f64")
+    rate = next(v for v in call.attributes.values() if isinstance(v, Number))
+    return _draw(call, target, "exponential", {"scale": Derived((rate,), lambda x: 1.0 / x)}, 2)
