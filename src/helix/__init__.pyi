@@ -242,6 +242,7 @@ def ge_(input: Tensor | Number, other: Tensor | Number) -> Tensor: ...
 def ger(input: Tensor | Number, vec2: Tensor | Number) -> Tensor: ...
 from helix._core import get_default_device as get_default_device
 from helix._core import get_default_dtype as get_default_dtype
+from helix._core import get_fallback as get_fallback
 from helix._core import get_num_threads as get_num_threads
 from helix.printing import get_printoptions as get_printoptions
 from helix.random import get_rng_state as get_rng_state
@@ -448,6 +449,7 @@ def select(input: Tensor | Number, dim: _int, index: _int, **other_spellings: An
 def select_scatter(input: Tensor | Number, src: Tensor | Number, dim: _int, index: _int, **other_spellings: Any) -> Tensor: ...
 from helix._core import set_default_device as set_default_device
 from helix._core import set_default_dtype as set_default_dtype
+from helix._core import set_fallback as set_fallback
 from helix.autograd import set_grad_enabled as set_grad_enabled
 from helix._core import set_memory_limit as set_memory_limit
 from helix._core import set_num_threads as set_num_threads

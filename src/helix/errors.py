@@ -125,6 +125,10 @@ class BackendUnavailable(DeviceError, BackendLoadError):
     """A device whose backend is not installed, or cannot be used here."""
 
 
+class FallbackWarning(UserWarning):
+    """A device has no kernel for an op, so the CPU runs it on copies."""
+
+
 class MissingExtraError(HelixError, ImportError):
     """A feature whose optional package is not installed."""
 

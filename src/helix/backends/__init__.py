@@ -4,6 +4,8 @@ A backend is a distribution of its own with an entry point in the group `helix.b
 name. `helix.device("x")` loads the plugin that offers x; nothing is looked for before that.
 """
 
+from helix._core import fallback_stats
+
 from . import path as _path
 from .base import ABI, Availability, Backend, Device, DeviceInfo, KernelSource, native
 from .discovery import known as list
@@ -11,4 +13,15 @@ from .discovery import register
 
 __path__ = _path.Widened(__path__)
 
-__all__ = ["ABI", "Availability", "Backend", "Device", "DeviceInfo", "KernelSource", "list", "native", "register"]
+__all__ = [
+    "ABI",
+    "Availability",
+    "Backend",
+    "Device",
+    "DeviceInfo",
+    "KernelSource",
+    "fallback_stats",
+    "list",
+    "native",
+    "register",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from typing import Any
 
@@ -58,7 +59,7 @@ def _bring_in(found: Found) -> None:
     if hasattr(backend, CAPSULE):
         backend = getattr(backend, CAPSULE)()
     if _is_capsule(backend):
-        _check_count(found, _core.register_capsule(backend, lambda name: _named(found, name)))
+        _check_count(found, _core.register_capsule(backend, lambda name: _named(found, name), _directory(found)))
     elif isinstance(backend, Backend):
         _register_python(found, backend)
     else:
@@ -89,6 +90,12 @@ def _made(found: Found) -> Any:
     if not callable(factory):
         raise TypeError(f"its entry point is a {type(factory).__name__}, not a factory of a backend")
     return factory()
+
+
+def _directory(found: Found) -> str:
+    """The folder of the module that the entry point names; "" where that is not known."""
+    module = sys.modules.get(found.entry.module) if found.entry else None
+    return os.path.dirname(os.path.abspath(getattr(module, "__file__", None) or "")) if module else ""
 
 
 def _is_capsule(value: Any) -> bool:

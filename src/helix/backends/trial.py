@@ -118,6 +118,7 @@ def run(found: Found, task: str) -> dict[str, Any]:
 def _environment() -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name != "HELIX_DEVICE"}
     environment[INSIDE] = "1"
+    environment["HELIX_FALLBACK"] = "host"
     environment["PYTHONPATH"] = os.pathsep.join(p or os.getcwd() for p in sys.path)
     return environment
 

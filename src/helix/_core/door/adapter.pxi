@@ -129,7 +129,6 @@ cdef class BackendAdapter
 cdef class DeviceAdapter:
     cdef BackendAdapter owner
     cdef object device
-    cdef str name
     cdef uint64_t number
     cdef object alloc, free, copy_in, copy_out, copy_within, fill, sync, address, launch, record, query
     cdef dict natives, checks
@@ -145,7 +144,6 @@ cdef class DeviceAdapter:
             raise RuntimeError("more than 256 devices of Python backends")
         self.owner = owner
         self.device = device
-        self.name = f"{owner.backend.name}:{index}"
         self.number = number
         self.blocks = Handles(number, "block")
         self.programs = Handles(number, "program")
@@ -205,7 +203,7 @@ cdef hx_code report(hx_err *err, int code, int number, str text) noexcept:
     return code
 
 
-cdef hx_code failed(str device, str method, object error, hx_err *err) noexcept:
+cdef hx_code failed(str method, object error, hx_err *err) noexcept:
     """Leaves the error of a method in `err`, and the exception for the error that will be raised from it."""
     cdef int code = HX_E_DEVICE, number = 5003
     cdef str text
@@ -213,9 +211,9 @@ cdef hx_code failed(str device, str method, object error, hx_err *err) noexcept:
         if not isinstance(error, Exception):  # an interrupt, or the end of the program
             callback_errors[PyThread_get_thread_ident()] = error
             return report(err, HX_E_CALLBACK, 5003, "interrupted")
-        text = f"{device}: {method} raised {type(error).__name__}: {error}"
+        text = f"{method} raised {type(error).__name__}: {error}"
         if isinstance(error, error_class(0).__mro__[1]):
-            code, number, text = code_of(error), int((error.code or "HX5003")[2:]), f"{device}: {error}"
+            code, number, text = code_of(error), int((error.code or "HX5003")[2:]), str(error).removeprefix(f"{error.code} ")
         elif isinstance(error, MemoryError):
             code, number = HX_E_MEMORY, HX1402_MEMORY
         elif isinstance(error, NotImplementedError):
@@ -258,7 +256,7 @@ cdef hx_code slot_alloc(void *dev, uint64_t nbytes, uint32_t kind, hx_mem *mem, 
         mem.kind = kind
         mem.flags = 0
     except BaseException as error:
-        code = failed(d.name, "alloc", error, err)
+        code = failed("alloc", error, err)
     leave(d)
     return code
 
@@ -315,7 +313,7 @@ cdef hx_code slot_mem_info(void *dev, uint64_t *free_bytes, uint64_t *total_byte
     try:
         free_bytes[0], total_bytes[0] = d.device.mem_info()
     except BaseException as error:
-        code = failed(d.name, "mem_info", error, &err)
+        code = failed("mem_info", error, &err)
     leave(d)
     return code
 
@@ -331,7 +329,7 @@ cdef hx_code slot_copy(void *dev, void *stream, const hx_copy *c, hx_err *err) n
         for row in range(rows):
             copy_piece(d, c, row * c.src_pitch if rows > 1 else 0, row * c.dst_pitch if rows > 1 else 0, queue)
     except BaseException as error:
-        code = failed(d.name, "a copy", error, err)
+        code = failed("a copy", error, err)
     leave(d)
     return code
 
@@ -370,7 +368,7 @@ cdef hx_code slot_fill(void *dev, void *stream, const hx_mem *mem, uint64_t offs
     try:
         d.fill(d.blocks.get(mem.handle), offset, nbytes, (<const char *>pattern)[:pattern_bytes], d.stream(stream))
     except BaseException as error:
-        code = failed(d.name, "fill", error, err)
+        code = failed("fill", error, err)
     leave(d)
     return code
 
@@ -386,7 +384,7 @@ cdef hx_code slot_sync(void *dev, void *stream, hx_err *err) noexcept with gil:
         d.sync(d.stream(stream))
         drain(d)
     except BaseException as error:
-        code = failed(d.name, "sync", error, err)
+        code = failed("sync", error, err)
     leave(d)
     return code
 
@@ -398,7 +396,7 @@ cdef hx_code create(DeviceAdapter d, Handles table, str method, void **made, hx_
     try:
         made[0] = <void *>table.add(getattr(d.device, method)())
     except BaseException as error:
-        code = failed(d.name, method, error, err)
+        code = failed(method, error, err)
     leave(d)
     return code
 
@@ -466,7 +464,7 @@ cdef hx_code slot_event_record(void *dev, void *event, void *stream, hx_err *err
     try:
         d.record(d.events.get(<uint64_t>event), d.stream(stream))
     except BaseException as error:
-        code = failed(d.name, "record", error, err)
+        code = failed("record", error, err)
     leave(d)
     return code
 
@@ -479,7 +477,7 @@ cdef hx_code slot_event_query(void *dev, void *event, int32_t *done, hx_err *err
     try:
         done[0] = bool(d.query(d.events.get(<uint64_t>event)))
     except BaseException as error:
-        code = failed(d.name, "query", error, err)
+        code = failed("query", error, err)
     leave(d)
     return code
 
@@ -492,7 +490,7 @@ cdef hx_code slot_event_sync(void *dev, void *event, hx_err *err) noexcept with 
     try:
         d.device.wait_event(d.events.get(<uint64_t>event))
     except BaseException as error:
-        code = failed(d.name, "wait_event", error, err)
+        code = failed("wait_event", error, err)
     leave(d)
     return code
 
@@ -505,7 +503,7 @@ cdef hx_code slot_stream_wait_event(void *dev, void *stream, void *event, hx_err
     try:
         d.device.stream_wait(d.stream(stream), d.events.get(<uint64_t>event))
     except BaseException as error:
-        code = failed(d.name, "stream_wait", error, err)
+        code = failed("stream_wait", error, err)
     leave(d)
     return code
 
@@ -520,7 +518,7 @@ cdef hx_code slot_program_load(void *dev, const hx_source *s, void **program, hx
     try:
         program[0] = <void *>d.programs.add(d.device.load(source_object(s)))
     except BaseException as error:
-        code = failed(d.name, "load", error, err)
+        code = failed("load", error, err)
     leave(d)
     return code
 
@@ -555,7 +553,7 @@ cdef hx_code slot_launch(void *dev, void *stream, void *program, const hx_launch
         d.launch(d.programs.get(<uint64_t>program), buffers, scalars, (l.grid[0], l.grid[1], l.grid[2]),
                  (l.group[0], l.group[1], l.group[2]), l.shared_bytes, d.stream(stream))
     except BaseException as error:
-        code = failed(d.name, f"the launch for {l.name.decode() if l.name != NULL else 'a kernel'}", error, err)
+        code = failed(f"the launch for {l.name.decode() if l.name != NULL else 'a kernel'}", error, err)
     leave(d)
     return code
 
@@ -667,7 +665,7 @@ cdef hx_code slot_op_run(void *dev, void *stream, const hx_op_call *c, hx_err *e
         call = call_object(d, c, d.stream(stream))
         d.natives[(<Call>call).op](call)
     except BaseException as error:
-        code = failed(d.name, f"the kernel of {c.op.decode()}", error, err)
+        code = failed(f"the kernel of {c.op.decode()}", error, err)
     leave(d)
     return code
 
@@ -710,7 +708,7 @@ cdef hx_code slot_copy_peer(void *dev, void *stream, const hx_copy *c, const cha
         d.device.copy_peer(target.blocks.get(c.dst.handle), c.dst_offset, (<DeviceAdapter>source).blocks.get(c.src.handle),
                            c.src_offset, c.nbytes, other.device, target is other, d.stream(stream))
     except BaseException as error:
-        code = failed(d.name, "copy_peer", error, err)
+        code = failed("copy_peer", error, err)
     leave(d)
     return code
 
@@ -725,7 +723,7 @@ cdef hx_code slot_mem_import(void *dev, uint64_t native, uint64_t nbytes, hx_mem
         mem.nbytes = nbytes
         mem.host_ptr = NULL
     except BaseException as error:
-        code = failed(d.name, "import_native", error, err)
+        code = failed("import_native", error, err)
     leave(d)
     return code
 

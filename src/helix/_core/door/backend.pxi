@@ -213,7 +213,7 @@ cdef hx_code slot_device_open(void *ctx, int32_t index, void **dev, hx_err *err)
             opened.info = owner.info_objects[index]
         adapter = DeviceAdapter(owner, index, opened)
     except BaseException as error:
-        return failed(f"{owner.backend.name}:{index}", "open", error, err)
+        return failed("open", error, err)
     DEVICE_ADAPTERS.append(adapter)
     owner.opened[index] = adapter
     dev[0] = <void *>adapter
@@ -252,30 +252,44 @@ cdef void call_quietly(object method, tuple arguments) noexcept:
 
 
 def close_backends():
-    """Closes all devices of Python backends, the last opened first; no slot enters the interpreter after that."""
+    """Closes all devices; no slot enters the interpreter after that."""
     global adapter_closed
-    for adapter in reversed(DEVICE_ADAPTERS):
+    with nogil:
+        hx_devices_close()
+    for adapter in DEVICE_ADAPTERS:  # those that were lost
         close_device(adapter)
     adapter_closed = 1
+
+
+cdef int close_at_exit() except -1:
+    """Asked for with the first backend, after the exit handlers of what the backend imported: they run later."""
+    global closes_at_exit
+    if not closes_at_exit:
+        import atexit
+        atexit.register(close_backends)
+        closes_at_exit = True
+    return 0
+
+
+cdef bint closes_at_exit = False
 
 
 def register_backend(backend, infos):
     """Gives a helix.backends.Backend to the core, with the DeviceInfo of each of its devices."""
     cdef BackendAdapter adapter = BackendAdapter(backend, infos)
-    if not ADAPTERS:
-        import atexit
-        atexit.register(close_backends)
+    close_at_exit()
     Py_INCREF(adapter)
     check(hx_backend_register(&adapter.table, NULL))
     ADAPTERS[backend.name] = adapter
 
 
-def register_capsule(capsule, accept):
+def register_capsule(capsule, accept, directory):
     """Gives a C backend to the core: a capsule named "helix.backend.v1" around its const hx_backend *.
 
-    `accept(name)` raises when the name will not do. The answer is (name, version, number of devices).
+    `accept(name)` raises when the name will not do; `directory` is the plugin's own. The answer is (name, version,
+    number of devices).
     """
-    return register_table(<const hx_backend *>PyCapsule_GetPointer(capsule, HX_BACKEND_CAPSULE), accept)
+    return register_table(<const hx_backend *>PyCapsule_GetPointer(capsule, HX_BACKEND_CAPSULE), accept, directory)
 
 
 def register_library(path, accept):
@@ -288,15 +302,17 @@ def register_library(path, accept):
     symbol = dlsym(library, HX_BACKEND_SYMBOL)
     if symbol == NULL:
         fail(HX_E_VERSION, HX1801_PLUGIN, "", f"the library does not export {HX_BACKEND_SYMBOL.decode()}.")
-    return register_table((<hx_backend_entry>symbol)(), accept)
+    return register_table((<hx_backend_entry>symbol)(), accept, path.rpartition("/")[0])
 
 
-cdef object register_table(const hx_backend *table, object accept):
+cdef object register_table(const hx_backend *table, object accept, object directory):
+    cdef bytes folder = directory.encode()
     if table == NULL:
         fail(HX_E_VERSION, HX1801_PLUGIN, "", "the plugin gave no backend.")
     if table.abi_major == HX_ABI_MAJOR and table.name != NULL:
         accept(table.name.decode("utf-8", "replace"))
-    check(hx_backend_register(table, NULL))
+    close_at_exit()
+    check(hx_backend_register(table, folder))
     for name, version, _, count, _ in registered_backends():
         if name == table.name.decode():
             return name, version, count
@@ -359,3 +375,10 @@ def device_slots(name):
         "op_check": <size_t>b.op_check, "op_run": <size_t>b.op_run, "reach": <size_t>b.reach,
         "copy_peer": <size_t>b.copy_peer, "mem_import": <size_t>b.mem_import, "mem_export": <size_t>b.mem_export}
     return {slot: address for slot, address in addresses.items() if address}
+
+
+def python_device(name):
+    """For tests: the Device object behind a device of a Python backend."""
+    cdef hx_device *d = find_device(name)
+    cdef DeviceAdapter adapter = adapter_at(d.backend.name.decode(), d.index)
+    return None if adapter is None else adapter.device
