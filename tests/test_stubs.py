@@ -17,7 +17,7 @@ def load():
 
 
 def test_stubs_are_fresh():
-    for path, text in load().stubs().items():
+    for path, text in load().made().items():
         assert path.read_text() == text, f"{path.name} is stale: run python tools/stubs.py"
 
 
