@@ -57,6 +57,11 @@ def stored(value, dtype):
     return numeric.convert(value, WIDE[dtype])
 
 
+def host_scalar(k, name, dtype):
+    """A value that the host gives; bools come as whole numbers."""
+    return k.scalar(name, "u32") != 0 if dtype == "bool" else k.scalar(name, WIDE[dtype])
+
+
 @lru_cache(maxsize=2048)
 def _kernel(op, attributes, operands, out, rank, group, index):
     """`operands`: (dtype, layout) of each input, None for what is absent, layout "host" for host scalars."""
@@ -67,7 +72,7 @@ def _kernel(op, attributes, operands, out, rank, group, index):
     read = []
     for number, operand in enumerate(operands):
         if operand is None or operand[1] == "host":
-            read.append(operand and k.scalar(f"x{number}", WIDE[operand[0]]))
+            read.append(operand and host_scalar(k, f"x{number}", operand[0]))
         else:
             read.append(Operand(k, f"x{number}", operand[0], operand[1], rank))
     first = next((o for o in operands if o and o[0] != "bool"), operands[0] if operands else None)

@@ -13,7 +13,7 @@ from math import prod
 from helix.kernel import numeric as num
 from helix.kernel.build import Builder
 from helix.kernel.create import zeros
-from helix.kernel.elementwise import check, move_op, stored
+from helix.kernel.elementwise import check, host_scalar, move_op, stored
 from helix.kernel.ir import WIDE, UnsupportedError
 from helix.kernel.layout import as_bits, broadcast_strides, coalesce, coordinates_of, size_scalars
 from helix.kernel.plan import Call, Host, Plan, launch
@@ -178,7 +178,7 @@ def _write_kernel(dtypes, kinds, ranks, mode, value_on_host, group, index):
     y_strides = [k.scalar(f"y_place{d}") for d in range(ranks[0])]
     wide = WIDE[dtypes[0]]
     if value_on_host:
-        single = num.convert(k.scalar("v", WIDE[dtypes[1]]), wide)
+        single = num.convert(host_scalar(k, "v", dtypes[1]), wide)
     else:
         v, v_at = k.buffer("v", dtypes[1]), k.scalar("v_at")
         v_strides = [[k.scalar(f"v_{part}{d}") for d in range(rank)] for part, rank in zip(("place", "step"), ranks)]

@@ -79,7 +79,7 @@ def _share(r, j, target, counted):
 
 
 def _target(r):
-    target = r.read("target")
+    target = r.read("labels")
     return target, target != r.a.fixed("ignore_index")
 
 
@@ -131,7 +131,7 @@ def _classes(weight, x, axis):
 def cross_entropy(call, target):
     x, labels, weight = call.inputs
     axis = _class_axis(x)
-    operands = {"x": whole(x), "target": _without_classes(labels, axis)}
+    operands = {"x": whole(x), "labels": _without_classes(labels, axis)}
     if weight is not None:
         operands["weight"] = _classes(weight, x, axis)
     for name, y in zip(("loss", "log_sum", "scale"), call.outputs):
@@ -145,7 +145,7 @@ def cross_entropy(call, target):
 def cross_entropy_backward(call, target):
     g, x, labels, log_total, weight = call.inputs
     axis = _class_axis(x)
-    operands = {"x": whole(x), "g": _without_classes(g, axis), "target": _without_classes(labels, axis)}
+    operands = {"x": whole(x), "g": _without_classes(g, axis), "labels": _without_classes(labels, axis)}
     operands["log_sum"] = _without_classes(log_total, axis)
     if weight is not None:
         operands["weight"] = _classes(weight, x, axis)

@@ -506,9 +506,22 @@ cdef hx_code fail_kernel(hx_err *err, hx_code code, int number, object text) noe
     return code
 
 
+cdef bint elsewhere(const hx_op_call *call, const hx_device *device) noexcept nogil:
+    """Does an operand other than a host scalar lie in host memory that the device cannot see?"""
+    cdef uint32_t i
+    if device.host_addressable:
+        return False
+    for i in range(call.n_in):
+        if not call.in_[i].flags & (HX_VIEW_ABSENT | HX_VIEW_HOST_SCALAR) and call.in_[i].data != NULL:
+            return True
+    return False
+
+
 cdef hx_code run_rendered(const hx_op *op, hx_device *device, void *stream, const hx_op_call *call, hx_err *err) noexcept:
     cdef KernelDevice d
     cdef PackedPlan plan
+    if elsewhere(call, device):
+        return HX_E_UNSUPPORTED
     try:
         d = kernel_device(device)
         key = key_of(op, call, d.unique)
