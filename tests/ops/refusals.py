@@ -13,7 +13,7 @@ from typing import Any
 import helix
 
 from .records import PUBLIC
-from .refused import REFUSED, REFUSED_RANK, REFUSED_SECOND, REFUSED_VALUES
+from .refused import REFUSED, REFUSED_DTYPE_OF, REFUSED_RANK, REFUSED_SECOND, REFUSED_VALUES
 from .sample import Sample, T
 from .samples import SAMPLES
 from .values import as_list, convert, function_of, map_tensors, numpy_arguments, to_helix
@@ -29,15 +29,17 @@ class Refusal:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     exception: str
-    number: int  # 0: any number of the exception's class
+    number: int
     parts: tuple[str, ...]
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def kind_of(exception: str, number: int) -> str:
+def kinds_of(exception: str, number: int) -> set[str]:
+    """A size that no shape can have is both: of a shape, and a wrong value."""
     if exception == "ArgumentError":
-        return "argument"
-    return "shape" if number in SHAPES or number == 0 else "dtype" if number in DTYPES else "value"
+        return set()
+    kind = "shape" if number in SHAPES else "dtype" if number in DTYPES else "value"
+    return {kind, "shape"} if exception == "ShapeError" else {kind}
 
 
 def first_sample(op: str) -> Sample:
@@ -111,34 +113,53 @@ def in_dtype(sample: Sample, dtype: str) -> tuple[tuple[Any, ...], dict[str, Any
 
 def second_refusals(op: str) -> Iterator[Refusal]:
     """The second tensor in a shape that does not fit the first."""
-    if op not in REFUSED_SECOND.split():
-        return
-    args, kwargs = ready(first_sample(op))
-    at = [i for i, a in enumerate(args) if isinstance(a, helix.Tensor)][1]
-    given = (*args[:at], helix.zeros(ODD, dtype=args[at].dtype), *args[at + 1 :])
-    yield Refusal(given, kwargs, "ShapeError", 0, ("17",))
+    for (number, argument), ops in REFUSED_SECOND.items():
+        if op in ops.split():
+            yield spoiled_shape(op, 1, ODD, number, argument, "17")
 
 
 def rank_refusals(op: str) -> Iterator[Refusal]:
     """The first tensor with no axes, or with nine."""
-    for shape, ops in REFUSED_RANK.items():
+    for shape, table in REFUSED_RANK.items():
+        for (number, argument), ops in table.items():
+            if op in ops.split():
+                yield spoiled_shape(op, 0, shape, number, argument, str(shape)[:8])
+
+
+def spoiled_shape(op: str, which: int, shape: tuple[int, ...], number: int, argument: str, part: str) -> Refusal:
+    """The sample's call with zeros of this shape for one of its tensors."""
+    args, kwargs = ready(first_sample(op))
+    at = [i for i, a in enumerate(args) if isinstance(a, helix.Tensor)][which]
+    given = (*args[:at], helix.zeros(shape, dtype=args[at].dtype), *args[at + 1 :])
+    about = PUBLIC[op]["params"][at]["name"] if argument == "own" else argument or None
+    return Refusal(given, kwargs, "ShapeError", number, (part,), {"argument": about})
+
+
+def dtype_of_refusals(op: str) -> Iterator[Refusal]:
+    """One tensor of a dtype that its place is not made for."""
+    for ops, name, dtype in REFUSED_DTYPE_OF:
         if op in ops.split():
             args, kwargs = ready(first_sample(op))
-            at = next(i for i, a in enumerate(args) if isinstance(a, helix.Tensor))
-            given = (*args[:at], helix.zeros(shape, dtype=args[at].dtype), *args[at + 1 :])
-            yield Refusal(given, kwargs, "ShapeError", 0, (str(shape)[:8],))
+            at = [p["name"] for p in PUBLIC[op]["params"]].index(name)
+            given = (*args[:at], helix.zeros(args[at].shape, dtype=getattr(helix, dtype)), *args[at + 1 :])
+            yield Refusal(given, kwargs, "DTypeError", 1101, (dtype, name), {"argument": name, "got": dtype})
 
 
 def value_refusals(op: str) -> Iterator[Refusal]:
     """A parameter outside its domain."""
-    for ops, name, value, exception, number, parts in REFUSED_VALUES:
+    for ops, name, wrong_value, exception, number, parts in REFUSED_VALUES:
         if op in ops.split():
+            value = map_tensors(wrong_value, filled)
             args, kwargs = ready(first_sample(op))
             at = [p["name"] for p in PUBLIC[op]["params"]].index(name)
             spread = name == "size" and all(isinstance(a, int) for a in args)  # zeros(2, 3)
             given = (value,) if spread else (*args[:at], value, *args[at + 1 :]) if at < len(args) else args
             wrong = kwargs if spread or at < len(args) else {**kwargs, name: value}
             yield Refusal(given, wrong, exception, number, parts)
+
+
+def filled(spec: T) -> helix.Tensor:
+    return helix.full(spec.shape, spec.low, dtype=getattr(helix, spec.dtype or "float32"))
 
 
 def text_refusals(op: str) -> Iterator[Refusal]:
@@ -159,6 +180,7 @@ def refusals(op: str) -> list[Refusal]:
         axis_refusals,
         choice_refusals,
         dtype_refusals,
+        dtype_of_refusals,
         value_refusals,
         text_refusals,
     )

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from .sample import T
+
 SIZED = "empty full new_empty new_full new_ones new_zeros ones rand randn zeros"
 
 # All tensors of this dtype: HX1101, which names it. Complete: every other op takes it.
@@ -42,7 +44,7 @@ REFUSED = {
     local_response_norm log_softmax logaddexp logaddexp2 logcumsumexp logit logsigmoid logsumexp lp_pool1d
     lp_pool2d lp_pool3d lt margin_ranking_loss max_pool1d max_pool2d max_pool3d maximum minimum mish msort
     multi_margin_loss multilabel_margin_loss multilabel_soft_margin_loss multinomial nan_to_num nanmean nansum
-    nextafter nll_loss pairwise_distance prelu rad2deg relu relu6 remainder rms_norm round
+    nextafter nll_loss pairwise_distance poisson_nll_loss prelu rad2deg relu relu6 remainder rms_norm round
     scaled_dot_product_attention selu signbit silu soft_margin_loss softmax softmin softplus softshrink softsign
     sort threshold topk triplet_margin_loss trunc view_as_complex xlogy
     """,
@@ -52,49 +54,112 @@ REFUSED = {
     """,
 }
 
-# The second tensor with shape (13, 17), beside the sample's first: a ShapeError with the sizes.
-REFUSED_SECOND = """
-    add addbmm addcdiv addcmul addmm addmv as_strided_scatter atan2 baddbmm batch_norm bilinear
-    binary_cross_entropy binary_cross_entropy_with_logits bitwise_and bitwise_left_shift bitwise_or
-    bitwise_right_shift bitwise_xor bmm bucketize conv1d conv2d conv3d conv_transpose1d conv_transpose2d
-    conv_transpose3d copy copysign cosine_similarity cross_entropy ctc_loss diagonal_scatter div dot eq
-    expand_as float_power floor_divide fmax fmin fmod gather gaussian_nll_loss gcd ge group_norm gt heaviside
-    hinge_embedding_loss huber_loss hypot index_add index_copy index_fill index_select inner instance_norm
-    kl_div l1_loss lcm ldexp le lerp linear logaddexp logaddexp2 logical_and logical_or logical_xor lt
-    margin_ranking_loss masked_fill masked_scatter masked_select matmul max_unpool1d max_unpool2d max_unpool3d
-    maximum minimum mm mse_loss mul multi_margin_loss multilabel_margin_loss multilabel_soft_margin_loss mv ne
-    nextafter nll_loss outer pairwise_distance poisson_nll_loss pow prelu remainder reshape_as
-    scaled_dot_product_attention scatter scatter_add scatter_reduce select_scatter slice_scatter smooth_l1_loss
-    soft_margin_loss sub triplet_margin_loss vdot view_as where xlogy
-    """
-
-# The first tensor with this shape: a ShapeError with the shape.
-REFUSED_RANK: dict[tuple[int, ...], str] = {
-    (): """
-    adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
-    adaptive_max_pool3d avg_pool1d avg_pool2d avg_pool3d batch_norm bilinear binary_cross_entropy
-    binary_cross_entropy_with_logits bincount bmm col2im conv1d conv2d conv3d conv_transpose1d conv_transpose2d
-    conv_transpose3d copy cross_entropy ctc_loss diag diag_embed diagonal diagonal_scatter diff dot
-    embedding_bag expand feature_dropout fliplr flipud gather glu group_norm im2col index_add instance_norm
-    interpolate layer_norm local_response_norm lp_pool1d lp_pool2d lp_pool3d max_pool1d max_pool2d max_pool3d
-    max_unpool1d max_unpool2d max_unpool3d mm multi_margin_loss multilabel_margin_loss multinomial mv nll_loss
-    outer permute pixel_shuffle pixel_unshuffle prelu rms_norm rot90 scaled_dot_product_attention scatter_add
-    scatter_reduce searchsorted trace tril triu vdot view_as_complex
+# The second tensor with shape (13, 17), beside the sample's first: a ShapeError of this number with the sizes, about this
+# argument. own: the tensor itself. Empty: none is to blame, as where operands are stretched to one another.
+REFUSED_SECOND: dict[tuple[int, str], str] = {
+    (1001, "own"): """
+    addbmm baddbmm bmm conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d dot index_add
+    index_copy index_fill index_select mv outer vdot
     """,
-    (1, 1, 1, 1, 1, 1, 1, 1, 1): """
-    adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
-    adaptive_max_pool3d addbmm addmm addmv avg_pool1d avg_pool2d avg_pool3d baddbmm batch_norm bilinear
-    binary_cross_entropy binary_cross_entropy_with_logits bincount bmm col2im conv1d conv2d conv3d
-    conv_transpose1d conv_transpose2d conv_transpose3d copy cross_entropy ctc_loss diag diagonal_scatter dot
-    embedding_bag expand expand_as gather glu im2col index_add index_copy inner instance_norm interpolate
-    layer_norm linear lp_pool1d lp_pool2d lp_pool3d matmul max_pool1d max_pool2d max_pool3d max_unpool1d
-    max_unpool2d max_unpool3d mm multi_margin_loss multilabel_margin_loss multinomial mv nll_loss outer permute
-    pixel_shuffle pixel_unshuffle prelu repeat rms_norm scaled_dot_product_attention scatter scatter_add
-    scatter_reduce searchsorted slice_scatter t take_along_dim trace vdot view_as_complex
+    (1002, ""): "bucketize",
+    (1002, "input"): "linear",
+    (1002, "mat2"): "addmm",
+    (1002, "own"): """
+    as_strided_scatter batch_norm bilinear binary_cross_entropy binary_cross_entropy_with_logits cross_entropy
+    ctc_loss diagonal_scatter gather group_norm inner instance_norm matmul max_unpool1d max_unpool2d max_unpool3d
+    mm multi_margin_loss multilabel_margin_loss nll_loss prelu scaled_dot_product_attention scatter scatter_add
+    scatter_reduce select_scatter slice_scatter
     """,
+    (1002, "vec"): "addmv",
+    (1003, ""): """
+    addcdiv addcmul copy cosine_similarity expand_as float_power gaussian_nll_loss hinge_embedding_loss huber_loss
+    kl_div l1_loss ldexp lerp margin_ranking_loss masked_fill masked_scatter masked_select mse_loss
+    multilabel_soft_margin_loss pairwise_distance poisson_nll_loss smooth_l1_loss soft_margin_loss
+    triplet_margin_loss where
+    """,
+    (1003, "own"): """
+    add atan2 bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor copysign div eq
+    floor_divide fmax fmin fmod gcd ge gt heaviside hypot lcm le logaddexp logaddexp2 logical_and logical_or
+    logical_xor lt maximum minimum mul ne nextafter pow remainder sub xlogy
+    """,
+    (1005, ""): "reshape_as view_as",
 }
 
-# A parameter, a value outside its domain, and the error.
+# The first tensor with this shape: a ShapeError of this number with the shape, about this argument.
+REFUSED_RANK: dict[tuple[int, ...], dict[tuple[int, str], str]] = {
+    (): {
+        (1001, "dims"): "permute",
+        (1001, "index"): "gather scatter_add scatter_reduce",
+        (1001, "own"): """
+        adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
+        adaptive_max_pool3d avg_pool1d avg_pool2d avg_pool3d batch_norm bincount bmm col2im conv1d conv2d conv3d
+        conv_transpose1d conv_transpose2d conv_transpose3d cross_entropy ctc_loss diag diag_embed diagonal
+        diagonal_scatter diff dot embedding_bag feature_dropout fliplr flipud group_norm im2col instance_norm
+        interpolate local_response_norm lp_pool1d lp_pool2d lp_pool3d max_pool1d max_pool2d max_pool3d max_unpool1d
+        max_unpool2d max_unpool3d mm multi_margin_loss multinomial mv nll_loss outer pixel_shuffle pixel_unshuffle
+        rot90 trace tril triu vdot
+        """,
+        (1002, "normalized_shape"): "layer_norm rms_norm",
+        (1002, "own"): """
+        bilinear glu scaled_dot_product_attention searchsorted view_as_complex
+        """,
+        (1002, "source"): "index_add",
+        (1002, "target"): """
+        binary_cross_entropy binary_cross_entropy_with_logits multilabel_margin_loss
+        """,
+        (1002, "weight"): "prelu",
+        (1003, "shape"): "expand",
+        (1003, "src"): "copy",
+    },
+    (1, 1, 1, 1, 1, 1, 1, 1, 1): {
+        (1001, "dims"): "permute",
+        (1001, "index"): "gather scatter scatter_add scatter_reduce",
+        (1001, "indices"): "take_along_dim",
+        (1001, "own"): """
+        adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
+        adaptive_max_pool3d avg_pool1d avg_pool2d avg_pool3d bincount bmm col2im conv1d conv2d conv3d
+        conv_transpose1d conv_transpose2d conv_transpose3d ctc_loss diag dot embedding_bag im2col interpolate
+        lp_pool1d lp_pool2d lp_pool3d max_pool1d max_pool2d max_pool3d max_unpool1d max_unpool2d max_unpool3d mm
+        multinomial mv outer t trace vdot
+        """,
+        (1001, "repeats"): "repeat",
+        (1002, "key"): "scaled_dot_product_attention",
+        (1002, "normalized_shape"): "layer_norm rms_norm",
+        (1002, "other"): "inner matmul",
+        (1002, "own"): """
+        bilinear glu linear pixel_shuffle pixel_unshuffle searchsorted view_as_complex
+        """,
+        (1002, "source"): "index_add index_copy",
+        (1002, "src"): "diagonal_scatter slice_scatter",
+        (1002, "target"): """
+        binary_cross_entropy binary_cross_entropy_with_logits cross_entropy multi_margin_loss
+        multilabel_margin_loss nll_loss
+        """,
+        (1002, "weight"): "batch_norm instance_norm prelu",
+        (1003, ""): "expand_as",
+        (1003, "own"): "addbmm addmm addmv baddbmm",
+        (1003, "shape"): "expand",
+        (1003, "src"): "copy",
+    },
+}
+
+# One tensor of another dtype, in its own shape: HX1101 about it, which names the dtype.
+REFUSED_DTYPE_OF: list[tuple[str, str, str]] = [
+    ("bincount one_hot", "input", "float32"),
+    ("bucketize searchsorted", "input", "complex64"),
+    ("searchsorted", "sorted_sequence", "complex64"),
+    ("index_add index_copy index_fill put scatter scatter_add take", "index", "float32"),
+    ("isin", "elements", "complex64"),
+    ("isin", "test_elements", "complex64"),
+    ("masked_scatter masked_select", "mask", "float32"),
+    ("max_unpool1d max_unpool2d max_unpool3d", "indices", "float32"),
+    ("poisson_nll_loss", "input", "complex64"),
+    ("poisson_nll_loss", "target", "complex64"),
+    ("take_along_dim", "indices", "bool"),
+    ("unique unique_consecutive", "input", "complex64"),
+]
+
+# A parameter, a value outside its domain (of a T with one value, that value everywhere), and the error.
 REFUSED_VALUES: list[tuple[str, str, Any, str, int, tuple[str, ...]]] = [
     (SIZED, "size", (2, -3), "ShapeError", 1403, ("size -3", "axis 1", "(2, -3)", "negative")),
     (SIZED, "size", (1,) * 20, "ShapeError", 1001, ("size", "20 dimensions", "16")),
@@ -118,6 +183,16 @@ REFUSED_VALUES: list[tuple[str, str, Any, str, int, tuple[str, ...]]] = [
     ("logspace", "steps", -1, "ParameterError", 1403, ("steps", "negative", "got -1")),
     ("pixel_shuffle", "upscale_factor", 0, "ParameterError", 1403, ("upscale_factor", "at least 1", "got 0")),
     ("pixel_unshuffle", "downscale_factor", 0, "ParameterError", 1403, ("downscale_factor", "at least 1", "got 0")),
+    ("reshape", "shape", (2**62, 4), "SizeOverflowError", 1401, (f"({2**62}, 4)", "64 bits")),
+    ("unflatten", "sizes", (5, 5), "ShapeError", 1005, ("(5, 5)", "12 elements")),
+    ("put take", "index", T((3,), 99, 99, "int64"), "IndexRangeError", 1301, ("index 99", "size is 12", "-12..11")),
+    ("clamp_max", "max", T((13, 17)), "ShapeError", 1003, ("(3, 4)", "(13, 17)", "axis -1", "4 and 17")),
+    ("clamp_min", "min", T((13, 17)), "ShapeError", 1003, ("(3, 4)", "(13, 17)", "axis -1", "4 and 17")),
+    ("cosine_embedding_loss", "input2", T((13, 17)), "ShapeError", 1003, ("(6, 5)", "(13, 17)", "axis -1", "5 and 17")),
+    ("column_stack", "tensors", [T((2,)), T((3, 2))], "ShapeError", 1002, ("tensors[1]", "(3, 2)", "every axis but 1")),
+    ("dstack", "tensors", [T((1, 5)), T((1, 3))], "ShapeError", 1002, ("tensors[1]", "(1, 3, 1)", "every axis but 2")),
+    ("hstack", "tensors", [T((2, 3)), T((4, 3))], "ShapeError", 1002, ("tensors[1]", "(4, 3)", "every axis but 1")),
+    ("vstack", "tensors", [T((2, 3)), T((2, 4))], "ShapeError", 1002, ("tensors[1]", "(2, 4)", "every axis but 0")),
     ("reshape", "shape", (-1, -1), "ShapeError", 1005, ("(-1, -1)", "can be -1")),
     ("softshrink", "lambd", -1.0, "ParameterError", 1403, ("lambd", "negative", "got -1")),
     ("tile", "dims", (-1,), "ParameterError", 1403, ("(1, -1)", "negative")),

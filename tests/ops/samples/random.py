@@ -26,7 +26,13 @@ SAMPLES = [
     drawn("rand", 2, 3, errors=(Error((2,), "DTypeError", 1101, ("int32", "randint"), {"dtype": "int32"}),)),
     drawn("randn", 2, 3),
     drawn("rand", 2, name="complex", dtype="complex64"),
-    drawn("randint", 5, (2, 3), errors=(Error((3, 3, (2,)), "ParameterError", 1403, ("low", "high")),)),
+    drawn(
+        *("randint", 5, (2, 3)),
+        errors=(
+            Error((3, 3, (2,)), "ParameterError", 1403, ("low", "high")),
+            Error((3, (2, -1)), "ShapeError", 1403, ("size -1", "axis 1", "(2, -1)", "negative")),
+        ),
+    ),
     drawn("randint", -5, 5, (2, 3), name="from low"),
     Sample(
         "randint", (4, 5, (3,)), ref=lambda *a: np.full(3, 4), grad=False, layouts=False, dtypes=ONE, name="one value"

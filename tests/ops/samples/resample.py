@@ -59,6 +59,7 @@ SAMPLES = [
         name="area",
         errors=(
             Error((IMAGE,), "ParameterError", 1403, ("size or scale_factor",)),
+            Error((T((2, 3, 7), dtype="int64"),), "DTypeError", 1101, ("input", "int64"), dict(size=5, mode="linear")),
             Error((T((2, 3)),), "ShapeError", 1001, ("3 to 5", "(2, 3)"), dict(size=3)),
             Error((IMAGE,), "ShapeError", 1001, ("linear", "3 dimensions"), dict(size=3, mode="linear")),
             Error((IMAGE,), "ParameterError", 1403, ("align_corners",), dict(size=3, align_corners=True)),

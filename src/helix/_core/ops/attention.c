@@ -147,11 +147,12 @@ static hx_status attention_vjp(hx_vjp *v) {
 
 /* ---- the public op ---- */
 
-static hx_status refuse(const hx_call *c, const char *what) {
+static hx_status refuse(const hx_call *c, const char *argument, int axis, const char *what) {
     const hx_tensor *q = c->in[0], *k = c->in[1], *v = c->in[2];
-    return hx_fail(HX_E_SHAPE, HX1002_INNER, "%s: query has shape %s, key %s, value %s. Expected (..., L, E), (..., S, E) and "
-                   "(..., S, Ev).", what, hx_shape_text(q->shape, q->ndim), hx_shape_text(k->shape, k->ndim),
-                   hx_shape_text(v->shape, v->ndim));
+    return hx_fail_about(FACTS(argument, .on_axis = axis < 0, .axis = axis), HX_E_SHAPE, HX1002_INNER,
+                         "%s: query has shape %s, key %s, value %s. Expected (..., L, E), (..., S, E) and (..., S, Ev).",
+                         what, hx_shape_text(q->shape, q->ndim), hx_shape_text(k->shape, k->ndim),
+                         hx_shape_text(v->shape, v->ndim));
 }
 
 static hx_status check_operands(const hx_call *c) {
@@ -161,9 +162,10 @@ static hx_status check_operands(const hx_call *c) {
     if (q->dtype != k->dtype || q->dtype != v->dtype)
         return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "query, key and value need one dtype, got %s, %s and %s",
                        hx_dtype_name((hx_dtype)q->dtype), hx_dtype_name((hx_dtype)k->dtype), hx_dtype_name((hx_dtype)v->dtype));
-    if (q->ndim < 2 || k->ndim < 2 || v->ndim < 2) return refuse(c, "at least 2 axes are needed");
-    if (q->shape[q->ndim - 1] != k->shape[k->ndim - 1]) return refuse(c, "widths of query and key differ (axis -1)");
-    if (k->shape[k->ndim - 2] != v->shape[v->ndim - 2]) return refuse(c, "lengths of key and value differ (axis -2)");
+    if (q->ndim < 2 || k->ndim < 2 || v->ndim < 2) 
+        return refuse(c, q->ndim < 2 ? "query" : k->ndim < 2 ? "key" : "value", 0, "at least 2 axes are needed");
+    if (q->shape[q->ndim - 1] != k->shape[k->ndim - 1]) return refuse(c, "key", -1, "widths of query and key differ (axis -1)");
+    if (k->shape[k->ndim - 2] != v->shape[v->ndim - 2]) return refuse(c, "value", -2, "lengths of key and value differ (axis -2)");
     double p = c->attr[0].v.f;
     if (!(p >= 0 && p <= 1)) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "dropout_p", "be in [0, 1]", "%g", p);
     if (c->attr[1].v.i && c->in[3])
@@ -194,7 +196,7 @@ static hx_status batches(const hx_call *c, int64_t *keys, int64_t *queries, int 
     if (gqa) {
         if (q->ndim < 3 || k->ndim < 3 || v->ndim < 3 || k->shape[k->ndim - 3] != v->shape[v->ndim - 3] ||
             !k->shape[k->ndim - 3] || q->shape[q->ndim - 3] % k->shape[k->ndim - 3])
-            return refuse(c, "enable_gqa needs as many heads (axis -3) in key and value, dividing those of query");
+            return refuse(c, "key", -3, "enable_gqa needs as many heads (axis -3) in key and value, dividing those of query");
     }
     int skip = gqa ? 3 : 2;
     for (int i = 0; i < 3; i++) HX_TRY(hx_broadcast_into(queries, &n, c->in[i]->shape, c->in[i]->ndim - skip));

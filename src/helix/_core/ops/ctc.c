@@ -181,8 +181,7 @@ static hx_status check_scores(const hx_call *c) {
     const hx_tensor *x = c->in[0];
     HX_TRY(hx_require_dtype(x, "log_probs", HX_SET_FLOAT));
     if (x->ndim != 2 && x->ndim != 3)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "log_probs must have shape (T, N, C), or (T, C) without a batch, got %s",
-                       hx_shape_text(x->shape, x->ndim));
+        return hx_refuse_rank(x, "log_probs", "have the axes (T, N, C), or (T, C) without a batch");
     int64_t classes = x->shape[x->ndim - 1], blank = c->attr[0].v.i;
     if (blank < 0 || blank >= classes)
         return hx_fail(HX_E_VALUE, HX1403_VALUE, "blank %lld is not one of the %lld classes of log_probs %s",
@@ -265,9 +264,10 @@ static hx_status ctc_parts(hx_call *c) {
         HX_TRY(as_rows(&targets, labels));
     }
     if (targets->ndim != 2 || targets->shape[0] != batch)
-        return hx_fail(HX_E_SHAPE, HX1002_INNER,
-                       "targets has shape %s; it needs a row for each of the %lld sequences, or all labels in one list",
-                       hx_shape_text(targets->shape, targets->ndim), (long long)batch);
+        return hx_fail_about(FACTS("targets", hx_text("%lld rows", (long long)batch),
+                                   hx_shape_text(targets->shape, targets->ndim)), HX_E_SHAPE, HX1002_INNER,
+                             "targets has shape %s; it needs a row for each of the %lld sequences, or all labels in "
+                             "one list", hx_shape_text(targets->shape, targets->ndim), (long long)batch);
     HX_TRY(check_range(labels, "target_lengths", targets->shape[1]));
     hx_tensor *out[2] = {NULL};
     CALLN(out, 2, native_ctc_loss, x, targets, lengths, labels, &c->attr[0]);

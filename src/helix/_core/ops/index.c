@@ -503,9 +503,10 @@ static hx_status bags_of(hx_call *c, hx_tensor **bag, int64_t *bags) {
         return *bag ? HX_OK : hx_error_last()->code;
     }
     if (ids->ndim != 1 || !offsets)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK,
-                       "input has shape %s %s offsets; give rows of ids (bags, ids) alone, or one list of ids with offsets",
-                       hx_shape_text(ids->shape, ids->ndim), offsets ? "and" : "without");
+        return hx_fail_about(FACTS("input", offsets ? "1 dimension" : "2 dimensions", hx_shape_text(ids->shape, ids->ndim)),
+                             HX_E_SHAPE, HX1001_RANK, "input has shape %s %s offsets; give rows of ids (bags, ids) alone, "
+                             "or one list of ids with offsets", hx_shape_text(ids->shape, ids->ndim),
+                             offsets ? "and" : "without");
     HX_TRY(hx_require_dtype(offsets, "offsets", HX_SET_INTEGER));
     HX_TRY(hx_require_rank(offsets, "offsets", 1));
     offsets = CALL(cast, offsets, HX_I64);

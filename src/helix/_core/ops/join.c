@@ -168,8 +168,11 @@ static hx_tensor *repeated(hx_tensor *t, const int64_t *times, int n) {
 static hx_status repeat_parts(hx_call *c) {
     hx_ints times = hx_ints_of(&c->attr[0]);
     if (times.n < c->in[0]->ndim)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "repeats has %d entries, the input %s has %d axes", times.n,
-                       hx_shape_text(c->in[0]->shape, c->in[0]->ndim), c->in[0]->ndim);
+        return hx_fail_about(FACTS("repeats", hx_text("%d entries or more", c->in[0]->ndim),
+                                   hx_shape_text(times.v, times.n)), HX_E_SHAPE, HX1001_RANK,
+                             "repeats %s has %d entries, the input %s has %d axes; it needs one for each",
+                             hx_shape_text(times.v, times.n), times.n, hx_shape_text(c->in[0]->shape, c->in[0]->ndim),
+                             c->in[0]->ndim);
     RESULT(0, repeated(c->in[0], times.v, times.n));
     return HX_OK;
 }
@@ -280,8 +283,11 @@ static hx_status rot90_parts(hx_call *c) {
     uint32_t mask;
     int k = (int)((c->attr[0].v.i % 4 + 4) % 4);
     if (dims.n != 2 || t->ndim < 2)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "turns a plane: dims must name 2 axes, and the input %s must have them",
-                       hx_shape_text(t->shape, t->ndim));
+        return hx_fail_about(FACTS(t->ndim < 2 ? "input" : "dims", "2 axes",
+                                   t->ndim < 2 ? hx_shape_text(t->shape, t->ndim) : hx_shape_text(dims.v, dims.n)),
+                             HX_E_SHAPE, HX1001_RANK,
+                             "turns a plane: dims %s must name 2 axes, and the input %s must have them",
+                             hx_shape_text(dims.v, dims.n), hx_shape_text(t->shape, t->ndim));
     HX_TRY(hx_axes(dims.v, 2, t->ndim, &mask));
     int64_t a = dims.v[0], b = dims.v[1];
     if (k == 2) t = CALL(flip, t, dims);

@@ -24,8 +24,7 @@ static int class_axis(const hx_tensor *scores) { return scores->ndim > 1 ? 1 : 0
 static hx_status check_scores(const hx_tensor *x) {
     HX_TRY(hx_require_dtype(x, "input", HX_SET_FLOAT));
     if (x->ndim == 0)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK,
-                       "input must have a class axis: shape (C), (N, C) or (N, C, d1, ...), got ()");
+        return hx_refuse_rank(x, "input", "have a class axis, as in (C), (N, C) or (N, C, d1, ...)");
     return HX_OK;
 }
 
@@ -217,6 +216,8 @@ static hx_status gaussian_nll_parts(hx_call *c) {
 /* attr: log_input, full, eps, reduction */
 static hx_status poisson_nll_parts(hx_call *c) {
     hx_tensor *x = c->in[0], *t = c->in[1], *loss;
+    HX_TRY(hx_require_dtype(x, "input", HX_SET_REAL));
+    HX_TRY(hx_require_dtype(t, "target", HX_SET_REAL));
     if (c->attr[0].v.i) loss = CALL(sub, CALL(exp, x), CALL(mul, t, x));
     else loss = CALL(sub, x, CALL(mul, t, CALL(log, CALL(add, x, c->attr[2].v.f))));
     if (c->attr[1].v.i) { /* Stirling's approximation of log t! */
@@ -305,8 +306,9 @@ static hx_tensor *along_last(hx_tensor *a, hx_tensor *b) { return CALL(sum, CALL
 static hx_status cosine_embedding_parts(hx_call *c) {
     hx_tensor *a = c->in[0], *b = c->in[1], *t = c->in[2];
     double eps = 1e-12; /* torch's */
+    hx_tensor *product = along_last(a, b); /* first: shapes that do not fit are told of the inputs themselves */
     hx_tensor *squares = CALL(mul, CALL(add, along_last(a, a), eps), CALL(add, along_last(b, b), eps));
-    hx_tensor *cosine = CALL(div, along_last(a, b), CALL(sqrt, squares));
+    hx_tensor *cosine = CALL(div, product, CALL(sqrt, squares));
     hx_tensor *alike = CALL(where, CALL(eq, t, 1), CALL(sub, 1.0, cosine), 0.0);
     hx_tensor *apart = CALL(where, CALL(eq, t, -1), positive(CALL(sub, cosine, c->attr[0].v.f)), 0.0);
     return reduced(c, CALL(add, alike, apart), &c->attr[1]);

@@ -62,16 +62,20 @@ static hx_status ranked_shape(hx_call *c, int a_rank, int b_rank, const char *b_
 static hx_status mm_shape(hx_call *c) { return ranked_shape(c, 2, 2, "mat2"); }
 static hx_status mv_shape(hx_call *c) { return ranked_shape(c, 2, 1, "vec"); }
 static hx_status dot_shape(hx_call *c) { return ranked_shape(c, 1, 1, "tensor"); }
+static hx_status batches_differ(const hx_tensor *a, const char *a_name, const hx_tensor *b, const char *b_name) {
+    return hx_fail_about(FACTS(b_name, hx_text("%lld", (long long)a->shape[0]),
+                               hx_text("%lld", (long long)b->shape[0]), true, 0), HX_E_SHAPE, HX1002_INNER,
+                         "batch sizes differ: %s has %lld (axis 0 of %s), %s has %lld (axis 0 of %s). matmul "
+                         "stretches batches of 1.", a_name, (long long)a->shape[0], hx_shape_text(a->shape, 3), b_name,
+                         (long long)b->shape[0], hx_shape_text(b->shape, 3));
+}
+
 static hx_status bmm_shape(hx_call *c) {
     const hx_tensor *a = c->in[0], *b = c->in[1];
     HX_TRY(hx_require_rank(a, "input", 3));
     HX_TRY(hx_require_rank(b, "mat2", 3));
     if (a->shape[0] == b->shape[0]) return product_shape(c, "input", "mat2");
-    return hx_fail_about(FACTS("mat2", hx_text("%lld", (long long)a->shape[0]),
-                               hx_text("%lld", (long long)b->shape[0]), true, 0), HX_E_SHAPE, HX1002_INNER,
-                         "batch sizes differ: input has %lld (axis 0 of %s), mat2 has %lld (axis 0 of %s). matmul "
-                         "stretches batches of 1.", (long long)a->shape[0], hx_shape_text(a->shape, 3),
-                         (long long)b->shape[0], hx_shape_text(b->shape, 3));
+    return batches_differ(a, "input", b, "mat2");
 }
 
 static hx_status linear_shape(hx_call *c) {
@@ -201,10 +205,30 @@ static hx_status scaled_sum(hx_call *c, hx_tensor *product) {
                          hx_shape_text(base->shape, base->ndim), hx_shape_text(product->shape, product->ndim));
 }
 
-static hx_status addmm_parts(hx_call *c) { return scaled_sum(c, CALL(mm, c->in[1], c->in[2])); }
-static hx_status addmv_parts(hx_call *c) { return scaled_sum(c, CALL(mv, c->in[1], c->in[2])); }
-static hx_status baddbmm_parts(hx_call *c) { return scaled_sum(c, CALL(bmm, c->in[1], c->in[2])); }
+/* The two factors, said under their own names before a product finds them to be its input. */
+static hx_status check_factors(hx_call *c, const char *first, int first_rank, const char *second, int second_rank) {
+    const hx_tensor *a = c->in[1], *b = c->in[2];
+    int inner = first_rank - 1, rows = second_rank > 1 ? second_rank - 2 : 0;
+    HX_TRY(hx_require_rank(a, first, first_rank));
+    HX_TRY(hx_require_rank(b, second, second_rank));
+    if (first_rank == 3 && a->shape[0] != b->shape[0]) return batches_differ(a, first, b, second);
+    return a->shape[inner] == b->shape[rows] ? HX_OK : inner_differs(a, first, b, second);
+}
+
+static hx_status addmm_parts(hx_call *c) {
+    HX_TRY(check_factors(c, "mat1", 2, "mat2", 2));
+    return scaled_sum(c, CALL(mm, c->in[1], c->in[2]));
+}
+static hx_status addmv_parts(hx_call *c) {
+    HX_TRY(check_factors(c, "mat", 2, "vec", 1));
+    return scaled_sum(c, CALL(mv, c->in[1], c->in[2]));
+}
+static hx_status baddbmm_parts(hx_call *c) {
+    HX_TRY(check_factors(c, "batch1", 3, "batch2", 3));
+    return scaled_sum(c, CALL(bmm, c->in[1], c->in[2]));
+}
 static hx_status addbmm_parts(hx_call *c) {
+    HX_TRY(check_factors(c, "batch1", 3, "batch2", 3));
     hx_tensor *product = CALL(bmm, c->in[1], c->in[2]);
     return scaled_sum(c, CALL(sum, product, 0));
 }
@@ -217,6 +241,8 @@ static hx_status outer_parts(hx_call *c) {
 }
 
 static hx_status vdot_parts(hx_call *c) {
+    HX_TRY(hx_require_rank(c->in[0], "input", 1));
+    HX_TRY(hx_require_rank(c->in[1], "other", 1));
     RESULT(0, CALL(dot, cj(c->in[0]), c->in[1]));
     return HX_OK;
 }
@@ -248,10 +274,15 @@ static hx_status inner_parts(hx_call *c) {
 static hx_status bilinear_parts(hx_call *c) {
     hx_tensor *x = c->in[0], *y = c->in[1], *w = c->in[2], *bias = c->in[3];
     HX_TRY(hx_require_rank(w, "weight", 3));
-    if (!x->ndim || !y->ndim || x->shape[x->ndim - 1] != w->shape[1] || y->shape[y->ndim - 1] != w->shape[2])
-        return hx_fail(HX_E_SHAPE, HX1002_INNER, "inputs of shapes %s and %s do not fit a weight of shape %s, stored as "
-                       "(out, in1, in2).", hx_shape_text(x->shape, x->ndim), hx_shape_text(y->shape, y->ndim),
-                       hx_shape_text(w->shape, 3));
+    if (!x->ndim || !y->ndim || x->shape[x->ndim - 1] != w->shape[1] || y->shape[y->ndim - 1] != w->shape[2]) {
+        bool first = !x->ndim || x->shape[x->ndim - 1] != w->shape[1];
+        const hx_tensor *wrong = first ? x : y;
+        return hx_fail_about(FACTS(first ? "input1" : "input2", hx_text("(..., %lld)", (long long)w->shape[first ? 1 : 2]),
+                                   hx_shape_text(wrong->shape, wrong->ndim), true, -1), HX_E_SHAPE, HX1002_INNER,
+                             "inputs of shapes %s and %s do not fit a weight of shape %s, stored as (out, in1, in2).",
+                             hx_shape_text(x->shape, x->ndim), hx_shape_text(y->shape, y->ndim),
+                             hx_shape_text(w->shape, 3));
+    }
     int64_t shape[HX_MAX_RANK + 1];
     int n = 0;
     for (; n + 1 < x->ndim; n++) shape[n] = x->shape[n];

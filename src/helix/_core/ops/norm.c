@@ -216,8 +216,7 @@ static hx_status local_response_norm_parts(hx_call *c) {
     int64_t size = c->attr[0].v.i;
     HX_TRY(hx_require_dtype(x, "input", HX_SET_FLOAT));
     if (x->ndim < 3)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "input must have 3 or more dimensions (batch, channels, ...), got shape %s",
-                       hx_shape_text(x->shape, x->ndim));
+        return hx_refuse_rank(x, "input", "have 3 or more dimensions (batch, channels, ...)");
     if (size < 1) return hx_fail(HX_E_VALUE, HX1403_VALUE, "size must be at least 1, got %lld", (long long)size);
     if (!x->numel) {
         RESULT(0, CALL(clone, x));

@@ -200,8 +200,9 @@ static hx_status diag_parts(hx_call *c) {
     else if (t->ndim == 2)
         RESULT(0, CALL(clone, CALL(diagonal, t, &c->attr[0])));
     else
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "needs 1 or 2 dimensions, got shape %s. Use diagonal or diag_embed.",
-                       hx_shape_text(t->shape, t->ndim));
+        return hx_fail_about(FACTS("input", "1 or 2 dimensions", hx_shape_text(t->shape, t->ndim)), HX_E_SHAPE, HX1001_RANK,
+                             "input must have 1 or 2 dimensions, got shape %s. Use diagonal or diag_embed.",
+                             hx_shape_text(t->shape, t->ndim));
     return HX_OK;
 }
 

@@ -327,8 +327,9 @@ static hx_status max_unpool_parts(hx_call *c, int n) {
     HX_TRY(hx_check_image(x, "input", n));
     HX_TRY(hx_require_dtype(at, "indices", HX_SET_INTEGER));
     if (x->ndim != at->ndim || memcmp(x->shape, at->shape, x->ndim * sizeof *x->shape))
-        return hx_fail(HX_E_SHAPE, HX1002_INNER, "input %s and indices %s must have one shape",
-                       hx_shape_text(x->shape, x->ndim), hx_shape_text(at->shape, at->ndim));
+        return hx_fail_about(FACTS("indices", hx_shape_text(x->shape, x->ndim), hx_shape_text(at->shape, at->ndim)),
+                             HX_E_SHAPE, HX1002_INNER, "input %s and indices %s must have one shape",
+                             hx_shape_text(x->shape, x->ndim), hx_shape_text(at->shape, at->ndim));
     HX_TRY(default_stride(c, n));
     HX_TRY(check_pool(c, 0, n, -1));
     HX_TRY(unpooled_sizes(c, n, sizes));

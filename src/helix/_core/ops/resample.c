@@ -180,11 +180,13 @@ static hx_status interpolate_parts(hx_call *c) {
     bool any = hx_str_is(mode, "nearest") || hx_str_is(mode, "nearest-exact"), area = hx_str_is(mode, "area");
     int wanted = hx_str_is(mode, "linear") ? 1 : hx_str_is(mode, "bilinear") || hx_str_is(mode, "bicubic") ? 2 : 3;
     bool corners = c->attr[3].v.i != 0;
-    if (any || area ? n < 1 || n > 3 : n != wanted)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK,
-                       "mode %.*s needs an input with %s dimensions (batch, channels and the spatial ones), got shape %s",
-                       (int)mode->count, mode->v.str, any || area ? "3 to 5" : (const char *[]){"3", "4", "5"}[wanted - 1],
-                       hx_shape_text(x->shape, x->ndim));
+    if (any || area ? n < 1 || n > 3 : n != wanted) {
+        const char *ranks = any || area ? "3 to 5" : (const char *[]){"3", "4", "5"}[wanted - 1];
+        return hx_fail_about(FACTS("input", hx_text("%s dimensions", ranks), hx_shape_text(x->shape, x->ndim)), HX_E_SHAPE,
+                             HX1001_RANK, "mode %.*s needs an input with %s dimensions (batch, channels and the spatial "
+                             "ones), got shape %s", (int)mode->count, mode->v.str, ranks,
+                             hx_shape_text(x->shape, x->ndim));
+    }
     if (!any) HX_TRY(hx_require_dtype(x, "input", HX_SET_FLOAT));
     if (hx_given(&c->attr[0]) == hx_given(&c->attr[1]))
         return hx_fail(HX_E_VALUE, HX1403_VALUE, "give either size or scale_factor");
@@ -245,8 +247,10 @@ static hx_status pixel_shuffle_parts(hx_call *c) {
     HX_TRY(check_shuffle(x, f, "upscale_factor"));
     const int64_t *s = x->shape + x->ndim - 3;
     if (s[0] % (f * f))
-        return hx_fail(HX_E_SHAPE, HX1002_INNER, "the %lld channels (axis -3 of %s) are not a multiple of upscale_factor^2 = %lld",
-                       (long long)s[0], hx_shape_text(x->shape, x->ndim), (long long)(f * f));
+        return hx_fail_about(FACTS("input", hx_text("a multiple of %lld", (long long)(f * f)),
+                                   hx_text("%lld", (long long)s[0]), true, -3), HX_E_SHAPE, HX1002_INNER,
+                             "the %lld channels (axis -3 of %s) are not a multiple of upscale_factor^2 = %lld",
+                             (long long)s[0], hx_shape_text(x->shape, x->ndim), (long long)(f * f));
     int64_t channels = s[0] / (f * f), high, wide;
     if (!hx_mul_ok(s[1], f, &high) || !hx_mul_ok(s[2], f, &wide))
         return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the result's sizes do not fit in 64 bits");
@@ -260,8 +264,10 @@ static hx_status pixel_unshuffle_parts(hx_call *c) {
     HX_TRY(check_shuffle(x, f, "downscale_factor"));
     const int64_t *s = x->shape + x->ndim - 3;
     if (s[1] % f || s[2] % f)
-        return hx_fail(HX_E_SHAPE, HX1002_INNER, "height and width (axes -2 and -1 of %s) are not multiples of downscale_factor %lld",
-                       hx_shape_text(x->shape, x->ndim), (long long)f);
+        return hx_fail_about(FACTS("input", hx_text("multiples of %lld", (long long)f), hx_shape_text(x->shape, x->ndim)),
+                             HX_E_SHAPE, HX1002_INNER,
+                             "height and width (axes -2 and -1 of %s) are not multiples of downscale_factor %lld",
+                             hx_shape_text(x->shape, x->ndim), (long long)f);
     int64_t channels;
     if (!hx_mul_ok(s[0], f * f, &channels))
         return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the result's sizes do not fit in 64 bits");

@@ -113,7 +113,7 @@ static hx_status diff_parts(hx_call *c) {
     hx_tensor *parts[3], *x = c->in[0];
     int count = 0, axis;
     HX_TRY(hx_axis(c->attr[1].v.i, x->ndim, &axis));
-    if (x->ndim == 0) return hx_fail(HX_E_SHAPE, HX1001_RANK, "input must have at least one dimension, got ()");
+    if (x->ndim == 0) return hx_refuse_rank(x, "input", "have at least one dimension");
     if (c->attr[0].v.i < 0) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "n", "not be negative", "%lld",
                                              (long long)c->attr[0].v.i);
     if (c->in[1]) parts[count++] = c->in[1];

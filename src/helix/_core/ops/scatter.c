@@ -88,6 +88,7 @@ static hx_status gather_parts(hx_call *c) {
 static hx_status take_along_dim_parts(hx_call *c) {
     hx_tensor *t = c->in[0], *index = c->in[1];
     int axis;
+    HX_TRY(hx_require_dtype(index, "indices", HX_SET_INTEGER));
     if (!hx_given(&c->attr[0])) {
         RESULT(0, CALL(gather, CALL(reshape, t, HX_INTS(-1)), 0, CALL(reshape, index, HX_INTS(-1))));
         return HX_OK;

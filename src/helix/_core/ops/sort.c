@@ -133,14 +133,15 @@ static hx_status search_shape(hx_call *c) {
     bool fits = s->ndim == 1 || s->ndim == x->ndim;
     for (int d = 0; fits && s->ndim > 1 && d < s->ndim - 1; d++) fits = s->shape[d] == x->shape[d];
     if (s->ndim == 0 || !fits)
-        return hx_fail(HX_E_SHAPE, HX1002_INNER,
-                       "sorted_sequence %s must have one dimension, or input's shape %s but for the last axis",
-                       hx_shape_text(s->shape, s->ndim), hx_shape_text(x->shape, x->ndim));
+        return hx_fail_about(FACTS("sorted_sequence", hx_shape_text(x->shape, x->ndim), hx_shape_text(s->shape, s->ndim)),
+                             HX_E_SHAPE, HX1002_INNER,
+                             "sorted_sequence %s must have one dimension, or input's shape %s but for the last axis",
+                             hx_shape_text(s->shape, s->ndim), hx_shape_text(x->shape, x->ndim));
     hx_operand operands[2] = {{(hx_dtype)s->dtype, s->ndim == 0, s->flags & HX_T_NUMBER},
                               {(hx_dtype)x->dtype, x->ndim == 0, x->flags & HX_T_NUMBER}};
     c->compute = (int8_t)hx_result_type(operands, 2, hx_default_float());
-    if (hx_is_complex((hx_dtype)c->compute)) return hx_require_dtype(hx_is_complex((hx_dtype)s->dtype) ? s : x,
-                                                                     "input", HX_SET_REAL);
+    HX_TRY(hx_require_dtype(s, "sorted_sequence", HX_SET_REAL));
+    HX_TRY(hx_require_dtype(x, "input", HX_SET_REAL));
     if (hx_str_is(&c->attr[2], "right")) c->attr[1].v.i = true;
     hx_spec_like(&c->spec[0], x);
     c->spec[0].dtype = c->attr[0].v.i ? HX_I32 : HX_I64;
@@ -154,7 +155,10 @@ static hx_status bucketize_parts(hx_call *c) {
 
 /* attr: assume_unique, invert */
 static hx_status isin_parts(hx_call *c) {
-    hx_tensor *x = c->in[0], *test = CALL(reshape, c->in[1], -1), *found;
+    hx_tensor *x = c->in[0], *test, *found;
+    HX_TRY(hx_require_dtype(x, "elements", HX_SET_REAL));
+    HX_TRY(hx_require_dtype(c->in[1], "test_elements", HX_SET_REAL));
+    test = CALL(reshape, c->in[1], -1);
     if (c->in[1]->numel == 0) {
         found = CALL(ne, x, x);
         if (hx_is_floating((hx_dtype)x->dtype)) found = CALL(logical_and, found, CALL(eq, x, x));
@@ -198,6 +202,7 @@ static hx_status unique_rows(hx_call *c, bool sorted, const hx_attr *inverse, co
     hx_tensor *x = c->in[0], *group[2] = {NULL};
     bool along = hx_given(dim);
     int axis = 0;
+    HX_TRY(hx_require_dtype(x, "input", HX_SET_REAL));
     if (along) HX_TRY(hx_axis(dim->v.i, x->ndim, &axis));
     int64_t n = along ? length(x, axis) : x->numel;
     CALLN(group, 2, group_rows, as_rows(x, along, axis), sorted);

@@ -284,9 +284,9 @@ static hx_status transpose_vjp(hx_vjp *v) {
 static hx_status t_rule(hx_call *c) {
     const hx_tensor *t = c->in[0];
     if (t->ndim > 2)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK,
-                       "needs at most 2 dimensions, got shape %s. Use .mT to transpose the last two axes.",
-                       hx_shape_text(t->shape, t->ndim));
+        return hx_fail_about(FACTS("input", "2 dimensions at most", hx_shape_text(t->shape, t->ndim)), HX_E_SHAPE,
+                             HX1001_RANK, "input must have at most 2 dimensions, got shape %s. Use .mT to transpose the "
+                             "last two axes.", hx_shape_text(t->shape, t->ndim));
     reorder(c, t->ndim == 2 ? (int[]){1, 0} : (int[]){0});
     return HX_OK;
 }
@@ -584,8 +584,9 @@ static hx_status view_as_complex_rule(hx_call *c) {
     HX_TRY(hx_require_dtype(t, "input", HX_BIT(HX_F32) | HX_BIT(HX_F64)));
     bool fits = t->ndim && t->shape[t->ndim - 1] == 2;
     if (!fits)
-        return hx_fail(HX_E_SHAPE, HX1002_INNER, "the last axis must hold the 2 parts of a number, got shape %s",
-                       hx_shape_text(t->shape, t->ndim));
+        return hx_fail_about(FACTS("input", "(..., 2)", hx_shape_text(t->shape, t->ndim)), HX_E_SHAPE, HX1002_INNER,
+                             "the last axis of input must hold the 2 parts of a number, got shape %s",
+                             hx_shape_text(t->shape, t->ndim));
     hx_spec *s = hx_view_start(c);
     fits = s->offset % 2 == 0 && s->strides[--s->ndim] == 1;
     for (int i = 0; i < s->ndim; i++) fits = fits && (s->strides[i] % 2 == 0 || s->shape[i] < 2);
