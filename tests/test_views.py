@@ -194,3 +194,14 @@ def test_memory_that_does_not_fit_another_dtype_is_refused(make, to, why):
         make().view(getattr(helix, to))
     with pytest.raises(helix.errors.DTypeError, match="bool"):
         make().view(helix.bool)
+
+
+@pytest.mark.parametrize("device", ["cpu", "sim"])
+@pytest.mark.parametrize("op", ["cumsum", "cumprod", "add", "exp"])
+def test_out_with_gaps_is_written_where_it_lies(op, device):
+    x = helix.rand(4, 2).to(device)
+    arguments = {"add": (1.0,), "exp": ()}.get(op, (0,))
+    whole = helix.zeros(4, 4).to(device)
+    getattr(helix, op)(x, *arguments, out=whole[:, ::2])
+    expected = getattr(helix, op)(x.cpu(), *arguments)
+    assert (whole[:, ::2].cpu() - expected).abs().max().item() < 1e-6 and whole[:, 1::2].abs().sum().item() == 0

@@ -579,12 +579,20 @@ static hx_status compute_fresh(hx_call *c) {
     return decompose_without_grad(c);
 }
 
+/* Does the kernel that this call comes to write with gaps? One for contiguous inputs takes its outputs for such too. */
+static bool writes_strided(const hx_call *c) {
+    hx_dtype key = key_dtype(c->in, c->n_in, (hx_dtype)c->spec[0].dtype);
+    const hx_op_support *s = support_of(c->op, c->device, key);
+    if (!s && c->device->id) s = support_of(c->op, hx_cpu(), key);
+    return !s || s->verdict != HX_YES_IF_CONTIGUOUS;
+}
+
 /* Results that go into existing tensors: in place where the kernel can, else computed apart and copied. */
 static hx_status compute_into(hx_call *c, hx_tensor **target) {
     const hx_op *op = c->op;
     bool direct = op->shape && !(op->flags & (HX_VIEW | HX_VALUES)) && !goes_to_parts(c);
     for (int i = 0; i < c->n_out && direct; i++) {
-        direct = target[i]->dtype == c->spec[i].dtype;
+        direct = target[i]->dtype == c->spec[i].dtype && (hx_contiguous(target[i]) || writes_strided(c));
         for (int j = 0; j < c->n_in && direct; j++)
             if (c->in[j] && overlaps(target[i], c->in[j]))
                 direct = op->flags & HX_ALIAS_OK && same_elements(target[i], c->in[j]);
