@@ -13,13 +13,17 @@ globals().update({alias: dtypes.TYPES[name] for alias, name in dtypes.ALIASES.it
 globals().update(ops.FUNCTIONS | product_ops.FUNCTIONS | shape_ops.FUNCTIONS)
 
 from helix._core import (  # noqa: E402
+    Event,
     Generator,
+    Stream,
     Tensor,
     as_tensor,
     asarray,
     can_cast,
+    current_stream,
     default_generator,
     device,
+    device_memory_stats,
     devices,
     dtype,
     empty_cache,
@@ -41,6 +45,7 @@ from helix._core import (  # noqa: E402
     set_fallback,
     set_memory_limit,
     set_num_threads,
+    synchronize,
     tensor,
 )
 from helix.autograd import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: E402

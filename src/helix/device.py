@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from helix._core import (
+    Event,
+    Stream,
+    current_stream,
     device,
+    device_memory_stats,
     devices,
     empty_cache,
     get_default_device,
@@ -15,10 +19,15 @@ from helix._core import (
     set_fallback,
     set_memory_limit,
     set_num_threads,
+    synchronize,
 )
 
 __all__ = [
+    "Event",
+    "Stream",
+    "current_stream",
     "device",
+    "device_memory_stats",
     "devices",
     "empty_cache",
     "set_fallback",
@@ -30,4 +39,5 @@ __all__ = [
     "set_default_device",
     "set_memory_limit",
     "set_num_threads",
+    "synchronize",
 ]

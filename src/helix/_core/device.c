@@ -179,6 +179,8 @@ hx_status hx_stream_new(hx_device *d, hx_stream **out) {
     return HX_OK;
 }
 
+void hx_stream_retain(hx_stream *s) { atomic_fetch_add(&s->refs, 1); }
+
 /* Its work is waited for, so that blocks it used need no mark of it any more. */
 void hx_stream_release(hx_stream *s) {
     hx_device *d = s->device;

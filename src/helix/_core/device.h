@@ -84,6 +84,7 @@ static inline hx_stream *hx_stream_current(hx_device *d) { return hx_streams[d->
 static inline void *hx_stream_native(hx_device *d) { return hx_streams[d->id] ? hx_streams[d->id]->native : NULL; }
 
 hx_status hx_stream_new(hx_device *d, hx_stream **out); /* the device's own once more where it has but one */
+void hx_stream_retain(hx_stream *s);
 void hx_stream_release(hx_stream *s);
 hx_stream *hx_stream_use(hx_stream *s); /* for this thread; gives the one before. Borrowed: the caller keeps s alive */
 hx_status hx_stream_sync(hx_stream *s);

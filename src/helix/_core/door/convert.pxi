@@ -225,35 +225,13 @@ cpdef Tensor copy_to_device(Tensor x, where):
     """The values on another device; x itself when it is there already."""
     cdef hx_device *target = find_device(where)
     cdef hx_tensor *made = NULL
-    cdef hx_copy copy
-    cdef hx_err err
-    cdef Tensor result
-    cdef int64_t nbytes = x.t.numel * <int64_t>hx_dtype_size(<hx_dtype>x.t.dtype)
-    cdef bytearray staged
     if target == x.t.device:
         return x
-    if hx_tracing() or x.t.storage == NULL:
-        fail(HX_E_UNSUPPORTED, 1701, "to", "copies between devices are not followed by traces yet; make the copy before.")
-    if recording(x.t):
+    if recording(x.t) and not hx_tracing():
         from helix.transfer import Transfer
         return Transfer.apply(x, device_object(target))
-    staged = bytearray(nbytes)
-    check(hx_tensor_read(x.t, PyByteArray_AS_STRING(staged), nbytes))
-    check(hx_tensor_empty(target, <hx_dtype>x.t.dtype, x.t.shape, x.t.ndim, &made))
-    result = wrap(made)
-    if made.data != NULL:
-        memcpy(made.data, PyByteArray_AS_STRING(staged), nbytes)
-    elif nbytes:
-        memset(&copy, 0, sizeof(copy))
-        memset(&err, 0, sizeof(err))
-        copy.struct_size = sizeof(copy)
-        err.struct_size = sizeof(err)
-        copy.dst = &made.storage.mem
-        copy.host_src = PyByteArray_AS_STRING(staged)
-        copy.nbytes = nbytes
-        if target.backend.copy(target.handle, NULL, &copy, &err) != HX_OK or target.backend.sync(target.handle, NULL, &err) != HX_OK:
-            check(hx_fail(err.code, err.number if err.number else HX1901_INTERNAL, "copy to %s failed: %s", target.name, err.msg))
-    return result
+    check(hx_transfer(x.t, target, &made))
+    return wrap(made)
 
 
 def tensor(data, *, dtype=None, device=None, requires_grad=False):

@@ -358,7 +358,6 @@ cdef extern from "dispatch.h" nogil:
     hx_status hx_device_find(const char *name, hx_device **out)
     int hx_device_count()
     hx_device *hx_device_at(int i)
-    void hx_device_trim(hx_device *d)
     void hx_devices_close()
     hx_status hx_backend_register(const hx_backend *backend, const char *library_dir)
     int hx_backend_count()
@@ -441,3 +440,33 @@ cdef extern from "threads.h" nogil:
 
 cdef extern from "cpu/cpu.h" nogil:
     const char *hx_cpu_isa()
+
+
+cdef extern from "device.h":
+    ctypedef struct hx_stream:
+        hx_device *device
+        void *native
+        int number
+    ctypedef struct hx_event
+    ctypedef struct hx_device_memory:
+        int64_t live_bytes, peak_bytes, cached_bytes, blocks, allocations
+    hx_status hx_device_sync(hx_device *d)
+    hx_stream *hx_stream_current(hx_device *d)
+    hx_status hx_stream_new(hx_device *d, hx_stream **out)
+    void hx_stream_retain(hx_stream *s)
+    void hx_stream_release(hx_stream *s)
+    hx_stream *hx_stream_use(hx_stream *s)
+    hx_status hx_stream_sync(hx_stream *s)
+    hx_status hx_stream_wait(hx_stream *s, hx_stream *other)
+    hx_status hx_stream_wait_event(hx_stream *s, hx_event *e)
+    hx_status hx_event_new(hx_device *d, hx_event **out)
+    void hx_event_release(hx_event *e)
+    hx_status hx_event_record(hx_event *e, hx_stream *s)
+    hx_status hx_event_done(hx_event *e, c_bool *done)
+    hx_status hx_event_sync(hx_event *e)
+    void hx_device_memory_get(hx_device *d, hx_device_memory *memory)
+    void hx_device_memory_reset_peak(hx_device *d)
+    void hx_device_trim(hx_device *d)
+
+cdef extern from "transfer.h":
+    hx_status hx_transfer(hx_tensor *t, hx_device *target, hx_tensor **out)

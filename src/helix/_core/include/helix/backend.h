@@ -211,13 +211,15 @@ enum {
  * each, whose starts lie `src_pitch` and `dst_pitch` bytes apart. */
 typedef struct hx_copy {
     uint32_t struct_size;
-    uint32_t reserved;
+    uint32_t flags; /* HX_COPY_* */
     const hx_mem *src, *dst;
     const void *host_src;
     void *host_dst;
     uint64_t src_offset, dst_offset, nbytes;
     uint64_t rows, src_pitch, dst_pitch; /* 0 or 1 row: the pitches hold nothing */
 } hx_copy;
+
+enum { HX_COPY_TO_PEER = 1 /* copy_peer: src is the device's own and dst the peer's; else the other way */ };
 
 /* Source of one kernel, rendered by helix or written by a user. */
 typedef struct hx_source {
