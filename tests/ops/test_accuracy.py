@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import helix
-from helix import _core
 
 REFERENCE = {
     "exp": math.exp,
@@ -42,10 +41,10 @@ def test_float32_functions_are_right_to_four_ulp(name):
     assert worst(name, x, REFERENCE[name]) <= 4
 
 
-def test_erf_is_right_to_seven_ulp_and_to_four_on_wide_registers():
+@pytest.mark.parametrize("name", ["tanh", "erf"])
+def test_tanh_and_erf_are_right_to_two_ulp(name):
     x = points()
-    x = np.concatenate([x, -x])
-    assert worst("erf", x, math.erf) <= (4 if _core.cpu_isa() == "avx512" else 7)
+    assert worst(name, np.concatenate([x, -x]), getattr(math, name)) <= 2
 
 
 def test_float64_tanh_is_right_to_two_ulp():

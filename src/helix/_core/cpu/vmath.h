@@ -170,13 +170,18 @@ static inline void hx_vf_tanh_factors(hx_vf u, hx_vf *p, hx_vf *q) {
     *q = *q * u + 0x1.de5710p-2f;
 }
 
-/* 2 ULP (3 without wide registers or fused multiply-adds). */
+/* 2 ULP. */
 static inline hx_vf hx_vf_tanh(hx_vf x) {
 #if defined HX_ISA_AVX512
     return hx_vf_pieces(x, &hx_tanh_pieces);
-#else /* m / (m + 2) for m = exp(2 |x|) - 1, halved */
-    hx_vf m = hx_vf_expm1(hx_vf_clamp(hx_vf_abs(x + x), 0.0f, 20.0f)) * 0.5f;
-    return hx_vf_copysign(hx_vf_divide(m, m + 1.0f), x);
+#else /* an odd polynomial below 0.55, and 1 - 2 / (exp(2 |x|) + 1) above; no product of the first overflows */
+    hx_vf t = hx_vf_clamp(hx_vf_abs(x), 0.0f, 10.0f), u = t * t;
+    hx_vf p = u * -0x1.9b3016p-8f + 0x1.593cfep-6f;
+    p = p * u + -0x1.b9287ap-5f;
+    p = p * u + 0x1.110d26p-3f;
+    p = p * u + -0x1.55554ap-2f;
+    hx_vf near = p * u * t + t, far = 1.0f - hx_vf_divide(hx_vf_all(2.0f), hx_vf_exp(t + t) + 1.0f);
+    return hx_vf_copysign(hx_vf_select(hx_vf_lt(t, hx_vf_all(0.55f)), near, far), x);
 #endif
 }
 
@@ -186,7 +191,7 @@ static inline hx_vf hx_vf_sigmoid(hx_vf x) {
     return hx_vf_divide(hx_vf_select(hx_vf_lt(x, hx_vf_all(0.0f)), e, hx_vf_all(1.0f)), e + 1.0f);
 }
 
-/* erf(t) / t times sqrt(pi) / 2, which is 1 at 0. */
+/* erf(t) / t times sqrt(pi) / 2, which is 1 at 0, to 4e-7. */
 static inline void hx_vf_erf_factors(hx_vf u, hx_vf *p, hx_vf *q) {
     *p = u * 0x1.e5c11cp-20f + 0x1.08a40cp-12f;
     *q = u * 0x1.3ec838p-15f + 0x1.3168dap-10f;
@@ -198,15 +203,25 @@ static inline void hx_vf_erf_factors(hx_vf u, hx_vf *p, hx_vf *q) {
     *q = *q * u + 0x1.013aa0p-1f;
 }
 
-/* 2 ULP; without wide registers 6 (7 where multiply-add rounds twice), which is 4e-7 relative, and 1 for |x| > 3.93. */
+/* 2 ULP. */
 static inline hx_vf hx_vf_erf(hx_vf x) {
 #if defined HX_ISA_AVX512
     return hx_vf_pieces(x, &hx_erf_pieces);
-#else
-    hx_vf t = hx_vf_clamp(x, -3.93f, 3.93f), u = t * t, p, q;
-    hx_vf_erf_factors(u, &p, &q);
-    hx_vf y = hx_vf_clamp(t * 0x1.20dd76p+0f * hx_vf_divide(p * u + 1.0f, q * u + 1.0f), -1.0f, 1.0f);
-    return hx_vf_select(hx_vf_lt(hx_vf_all(3.93f), hx_vf_abs(x)), hx_vf_copysign(hx_vf_all(1.0f), x), y);
+#else /* an odd polynomial below 1, and 1 - exp(-t p(t)) above, which is 1 from 3.93 on */
+    hx_vf t = hx_vf_clamp(hx_vf_abs(x), 0.0f, 3.93f), u = t * t;
+    hx_vf p = u * 0x1.4969f2p-14f + -0x1.a3f6e8p-11f;
+    hx_vf q = t * -0x1.b9c06ep-13f + 0x1.a1b84ap-9f;
+    p = p * u + 0x1.5405aep-8f;
+    q = q * t + -0x1.7587bap-6f;
+    p = p * u + -0x1.b7f90cp-6f;
+    q = q * t + 0x1.ae8e48p-4f;
+    p = p * u + 0x1.ce2cf8p-4f;
+    q = q * t + 0x1.458bb4p-1f;
+    p = p * u + -0x1.81273ep-2f;
+    q = q * t + 0x1.20e412p+0f;
+    p = p * u + 0x1.06eba8p-3f;
+    hx_vf near = p * t + t, far = 1.0f - hx_vf_exp(-t * q);
+    return hx_vf_copysign(hx_vf_select(hx_vf_lt(t, hx_vf_all(1.0f)), near, far), x);
 #endif
 }
 
