@@ -206,7 +206,7 @@ static const struct op {
     const char *name, *attributes; /* that the kernel understands, each with a blank behind it */
     hx_kernel run;
 } OPS[] = {
-    {"add", "alpha ", run_add}, {"mul", "", run_mul},   {"div", "", run_div},
+    {"add", "alpha ", run_add}, {"mul", "", run_mul},   {"div", "rounding_mode ", run_div},
     {"neg", "", run_neg},       {"exp", "", run_exp},   {"log", "", run_log},
     {"sqrt", "", run_sqrt},     {"relu", "", run_relu}, {"sum", "dim keepdim dtype ", run_sum},
     {"matmul", "", run_matmul},
@@ -233,6 +233,7 @@ static int understood(const struct op *op, const char *name, const hx_attr *attr
     const char *known = strstr(op->attributes, name);
     if (!known || known[strlen(name)] != ' ' || (known != op->attributes && known[-1] != ' ')) return 0;
     if (!strcmp(name, "alpha")) return attr->kind == HX_A_FLOAT || attr->kind == HX_A_INT || attr->kind == HX_A_BOOL;
+    if (!strcmp(name, "rounding_mode")) return attr->count == 4 && !memcmp(attr->v.str, "none", 4);
     return strcmp(name, "dim") || attr->kind == HX_A_NONE || (attr->kind == HX_A_INTS && attr->count);
 }
 
