@@ -360,11 +360,11 @@ cdef class process_state:
 
 
 def device_slots(name):
-    """For tests: the addresses of the slots that the backend of an opened device fills, by name; and its `handle`."""
+    """For tests: the addresses of the slots that the backend of an opened device fills, by name; its `handle` and `ctx`."""
     cdef hx_device *d = find_device(name)
     cdef const hx_backend *b = d.backend
     addresses = {
-        "handle": <size_t>d.handle, "mem_alloc": <size_t>b.mem_alloc, "mem_free": <size_t>b.mem_free,
+        "handle": <size_t>d.handle, "ctx": <size_t>b.ctx, "mem_alloc": <size_t>b.mem_alloc, "mem_free": <size_t>b.mem_free,
         "mem_info": <size_t>b.mem_info, "copy": <size_t>b.copy, "fill": <size_t>b.fill, "sync": <size_t>b.sync,
         "stream_create": <size_t>b.stream_create, "stream_destroy": <size_t>b.stream_destroy,
         "stream_native": <size_t>b.stream_native, "event_create": <size_t>b.event_create,
