@@ -164,7 +164,7 @@ def test_a_class_that_lacks_a_method_is_refused():
 
 def test_methods_not_overridden_leave_no_slot():
     slots = set(helix._core.device_slots("shelf"))
-    assert slots == {"handle", "mem_alloc", "mem_free", "copy", "sync", "op_query", "op_run"}
+    assert slots == {"handle", "ctx", "mem_alloc", "mem_free", "copy", "sync", "op_query", "op_run"}
 
 
 class Memory(ctypes.Structure):

@@ -35,7 +35,9 @@ def test_no_backend_is_named():
     assert not {path: names for path, names in found.items() if names}
 
 
-@pytest.mark.parametrize("planted", ['if (!strcmp(d->name, "cuda"))', "x = device('cuda:0')", 'kinds = ["cuda", "cpu"]'])
+@pytest.mark.parametrize(
+    "planted", ['if (!strcmp(d->name, "cuda"))', "x = device('cuda:0')", 'kinds = ["cuda", "cpu"]']
+)
 def test_a_name_would_be_found(planted):
     assert names_in(planted, ["cuda"])
 

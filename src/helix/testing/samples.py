@@ -89,7 +89,7 @@ TABLE: list[Sample] = [
     *_calls("scale_list", (T(()), [T(), T((5,))]), plain=True, dtypes=REAL),
     *_calls("max_pool", (T((2, 3, 6, 8), distinct=True), {"kernel_size": [2, 3], **WINDOW})),
     *_calls("adaptive_max_pool", (T((2, 3, 6, 8), distinct=True), {"output_size": [3, 2]})),
-    *_calls("max_pool_backward", (T((1, 2, 3, 3)), _index(1, 2, 3, 3, high=35), {"size": [6, 6]})),
+    *_calls("max_pool_backward", (T((1, 2, 3, 3)), T((1, 2, 3, 3), 0, 35, "int32"), {"size": [6, 6]})),
     *_calls("avg_pool", (T((2, 3, 6, 8)), {"kernel_size": [2, 3], "stride": [2, 1], "padding": [1, 0]})),
     *_calls("avg_pool_backward", (T((2, 3, 3, 3)), {"size": [6, 6], "kernel_size": [2, 2], "stride": [2, 2], "padding": [0, 0]})),
     *_calls("adaptive_avg_pool", (T((2, 3, 6, 8)), {"output_size": [3, 2]})),
@@ -116,11 +116,14 @@ TABLE: list[Sample] = [
     *_calls("gather", (T((4, 5)), 1, _index(4, 3, high=4))), *_calls("index_select", (T((4, 5)), 0, _index(6, high=3))),
     *_calls("cat", ([T((2, 3)), T((4, 3))], 0)), *_calls("stack", ([T((2, 3)), T((2, 3))], 1)),
     *_calls("topk", (ROWS, 3)), *_calls("linear", (T((5, 7)), T((3, 7)), T((3,))), length=7), *_calls("addmm", (T((3,)), T((5, 7)), T((7, 3))), length=7),
+    *_calls("tanh_backward", (T(), SMALL), dtypes=REAL), *_calls("sigmoid_backward", (T(), T(low=0.1, high=0.9)), dtypes=REAL),
+    *_calls("silu_backward", (T(), T()), dtypes=REAL), *_calls("gelu_backward", (T(), T()), dtypes=REAL),
+    *_calls("softmax_backward", (BIG, T((5, 33), low=0.01, high=0.1), {"dim": 1}), dtypes=REAL),
+    *_calls("log_softmax_backward", (BIG, T((5, 33), high=-0.1), {"dim": 1}), dtypes=REAL),
     *_calls("prod", (T((3, 5)), {"dim": 1})), *_calls("var", (BIG, {"dim": 1}), dtypes=REAL), *_calls("std", (BIG, {"dim": 1}), dtypes=REAL),
     *_calls("argmax", (ROWS, 1)), *_calls("argmin", (ROWS, 1)), *_calls("masked_fill", (T(), T(dtype="bool"), 2.5)),
     *_calls("mse_loss", (T(), T()), dtypes=REAL), *_calls("lerp", (T(), T(), 0.3), dtypes=REAL), *_calls("clamp", (T(), -1, 1)),
 ]  # fmt: skip
-TENSOR_KINDS = ("Tensor",)
 
 
 @functools.cache
@@ -142,7 +145,8 @@ def samples(op: str) -> tuple[Sample, ...]:
 
 def _from_record(op: str) -> tuple[Sample, ...]:
     needed = [p for p in records()[op]["params"] if p["required"]]
-    if not needed or any(p["kind"] not in TENSOR_KINDS for p in needed) or "random" in records()[op]["flags"]:
+    unsafe = records()[op]["flags"] & {"random", "internal"}  # internal ops rely on their callers' checks
+    if not needed or unsafe or any(p["kind"] != "Tensor" for p in needed):
         return ()
     plain = Sample(op, tuple(T() for _ in needed))
     return (plain, *_shapes(plain))

@@ -54,7 +54,8 @@ def compare(got: numpy.ndarray, wanted: numpy.ndarray, tolerance: tuple[float, f
         relative, absolute = tolerance
         with numpy.errstate(all="ignore"):
             scale = float(numpy.nanmax(numpy.abs(b[numpy.isfinite(b)]), initial=0.0))
-            near = numpy.abs(a - b) <= absolute * max(scale, 1e-30) + relative * numpy.abs(b)
+            near = numpy.isfinite(a) & (numpy.abs(a - b) <= absolute * max(scale, 1e-30) + relative * numpy.abs(b))
+            near &= numpy.isfinite(b)
             wrong = ~(near | (a == b) | (numpy.isnan(a) & numpy.isnan(b)))
     if not wrong.any():
         return ""
