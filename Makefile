@@ -3,6 +3,7 @@ PYTHON ?= python3
 JOBS ?= 2
 N ?= 50000
 VALID ?= 500
+CASES ?= ABCD
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +12,7 @@ SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test core-test tiny bench wheel lint format stubs asan fuzz tsan add-op-check clean
+.PHONY: help install train test core-test tiny bench wheel lint format stubs asan fuzz tsan add-op-check plugin-matrix clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -33,6 +34,12 @@ $(VENV)/.installed: $(VENV)/.created $(SOURCES)
 		--force-reinstall -Cbuild-dir=$(BUILD) -Ccompile-args=-j$(JOBS) .
 	touch $@
 
+# The first-party plugins, each from its own folder; their sources are under src/helix/backends/.
+PLUGINS := $(dir $(wildcard plugins/*/hatch_build.py))
+$(VENV)/.plugins: $(VENV)/.checks $(VENV)/.installed $(shell find plugins -type f)
+	$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --force-reinstall $(addprefix ./,$(PLUGINS))
+	touch $@
+
 install: $(VENV)/.installed  ## build helix and install it into .venv
 
 train: install  ## train a small network on the digits and save it
@@ -42,7 +49,7 @@ core-test: install  ## the C tests of the core, without Python
 	$(BIN)/meson configure $(BUILD) > /dev/null
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/meson test -C $(BUILD) --print-errorlogs
 
-test: $(VENV)/.checks core-test  ## everything: C tests, then the Python tests
+test: $(VENV)/.checks core-test $(VENV)/.plugins  ## everything: C tests, then the Python tests
 	$(BIN)/python -m pytest
 
 tiny: $(VENV)/.checks install  ## the quickest check that all parts still meet (seconds)
@@ -85,6 +92,9 @@ tsan: $(VENV)/.checks  ## the C tests under the sanitizer of data races
 
 add-op-check: $(VENV)/.checks  ## a toy op in three places, built, used and tested in a copy of the tree
 	$(BIN)/python tests/add_op/check.py
+
+plugin-matrix: $(VENV)/.checks install  ## helix and a plugin as wheel and as editable install: make plugin-matrix CASES=ABCD (1 minute)
+	$(BIN)/python tools/plugin_matrix.py --cases $(CASES) --build-dir $(BUILD)
 
 clean:  ## remove what was built
 	rm -rf build $(VENV)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -23,10 +24,10 @@ def on_device(values: np.ndarray) -> helix.Tensor:
     return to_helix(values).to("sim")
 
 
-def compare(sample: Sample, dtype: str) -> None:
+def compare(sample: Sample, dtype: str, make: Callable[[np.ndarray], helix.Tensor] = on_device) -> None:
     arrays = numpy_arguments(sample, dtype)
     here = as_list(call_helix(sample, arrays))
-    there = as_list(call_helix(sample, arrays, on_device))
+    there = as_list(call_helix(sample, arrays, make))
     rtol, atol = tolerance(sample, dtype)
     assert len(here) == len(there)
     for ours, theirs in zip(here, there, strict=True):
