@@ -1,0 +1,1 @@
+"""A device's own figures: `python -m asv_benchmarks.devices`."""
