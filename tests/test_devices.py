@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import helix
+from helix import _core
 from helix.autograd import grad
 
 
@@ -35,6 +36,38 @@ def test_ops_that_make_tensors_are_called_there(sim):
     except helix.errors.HelixError as error:
         place = str(error)
     assert "sim:0" in place
+
+
+CREATIONS = {
+    **dict.fromkeys(("empty", "zeros", "ones", "rand", "randn"), (2, 3)),
+    **dict.fromkeys(("linspace", "logspace"), (0, 1, 3)),
+    **dict.fromkeys(("tril_indices", "triu_indices"), (2, 3)),
+    "full": ((2,), 1.5),
+    "arange": (3,),
+    "eye": (2,),
+    "randint": (5, (2,)),
+    "randperm": (4,),
+}
+
+
+def test_the_list_of_creations_is_whole():
+    assert {record["name"] for record in _core.ops() if "creates" in record["flags"]} == set(CREATIONS)
+
+
+@pytest.mark.filterwarnings("ignore::helix.errors.FallbackWarning")
+@pytest.mark.parametrize("name", CREATIONS)
+def test_creations_and_their_composites_put_tensors_there(sim, name):
+    made, there = getattr(helix, name)(*CREATIONS[name]), getattr(helix, name)(*CREATIONS[name], device="cpu")
+    assert (str(made.device), str(there.device)) == ("sim:0", "cpu")
+    assert str(helix.zeros_like(there).device) == "cpu" and str(there.new_ones(2).device) == "cpu"
+
+
+def test_layers_on_the_cpu_make_their_tensors_beside_what_they_get(sim):
+    x = helix.nn.init.eye_(helix.empty(2, 2, device="cpu"))
+    assert x.tolist() == [[1, 0], [0, 1]]
+    scores = helix.full((4, 1, 3), -1.0, device="cpu")
+    loss = helix.nn.CTCLoss()(scores, helix.ones(1, 2, dtype=helix.int64, device="cpu"), [4], [2])
+    assert str(loss.device) == "cpu"
 
 
 def test_a_device_that_is_named_and_what_is_a_tensor_stay_where_they_are(sim):

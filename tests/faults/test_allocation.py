@@ -148,6 +148,48 @@ def test_every_allocation_of_a_training_step(name: str, steps_before: int) -> No
     assert sweep(training.optimizer, training.step) > 200
 
 
+def runs_out_of_memory(call: Callable[[], Any], n: int, persistent: bool) -> bool:
+    _core.fail_allocation(n, persistent)
+    try:
+        call()
+    except MemoryError:
+        return True
+    finally:
+        _core.fail_allocation(0)
+    return False
+
+
+STATISTICS: dict[str, Callable[[], nn.Module]] = {
+    "batch": lambda: nn.BatchNorm2d(3),
+    "batch, averaged": lambda: nn.BatchNorm2d(3, momentum=None),
+    "instance": lambda: nn.InstanceNorm2d(3, track_running_stats=True),
+}
+
+
+def buffers_of(layer: nn.Module) -> State:
+    return [copied(value) for _, value in sorted(layer.named_buffers())]
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("name", STATISTICS)
+def test_running_statistics_move_together_or_not_at_all(name: str, persistent: bool) -> None:
+    """By every forward pass that succeeds, and by no other: a later part of the step that fails does not take it back."""
+    layer, x = STATISTICS[name](), helix.randn(4, 3, 5, 5, requires_grad=True)
+    kept, start = [b.clone() for b in layer.buffers()], buffers_of(layer)
+    allocations = _core.allocation_count()
+    layer(x)
+    total, after, failed = _core.allocation_count() - allocations, buffers_of(layer), 0
+    assert not same(start, after)
+    for n in range(1, total + 1):
+        for buffer, value in zip(layer.buffers(), kept, strict=True):
+            buffer.copy_(value)
+        helix.empty_cache()
+        raised = runs_out_of_memory(lambda: layer(x), n, persistent)
+        failed += raised
+        assert same(buffers_of(layer), start if raised else after), f"allocation {n}: raised {raised}"
+    assert failed > 10
+
+
 def many_parameters(make: Make) -> optim.Optimizer:
     """Groups of more tensors than a call holds without memory, in two dtypes, so that a step is several fused calls."""
     groups = [

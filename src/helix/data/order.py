@@ -12,4 +12,4 @@ def permutation(n: int, seed: int, epoch: int = 0) -> list[int]:
     """The numbers 0 … n-1 in random order; the same for the same (n, seed, epoch) everywhere."""
     generator = Generator()
     generator.manual_seed((seed + MIX * (epoch + 1)) % 2**63)
-    return randperm(n, generator=generator).tolist()
+    return randperm(n, generator=generator, device="cpu").tolist()

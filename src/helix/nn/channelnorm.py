@@ -97,13 +97,12 @@ class _BatchNorm(_ChannelNorm):
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in self.ranks:
             raise LayerError(self, str(self.misfit(input)))
-        momentum = self.momentum
-        updates = self.training and self.track_running_stats
-        if updates:
-            self.num_batches_tracked.add_(1)
+        momentum, count = self.momentum, None
+        if self.training and self.track_running_stats:
+            count = self.num_batches_tracked + 1
             if momentum is None:
-                momentum = 1.0 / self.num_batches_tracked.item()
-        return F.batch_norm(
+                momentum = 1.0 / count.item()
+        normalised = F.batch_norm(
             input,
             self.running_mean,
             self.running_var,
@@ -113,6 +112,9 @@ class _BatchNorm(_ChannelNorm):
             momentum or 0.0,
             self.eps,
         )
+        if count is not None:
+            self.num_batches_tracked.copy_(count)  # takes no memory: it follows the statistics or they have not moved
+        return normalised
 
 
 class BatchNorm1d(_BatchNorm):

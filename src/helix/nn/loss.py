@@ -129,8 +129,8 @@ class KLDivLoss(_Loss):
         return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
 
 
-def _lengths(values) -> Tensor:
-    return values if isinstance(values, Tensor) else tensor(values, dtype=int64)
+def _lengths(values, beside: Tensor) -> Tensor:
+    return values if isinstance(values, Tensor) else tensor(values, dtype=int64, device=beside.device)
 
 
 class CTCLoss(Reduced):
@@ -144,8 +144,8 @@ class CTCLoss(Reduced):
         return F.ctc_loss(
             log_probs,
             targets,
-            _lengths(input_lengths),
-            _lengths(target_lengths),
+            _lengths(input_lengths, log_probs),
+            _lengths(target_lengths, log_probs),
             self.blank,
             self.reduction,
             self.zero_infinity,

@@ -183,10 +183,18 @@ static hx_status batch_norm_apply_parts(hx_call *c) {
     return HX_OK;
 }
 
-/* running = (1 - momentum) * running + momentum * correction * value. The value has no history. */
-static hx_status follow(hx_tensor *running, hx_tensor *value, double momentum, double correction) {
-    if (!CALL_(mul, running, 1 - momentum) || !CALL_(add, running, value, momentum * correction))
-        return hx_error_last()->code;
+/* (1 - momentum) * running + momentum * correction * value */
+static hx_tensor *moved(hx_tensor *running, hx_tensor *value, double momentum, double correction) {
+    return CALL(add, CALL(mul, running, 1 - momentum), value, momentum * correction);
+}
+
+/* Both running statistics move towards those of the batch, or neither does: all that needs memory comes before the first
+ * is written. The statistics have no history. */
+static hx_status follow(hx_call *c, hx_tensor *mean, hx_tensor *var, double correction) {
+    double momentum = c->attr[1].v.f;
+    hx_tensor *new_mean = moved(c->in[1], mean, momentum, 1), *new_var = moved(c->in[2], var, momentum, correction);
+    if (!new_mean || !new_var) return hx_error_last()->code;
+    if (!CALL_(copy, c->in[1], new_mean) || !CALL_(copy, c->in[2], new_var)) return hx_error_last()->code;
     return HX_OK;
 }
 
@@ -209,7 +217,6 @@ static hx_status check_running(const hx_call *c, bool needed) {
 static hx_status batch_norm_parts(hx_call *c) {
     hx_tensor *x = c->in[0], *out[3];
     bool training = c->attr[0].v.i != 0;
-    double momentum = c->attr[1].v.f;
     HX_TRY(check_running(c, !training));
     if (!training) {
         RESULT(0, CALL(batch_norm_apply, x, c->in[1], c->in[2], c->in[3], c->in[4], &c->attr[2]));
@@ -223,10 +230,7 @@ static hx_status batch_norm_parts(hx_call *c) {
                        "training=False",
                        hx_shape_text(x->shape, x->ndim));
     if (!CALLN(out, 3, batch_norm_forward, x, c->in[3], c->in[4], &c->attr[2])) return hx_error_last()->code;
-    if (c->in[1]) {
-        HX_TRY(follow(c->in[1], out[1], momentum, 1));
-        HX_TRY(follow(c->in[2], out[2], momentum, (double)values / (double)(values - 1)));
-    }
+    if (c->in[1]) HX_TRY(follow(c, out[1], out[2], (double)values / (double)(values - 1)));
     c->out[0] = out[0];
     return HX_OK;
 }
@@ -266,7 +270,6 @@ static hx_status group_norm_parts(hx_call *c) {
 static hx_status instance_norm_parts(hx_call *c) {
     hx_tensor *x = c->in[0], *out[3];
     bool own = c->attr[0].v.i != 0;
-    double momentum = c->attr[1].v.f;
     HX_TRY(check_running(c, !own));
     if (!own) {
         RESULT(0, CALL(batch_norm_apply, x, c->in[1], c->in[2], c->in[3], c->in[4], &c->attr[2]));
@@ -283,10 +286,9 @@ static hx_status instance_norm_parts(hx_call *c) {
         return HX_OK;
     }
     if (!CALLN(out, 3, group_norm_forward, x, c->in[3], c->in[4], x->shape[1], &c->attr[2])) return hx_error_last()->code;
-    if (c->in[1] && planes) {
-        HX_TRY(follow(c->in[1], CALL(mean, out[1], HX_INTS(0)), momentum, 1));
-        HX_TRY(follow(c->in[2], CALL(mean, out[2], HX_INTS(0)), momentum, (double)values / (double)(values - 1)));
-    }
+    if (c->in[1] && planes)
+        HX_TRY(follow(c, CALL(mean, out[1], HX_INTS(0)), CALL(mean, out[2], HX_INTS(0)),
+                      (double)values / (double)(values - 1)));
     c->out[0] = out[0];
     return HX_OK;
 }
@@ -302,8 +304,9 @@ const hx_op hx_ops_batchnorm[] = {
      .params = PARAMS(RUNNING, BOOL("training", false), FLOAT("momentum", 0.1), FLOAT("eps", 1e-5)),
      .doc = "Each channel (axis 1) with mean 0 and variance 1, times weight plus bias.\n\n"
             "training: statistics of the batch (biased variance), and running_mean and running_var, when given, move in\n"
-            "place by `momentum` towards them (unbiased variance). Otherwise the running statistics are used. 16-bit\n"
-            "inputs are summed in float32. (Ioffe and Szegedy, \"Batch normalization\", 2015.)\n\n"
+            "place by `momentum` towards them (unbiased variance). They move with every forward pass that succeeds, and\n"
+            "stay so when a later part of a training step fails. Otherwise the running statistics are used. 16-bit inputs\n"
+            "are summed in float32. (Ioffe and Szegedy, \"Batch normalization\", 2015.)\n\n"
             "Fails with HX1403 when training has fewer than two values a channel, with HX1002 for a weight, bias or\n"
             "statistic that is not (channels,).\n\n"
             "Example:\n"
