@@ -50,7 +50,7 @@ hx_status hx_tensor_empty(hx_device *device, hx_dtype dtype, const int64_t *shap
     for (int i = ndim - 1; i >= 0; i--) {
         t->shape[i] = shape[i];
         t->strides[i] = step;
-        step *= shape[i] > 1 ? shape[i] : 1;
+        if (!hx_mul_ok(step, shape[i] > 1 ? shape[i] : 1, &step)) step = 0; /* empty; as hx_row_major has it */
     }
     *out = t;
     return HX_OK;
