@@ -178,6 +178,12 @@ static int64_t *target_i64(const hx_view *v, int64_t at, int64_t *room) {
 
 /* ---- kernels --------------------------------------------------------------------------------------------- */
 
+/* A product that leaves 64 bits belongs to an empty tensor. */
+static int64_t product_of(int64_t a, int64_t b) {
+    int64_t product;
+    return hx_mul_ok(a, b, &product) ? product : 0;
+}
+
 /* Axes from the spatial sizes of input and output; the attributes kernel, stride, padding stand at `at` (-1: adaptive). */
 static void set_axes(pool_job *job, const int64_t *in, const int64_t *out, int n, const hx_attr *attr, int at, int dilation) {
     job->plane = job->out_size = 1;
@@ -188,8 +194,8 @@ static void set_axes(pool_job *job, const int64_t *in, const int64_t *out, int n
         if (i < 0) continue;
         a->in = in[i];
         a->out = out[i];
-        job->plane *= a->in;
-        job->out_size *= a->out;
+        job->plane = product_of(job->plane, a->in);
+        job->out_size = product_of(job->out_size, a->out);
         a->adaptive = at < 0;
         if (at < 0) continue;
         a->kernel = attr[at].v.ints[i];
