@@ -1,5 +1,7 @@
 /* Backends and devices: registration by copy, opening at first use, and which kernels they offer. */
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,17 +187,25 @@ hx_status hx_device_find(const char *name, hx_device **out) {
 
 hx_device *hx_cpu(void) { return &table.devices[0]; }
 
+/* Callers may ask at the same time: each asks the backend, without a lock since a backend may call helix; the first
+ * answer is kept, and the others wait for its few words to be written. */
+static const hx_op_support *ask(const hx_op *op, const hx_backend *backend, hx_op_kernels *k, long position) {
+    hx_op_support found = {.struct_size = sizeof found};
+    if (!backend->op_query || backend->op_query(backend->ctx, op->name, &found) != HX_OK) found.verdict = HX_NO;
+    uint8_t unasked = HX_UNASKED;
+    if (atomic_compare_exchange_strong(&k->of[position].state, &unasked, HX_ANSWERING)) {
+        k->of[position].support = found;
+        atomic_store_explicit(&k->of[position].state, HX_ANSWERED, memory_order_release);
+    }
+    while (atomic_load_explicit(&k->of[position].state, memory_order_acquire) != HX_ANSWERED) sched_yield();
+    return &k->of[position].support;
+}
+
 const hx_op_support *hx_kernel_support(const hx_op *op, const hx_device *device) {
     long position = device->backend - table.backends;
     hx_op_kernels *k = op->info->kernels;
-    if (!k->of[position].asked) {
-        hx_op_support found = {.struct_size = sizeof found};
-        if (!device->backend->op_query || device->backend->op_query(device->backend->ctx, op->name, &found) != HX_OK)
-            found.verdict = HX_NO;
-        k->of[position].support = found;
-        k->of[position].asked = true;
-    }
-    return &k->of[position].support;
+    if (atomic_load_explicit(&k->of[position].state, memory_order_acquire) == HX_ANSWERED) return &k->of[position].support;
+    return ask(op, device->backend, k, position);
 }
 
 static hx_status start_status;

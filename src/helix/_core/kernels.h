@@ -6,9 +6,11 @@
 
 enum { HX_MAX_BACKENDS = 16 };
 
+typedef enum hx_answer { HX_UNASKED, HX_ANSWERING, HX_ANSWERED } hx_answer;
+
 typedef struct hx_op_kernels {
     struct {
-        bool asked;
+        _Atomic uint8_t state; /* hx_answer; the support may be read from HX_ANSWERED on */
         hx_op_support support;
     } of[HX_MAX_BACKENDS]; /* by the backend's position */
 } hx_op_kernels;
