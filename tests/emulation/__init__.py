@@ -1,0 +1,1 @@
+"""CUDA and Metal kernels on the CPU: see README.md."""
