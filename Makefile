@@ -12,7 +12,7 @@ SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test core-test tiny bench wheel lint format stubs asan fuzz tsan add-op-check plugin-matrix clean
+.PHONY: help install train test core-test tiny bench wheel lint format stubs asan fuzz tsan add-op-check plugin-matrix pycuda clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -95,6 +95,9 @@ add-op-check: $(VENV)/.checks  ## a toy op in three places, built, used and test
 
 plugin-matrix: $(VENV)/.checks install  ## helix and a plugin as wheel and as editable install: make plugin-matrix CASES=ABCD (1 minute)
 	$(BIN)/python tools/plugin_matrix.py --cases $(CASES) --build-dir $(BUILD)
+
+pycuda: $(VENV)/.checks  ## build pycuda without a GPU, to drive the emulated CUDA driver (about a minute)
+	$(BIN)/python tests/emulation/build_pycuda.py
 
 clean:  ## remove what was built
 	rm -rf build $(VENV)

@@ -1,0 +1,256 @@
+"""helix-backend-cuda without a GPU: its host code drives an emulated driver, its kernels run as C++ on the CPU.
+
+What passes here is right in logic, order and memory; what NVIDIA's driver and GPUs make of it, no test here can tell.
+Every part runs through pycuda too where that is installed (`make pycuda`).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import helix
+from helix import nn
+
+from ..emulation import libraries
+from ..kernel.test_samples import EVERY, FIRST, compare
+from ..ops.cases import each_sample
+from ..ops.sample import Sample
+from ..ops.values import to_helix
+
+pytest.importorskip("cffi", reason="needs cffi, which helix-backend-cuda depends on")
+pytestmark = [
+    pytest.mark.skipif(not libraries.available(), reason="needs gcc and g++"),
+    pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::UserWarning"),
+]
+ROOT = Path(__file__).resolve().parents[2]
+# Kernels of every kind: with group memory and without, of several launches, of random numbers. The rest of the ops comes
+# with HELIX_EVERY_SAMPLE=1, as in tests/kernel.
+CHOSEN = {
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "pow",
+    "where",
+    "clamp",
+    "exp",
+    "erf",
+    "gelu",
+    "tanh",
+    "floor_divide",
+    "remainder",
+    "bitwise_and",
+    "isnan",
+    "sum",
+    "mean",
+    "prod",
+    "amax",
+    "argmax",
+    "var",
+    "norm",
+    "all",
+    "softmax",
+    "log_softmax",
+    "cross_entropy",
+    "layer_norm",
+    "rms_norm",
+    "batch_norm",
+    "group_norm",
+    "matmul",
+    "linear",
+    "conv1d",
+    "conv2d",
+    "embedding",
+    "gather",
+    "scatter",
+    "scatter_add",
+    "index_select",
+    "one_hot",
+    "arange",
+    "full",
+    "tril",
+    "cat",
+    "dropout",
+    "randn",
+    "rand",
+    "scaled_dot_product_attention",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cuda(tmp_path_factory):
+    from .cuda_device import register
+
+    os.environ.setdefault("HELIX_CACHE_DIR", str(tmp_path_factory.getbasetemp().parent / "cuda-kernels"))
+    register()
+
+
+@each_sample(lambda sample: FIRST[sample.op] is sample and "empty" not in sample.op and (EVERY or sample.op in CHOSEN))
+def test_on_the_device_as_on_the_cpu(sample: Sample) -> None:
+    dtype = "float32" if "float32" in sample.dtypes else sample.dtypes[0]
+    compare(sample, dtype, lambda values: to_helix(values).to("cuda"))
+
+
+def test_it_says_that_it_is_emulated():
+    facts = dict(helix.devices())["cuda:0"]
+    assert facts["emulated"] and facts["arch"] == "sm_80" and facts["name"] == "emulated GPU"
+
+
+# ---- products: cuBLAS has them all, whatever the layout ----
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "left, right",
+    [((3, 4), (4, 5)), ((4,), (4, 5)), ((3, 4), (4,)), ((2, 3, 4), (4, 5)), ((2, 3, 4), (2, 4, 5)), ((1, 4), (4, 1)),
+     ((2, 1, 3, 4), (5, 4, 6))],
+)  # fmt: skip
+def test_products(left, right, dtype):
+    rng = np.random.default_rng(0)
+    a, b = (helix.tensor(rng.integers(-4, 5, s).astype("f4")).to(getattr(helix, dtype)) for s in (left, right))
+    assert_equal(helix.matmul(a.to("cuda"), b.to("cuda")), helix.matmul(a, b))
+
+
+def test_products_of_views():
+    rng = np.random.default_rng(0)
+    x = helix.tensor(rng.integers(-4, 5, (6, 8)).astype("f4"))
+    y = x.to("cuda")
+    for view in (lambda t: t.T @ t, lambda t: t @ t.T, lambda t: t[1:, 2:] @ t[:, :6].T[:6], lambda t: t[::2] @ t.T):
+        assert_equal(view(y), view(x))
+    batch = lambda t: t.reshape(2, 3, 8).transpose(1, 2) @ t.reshape(2, 3, 8)  # noqa: E731
+    assert_equal(batch(y), batch(x))
+
+
+def assert_equal(device: helix.Tensor, host: helix.Tensor) -> None:
+    assert str(device.device) == "cuda:0" and device.dtype == host.dtype
+    assert device.to("cpu").to(helix.float64).tolist() == host.to(helix.float64).tolist()
+
+
+# ---- memory and order ----
+
+
+def test_copies_longer_than_the_pinned_pieces():
+    from helix.backends.cuda.staging import PIECE
+
+    x = np.random.default_rng(0).integers(0, 255, 3 * PIECE + 17, dtype=np.uint8)
+    assert np.array_equal(helix.tensor(x).to("cuda").to("cpu").numpy(), x)
+
+
+def test_more_memory_than_there_is():
+    with pytest.raises(helix.errors.OutOfMemoryError, match="cuda:0"):
+        helix.zeros(1 << 31, dtype=helix.uint8, device="cuda")
+
+
+@pytest.mark.parametrize(
+    "dtype, value", [("uint8", 7), ("int16", -3), ("float32", 1.5), ("float64", 1e300), ("complex64", 1 - 2j)]
+)
+def test_fills(dtype, value):
+    x = helix.full((5, 3), value, dtype=getattr(helix, dtype), device="cuda")
+    assert x.to("cpu").tolist() == [[value] * 3] * 5
+
+
+@functools.cache
+def network() -> list[list[float]]:
+    """20 steps of a small network; the losses on the CPU and on the device."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((16, 8)).astype("f4"), rng.integers(0, 3, 16)
+    losses: dict[str, list[float]] = {"cpu": [], "cuda": []}
+    for place, told in losses.items():
+        helix.manual_seed(0)
+        model = nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.LayerNorm(16), nn.Linear(16, 3)).to(place)
+        optimizer = helix.optim.AdamW(model.parameters(), lr=1e-2)
+        inputs, targets = helix.tensor(x).to(place), helix.tensor(y).to(place)
+        for _ in range(20):
+            loss = nn.functional.cross_entropy(model(inputs), targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            told.append(loss.item())
+    return [*losses.values()]
+
+
+def test_a_network_trains_as_on_the_cpu():
+    helix.backends.fallback_stats(reset=True)
+    host, device = network()
+    np.testing.assert_allclose(device, host, rtol=1e-4)
+    assert device[-1] < 0.5 * device[0]
+    assert "cuda:0" not in helix.backends.fallback_stats(), "an op of the network ran on the host"
+
+
+# ---- the same in processes of their own: another driver module, another GPU, other orders ----
+
+CHILD = """
+import json, sys
+sys.path.insert(0, ".")
+from tests.backends.cuda_device import register
+register()
+import helix
+from tests.backends import test_cuda_emulated as t
+losses = t.network()
+t.test_products_of_views()
+t.test_copies_longer_than_the_pinned_pieces()
+json.dump([losses, "pycuda.driver" in sys.modules], sys.stdout)
+"""
+
+
+def child(**settings: str) -> list:
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD], cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_order_of_work_items_changes_no_bit():
+    assert child(EMULATION_ORDER="-2", HELIX_CUDA_DRIVER="libcuda")[0][1] == network()[1]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pycuda") is None, reason="needs pycuda: make pycuda")
+def test_unmodified_pycuda_and_a_random_order():
+    losses, through_pycuda = child(EMULATION_ORDER="1", HELIX_CUDA_DRIVER="pycuda")
+    assert through_pycuda and losses[1] == network()[1]
+
+
+def test_without_a_driver_the_reason_is_told(monkeypatch):
+    from helix.backends.cuda import facts
+
+    monkeypatch.setenv("LD_LIBRARY_PATH", "")
+    devices, reason = facts.ask()
+    assert devices == [] and ("libcuda.so.1" in reason or "finds no GPU" in reason)
+
+
+def test_without_a_gpu_the_reason_is_told(monkeypatch):
+    from helix.backends.cuda import facts
+
+    monkeypatch.setenv("EMULATION_DEVICES", "0")
+    assert facts.ask() == ([], facts.NO_DEVICE)
+
+
+@pytest.mark.parametrize("capability, form", [(90, "sm_90"), (91, "compute_90"), (200, "compute_121")])
+def test_a_gpu_newer_than_the_compiler_gets_ptx(capability, form):
+    from helix.backends.cuda.nvrtc import Compiler
+
+    compiler = Compiler(capability, 13000)
+    assert compiler.architecture == form
+    text = b'extern "C" __global__ void nothing(float *x) {}'
+    assert compiler.compile(text, "nothing", compiler.options(True, ""))
+
+
+def test_a_gpu_older_than_the_compiler():
+    from helix.backends.cuda.nvrtc import Compiler
+
+    with pytest.raises(
+        helix.errors.BackendUnavailable, match="HX5001 .*knows no GPU as old as sm_70; it begins at sm_75"
+    ):
+        Compiler(70, 13000)
+    with pytest.raises(helix.errors.BackendUnavailable, match="HX5001 NVRTC, .*pip install nvidia-cuda-nvrtc-cu12"):
+        Compiler(70, 11080)
