@@ -550,6 +550,9 @@ static hx_status decompose_without_grad(hx_call *c) {
     return status;
 }
 
+/* Has the device no kernel of anything? */
+static bool is_bare(const hx_device *d) { return d->id && !d->programs && !d->backend->op_query; }
+
 /* Does a composite go to its parts? Not where the device has a kernel for the whole; nor where it has none for
  * anything, because then the CPU's kernel for the whole moves fewer bytes. */
 static bool goes_to_parts(const hx_call *c) {
@@ -559,9 +562,10 @@ static bool goes_to_parts(const hx_call *c) {
     if (!op->decompose) return false;
     if (!op->shape) return true;
     if (offered(op, c->device, c->in, c->n_in, first)) return false;
-    bool bare = c->device->id && !c->device->programs && !c->device->backend->op_query;
-    return !bare || !support_of(op, hx_cpu(), key_dtype(c->in, c->n_in, first));
+    return !is_bare(c->device) || !support_of(op, hx_cpu(), key_dtype(c->in, c->n_in, first));
 }
+
+static bool may_decline(const hx_call *c) { return c->op->decompose && c->device->id && !is_bare(c->device); }
 
 static hx_status compute_fresh(hx_call *c) {
     const hx_op *op = c->op;
@@ -570,7 +574,7 @@ static hx_status compute_fresh(hx_call *c) {
     if (goes_to_parts(c)) return decompose_without_grad(c);
     HX_TRY(allocate_outputs(c));
     hx_status status;
-    if (op->decompose && c->device->id) /* a kernel that declines this call leaves it to the parts */
+    if (may_decline(c)) /* a kernel that declines this call leaves it to the parts */
         status = try_kernel(op, c->device, c->in, c->n_in, c->attr, c->n_attr, c->out, c->n_out, &ran);
     else
         status = run_kernel(op, c->device, c->in, c->n_in, c->attr, c->n_attr, c->out, c->n_out, NULL);
@@ -598,7 +602,7 @@ static hx_status compute_into(hx_call *c, hx_tensor **target) {
                 direct = op->flags & HX_ALIAS_OK && same_elements(target[i], c->in[j]);
     }
     bool ran = false;
-    if (direct && op->decompose && c->device->id)
+    if (direct && may_decline(c))
         HX_TRY(try_kernel(op, c->device, c->in, c->n_in, c->attr, c->n_attr, target, c->n_out, &ran));
     else if (direct) {
         HX_TRY(run_kernel(op, c->device, c->in, c->n_in, c->attr, c->n_attr, target, c->n_out, NULL));
