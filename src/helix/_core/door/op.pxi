@@ -480,10 +480,11 @@ cdef object dispatch_frame(Op op, Frame *f):
 
 
 cdef object make_result(object result_type, tuple values):
+    """The values by name; None for outputs that this call does not have."""
     cdef object made = PyStructSequence_New(result_type)
     cdef Py_ssize_t i
-    for i in range(len(values)):
-        value = values[i]
+    for i in range(result_type.n_sequence_fields):
+        value = values[i] if i < len(values) else None
         Py_INCREF(value)
         PyTuple_SET_ITEM(made, i, value)
     return made

@@ -60,10 +60,27 @@ static hx_status rms_norm_shape(hx_call *c) {
     return HX_OK;
 }
 
+static hx_status check_sizes(const hx_tensor *t, const char *name, const int64_t *shape, int ndim) {
+    bool same = t->ndim == ndim;
+    for (int i = 0; same && i < ndim; i++) same = t->shape[i] == shape[i];
+    if (same) return HX_OK;
+    return hx_fail_about(FACTS(name, hx_shape_text(shape, ndim), hx_shape_text(t->shape, t->ndim)), HX_E_SHAPE,
+                         HX1002_INNER, "%s must have shape %s, got %s", name, hx_shape_text(shape, ndim),
+                         hx_shape_text(t->shape, t->ndim));
+}
+
 /* in: gradient, input, statistics (one or two), weight; out: of input, and with a weight of it (and of the bias) */
 static hx_status backward_shape(hx_call *c, int weight_at, int sums) {
-    hx_tensor *weight = c->in[weight_at];
-    c->cast[0] = (int8_t)c->in[1]->dtype;
+    hx_tensor *weight = c->in[weight_at], *x = c->in[1];
+    hx_spec row;
+    HX_TRY(check_rows(c, x, weight_at, 1));
+    HX_TRY(check_sizes(c->in[0], "gradient", x->shape, x->ndim));
+    statistic(&row, x, &c->attr[0]);
+    for (int i = 2; i < weight_at; i++) {
+        HX_TRY(check_sizes(c->in[i], i + 1 == weight_at ? "rstd" : "mean", row.shape, row.ndim));
+        c->cast[i] = (int8_t)row.dtype;
+    }
+    c->cast[0] = (int8_t)x->dtype;
     hx_spec_like(&c->spec[0], c->in[1]);
     c->n_out = weight ? 1 + sums : 1;
     for (int i = 1; i < c->n_out; i++) hx_spec_like(&c->spec[i], weight);
