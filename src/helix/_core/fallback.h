@@ -32,7 +32,8 @@ typedef struct hx_written {
     uint8_t groups;
 } hx_written;
 
-/* Runs one call on the CPU. `out` are given, on the device; `written` is NULL for calls that write no input. */
+/* Runs one call on the CPU; random ops under every policy, because their bits are the CPU's. `out` are given, on the
+ * device; `written` is NULL for calls that write no input. */
 hx_status hx_fallback_run(const hx_op *op, hx_device *device, hx_tensor **in, int n_in, const hx_attr *attr,
                           int n_attr, hx_tensor **out, int n_out, const hx_written *written);
 

@@ -1,7 +1,7 @@
 """Random numbers with the CPU's bits: Philox by element number, and exact arithmetic on the words.
 
-The kernels are marked exact; targets must give a correctly rounded square root and no contraction. What the CPU computes
-in float64 polynomials (normal values of float64, exponential ones) has no template.
+The kernels are marked exact; targets must give a correctly rounded square root and no contraction. What a target cannot
+compute so (exponential values without float64) and what is drawn in sequence (randperm, multinomial) the host draws.
 """
 
 from __future__ import annotations
@@ -108,6 +108,40 @@ def _log_f64(x):
     return e * float.fromhex("0x1.62e42fee00000p-1") - ((h - tail) - f)
 
 
+def _turn_f64(x):
+    """The CPU's sine and cosine of a float64 in [0, 2 pi], step by step."""
+    k, magic = x.builder, 1.5 * 2.0**52
+    shifted = x * float.fromhex("0x1.45f306dc9c883p-1") + magic
+    q, turns = shifted.bits("u64"), shifted - magic
+    r = x - turns * float.fromhex("0x1.921fb50000000p+0") - turns * float.fromhex("0x1.110b460000000p-26")
+    r = r - turns * float.fromhex("0x1.1a62633145c07p-54")
+    z = r * r
+    s = polynomials.horner(
+        z, "0x1.5d924562eb3e0p-33", "-0x1.ae5e63c7e55c3p-26", "0x1.71de3574b1d74p-19", "-0x1.a01a019c0e400p-13",
+        "0x1.111111110f861p-7", "-0x1.5555555555549p-3",
+    )  # fmt: skip
+    c = polynomials.horner(
+        z, "-0x1.8fadd1d55115cp-37", "0x1.1ee9ea6f20a06p-29", "-0x1.27e4f807d8e76p-22", "0x1.a01a019caef5cp-16",
+        "-0x1.6c16c16c15162p-10", "0x1.555555555554cp-5",
+    )  # fmt: skip
+    one = k.const(1.0, "f64")
+    s, c = r * (one + z * s), one - 0.5 * z + z * z * c
+    odd = (q & 1) != 0
+
+    def signed(value, quarter):
+        return (value.bits("u64") ^ ((quarter & 2) << 62)).bits("f64")
+
+    return signed(odd.where(c, s), q), signed(odd.where(s, c), q + 1)
+
+
+def _wide_normal(a, words):
+    high, low = (((words[i].to("u64") << 32) | words[i + 1].to("u64")) >> 11 for i in (0, 2))
+    radius = high.builder.call("sqrt", _log_f64((high + 1).bits("i64").to("f64") * 2.0**-53) * -2.0)
+    sine, cosine = _turn_f64(low.bits("i64").to("f64") * 2.0**-53 * float.fromhex("0x1.921fb54442d18p+2"))
+    found = [radius * cosine, radius * sine]
+    return [a["low"] + a["width"] * z for z in found] if "low" in a else [0.0 + 1.0 * z for z in found]
+
+
 def _exponential(a, words):
     found = []
     for high, low in ((words[0], words[1]), (words[2], words[3])):
@@ -123,6 +157,7 @@ _DRAWS = {
     "bernoulli": _bernoulli,
     "whole": _whole,
     "wide": _wide_uniform,
+    "wide_normal": _wide_normal,
 }
 _SCALARS = {
     "exponential": (("scale", "f64"),),
@@ -140,7 +175,7 @@ def _kernel(draw, dtype, layout, rank, bounded, group, index):
     state = [k.scalar(f"state{w}", "u32") for w in range(4)]
     a = {"dtype": dtype} | {name: k.scalar(name, d) for name, d in _SCALARS.get(draw, ())}
     if bounded:
-        a |= {name: k.scalar(name, "f64" if draw == "wide" else "f32") for name in ("low", "width")}
+        a |= {name: k.scalar(name, "f64" if draw.startswith("wide") else "f32") for name in ("low", "width")}
     with k.items(blocks) as block:
         values = _DRAWS[draw](a, philox(k, state[:2], state[2:], block))
         for t, value in enumerate(values):
@@ -184,13 +219,14 @@ def uniform(call, target):
 
 @template("randn", "randn_like", "normal")
 def normal(call, target):
-    if call.outputs[0].dtype not in ("f16", "bf16", "f32"):
-        raise UnsupportedError(f"normal values of {call.outputs[0].dtype}")
+    y = call.outputs[0]
+    if y.dtype not in ("f16", "bf16", "f32", "f64"):
+        raise UnsupportedError(f"normal values of {y.dtype}")
     more = {}
     if call.op == "normal":
         mean, deviation = _bounds(call)
         more = {"low": mean, "width": deviation}
-    return _draw(call, target, "normal", more)
+    return _draw(call, target, "wide_normal" if y.dtype == "f64" else "normal", more, 2 if y.dtype == "f64" else 4)
 
 
 def _bounds(call):

@@ -399,7 +399,7 @@ HX_KERNEL(k_randperm) {
     return HX_OK;
 }
 
-/* ---- multinomial: weights are float64, rows of `n` ---- */
+/* ---- multinomial: rows of `n` weights, in float64 ---- */
 
 typedef struct race {
     double time;
@@ -456,24 +456,38 @@ static void without_replacement(source s, int64_t row, const double *w, int64_t 
     qsort(clock, (size_t)n, sizeof *clock, earlier);
     for (int64_t k = 0; k < samples; k++) o[k] = clock[k].index;
 }
+static const double *row_of_weights(const hx_view *in, int64_t row, int64_t n, double *room) {
+    int64_t size = (int64_t)hx_dtype_size((hx_dtype)in->dtype);
+    const char *from = (const char *)in->data + row * n * size;
+    if (in->dtype == HX_F64) return (const double *)from;
+    float f[RUN];
+    for (int64_t at = 0; at < n; at += RUN) {
+        int64_t run = n - at < RUN ? n - at : RUN;
+        const float *read = hx_read_f32(from + at * size, in->dtype, size, run, f);
+        for (int64_t i = 0; i < run; i++) room[at + i] = read[i];
+    }
+    return room;
+}
 HX_KERNEL(k_multinomial) {
     HX_UNUSED;
     const hx_view *in = &call->in[0], *out = &call->out[0];
     int64_t n = in->shape[in->ndim - 1], samples = call->attr[0].v.i, rows = n ? in->numel / n : 0;
     bool replacement = call->attr[1].v.i;
     if (rows == 0 || samples == 0) return HX_OK;
-    race *room = hx_pool_alloc((size_t)n * sizeof *room);
+    size_t bytes = (size_t)n * (sizeof(race) + sizeof(double));
+    race *room = hx_pool_alloc(bytes);
     if (!room) return HX_E_MEMORY;
+    double *weights = (double *)(room + n);
     source s = source_of(call);
     hx_code code = HX_OK;
     for (int64_t row = 0; row < rows && !code; row++) {
-        const double *w = (const double *)in->data + row * n;
+        const double *w = row_of_weights(in, row, n, weights);
         int64_t *o = (int64_t *)out->data + row * samples;
         code = check_weights(w, n, samples, replacement, err);
         if (code) break;
         (replacement ? with_replacement : without_replacement)(s, row, w, n, samples, room, o);
     }
-    hx_pool_free(room, (size_t)n * sizeof *room);
+    hx_pool_free(room, bytes);
     return code;
 }
 
@@ -490,5 +504,5 @@ HX_KERNELS(random) = {KERNEL(rand, k_rand, FLOAT_COMPLEX),
                       KERNEL_CONTIGUOUS(bernoulli, k_bernoulli, HX_SET_REAL),
                       KERNEL_CONTIGUOUS(dropout_apply, k_dropout, HX_SET_FLOAT),
                       KERNEL(randperm, k_randperm, HX_SET_REAL),
-                      KERNEL_CONTIGUOUS(multinomial, k_multinomial, HX_BIT(HX_F64)),
+                      KERNEL_CONTIGUOUS(multinomial, k_multinomial, HX_SET_FLOAT),
                       {0}};

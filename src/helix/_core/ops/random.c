@@ -106,11 +106,10 @@ static hx_status shape_multinomial(hx_call *c) {
                        hx_shape_text(weights->shape, weights->ndim));
     hx_spec_set(&c->spec[0], HX_I64, weights->shape, weights->ndim);
     c->spec[0].shape[weights->ndim - 1] = samples;
-    c->compute = HX_F64;
     return HX_OK;
 }
 
-/* ---- decompositions, for devices without a kernel of the op ---- */
+/* ---- decompositions with the same numbers, for devices without a kernel of the op ---- */
 
 #define SIZE ((hx_ints){c->spec[0].shape, c->spec[0].ndim})
 #define DTYPE_OUT ((int)c->spec[0].dtype)
@@ -124,29 +123,12 @@ static hx_status decompose_randn_like(hx_call *c) {
     RESULT(0, CALL(randn, SIZE, DTYPE_OUT, &c->attr[1]));
     return HX_OK;
 }
-static hx_status decompose_uniform(hx_call *c) {
-    double low = c->attr[0].v.f, high = c->attr[1].v.f;
-    RESULT(0, CALL(add, CALL(mul, even(c, &c->attr[2]), high - low), low));
-    return HX_OK;
-}
-static hx_status decompose_normal(hx_call *c) {
-    RESULT(0, CALL(add, CALL(mul, CALL(randn, SIZE, DTYPE_OUT, &c->attr[2]), c->attr[1].v.f), c->attr[0].v.f));
-    return HX_OK;
-}
-static hx_status decompose_exponential(hx_call *c) {
-    RESULT(0, CALL(div, CALL(log1p, CALL(neg, even(c, &c->attr[1]))), -c->attr[0].v.f));
-    return HX_OK;
-}
-static hx_status decompose_bernoulli(hx_call *c) {
-    hx_tensor *chance = CALL(rand, SIZE, (int)HX_F32, &c->attr[1]);
-    hx_tensor *one = hx_given(&c->attr[0]) ? CALL(lt, chance, c->attr[0].v.f) : CALL(lt, chance, c->in[0]);
-    RESULT(0, CALL(cast, one, DTYPE_OUT));
-    return HX_OK;
-}
+/* The words below p 2**32, cut to a whole number, are dropped: bernoulli's own bits. */
 static hx_status decompose_dropout_apply(hx_call *c) {
-    double p = c->attr[0].v.f;
-    hx_tensor *kept = CALL(ge, CALL(rand, SIZE, (int)HX_F32, &c->attr[1]), p);
-    RESULT(0, CALL(mul, CALL(where, kept, c->in[0], 0), 1 / (1 - p)));
+    double p = c->attr[0].v.f, limit = fmin(floor(p * 0x1p32), 0x1p32 - 1);
+    hx_tensor *like = CALL(new_ones, c->in[0], SIZE);
+    hx_tensor *dropped = CALL(ne, CALL(bernoulli, like, limit * 0x1p-32, &c->attr[1]), 0);
+    RESULT(0, CALL(mul, CALL(where, dropped, 0, c->in[0]), 1 / (1 - p)));
     return HX_OK;
 }
 
@@ -194,7 +176,8 @@ static hx_status vjp_fill(hx_vjp *v) {
 
 #define CREATES (HX_PRIMITIVE | HX_CREATES | HX_NON_DIFF | HX_RANDOM | HX_FUNCTION)
 #define LIKE (HX_NON_DIFF | HX_RANDOM | HX_FUNCTION)
-#define FILLS (HX_RANDOM | HX_INPLACE | HX_ALIAS_OK | HX_METHOD)
+/* Primitives, although made of others in principle: parts would round otherwise, and so give other numbers. */
+#define DRAWS (HX_PRIMITIVE | HX_RANDOM | HX_INPLACE | HX_ALIAS_OK | HX_METHOD)
 
 const hx_op hx_ops_random[] = {
     {.name = "rand",
@@ -246,21 +229,21 @@ const hx_op hx_ops_random[] = {
             "Example:\n"
             "    >>> helix.zeros(2).uniform_(3, 3).tolist()\n"
             "    [3.0, 3.0]\n",
-     .shape = shape_uniform, .decompose = decompose_uniform, .vjp = vjp_fill, .flags = FILLS},
+     .shape = shape_uniform, .vjp = vjp_fill, .flags = DRAWS},
     {.name = "normal",
      .params = PARAMS(TENSOR("input"), FLOAT("mean", 0), FLOAT("std", 1), RNG("generator", KW)),
      .doc = "Normal values, in the input's size and dtype; normal_ writes them into the input.\n\n"
             "Example:\n"
             "    >>> helix.zeros(2).normal_(3, 0).tolist()\n"
             "    [3.0, 3.0]\n",
-     .shape = shape_normal, .decompose = decompose_normal, .vjp = vjp_fill, .flags = FILLS},
+     .shape = shape_normal, .vjp = vjp_fill, .flags = DRAWS},
     {.name = "exponential",
      .params = PARAMS(TENSOR("input"), FLOAT("lambd", 1), RNG("generator", KW)),
      .doc = "Values from the exponential distribution of rate lambd; exponential_ writes them into the input.\n\n"
             "Example:\n"
             "    >>> bool((helix.zeros(9).exponential_() >= 0).all())\n"
             "    True\n",
-     .shape = shape_exponential, .decompose = decompose_exponential, .vjp = vjp_fill, .flags = FILLS},
+     .shape = shape_exponential, .vjp = vjp_fill, .flags = DRAWS},
     {.name = "bernoulli",
      .params = PARAMS(TENSOR("input"), OPT_FLOAT("p"), RNG("generator", KW)),
      .doc = "1 with the probability given by each value of input (or by p), else 0.\n\n"
@@ -269,7 +252,7 @@ const hx_op hx_ops_random[] = {
             "Example:\n"
             "    >>> helix.bernoulli(helix.tensor([0.0, 1.0])).tolist()\n"
             "    [0.0, 1.0]\n",
-     .shape = shape_bernoulli, .decompose = decompose_bernoulli, .vjp = vjp_fill, .flags = FILLS | HX_FUNCTION},
+     .shape = shape_bernoulli, .vjp = vjp_fill, .flags = DRAWS | HX_FUNCTION},
     {.name = "multinomial",
      .params = PARAMS(TENSOR("input"), REQ_INT("num_samples"), BOOL("replacement", false), RNG("generator", KW)),
      .doc = "Positions drawn with the weights in each row of input (1 or 2 dimensions).\n\n"
