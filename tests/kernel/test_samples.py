@@ -46,3 +46,10 @@ def compare(sample: Sample, dtype: str, make: Callable[[np.ndarray], helix.Tenso
 def test_on_a_device_as_on_the_cpu(sample: Sample) -> None:
     dtype = "float32" if "float32" in sample.dtypes else sample.dtypes[0]
     compare(sample, dtype)
+
+
+@pytest.mark.parametrize("alpha", [0, 1, 3, 2**40, True, False])
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "float32"])
+def test_a_factor_of_any_value_and_dtype(alpha, dtype):
+    x, y = (helix.tensor(v).to(getattr(helix, dtype)) for v in ([1, 0, 1, 0], [1, 1, 0, 0]))
+    assert helix.add(x.to("sim"), y.to("sim"), alpha=alpha).tolist() == helix.add(x, y, alpha=alpha).tolist()

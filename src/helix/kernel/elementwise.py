@@ -19,7 +19,7 @@ from helix.kernel.layout import (
     size_scalars,
     stride_scalars,
 )
-from helix.kernel.plan import Host, Number, Plan, launch
+from helix.kernel.plan import Derived, Host, Number, Plan, launch
 from helix.kernel.registry import template
 
 _STORED_RANGE = {"i8": (-128, 127), "i16": (-32768, 32767), "u8": (0, 255), "u16": (0, 65535)}
@@ -36,7 +36,7 @@ class Attributes:
         """Scalars for the numbers, before any block: what is defined in a block does not outlive it."""
         for name, kind in self.attributes.items():
             if kind in (int, float):
-                self.declared[name] = self.k.scalar(name, self.wide)
+                self.declared[name] = host_scalar(self.k, name, self.wide)
 
     def number(self, name):
         return self.declared[name] if name in self.declared else self.const(self.attributes[name])
@@ -62,6 +62,12 @@ def host_scalar(k, name, dtype):
     return k.scalar(name, "u32") != 0 if dtype == "bool" else k.scalar(name, WIDE[dtype])
 
 
+def host_numbers(call, dtype):
+    """The numbers among a call's attributes, as host_scalar expects them for a dtype."""
+    numbers = {k: v for k, v in call.attributes.items() if isinstance(v, Number)}
+    return {k: Derived((v,), bool) for k, v in numbers.items()} if dtype == "bool" else numbers
+
+
 @lru_cache(maxsize=2048)
 def _kernel(op, attributes, operands, out, rank, group, index):
     """`operands`: (dtype, layout) of each input, None for what is absent, layout "host" for host scalars."""
@@ -75,8 +81,8 @@ def _kernel(op, attributes, operands, out, rank, group, index):
             read.append(operand and host_scalar(k, f"x{number}", operand[0]))
         else:
             read.append(Operand(k, f"x{number}", operand[0], operand[1], rank))
-    first = next((o for o in operands if o and o[0] != "bool"), operands[0] if operands else None)
-    a = Attributes(k, dict(attributes), first[0] if first else out[0], WIDE[first[0] if first else out[0]])
+    dtype = attribute_dtype(operands, out[0])
+    a = Attributes(k, dict(attributes), dtype, WIDE[dtype])
     strided = any(isinstance(r, Operand) and r.layout == "strided" for r in (y, *read))
     a.declare()
     with k.items(n) as i:
@@ -84,6 +90,12 @@ def _kernel(op, attributes, operands, out, rank, group, index):
         values = [r.read(i, coordinates) if isinstance(r, Operand) else r for r in read]
         y.write(stored(expression_of(op)(a, *values), out[0]), i, coordinates)
     return k.finish()
+
+
+def attribute_dtype(operands, out):
+    """The dtype in which an op's numbers are taken: the first operand's that is no bool."""
+    first = next((o for o in operands if o and o[0] != "bool"), operands[0] if operands else None)
+    return first[0] if first else out
 
 
 def expression_of(op):
@@ -125,7 +137,7 @@ def elementwise(call, target, op, inputs, out):
             tensors[name] = x
             scalars |= stride_scalars(name, layouts[place], strides[place])
             place += 1
-    scalars |= {k: v for k, v in call.attributes.items() if isinstance(v, Number)}
+    scalars |= host_numbers(call, attribute_dtype(operands, out.dtype))
     group = target.group(256)
     kernel = _kernel(op, call.statics(), tuple(operands), (out.dtype, layouts[0]), len(sizes), group, call.index)
     return Plan((launch(kernel, tensors, scalars, target.grid(-(-out.numel // group))),))

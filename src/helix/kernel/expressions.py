@@ -30,9 +30,9 @@ def _softplus(x):
 def _scaled_add(sign):
     def expression(a, x, y):
         alpha = a.attributes.get("alpha", 1)
-        if x.dtype == "bool":
-            return x | y if sign > 0 else x ^ y
         scaled = y if alpha == 1 else num.mul(y, a.number("alpha"))
+        if x.dtype == "bool":
+            return x | scaled if sign > 0 else x ^ scaled
         return num.add(x, scaled) if sign > 0 else num.sub(x, scaled)
 
     return expression
