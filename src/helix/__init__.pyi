@@ -549,4 +549,5 @@ from helix import io as io
 from helix import models as models
 from helix import nn as nn
 from helix import optim as optim
+from helix import testing as testing
 from helix import train as train

@@ -186,10 +186,11 @@ def test_plugins_in_our_namespace_are_found_where_they_are_installed(monkeypatch
     install(tmp_path, "zoo_wheel", "helix.backends.zoo_wheel")
     install(tmp_path, "zoo_editable", "helix.backends.zoo_editable", tmp_path / "sources")
     install(tmp_path, "zoo_other", "helix_backend_zoo_other")
+    beside = path.places()
     monkeypatch.syspath_prepend(str(tmp_path))
     names = ["helix.backends.zoo_wheel", "helix.backends.zoo_editable"]
     assert [importlib.import_module(n).where for n in names] == ["wheel", "sources"]
-    assert path.places() == [str(tmp_path / "sources"), str(tmp_path / "helix" / "backends")]
+    assert path.places() == [str(tmp_path / "sources"), str(tmp_path / "helix" / "backends"), *beside]
     for name in names:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(metadata, "distributions", list)
