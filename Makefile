@@ -34,8 +34,8 @@ $(VENV)/.installed: $(VENV)/.created $(SOURCES)
 		--force-reinstall -Cbuild-dir=$(BUILD) -Ccompile-args=-j$(JOBS) .
 	touch $@
 
-# The first-party plugins, each from its own folder; their sources are under src/helix/backends/.
-PLUGINS := $(dir $(wildcard plugins/*/hatch_build.py))
+# The first-party plugins in Python, each from its own folder; sources of some are under src/helix/backends/.
+PLUGINS := $(dir $(shell grep -l hatchling plugins/*/pyproject.toml))
 $(VENV)/.plugins: $(VENV)/.checks $(VENV)/.installed $(shell find plugins -type f)
 	$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --force-reinstall $(addprefix ./,$(PLUGINS))
 	touch $@

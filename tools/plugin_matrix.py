@@ -8,9 +8,9 @@
     C       wheel       editable
     D       editable    editable
 
-Every plugin goes through its sdist. Checked: what the wheels hold, that no file belongs to two of them, where the module
-comes from in each case, that the plugin is gone after its removal and helix is not. The first plugin stands for all in the
-matrix. Needs meson-python, hatchling and what helix and the plugin need at run time, in the Python that runs this.
+Every plugin in Python goes through its sdist. Checked: what the wheels hold, that no file belongs to two of them, where each module
+comes from in each case, that the plugins are gone after their removal and helix is not. Needs meson-python, hatchling and
+what helix and the plugins need at run time, in the Python that runs this; helix itself where a plugin is compiled.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import sysconfig
 import tarfile
 import tempfile
 import time
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -32,13 +33,13 @@ CASES = {"A": (False, False), "B": (True, False), "C": (False, True), "D": (True
 LOOK = """import helix, helix.backends, importlib
 (found,) = [f for f in helix.backends.list() if f.name == {name!r}]
 assert found.package == "helix-backend-{name}", found
-module = importlib.import_module("helix.backends.{name}")
+module = importlib.import_module({module!r})
 print(helix.__file__, module.__file__, sep="\\n")
 """
 GONE = """import helix, helix.backends
 assert (helix.tensor([1.0, 2.0]) + 1).tolist() == [2.0, 3.0]
 assert not [f for f in helix.backends.list() if f.name == {name!r}]
-assert not __import__("pathlib").Path(helix.backends.__path__[0], {name!r}, "__init__.py").exists() or {editable}
+assert {editable} or not __import__("importlib.util").util.find_spec({module!r})
 """
 
 
@@ -74,15 +75,29 @@ def build_core(editable: bool, out: Path, build_dir: str) -> Path:
 
 
 def build_plugin(name: str, out: Path) -> tuple[Path, Path]:
-    """The wheel that comes out of the sdist, and the editable one."""
-    folder = ROOT / "plugins" / f"helix-backend-{name}"
-    sdist = hook(folder, "hatchling.build", "build_sdist", out / "sdist")
+    """The wheel that comes out of the sdist, and the editable one. A plugin in C has its wheel alone: meson makes sdists of
+    what `git archive` gives, which leaves plugins/ out here."""
+    folder = folder_of(name)
+    backend = tomllib.loads((folder / "pyproject.toml").read_text())["build-system"]["build-backend"]
+    if backend == "mesonpy":
+        wheel = hook(folder, backend, "build_wheel", out / "wheel", {"build-dir": str(out / "build")})
+        return wheel, wheel
+    sdist = hook(folder, backend, "build_sdist", out / "sdist")
     with tarfile.open(sdist) as archive:
         archive.extractall(out / "sdist", filter="data")
     unpacked = out / "sdist" / sdist.name.removesuffix(".tar.gz")
-    wheel = hook(unpacked, "hatchling.build", "build_wheel", out / "wheel")
-    check_same(wheel, hook(folder, "hatchling.build", "build_wheel", out / "tree"))
-    return wheel, hook(folder, "hatchling.build", "build_editable", out / "editable")
+    wheel = hook(unpacked, backend, "build_wheel", out / "wheel")
+    check_same(wheel, hook(folder, backend, "build_wheel", out / "tree"))
+    return wheel, hook(folder, backend, "build_editable", out / "editable")
+
+
+def folder_of(name: str) -> Path:
+    return ROOT / "plugins" / f"helix-backend-{name}"
+
+
+def module_of(name: str) -> str:
+    """First-party plugins with sources under src/ are modules of helix.backends; others have a name of their own."""
+    return f"helix.backends.{name}" if (folder_of(name) / "hatch_build.py").exists() else f"helix_backend_{name}"
 
 
 # ---- what wheels hold ----
@@ -102,7 +117,7 @@ def foreign_files(names: set[str], plugin: str) -> list[str]:
     """What a wheel holds that it should not: the core's has no folder under helix/backends, a plugin's its own alone."""
     modules = {n for n in names if ".dist-info/" not in n}
     if plugin:
-        return sorted(n for n in modules if not n.startswith(f"helix/backends/{plugin}/"))
+        return sorted(n for n in modules if not n.startswith(f"{module_of(plugin).replace('.', '/')}/"))
     return sorted(n for n in modules if n.startswith("helix/backends/") and n.count("/") > 2)
 
 
@@ -111,8 +126,8 @@ def check_contents(wheels: dict[str, Path]) -> None:
     for plugin, wheel in wheels.items():
         if wrong := foreign_files(files(wheel), plugin):
             raise SystemExit(f"{wheel.name} holds files that are not its own: {', '.join(wrong)}")
-        if plugin and f"helix/backends/{plugin}/__init__.py" not in files(wheel):
-            raise SystemExit(f"{wheel.name} does not hold helix/backends/{plugin}/")
+        if plugin and f"{module_of(plugin).replace('.', '/')}/__init__.py" not in files(wheel):
+            raise SystemExit(f"{wheel.name} does not hold {module_of(plugin)}")
     for one, other in itertools.combinations(wheels.values(), 2):
         if both := files(one) & files(other):
             raise SystemExit(f"{one.name} and {other.name} both hold {', '.join(sorted(both))}")
@@ -129,17 +144,23 @@ def make_environment(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def try_case(case: str, name: str, core: Path, plugin: Path, folder: Path) -> None:
+def try_case(case: str, core: Path, plugins: dict[str, Path], folder: Path) -> None:
+    """`plugins`: what to install, by name; all beside each other."""
     python, away = make_environment(folder), folder.parent
     pip = (sys.executable, "-m", "pip", "--python", python)
-    run(*pip, "install", "-qq", "--no-deps", "--no-index", "--force-reinstall", "--ignore-installed", core, plugin)
-    helix_file, module_file = run(python, "-c", LOOK.format(name=name), cwd=away).splitlines()[-2:]
-    for editable, file in zip(CASES[case], (helix_file, module_file)):
-        wanted = ROOT / "src" if editable else folder
-        if not Path(file).resolve().is_relative_to(wanted.resolve()):
-            raise SystemExit(f"case {case}: {file} is not under {wanted}")
-    run(*pip, "uninstall", "-qq", "--yes", f"helix-backend-{name}")
-    run(python, "-c", GONE.format(name=name, editable=CASES[case][0]), cwd=away)
+    wheels = (core, *plugins.values())
+    run(*pip, "install", "-qq", "--no-deps", "--no-index", "--force-reinstall", "--ignore-installed", *wheels)
+    for name, wheel in plugins.items():
+        words = {"name": name, "module": module_of(name), "editable": CASES[case][1] and "editable" in str(wheel)}
+        helix_file, module_file = run(python, "-c", LOOK.format(**words), cwd=away).splitlines()[-2:]
+        for editable, file in ((CASES[case][0], helix_file), (words["editable"], module_file)):
+            wanted = ROOT if editable else folder
+            if not Path(file).resolve().is_relative_to(wanted.resolve()):
+                raise SystemExit(f"case {case}: {file} is not under {wanted}")
+    run(*pip, "uninstall", "-qq", "--yes", *(f"helix-backend-{name}" for name in plugins))
+    for name in plugins:
+        words = {"name": name, "module": module_of(name), "editable": CASES[case][0] and "." in module_of(name)}
+        run(python, "-c", GONE.format(**words), cwd=away)
 
 
 def main() -> None:
@@ -148,7 +169,7 @@ def main() -> None:
     parser.add_argument("--build-dir", default="build/venv")
     parser.add_argument("plugins", nargs="*")
     options = parser.parse_args()
-    names = options.plugins or [p.parent.name.removeprefix("helix-backend-") for p in hooked()]
+    names = options.plugins or [p.name.removeprefix("helix-backend-") for p in sorted((ROOT / "plugins").iterdir())]
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="helix-matrix-") as place:
         out = Path(place)
@@ -158,14 +179,10 @@ def main() -> None:
         check_contents(wheels | ({"": core[False]} if False in core else {}))
         for case in options.cases:
             editable = CASES[case]
-            try_case(case, names[0], core[editable[0]], plugins[names[0]][editable[1]], out / f"case{case}")
+            chosen = {name: wheels[editable[1]] for name, wheels in plugins.items()}
+            try_case(case, core[editable[0]], chosen, out / f"case{case}")
             print(f"{case}  ok")
     print(f"{', '.join(names)}: cases {options.cases} in {time.monotonic() - begun:.0f} s")
-
-
-def hooked() -> list[Path]:
-    """Plugins whose sources stand under src/helix/backends/."""
-    return sorted((ROOT / "plugins").glob("helix-backend-*/hatch_build.py"))
 
 
 if __name__ == "__main__":

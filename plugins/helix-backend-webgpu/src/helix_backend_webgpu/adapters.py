@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from contextlib import suppress
 from typing import Any
 
 import wgpu
+from wgpu.backends.wgpu_native.extras import set_instance_extras
 
 from helix.backends import DeviceInfo
 
@@ -25,8 +28,17 @@ LIMITS = (
 """Asked for at the adapter's own values; a device otherwise has WebGPU's defaults, which are far lower."""
 
 
+@functools.cache
+def choose_vulkan() -> None:
+    """No driver of another kind is loaded: OpenGL's complains on standard error where there is no display. The choice is
+    made once a process; a program that uses wgpu itself has made it already."""
+    with suppress(RuntimeError):
+        set_instance_extras(backends=["Vulkan"])
+
+
 def adapters() -> list[Any]:
     """Processors come last: what comes first is `webgpu:0`."""
+    choose_vulkan()
     found = [a for a in wgpu.gpu.enumerate_adapters_sync() if a.info["backend_type"] == "Vulkan"]
     return sorted(found, key=is_processor)
 

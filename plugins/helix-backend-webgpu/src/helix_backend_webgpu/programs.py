@@ -81,9 +81,7 @@ fn byte_for(n: u32) -> u32 { let at = n % scalar(2u); return extractBits(scalar(
 
 def _own(name: str, text: str, n_buffers: int, n_scalars: int) -> KernelSource:
     whole = text + _BYTES.replace("NAME", name)
-    return KernelSource(
-        "wgsl", whole.encode(), name, "", n_buffers, ("uint32",) * n_scalars, (GROUP, 1, 1), exact=True
-    )
+    return KernelSource("wgsl", whole.encode(), name, "", n_buffers, ("uint32",) * n_scalars, (GROUP, 1, 1), exact=True)
 
 
 COPY_BYTES = _own("copy_bytes", _COPY, 2, 3)  # goal, origin; begin and end in the goal, begin in the origin
