@@ -137,10 +137,15 @@ def check_contents(wheels: dict[str, Path]) -> None:
 
 
 def make_environment(folder: Path) -> Path:
-    """A virtual environment that sees the packages of the Python that runs this, behind its own."""
+    """A virtual environment that sees the packages of the Python that runs this, behind its own; not helix and its plugins."""
     run(sys.executable, "-m", "venv", "--without-pip", folder)
+    shared = folder / "shared"
+    shared.mkdir()
+    for package in Path(sysconfig.get_path("purelib")).iterdir():
+        if not package.name.startswith("helix"):
+            (shared / package.name).symlink_to(package)
     packages = next(folder.glob("lib/python*/site-packages"))
-    (packages / "shared.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (packages / "shared.pth").write_text(f"{shared}\n")
     return folder / "bin" / "python"
 
 
