@@ -13,7 +13,7 @@ from typing import Any
 import helix
 
 from .records import PUBLIC
-from .refused import REFUSED, REFUSED_DTYPE_OF, REFUSED_RANK, REFUSED_SECOND, REFUSED_VALUES
+from .refused import REFUSED, REFUSED_DTYPE_OF, REFUSED_FACTOR, REFUSED_RANK, REFUSED_SECOND, REFUSED_VALUES
 from .sample import Sample, T
 from .samples import SAMPLES
 from .values import as_list, convert, function_of, map_tensors, numpy_arguments, to_helix
@@ -99,7 +99,8 @@ def dtype_refusals(op: str) -> Iterator[Refusal]:
     for dtype, ops in REFUSED.items():
         if op in ops.split():
             args, kwargs = in_dtype(first_sample(op), dtype)
-            yield Refusal(args, kwargs, "DTypeError", 1101, (dtype,))
+            got = 0.5 if (dtype, op) in REFUSED_FACTOR else dtype
+            yield Refusal(args, kwargs, "DTypeError", 1101, (dtype,), {"got": got})
 
 
 def in_dtype(sample: Sample, dtype: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -147,7 +148,7 @@ def dtype_of_refusals(op: str) -> Iterator[Refusal]:
 
 def value_refusals(op: str) -> Iterator[Refusal]:
     """A parameter outside its domain."""
-    for ops, name, wrong_value, exception, number, parts in REFUSED_VALUES:
+    for ops, name, wrong_value, exception, number, parts, *facts in REFUSED_VALUES:
         if op in ops.split():
             value = map_tensors(wrong_value, filled)
             args, kwargs = ready(first_sample(op))
@@ -155,7 +156,7 @@ def value_refusals(op: str) -> Iterator[Refusal]:
             spread = name == "size" and all(isinstance(a, int) for a in args)  # zeros(2, 3)
             given = (value,) if spread else (*args[:at], value, *args[at + 1 :]) if at < len(args) else args
             wrong = kwargs if spread or at < len(args) else {**kwargs, name: value}
-            yield Refusal(given, wrong, exception, number, parts)
+            yield Refusal(given, wrong, exception, number, parts, *(facts or [{"argument": name}]))
 
 
 def filled(spec: T) -> helix.Tensor:

@@ -16,6 +16,7 @@ from .samples import SAMPLES
 from .values import convert, draw, function_of, map_tensors, numpy_arguments, seed_of, to_helix
 
 LONGEST = 6  # lines
+ABOUT_AN_ARGUMENT = re.compile(r"HX(10|110[12]|13|140[134])")
 
 
 def raise_from(op: str, args: Any, kwargs: Any) -> TypeError:
@@ -34,6 +35,9 @@ def check_message(op: str, error: helix.errors.HelixError) -> None:
     assert text.count("\n") < LONGEST, text
     assert not re.search(r"0x[0-9a-f]{6,}|\.[ch]\b:|\.pyx|(^|\s)/[a-z]+/", text), text
     assert helix.errors.explain(error.code)
+    if ABOUT_AN_ARGUMENT.match(text):
+        facts = (error.argument, error.expected, error.got, error.axis)
+        assert any(fact is not None for fact in facts), f"nothing for a program to read beside the text: {text}"
 
 
 def check_error(op: str, wanted: Error) -> None:
@@ -91,3 +95,10 @@ def test_other_shapes(sample: Sample) -> None:
 def test_a_vague_message_is_seen() -> None:
     with pytest.raises(AssertionError):
         check_message("add", helix.errors.ShapeError("shapes do not fit", op="add", code="HX1003"))
+
+
+def test_a_message_without_attributes_is_seen() -> None:
+    text = "HX1003 add: cannot stretch (2,) and (3,) to one shape"
+    check_message("add", helix.errors.ShapeError(text, op="add", code="HX1003", got=(3,)))
+    with pytest.raises(AssertionError):
+        check_message("add", helix.errors.ShapeError(text, op="add", code="HX1003"))

@@ -43,7 +43,14 @@ SAMPLES = [
     filled("uniform", -1.0, 2.0, errors=(Error((T((2,)), 2.0, 1.0), "ParameterError", 1403, ("low", "high")),)),
     filled("normal", 1.0, 2.0, errors=(Error((T((2,)), 0.0, -1.0), "ParameterError", 1403, ("std",)),)),
     filled("exponential", 2.0, errors=(Error((T((2,)), 0.0), "ParameterError", 1403, ("lambd",)),)),
-    filled("bernoulli", 0.3, errors=(Error((T((2,), low=2.0, high=3.0),), "ParameterError", 1403, ("[0, 1]",)),)),
+    filled(
+        "bernoulli",
+        0.3,
+        errors=(
+            Error((T((2,), low=2.0, high=3.0),), "ParameterError", 1403, ("[0, 1]",)),
+            Error((T((2,), dtype="int64"),), "DTypeError", 1101, ("int64", "accepted: float16")),
+        ),
+    ),
     Sample("bernoulli", (T((2, 3)), 1.0), ref=lambda x, p: np.ones_like(x), grad=False, layouts=False, name="certain"),
     Sample(
         "multinomial",

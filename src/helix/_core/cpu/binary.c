@@ -249,8 +249,9 @@ static hx_code run_integers(const hx_op_call *call, const binary *op, hx_err *er
     integers w = {(int)hx_dtype_size((hx_dtype)dtype) * 8, unsigned_dtype(dtype), false};
     hx_code code = run(call, op, &w, err);
     if (!code && w.by_zero)
-        return hx_kernel_fail(err, HX_E_VALUE, 1403, "integer division by zero: 'other' holds 0. Convert to a float dtype "
-                                                     "for inf and nan, or mask the zeros.");
+        return hx_kernel_fail_about(FACTS("other", "not 0", "0"), err, HX_E_VALUE, 1403,
+                                    "integer division by zero: 'other' holds 0. Convert to a float dtype for inf and nan, or "
+                                    "mask the zeros.");
     return code;
 }
 #define KERNEL_OF_INTEGERS(name, op)                                                                          \

@@ -176,7 +176,8 @@ static hx_code run(ctc_job *j, const hx_view *in, const hx_attr *attr, hx_err *e
     if (atomic_load(&j->failed)) return hx_kernel_fail(err, HX_E_MEMORY, HX1402_MEMORY, "no memory for a row of symbols");
     int64_t bad = atomic_load(&j->bad);
     if (bad == INT64_MAX) return HX_OK;
-    return hx_kernel_fail(err, HX_E_INDEX, HX1301_INDEX,
+    return hx_kernel_fail_about(FACTS("targets", hx_text("0..%lld", (long long)(j->classes - 1)),
+                                      hx_text("%lld", (long long)j->targets[bad])), err, HX_E_INDEX, HX1301_INDEX,
                           "label %lld at position (%lld, %lld) of targets is not a class: log_probs has %lld (valid 0..%lld)",
                           (long long)j->targets[bad], (long long)(bad / j->labels), (long long)(bad % j->labels),
                           (long long)j->classes, (long long)(j->classes - 1));

@@ -323,7 +323,8 @@ static bool probabilities(const hx_view *v, hx_err *err) {
         for (int64_t i = 0; i < n; i++) {
             x[i] = read ? read[i] : ((const double *)from)[i];
             if (x[i] >= 0 && x[i] <= 1) continue;
-            hx_kernel_fail(err, HX_E_VALUE, 1403, "probabilities must lie in [0, 1], got %g", x[i]);
+            hx_kernel_fail_about(FACTS(.expected = "in [0, 1]", .got = hx_text("%g", x[i])), err, HX_E_VALUE, 1403,
+                                 "probabilities must lie in [0, 1], got %g", x[i]);
             return false;
         }
     }
@@ -415,14 +416,16 @@ static hx_code check_weights(const double *w, int64_t n, int64_t samples, bool r
     int64_t positive = 0;
     for (int64_t i = 0; i < n; i++) {
         if (!(w[i] >= 0) || w[i] == __builtin_inf())
-            return hx_kernel_fail(err, HX_E_VALUE, 1403, "weights must be finite and not negative, got %g", w[i]);
+            return hx_kernel_fail_about(FACTS("input", "finite and not negative", hx_text("%g", w[i])), err, HX_E_VALUE, 1403,
+                                        "weights must be finite and not negative, got %g", w[i]);
         sum += w[i];
         positive += w[i] > 0;
     }
-    if (sum <= 0) return hx_kernel_fail(err, HX_E_VALUE, 1403, "the weights of a row are all 0");
+    if (sum <= 0) return hx_kernel_fail_about(FACTS("input"), err, HX_E_VALUE, 1403, "the weights of a row are all 0");
     if (!replacement && positive < samples)
-        return hx_kernel_fail(err, HX_E_VALUE, 1403, "%lld samples without replacement from %lld weights above 0",
-                              (long long)samples, (long long)positive);
+        return hx_kernel_fail_about(FACTS("num_samples", hx_text("<= %lld", (long long)positive), hx_text("%lld", (long long)samples)),
+                                    err, HX_E_VALUE, 1403, "%lld samples without replacement from %lld weights above 0",
+                                    (long long)samples, (long long)positive);
     return HX_OK;
 }
 

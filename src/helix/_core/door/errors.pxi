@@ -23,11 +23,11 @@ cdef object build_error(int code, int number, str op, str text, dict facts={}):
     return error_class(code)(f"{label} {op}: {text}" if op else f"{label} {text}", op=op or None, code=label, **facts)
 
 
-cdef dict facts_of(const hx_error *e, str op):
-    """The facts as Python values. An op made of others may have no parameter of the name that one of them gave."""
+cdef dict facts_of(const hx_error *e, str op, str text):
+    """The facts as Python values."""
     cdef dict facts = {}
-    cdef str argument = e.facts.argument.decode("utf-8", "replace")
-    if argument and has_parameter(op, argument):
+    argument = argument_of(op, e.facts.argument.decode("utf-8", "replace"), text)
+    if argument:
         facts["argument"] = argument
     if e.facts.expected[0]:
         facts["expected"] = fact_value(e.facts.expected.decode("utf-8", "replace"))
@@ -38,12 +38,15 @@ cdef dict facts_of(const hx_error *e, str op):
     return facts
 
 
-cdef bint has_parameter(str op, str argument):
+cdef str argument_of(str op, str argument, str text):
+    """The parameter at fault: the one that the core gave, or else the one that begins the message. None where that is no
+    parameter of what was called: an op made of others may have none of that name."""
     found = OPS.get(op)
     if found is None:
-        return True
-    names = (<Op>found).names
-    return argument in names or argument == "out"
+        return argument
+    names = ("out", *(<Op>found).names)
+    first = text.partition(" ")[0].rstrip(",:")
+    return argument if argument in names else first if first in names else None
 
 
 cdef object fact_value(str text):
@@ -69,7 +72,7 @@ cdef int raise_pending() except -1:
         raise build_error(HX_E_INTERNAL, HX1901_INTERNAL, "", "a callback failed without an exception")
     op = (<bytes>e.op).decode("utf-8", "replace")
     text = (<bytes>e.text).decode("utf-8", "replace")
-    error = build_error(code, e.number, op, text, facts_of(e, op))
+    error = build_error(code, e.number, op, text, facts_of(e, op, text))
     hx_error_clear()
     if slot_errors:
         told, cause = slot_errors.pop(PyThread_get_thread_ident(), ("", None))

@@ -160,7 +160,9 @@ static hx_status check_operands(const hx_call *c) {
     const char *name[] = {"query", "key", "value"};
     for (int i = 0; i < 3; i++) HX_TRY(hx_require_dtype(c->in[i], name[i], HX_SET_FLOAT));
     if (q->dtype != k->dtype || q->dtype != v->dtype)
-        return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "query, key and value need one dtype, got %s, %s and %s",
+        return hx_fail_about(FACTS(q->dtype != k->dtype ? "key" : "value", hx_dtype_name((hx_dtype)q->dtype),
+                                   hx_dtype_name((hx_dtype)(q->dtype != k->dtype ? k : v)->dtype)), HX_E_DTYPE, HX1101_DTYPE,
+                             "query, key and value need one dtype, got %s, %s and %s",
                        hx_dtype_name((hx_dtype)q->dtype), hx_dtype_name((hx_dtype)k->dtype), hx_dtype_name((hx_dtype)v->dtype));
     if (q->ndim < 2 || k->ndim < 2 || v->ndim < 2) 
         return refuse(c, q->ndim < 2 ? "query" : k->ndim < 2 ? "key" : "value", 0, "at least 2 axes are needed");

@@ -70,7 +70,8 @@ static hx_status shape_order(hx_call *c) {
 static hx_status require_integers(hx_call *c, bool with_bool) {
     HX_TRY(hx_shape_broadcast(c));
     if (hx_is_integral((hx_dtype)c->compute) && (with_bool || c->compute != HX_BOOL)) return HX_OK;
-    return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "takes integer%s tensors, got %s and %s", with_bool ? " or bool" : "",
+    return hx_fail_about(FACTS(.expected = with_bool ? "integer or bool" : "integer", .got = hx_dtype_name((hx_dtype)c->compute)),
+                         HX_E_DTYPE, HX1101_DTYPE, "takes integer%s tensors, got %s and %s", with_bool ? " or bool" : "",
                    hx_dtype_name((hx_dtype)c->in[0]->dtype), hx_dtype_name((hx_dtype)c->in[1]->dtype));
 }
 static hx_status shape_bits(hx_call *c) { return require_integers(c, true); }

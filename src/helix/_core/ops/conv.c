@@ -247,7 +247,8 @@ static hx_status transposed(hx_call *c, int n) {
             return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the output size does not fit in 64 bits");
         size[i] -= 2 * pad;
         if (in < 1 || size[i] < 1)
-            return hx_fail(HX_E_SHAPE, HX1002_INNER,
+            return hx_fail_about(FACTS("input", .got = hx_text("%lld", (long long)in), .on_axis = true, .axis = i - n),
+                                 HX_E_SHAPE, HX1002_INNER,
                            "spatial axis %d of the result would have size %lld (input %lld, stride %lld, padding %lld, "
                            "kernel span %lld); use less padding or a larger input",
                            i, (long long)size[i], (long long)in, (long long)stride, (long long)pad, (long long)span);

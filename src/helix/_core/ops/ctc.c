@@ -214,7 +214,8 @@ static hx_status check_range(hx_tensor *lengths, const char *name, int64_t most)
     HX_TRY(extreme_of(lengths, false, &low));
     HX_TRY(extreme_of(lengths, true, &high));
     if (low >= 0 && high <= most) return HX_OK;
-    return hx_fail(HX_E_VALUE, HX1403_VALUE, "%s holds %lld; every length must lie in 0..%lld", name,
+    return hx_fail_about(FACTS(name, hx_text("0..%lld", (long long)most), hx_text("%lld", (long long)(low < 0 ? low : high))),
+                         HX_E_VALUE, HX1403_VALUE, "%s holds %lld; every length must lie in 0..%lld", name,
                    (long long)(low < 0 ? low : high), (long long)most);
 }
 

@@ -26,7 +26,8 @@ typedef struct sum_of_products {
 /* ---- reading the equation ---- */
 
 static hx_status unclear(const sum_of_products *x, const char *what) {
-    return hx_fail(HX_E_VALUE, HX1403_VALUE, "%s in equation '%.*s'. Write operands as letters with commas between them, '...' for "
+    return hx_fail_about(FACTS("equation", .got = hx_text("%.*s", x->length, x->equation)), HX_E_VALUE, HX1403_VALUE,
+                         "%s in equation '%.*s'. Write operands as letters with commas between them, '...' for "
                    "further axes, and the result after '->', as in 'bij,bjk->bik'.", what, x->length, x->equation);
 }
 
@@ -64,7 +65,8 @@ static hx_status put_size(sum_of_products *x, int operand, int axis, int label) 
     if (*known < 0 || *known == 1) *known = size;
     if (size == *known || size == 1) return HX_OK;
     char name[2] = {label < LETTERS ? letter_of(label) : '.', 0};
-    return hx_fail(HX_E_SHAPE, HX1002_INNER, "index '%s' of '%.*s' has size %lld in operand %d (axis %d of %s), and %lld in an operand "
+    return hx_fail_about(FACTS("operands", hx_text("%lld", (long long)*known), hx_text("%lld", (long long)size), true, axis),
+                         HX_E_SHAPE, HX1002_INNER, "index '%s' of '%.*s' has size %lld in operand %d (axis %d of %s), and %lld in an operand "
                    "before it", label < LETTERS ? name : "...", x->length, x->equation, (long long)size, operand, axis,
                    hx_shape_text(x->term[operand].t->shape, x->term[operand].t->ndim), (long long)*known);
 }
@@ -130,7 +132,8 @@ static hx_status read_equation(sum_of_products *x, const hx_call *c) {
         hx_tensor *t = c->in[c->list_at + i];
         int rest = t->ndim - n[i];
         if (dots[i] < 0 ? rest != 0 : rest < 0)
-            return hx_fail(HX_E_SHAPE, HX1001_RANK, "operand %d has shape %s, and '%.*s' names %d axes for it%s", i,
+            return hx_fail_about(FACTS("operands", hx_text("%d", n[i]), hx_text("%d", t->ndim)), HX_E_SHAPE, HX1001_RANK,
+                           "operand %d has shape %s, and '%.*s' names %d axes for it%s", i,
                            hx_shape_text(t->shape, t->ndim), x->length, x->equation, n[i], dots[i] < 0 ? "" : " beside '...'");
         if (dots[i] >= 0 && rest > wide) wide = rest;
         x->term[x->n++].t = t;

@@ -34,7 +34,8 @@ static hx_status cat_rule(hx_call *c) {
     hx_spec *s = &c->spec[0];
     int axis;
     if (first->ndim == 0)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "0-dimensional tensors cannot be joined along an axis; use stack");
+        return hx_fail_about(FACTS("tensors", "at least 1 dimension", "()"), HX_E_SHAPE, HX1001_RANK,
+                             "0-dimensional tensors cannot be joined along an axis; use stack");
     HX_TRY(hx_axis(c->attr[0].v.i, first->ndim, &axis));
     hx_spec_like(s, first);
     s->shape[axis] = 0;

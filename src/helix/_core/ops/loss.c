@@ -361,7 +361,9 @@ static hx_status check_labels(hx_tensor *target, hx_tensor *valid, int64_t class
     HX_TRY(hx_tensor_item(least, &low));
     HX_TRY(hx_tensor_item(most, &high));
     if (low.v.i >= 0 && high.v.i < classes) return HX_OK;
-    return hx_fail(HX_E_INDEX, HX1301_INDEX, "target %lld is not a class: input has %lld (valid 0..%lld; -1 ends a list)",
+    return hx_fail_about(FACTS("target", hx_text("0..%lld", (long long)(classes - 1)),
+                               hx_text("%lld", (long long)(low.v.i < 0 ? low.v.i : high.v.i))), HX_E_INDEX, HX1301_INDEX,
+                         "target %lld is not a class: input has %lld (valid 0..%lld; -1 ends a list)",
                    (long long)(low.v.i < 0 ? low.v.i : high.v.i), (long long)classes, (long long)(classes - 1));
 }
 

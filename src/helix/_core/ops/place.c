@@ -135,12 +135,13 @@ static hx_status as_strided_scatter_rule(hx_call *c) {
     hx_ints shape = hx_ints_of(&c->attr[0]), stride = hx_ints_of(&c->attr[1]);
     int64_t numel, low, high, offset = c->attr[2].v.i;
     if (shape.n != stride.n || shape.n > HX_MAX_RANK)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "shape %s and stride %s must have the same length",
+        return hx_fail_about(FACTS("stride", hx_text("%d values", shape.n), hx_shape_text(stride.v, stride.n)), HX_E_SHAPE,
+                             HX1001_RANK, "shape %s and stride %s must have the same length",
                        hx_shape_text(shape.v, shape.n), hx_shape_text(stride.v, stride.n));
     HX_TRY(hx_numel(shape.v, shape.n, &numel));
     HX_TRY(hx_extent(shape.v, stride.v, shape.n, &low, &high));
     if (offset < 0 || offset > t->numel || low + offset < 0 || high > t->numel - offset)
-        return hx_fail(HX_E_VALUE, HX1403_VALUE,
+        return hx_fail_about(FACTS("size", .got = hx_shape_text(shape.v, shape.n)), HX_E_VALUE, HX1403_VALUE,
                        "shape %s with stride %s at storage_offset %lld reaches outside the %lld elements of the input",
                        hx_shape_text(shape.v, shape.n), hx_shape_text(stride.v, stride.n), (long long)offset,
                        (long long)t->numel);

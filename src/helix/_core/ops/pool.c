@@ -312,8 +312,9 @@ static hx_status unpooled_sizes(const hx_call *c, int n, int64_t *sizes) {
             return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the result's spatial axis %d does not fit in 64 bits", i);
         sizes[i] = given ? asked->v.ints[asked->count - (uint32_t)n + (uint32_t)i] : usual;
         if (sizes[i] < 1 || sizes[i] <= usual - step || (sizes[i] > usual && sizes[i] - usual >= step))
-            return hx_fail(HX_E_VALUE, HX1403_VALUE,
-                           "spatial axis %d of the result would have %lld elements; kernel, stride and padding allow "
+            return hx_fail_about(FACTS("output_size", hx_text("%lld", (long long)usual), hx_text("%lld", (long long)sizes[i])),
+                                 HX_E_VALUE, HX1403_VALUE,
+                                 "spatial axis %d of the result would have %lld elements; kernel, stride and padding allow "
                            "%lld, and less than a stride (%lld) more or fewer",
                            i, (long long)sizes[i], (long long)usual, (long long)step);
     }

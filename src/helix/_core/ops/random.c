@@ -100,7 +100,8 @@ static hx_status shape_multinomial(hx_call *c) {
     if (samples <= 0) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "num_samples", "be above 0", "%lld",
                                        (long long)samples);
     if (!c->attr[1].v.i && samples > weights->shape[weights->ndim - 1])
-        return hx_fail(HX_E_VALUE, HX1403_VALUE,
+        return hx_fail_about(FACTS("num_samples", hx_text("<= %lld", (long long)weights->shape[weights->ndim - 1]),
+                                   hx_text("%lld", (long long)samples)), HX_E_VALUE, HX1403_VALUE,
                        "%lld samples without replacement from %lld categories (input %s); pass replacement=True",
                        (long long)samples, (long long)weights->shape[weights->ndim - 1],
                        hx_shape_text(weights->shape, weights->ndim));

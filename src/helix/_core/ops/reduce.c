@@ -51,8 +51,8 @@ static hx_status mean_shape(hx_call *c) {
 }
 
 static hx_status no_identity(const hx_tensor *t, const char *what) {
-    return hx_fail(HX_E_VALUE, HX1404_EMPTY,
-                   "%s of no elements is not defined: input has shape %s, and a reduced axis has size 0. Reduce over "
+    return hx_fail_about(FACTS("input", "at least one element", hx_shape_text(t->shape, t->ndim)), HX_E_VALUE, HX1404_EMPTY,
+                         "%s of no elements is not defined: input has shape %s, and a reduced axis has size 0. Reduce over "
                    "other axes, or give the input at least one element.",
                    what, hx_shape_text(t->shape, t->ndim));
 }

@@ -26,7 +26,8 @@ static hx_status read_windows(hx_call *c, int at, const int64_t *size, windows *
         if (!hx_mul_ok(w->pad[i], 2, &padded) || !hx_add_ok(padded, size[i], &padded))
             return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "padding %lld does not fit in 64 bits", (long long)w->pad[i]);
         if (padded < w->span[i])
-            return hx_fail(HX_E_SHAPE, HX1002_INNER,
+            return hx_fail_about(FACTS("kernel_size", hx_text("<= %lld", (long long)padded), hx_text("%lld", (long long)w->span[i])),
+                                 HX_E_SHAPE, HX1002_INNER,
                            "the kernel is larger than the image: on spatial axis %d it spans %lld, the image has %lld with "
                            "its padding",
                            i, (long long)w->span[i], (long long)padded);
@@ -189,7 +190,7 @@ static hx_status interpolate_parts(hx_call *c) {
     }
     if (!any) HX_TRY(hx_require_dtype(x, "input", HX_SET_FLOAT));
     if (hx_given(&c->attr[0]) == hx_given(&c->attr[1]))
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "give either size or scale_factor");
+        return hx_fail_about(FACTS("size"), HX_E_VALUE, HX1403_VALUE, "give either size or scale_factor");
     if (corners && (any || area))
         return hx_fail(HX_E_VALUE, HX1403_VALUE, "align_corners works with linear, bilinear, trilinear and bicubic only");
     if (hx_given(&c->attr[0])) HX_TRY(hx_spatial(c, 0, "size", n, 1));

@@ -254,7 +254,8 @@ static hx_status scatter_reduce_vjp(hx_vjp *v) {
 static hx_status scatter_reduce_rule(hx_call *c) {
     HX_TRY(scatter_add_rule(c));
     if (hx_is_complex((hx_dtype)c->in[0]->dtype) && c->attr[1].v.str[0] == 'a')
-        return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "complex numbers have no order: input is %s", hx_tensor_text(c->in[0]));
+        return hx_fail_about(FACTS("input", "a type with an order", hx_dtype_name((hx_dtype)c->in[0]->dtype)), HX_E_DTYPE,
+                             HX1101_DTYPE, "complex numbers have no order: input is %s", hx_tensor_text(c->in[0]));
     return HX_OK;
 }
 

@@ -50,7 +50,8 @@ static hx_status shape_three(hx_call *c) {
 static hx_status shape_three_floats(hx_call *c) {
     HX_TRY(shape_three(c));
     if (!hx_is_integral((hx_dtype)c->compute)) return HX_OK;
-    return hx_fail(HX_E_DTYPE, HX1101_DTYPE, "takes float or complex tensors, got %s, %s and %s; convert them with .float()",
+    return hx_fail_about(FACTS(.expected = "float or complex", .got = hx_dtype_name((hx_dtype)c->compute)), HX_E_DTYPE, HX1101_DTYPE,
+                         "takes float or complex tensors, got %s, %s and %s; convert them with .float()",
                    hx_dtype_name((hx_dtype)c->in[0]->dtype), hx_dtype_name((hx_dtype)c->in[1]->dtype),
                    hx_dtype_name((hx_dtype)c->in[2]->dtype));
 }

@@ -67,16 +67,17 @@ hx_status hx_infer_shape(hx_ints wanted, int64_t numel, int64_t *shape) {
         if (shape[i] == -1)
             unknown = i;
         else if (!hx_mul_ok(known, shape[i], &known))
-            return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the product of %s does not fit in 64 bits",
-                           hx_shape_text(wanted.v, wanted.n));
+            return hx_fail_about(FACTS("shape", .got = hx_shape_text(wanted.v, wanted.n)), HX_E_OVERFLOW, HX1401_OVERFLOW,
+                                 "the product of %s does not fit in 64 bits", hx_shape_text(wanted.v, wanted.n));
     }
     if (unknown >= 0 && known > 0 && numel % known == 0) {
         shape[unknown] = numel / known;
         return HX_OK;
     }
     if (unknown >= 0 && known == 0)
-        return hx_fail(HX_E_SHAPE, HX1005_RESHAPE, "the size -1 in shape %s is not determined, because another size is 0",
-                       hx_shape_text(wanted.v, wanted.n));
+        return hx_fail_about(FACTS("shape", .got = hx_shape_text(wanted.v, wanted.n)), HX_E_SHAPE, HX1005_RESHAPE,
+                             "the size -1 in shape %s is not determined, because another size is 0",
+                             hx_shape_text(wanted.v, wanted.n));
     if (unknown >= 0 || known != numel)
         return hx_fail_about(FACTS("shape", hx_text("%lld elements", (long long)numel),
                                    hx_shape_text(wanted.v, wanted.n)), HX_E_SHAPE, HX1005_RESHAPE,
@@ -511,14 +512,15 @@ static hx_status as_strided_rule(hx_call *c) {
     hx_ints shape = hx_ints_of(&c->attr[0]), stride = hx_ints_of(&c->attr[1]);
     hx_spec *s = &c->spec[0];
     if (shape.n != stride.n || shape.n > HX_MAX_RANK)
-        return hx_fail(HX_E_SHAPE, HX1001_RANK, "shape %s and stride %s must have the same length, at most %d",
+        return hx_fail_about(FACTS("stride", hx_text("%d values", shape.n), hx_shape_text(stride.v, stride.n)), HX_E_SHAPE,
+                             HX1001_RANK, "shape %s and stride %s must have the same length, at most %d",
                        hx_shape_text(shape.v, shape.n), hx_shape_text(stride.v, stride.n), HX_MAX_RANK);
     int64_t offset = hx_int_or(&c->attr[2], t->offset), numel, low, high, end;
     HX_TRY(hx_numel(shape.v, shape.n, &numel));
     HX_TRY(hx_extent(shape.v, stride.v, shape.n, &low, &high));
     int64_t limit = t->storage ? (int64_t)t->storage->mem.nbytes / (int64_t)hx_dtype_size((hx_dtype)t->dtype) : INT64_MAX;
     if (offset < 0 || offset > limit || !hx_add_ok(high, offset, &end) || end > limit || low + offset < 0)
-        return hx_fail(HX_E_VALUE, HX1403_VALUE,
+        return hx_fail_about(FACTS("size", .got = hx_shape_text(shape.v, shape.n)), HX_E_VALUE, HX1403_VALUE,
                        "shape %s with stride %s at storage_offset %lld reaches outside the %lld elements of the storage",
                        hx_shape_text(shape.v, shape.n), hx_shape_text(stride.v, stride.n), (long long)offset,
                        (long long)limit);
