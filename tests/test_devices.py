@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import helix
@@ -24,8 +25,11 @@ def test_the_cpu_is_the_default():
 
 def test_what_numbers_and_arrays_become_is_on_the_default_device(sim):
     assert str(helix.get_default_device()) == "sim:0"
-    for made in (helix.tensor([1.0]), helix.as_tensor([1, 2]), helix.tensor(2.5)):
-        assert str(made.device) == "sim:0"
+    array = np.arange(3.0)
+    for data in ([1.0], 2.5, array, array[0]):
+        for make in (helix.tensor, helix.as_tensor, helix.asarray):
+            assert str(make(data).device) == "sim:0" and make(data).tolist() == np.asarray(data).tolist()
+    assert str(helix.from_numpy(array).device) == "cpu" and str(helix.asarray(array, copy=False).device) == "cpu"
     assert helix.tensor([1.0, 2.0]).tolist() == [1.0, 2.0]
 
 

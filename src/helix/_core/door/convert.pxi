@@ -263,7 +263,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
 def asarray(data, *, dtype=None, device=None, copy=None):
     """`data` as a tensor: itself if it is one, over the same memory where possible, else a copy.
 
-    `copy=True` always copies, `copy=False` refuses to.
+    `copy=True` always copies, `copy=False` refuses to. What is no tensor yet goes to the default device.
     """
     cdef Tensor made
     if isinstance(data, (float, int, complex, list, tuple)) and not is_numpy_scalar(data):
@@ -277,7 +277,8 @@ def asarray(data, *, dtype=None, device=None, copy=None):
         made = OPS["cast"](made, dtype)
     elif copy:
         made = OPS["clone"](made)
-    return on_device(made, device)
+    stays = copy is False or isinstance(data, Tensor) or made.t.device != hx_cpu()
+    return on_device(made, device) if stays else on_default_device(made, device)
 
 
 def as_tensor(data, dtype=None, device=None):

@@ -66,8 +66,9 @@ static hx_status put_size(sum_of_products *x, int operand, int axis, int label) 
     if (size == *known || size == 1) return HX_OK;
     char name[2] = {label < LETTERS ? letter_of(label) : '.', 0};
     return hx_fail_about(FACTS("operands", hx_text("%lld", (long long)*known), hx_text("%lld", (long long)size), true, axis),
-                         HX_E_SHAPE, HX1002_INNER, "index '%s' of '%.*s' has size %lld in operand %d (axis %d of %s), and %lld in an operand "
-                   "before it", label < LETTERS ? name : "...", x->length, x->equation, (long long)size, operand, axis,
+                         HX_E_SHAPE, HX1002_INNER,
+                         "index '%s' of '%.*s' has size %lld in operand %d (axis %d of %s), and %lld in an operand before it",
+                         label < LETTERS ? name : "...", x->length, x->equation, (long long)size, operand, axis,
                    hx_shape_text(x->term[operand].t->shape, x->term[operand].t->ndim), (long long)*known);
 }
 
