@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+import helix
 from helix.backends import KernelSource, sim
 from helix.backends.sim_programs import bits
 from helix.errors import CompileError, DeviceError
@@ -113,3 +114,9 @@ def test_scalars_keep_their_bits():
         0xFFFFFFFF, 1, 0x3C00, 0x3F80,
     ]  # fmt: skip
     assert bits(2**64 - 1, "uint64") == 2**64 - 1 and bits(-(2**63), "int64") == 2**63
+
+
+def test_the_gradient_of_a_plain_sum_lies_on_its_device():
+    x = helix.ones(3, device="sim", requires_grad=True)
+    (x * 2).sum().backward()
+    assert str(x.grad.device) == "sim:0" and x.grad.tolist() == [2.0] * 3

@@ -436,7 +436,10 @@ static hx_status seed(walk *w, hx_tensor *root, hx_tensor *given) {
             return hx_fail(HX_E_GRADIENT, HX1505_GRAD_SHAPE,
                            "a gradient is made only for outputs of one element, this one has shape %s; pass gradient=",
                            hx_shape_text(root->shape, root->ndim));
+        hx_device *before = hx_mode.creation;
+        hx_mode.creation = root->device;
         g = CALL(full, ((hx_ints){s.shape, s.ndim}), 1.0, s.dtype);
+        hx_mode.creation = before;
     } else if (!same_shape(given, &s)) {
         return hx_fail(HX_E_SHAPE, HX1505_GRAD_SHAPE, "the given gradient has shape %s, the output has %s",
                        hx_shape_text(given->shape, given->ndim), hx_shape_text(s.shape, s.ndim));
