@@ -8,7 +8,19 @@ import pytest
 
 import helix
 
-MODULES = ("autograd", "backends.base", "dtypes", "errors", "io", "ops", "product_ops", "random", "shape_ops", "tensor")
+MODULES = (
+    "autograd",
+    "backends.base",
+    "dtypes",
+    "errors",
+    "io",
+    "kernel.raw",
+    "ops",
+    "product_ops",
+    "random",
+    "shape_ops",
+    "tensor",
+)
 
 
 def examples():

@@ -67,6 +67,7 @@ _LAZY = (
     "functional",
     "graph",
     "io",
+    "kernel",
     "models",
     "nn",
     "optim",

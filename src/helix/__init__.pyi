@@ -546,6 +546,7 @@ from helix import backends as backends
 from helix import cli as cli
 from helix import data as data
 from helix import io as io
+from helix import kernel as kernel
 from helix import models as models
 from helix import nn as nn
 from helix import optim as optim

@@ -445,6 +445,34 @@ hx_status hx_run_kernel(const hx_op *op, hx_tensor **in, int n_in, const hx_attr
     return run_kernel(op, device, in, n_in, attr, n_attr, out, n_out, NULL);
 }
 
+static hx_status check_apart(hx_tensor **in, int n_in, hx_tensor **out, int n_out) {
+    for (int i = 0; i < n_out; i++) {
+        HX_TRY(check_written(out[i], NULL, "a written tensor"));
+        bool shared = false;
+        for (int j = 0; j < n_in; j++) shared = shared || overlaps(out[i], in[j]);
+        for (int j = 0; j < i; j++) shared = shared || overlaps(out[i], out[j]);
+        if (shared)
+            return hx_fail(HX_E_VALUE, HX1006_INPLACE, "the written tensor %s shares memory with another argument",
+                           hx_tensor_text(out[i]));
+    }
+    for (int i = 0; i < n_in + n_out; i++)
+        if (!(i < n_in ? in[i] : out[i - n_in])->storage)
+            return hx_fail(HX_E_TRACE, HX1702_TRACE, "needs values, and a trace knows only shapes");
+    return HX_OK;
+}
+
+hx_status hx_run_apart(const hx_op *op, hx_device *device, hx_tensor **in, int n_in, const hx_attr *attr, int n_attr,
+                       hx_tensor **out, int n_out, bool *ran) {
+    bool outermost = hx_error_outermost_op(op->name);
+    hx_status status = check_apart(in, n_in, out, n_out);
+    *ran = false;
+    if (!status && device->programs) status = launch(op, NULL, device, in, n_in, attr, n_attr, out, n_out, ran);
+    for (int i = 0; i < n_out && !status && *ran; i++)
+        if (!hx_mode.inference) hx_bump_version(out[i]);
+    if (outermost) hx_error_enter_op(NULL);
+    return status;
+}
+
 hx_status hx_contiguous_of(hx_tensor *t, hx_tensor **out) {
     if (hx_contiguous(t)) {
         *out = hx_tensor_retain(t);

@@ -17,4 +17,9 @@ typedef struct hx_templates {
 void hx_templates_set(const hx_templates *templates); /* kept by pointer; NULL takes them away */
 const hx_templates *hx_templates_get(void);
 
+/* Runs a kernel that belongs to no op: `op` is known to the templates alone and stands in no registry. Inputs are read
+ * and outputs written, all on `device`. *ran stays false, and nothing is changed, where the templates decline. */
+hx_status hx_run_apart(const hx_op *op, hx_device *device, hx_tensor **in, int n_in, const hx_attr *attr, int n_attr,
+                       hx_tensor **out, int n_out, bool *ran);
+
 #endif

@@ -43,10 +43,11 @@ class CRenderer(Renderer):
     ids = {"group_id": "({type})group_id{number}",
            "num_groups": "({type})grid[{number}]"}  # fmt: skip
     shared_form = "{type} {name}[{size}];"
+    buffer_form = "{const}{type} *{name}"
+    kept: frozenset[int] | set[int] = frozenset()  # values that live across a barrier
 
     def render(self, kernel):
         self.kernel = kernel
-        self.items = kernel.group[0] * kernel.group[1] * kernel.group[2]
         tree, _ = _tree(kernel.body, 0)
         self.kept, self.segment = set(), {}
         self.uniform = set()
@@ -59,8 +60,11 @@ class CRenderer(Renderer):
         lines = [self.open(kernel), *body, "  }", "}"]
         return (self.exact_head if kernel.exact else self.head) + "\n".join(lines) + "\n"
 
+    def inside(self, written):
+        return [*self.item_loop(super().inside(written), 2), "  }"]
+
     def open(self, kernel):
-        name = kernel.name
+        name, items = kernel.name, kernel.group[0] * kernel.group[1] * kernel.group[2]
         lines = [
             f"void {name}(void *const *buffers, const uint64_t *scalars, const uint32_t *grid, uint64_t begin, uint64_t end) {{"
         ]
@@ -73,7 +77,7 @@ class CRenderer(Renderer):
                 f"  const {self.type(s.dtype)} {s.name} = BITS({self.type(s.dtype)}, {bits}, ({bits})scalars[{n}]);"
             )
         lines += ["  " + self.shared_form.format(type=self.type_of(s), name=s.name, size=s.size) for s in kernel.shared]
-        lines += [f"  {self.type(kernel.body[n].dtype)} k{n}[{self.items}];" for n in sorted(self.kept)]
+        lines += [f"  {self.type(kernel.body[n].dtype)} k{n}[{items}];" for n in sorted(self.kept)]
         lines.append("  for (uint64_t group = begin; group < end; group++) {")
         lines.append(
             "    const uint32_t group_id0 = (uint32_t)(group % grid[0]), group_id1 = (uint32_t)(group / grid[0] % grid[1]);"
@@ -141,13 +145,14 @@ class CRenderer(Renderer):
         return lines
 
     def item_loop(self, lines, depth):
-        x, y, _ = self.kernel.group
+        x, y, z = self.kernel.group
+        items = x * y * z
         pad = "  " * depth
         text = "\n".join(lines)
-        first = f"item % {x}" if self.items > x else "item"
+        first = f"item % {x}" if items > x else "item"
         ids = (("local_id0", first), ("local_id1", f"item / {x} % {y}"), ("local_id2", f"item / {x * y}"))
         used = [f"{pad}  const uint32_t {name} = {value};" for name, value in ids if name in text]
-        return [f"{pad}for (uint32_t item = 0; item < {self.items}; item++) {{", *used, *lines, pad + "}"]
+        return [f"{pad}for (uint32_t item = 0; item < {items}; item++) {{", *used, *lines, pad + "}"]
 
     def statement(self, n, i):
         return "" if i.op == "local_id" else super().statement(n, i)

@@ -31,10 +31,12 @@ class MetalRenderer(Renderer):
     ids = {name: f"{{type}}({name}.{{axis}})" for name in ("local_id", "group_id", "num_groups")}
     barrier = "threadgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device);"
     shared_form = "threadgroup {type} {name}[{size}];"
+    buffer_form = "device {const}{type} *{name}"
 
     def open(self, kernel):
         parameters = [
-            f"device {'' if b.written else 'const '}{self.stored(b.dtype)} *{b.name} [[buffer({n})]]"
+            self.buffer_form.format(type=self.stored(b.dtype), name=b.name, const="" if b.written else "const ")
+            + f" [[buffer({n})]]"
             for n, b in enumerate(kernel.buffers)
         ]
         if kernel.scalars:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from helix.kernel import numeric, polynomials
 from helix.kernel.build import Builder, Memory
 from helix.kernel.ir import FUNCTIONS, Buffer, Kernel, UnsupportedError
+from helix.kernel.written import Written
 
 # How what is only stored is kept: the dtype of the same size whose bits it is.
 _CARRIERS = {"bool": "u8", "f16": "u16", "bf16": "u16"}
@@ -24,8 +25,10 @@ def legalize(kernel: Kernel, renderer) -> Kernel:
     return _pack(kernel) if renderer.words else kernel
 
 
-def merge_buffers(kernel: Kernel, same: tuple[int, ...]) -> Kernel:
+def merge_buffers(kernel, same: tuple[int, ...]):
     """The kernel with buffer b bound as buffer same[b]: for targets that bind a block once."""
+    if isinstance(kernel, Written):
+        return kernel.merged(same)
     kept = sorted(set(same))
     place = {b: kept.index(same[b]) for b in range(len(same))}
     buffers = [
@@ -123,7 +126,13 @@ def _pack(kernel):
     return _rewrite(kernel, {"load": load, "store": store}, buffers)
 
 
+def _carried(dtype, renderer):
+    return dtype if dtype in renderer.storage else _CARRIERS.get(dtype, dtype)
+
+
 @lru_cache(maxsize=4096)
-def source_of(kernel: Kernel, renderer) -> str:
+def source_of(kernel: Kernel | Written, renderer) -> str:
     """The text of a kernel for one target."""
+    if isinstance(kernel, Written):
+        return renderer().enclose(kernel.stored_as(lambda dtype: _carried(dtype, renderer)))
     return renderer().render(legalize(kernel, renderer))

@@ -68,6 +68,22 @@ class Renderer:
         lines += self.block(range(len(kernel.body)), 1)
         return (self.exact_head if kernel.exact and self.exact_head else self.head) + "\n".join(lines) + "\n}\n"
 
+    def enclose(self, written) -> str:
+        """The text of a kernel whose body is given in the language itself (raw.py)."""
+        self.kernel = written
+        head = (self.exact_head if written.exact and self.exact_head else self.head) + written.functions
+        return head + "\n".join(["", self.open(written), *self.inside(written), "}"]) + "\n"
+
+    def inside(self, written):
+        """What stands in the function: each tensor from its first element on, and the body."""
+        return [*("  " + self.place(written, n, t) for n, t in enumerate(written.tensors)), written.text]
+
+    def place(self, written, number, tensor):
+        pointer = self.buffer_form.format(
+            type=self.stored(tensor.dtype), name=tensor.name, const="" if tensor.written else "const "
+        )
+        return f"{pointer} = {written.buffers[written.places[number]].name} + {tensor.name}_at;"
+
     def open(self, kernel) -> str:
         raise NotImplementedError
 

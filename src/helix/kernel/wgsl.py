@@ -135,6 +135,17 @@ class WGSLRenderer(Renderer):
         kernel_text = super().render(kernel)
         return _HEAD + (_INT64 if long else "") + kernel_text
 
+    def enclose(self, written):
+        self.atomic, self.storage = set(), {d: d for d in ("i32", "u32", "f32")}
+        return super().enclose(written)
+
+    def inside(self, written):
+        scalars = [f"  let {s.name} = {self.scalar(n)};" for n, s in enumerate(written.scalars)]
+        return scalars + super().inside(written)
+
+    def place(self, written, number, tensor):
+        return f"let {tensor.name} = &{written.buffers[written.places[number]].name};"
+
     def open(self, kernel):
         lines = []
         for n, b in enumerate(kernel.buffers):

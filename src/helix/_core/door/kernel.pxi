@@ -299,7 +299,9 @@ cdef object make_plan(KernelDevice d, const hx_op *op, const hx_op_call *call):
         wide = wide or (not call.in_[i].flags & HX_VIEW_ABSENT and call.in_[i].mem.nbytes >> 31 != 0)
     for i in range(call.n_out):
         wide = wide or call.out[i].mem.nbytes >> 31 != 0
-    made = plan(Call(op.name.decode(), inputs, outputs, attributes, "i64" if wide else "i32"), d.target)
+    seen = Call(op.name.decode(), inputs, outputs, attributes, "i64" if wide else "i32")
+    owner = kernel_apart_owner(op)
+    made = plan(seen, d.target) if owner == NULL else (<RawKernel>owner).plan(seen, d.target)
     return pack_plan(d, made, call)
 
 
