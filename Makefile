@@ -99,5 +99,8 @@ plugin-matrix: $(VENV)/.checks install  ## helix and a plugin as wheel and as ed
 pycuda: $(VENV)/.checks  ## build pycuda without a GPU, to drive the emulated CUDA driver (about a minute)
 	$(BIN)/python tests/emulation/build_pycuda.py
 
+plugin-walkthrough: $(VENV)/.checks install  ## a new plugin in Python and one in C, by the commands of their READMEs (1 minute)
+	$(BIN)/python tools/plugin_walkthrough.py --build-dir $(BUILD)
+
 clean:  ## remove what was built
 	rm -rf build $(VENV)

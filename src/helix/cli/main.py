@@ -24,6 +24,7 @@ COMMANDS = {
     "summary": ("summary", "Layers, parameters and FLOPs of a configuration's or run's model."),
     "devices": ("machine", "Devices that helix can use here."),
     "doctor": ("machine", "The installation: versions, processor, devices, extras."),
+    "plugin": ("plugin", "A first version of a package that brings a device to helix."),
     "explain": ("explain", "What an error number means."),
     "config": ("config", "Schema, resolved form, or a first configuration file."),
 }
