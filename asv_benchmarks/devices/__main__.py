@@ -35,8 +35,8 @@ void sums(__global const float *x, __global float *y, int n) {
   for (int i = get_global_id(0); i < n; i += get_global_size(0)) sum += x[i];
   part[get_local_id(0)] = sum;
   barrier(CLK_LOCAL_MEM_FENCE);
-  for (int half = 32; half; half /= 2) {
-    if (get_local_id(0) < half) part[get_local_id(0)] += part[get_local_id(0) + half];
+  for (int step = 32; step; step /= 2) {
+    if (get_local_id(0) < step) part[get_local_id(0)] += part[get_local_id(0) + step];
     barrier(CLK_LOCAL_MEM_FENCE);
   }
   if (!get_local_id(0)) y[get_group_id(0)] = part[0];
@@ -56,7 +56,7 @@ void product(__global const float *a, __global const float *b, __global float *c
   c[row * n + column] = sum;
 }
 """
-COLD = """import os, time, helix
+COLD = """import time, helix
 from asv_benchmarks.devices.__main__ import bring_in
 bring_in()
 x = helix.ones(7, device="opencl"); x.tolist()
