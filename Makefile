@@ -12,7 +12,7 @@ SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test core-test tiny bench wheel lint format stubs asan fuzz tsan add-op-check plugin-matrix pycuda clean
+.PHONY: help install train test core-test tiny bench wheel lint format stubs numerics asan fuzz tsan add-op-check plugin-matrix pycuda clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -80,6 +80,9 @@ format: $(VENV)/.checks  ## put Python files into the house's form
 
 stubs: install  ## write the type stubs and the list of errors in the docs from the built module
 	$(BIN)/python tools/stubs.py
+
+numerics: $(VENV)/.checks install  ## measure the elementary functions and write the table in docs/numerics.md
+	$(BIN)/python tools/numerics.py
 
 asan: $(VENV)/.checks  ## the generic tests under the address and undefined-behaviour sanitizers
 	$(BIN)/python tools/sanitized.py -m pytest -q -n 2 tests/ops tests/faults

@@ -1,0 +1,101 @@
+"""How far the elementary functions are from the true value, in units of the last place, on this instruction set.
+
+`python -m tests.ops.accuracy` prints the figures as JSON; `tools/numerics.py` makes the table in docs/numerics.md of them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import helix
+
+gelu = helix.nn.functional.gelu
+
+
+def logistic(x: Any) -> Any:
+    return 1 / (1 + np.exp(-x))
+
+
+def half_of_erfc(x: float) -> float:
+    return 0.5 * x * math.erfc(-x / math.sqrt(2))
+
+
+def gated_tanh(x: float) -> float:
+    return x * float(logistic(2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+@dataclass(frozen=True)
+class Case:
+    """reference: in a wider type, of one value or of an array.   reach: the largest argument.   signs: both are tried.
+    own: the unit is that of the argument, as for a function that is a factor near 0 or 1 times it."""
+
+    function: Callable[[helix.Tensor], helix.Tensor]
+    reference: Callable[[Any], Any]
+    reach: float
+    signs: bool = True
+    own: bool = False
+
+
+FLOAT32 = {
+    "exp": Case(helix.exp, np.exp, 87),
+    "expm1": Case(helix.expm1, np.expm1, 87),
+    "log": Case(helix.log, np.log, 1e30, signs=False),
+    "log1p": Case(helix.log1p, np.log1p, 1e30, signs=False),
+    "tanh": Case(helix.tanh, np.tanh, 12),
+    "sigmoid": Case(helix.sigmoid, logistic, 87),
+    "sin": Case(helix.sin, np.sin, 1e4),
+    "cos": Case(helix.cos, np.cos, 1e4),
+    "erf": Case(helix.erf, np.frompyfunc(math.erf, 1, 1), 6),
+    "erfc": Case(helix.erfc, np.frompyfunc(math.erfc, 1, 1), 9),
+    "gelu": Case(gelu, np.frompyfunc(half_of_erfc, 1, 1), 12, own=True),
+    "gelu (tanh)": Case(lambda x: gelu(x, approximate="tanh"), np.frompyfunc(gated_tanh, 1, 1), 12, own=True),
+}
+FLOAT64 = {
+    "exp": Case(helix.exp, np.exp, 700),
+    "log": Case(helix.log, np.log, 1e300, signs=False),
+    "log1p": Case(helix.log1p, np.log1p, 1e300, signs=False),
+    "tanh": Case(helix.tanh, np.tanh, 20),
+    "sin": Case(helix.sin, np.sin, 1e4),
+    "cos": Case(helix.cos, np.cos, 1e4),
+}
+
+
+def points(case: Case, n: int = 4000) -> np.ndarray:
+    """As many in each power of two as in any other, and as many near the reach as near 0."""
+    random = np.random.default_rng(0)
+    x = np.concatenate([np.exp(random.uniform(-12, math.log(case.reach), n)), random.uniform(1e-6, case.reach, n)])
+    return np.concatenate([x, -x]) if case.signs else x
+
+
+def worst(case: Case, dtype: type, wider: type) -> float:
+    """The largest error of a function that reads and writes `dtype`, in units of the last place."""
+    x = points(case).astype(dtype)
+    made = case.function(helix.tensor(x)).numpy().astype(wider)
+    true = np.asarray(case.reference(x.astype(wider)), dtype=wider)
+    digits = np.finfo(dtype).nmant + 1
+    unit = np.ldexp(wider(1), np.frexp((x if case.own else true).astype(np.float64))[1] - digits)
+    normal = np.abs(true) > np.finfo(dtype).tiny
+    return float(np.max(np.abs(made - true)[normal] / unit[normal]))
+
+
+def float32(name: str) -> float:
+    return worst(FLOAT32[name], np.float32, np.float64)
+
+
+def float64(name: str) -> float:
+    """Where NumPy's long double is no wider than a double, the figure says little: it is rounded twice."""
+    return worst(FLOAT64[name], np.float64, np.longdouble)
+
+
+def figures() -> dict[str, dict[str, float]]:
+    return {"float32": {n: float32(n) for n in FLOAT32}, "float64": {n: float64(n) for n in FLOAT64}}
+
+
+if __name__ == "__main__":
+    print(json.dumps(figures()))

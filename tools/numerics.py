@@ -1,0 +1,44 @@
+"""Measures the elementary functions on every instruction set of this machine and writes the table in docs/numerics.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "numerics.md"
+BEGIN, END = "<!-- made by tools/numerics.py -->\n", "<!-- end -->\n"
+
+
+def isa_for(wanted: str) -> str:
+    """The set that is used when this one is asked for: another one where the machine lacks it."""
+    return _python(wanted, "-c", "from helix._core import cpu_isa; print(cpu_isa())").strip()
+
+
+def _python(isa: str, *arguments: str) -> str:
+    env = {**os.environ, "HELIX_CPU_ISA": isa}
+    return subprocess.check_output([sys.executable, *arguments], env=env, cwd=ROOT, text=True)
+
+
+def table(isas: list[str]) -> str:
+    found = {isa: json.loads(_python(isa, "-m", "tests.ops.accuracy")) for isa in isas}
+    lines = [f"| function | type | {' | '.join(isas)} |", f"|---|---|{'---|' * len(isas)}"]
+    for dtype, functions in found[isas[0]].items():
+        lines += [
+            f"| {name} | {dtype} | {' | '.join(f'{found[isa][dtype][name]:.1f}' for isa in isas)} |"
+            for name in functions
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    isas = [isa for isa in ("scalar", "avx2", "avx512", "neon") if isa_for(isa) == isa]
+    before, rest = PAGE.read_text().split(BEGIN)
+    PAGE.write_text(before + BEGIN + table(isas) + END + rest.split(END)[1])
+
+
+if __name__ == "__main__":
+    main()
