@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -45,3 +46,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     reason = stale_because(Path(helix.__file__).resolve().parent, Path(helix._core.__file__))
     if reason is not None:
         pytest.exit(f"stale build: {reason}", returncode=3)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Kernels and trials of plugins are kept for this run alone, its processes together."""
+    base = tmp_path_factory.getbasetemp()
+    os.environ["HELIX_CACHE_DIR"] = str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache")

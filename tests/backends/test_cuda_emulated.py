@@ -87,10 +87,9 @@ CHOSEN = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cuda(tmp_path_factory):
+def cuda():
     from .cuda_device import register
 
-    os.environ.setdefault("HELIX_CACHE_DIR", str(tmp_path_factory.getbasetemp().parent / "cuda-kernels"))
     register()
 
 

@@ -35,17 +35,6 @@ void add_one(__global int *x, int by) { x[get_global_id(0)] += by; }
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    before = os.environ.get("HELIX_CACHE_DIR")
-    os.environ["HELIX_CACHE_DIR"] = str(tmp_path_factory.getbasetemp() / "cache")
-    yield
-    if before is None:
-        del os.environ["HELIX_CACHE_DIR"]
-    else:
-        os.environ["HELIX_CACHE_DIR"] = before
-
-
 @pytest.fixture
 def no_fallback():
     """An op without a kernel is an error here."""

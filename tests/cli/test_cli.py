@@ -113,7 +113,9 @@ def test_explain_devices_doctor_config(helix, tmp_path):
     assert "HX1002" in helix("explain").stdout
     assert json.loads(helix("devices", "--json").stdout)[0]["device"] == "cpu"
     doctor = helix("doctor", "--json", HELIX_DEBUG="1")
-    assert json.loads(doctor.stdout)["settings"] == {"HELIX_DEBUG": "1"} and doctor.returncode == 0
+    settings = json.loads(doctor.stdout)["settings"]
+    assert settings == {k: v for k, v in os.environ.items() if k.startswith("HELIX_")} | {"HELIX_DEBUG": "1"}
+    assert doctor.returncode == 0
     assert json.loads(helix("config", "schema").stdout)["$ref"].endswith("Config")
     (tmp_path / "first.toml").write_text(helix("config", "init").stdout)
     assert 'source = "digits"' in helix("config", "show", "first.toml").stdout
