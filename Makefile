@@ -12,7 +12,7 @@ SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test core-test tiny bench wheel lint format stubs numerics asan fuzz tsan add-op-check plugin-matrix pycuda clean
+.PHONY: help install train test core-test tiny bench wheel lint format stubs numerics asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -104,6 +104,9 @@ pycuda: $(VENV)/.checks  ## build pycuda without a GPU, to drive the emulated CU
 
 plugin-walkthrough: $(VENV)/.checks install  ## a new plugin in Python and one in C, by the commands of their READMEs (1 minute)
 	$(BIN)/python tools/plugin_walkthrough.py --build-dir $(BUILD)
+
+cuda-compile-check: $(VENV)/.checks $(VENV)/.plugins  ## every kernel in CUDA C through NVIDIA's compiler, for sm_75 to sm_90 (4 minutes)
+	$(BIN)/python -m tests.backends.cuda_compile --jobs $(JOBS)
 
 clean:  ## remove what was built
 	rm -rf build $(VENV)
