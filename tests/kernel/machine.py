@@ -12,7 +12,7 @@ import numpy as np
 
 from helix.kernel.ir import DTYPES, SIZES
 from helix.kernel.passes import source_of
-from helix.kernel.plan import Call, Derived, Host, Number, Offset, Random, Target, Tensor
+from helix.kernel.plan import LATE, Call, Derived, Host, Number, Offset, OpNumber, Random, Target, Tensor
 from helix.kernel.registry import plan
 from helix.kernel.renderers import renderers
 
@@ -72,6 +72,7 @@ def run(op, inputs, outputs, attributes=None, values=None, host=(), target=None,
     memory = {("in", n): x for n, x in enumerate(inputs) if x is not None} | {
         ("out", n): y for n, y in enumerate(outputs)
     }
+    memory[LATE] = np.zeros(4, "i4")
     for n, size in enumerate(made.temporaries):
         memory["temporary", n] = np.full(size + GUARD, 0xA5, "u1")
     for step in made.launches:
@@ -86,6 +87,8 @@ def run(op, inputs, outputs, attributes=None, values=None, host=(), target=None,
                 source = source.function(*(values[n.attribute] for n in source.numbers))
             elif isinstance(source, Host):
                 source = inputs[source.input].item()
+            elif isinstance(source, OpNumber):
+                source = 1
             elif isinstance(source, Random):
                 source = values[source.attribute][source.word]
             words.append(word_of(source, scalar.dtype))
@@ -97,6 +100,7 @@ def run(op, inputs, outputs, attributes=None, values=None, host=(), target=None,
         )
     for n, size in enumerate(made.temporaries):
         assert (memory["temporary", n][size:] == 0xA5).all(), f"{op} writes behind temporary {n}"
+    assert not memory[LATE].any(), f"{op} finds the index {memory[LATE][1]} outside"
     return outputs
 
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "cpu/cpu.h"
 #include "dispatch.h"
+#include "late.h"
 #include "kernels.h"
 #include "threads.h"
 
@@ -149,6 +150,7 @@ void hx_devices_close(void) {
     for (int i = 1; i < table.n_devices; i++) {
         hx_device *d = &table.devices[i];
         if (table.owner != getpid() || atomic_load(&d->lost)) continue;
+        hx_late_release(&d->own);
         hx_device_trim(d);
         hx_error_clear();
         hx_device_enter(d);

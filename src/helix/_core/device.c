@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "late.h"
 #include "storage.h"
 #include "threads.h"
 
@@ -115,7 +116,8 @@ static hx_status copy_bytes(hx_device *d, const hx_copy *copy, bool wait, const 
 hx_status hx_device_read(hx_device *d, const hx_mem *mem, uint64_t offset, void *host, uint64_t nbytes) {
     if (nbytes == 0) return HX_OK;
     hx_copy copy = {.struct_size = sizeof copy, .src = mem, .src_offset = offset, .host_dst = host, .nbytes = nbytes};
-    return copy_bytes(d, &copy, true, "a copy to the host");
+    HX_TRY(copy_bytes(d, &copy, true, "a copy to the host"));
+    return hx_late_check(hx_stream_current(d));
 }
 
 hx_status hx_device_write(hx_device *d, const hx_mem *mem, uint64_t offset, const void *host, uint64_t nbytes) {
@@ -145,7 +147,10 @@ static hx_status sync_native(hx_device *d, void *stream, uint64_t streams) {
     return HX_OK;
 }
 
-hx_status hx_device_sync(hx_device *d) { return sync_native(d, NULL, UINT64_MAX); }
+hx_status hx_device_sync(hx_device *d) {
+    HX_TRY(sync_native(d, NULL, UINT64_MAX));
+    return hx_late_check_all(d);
+}
 
 /* ---- streams ---- */
 
@@ -186,6 +191,7 @@ void hx_stream_release(hx_stream *s) {
     hx_device *d = s->device;
     if (atomic_fetch_sub(&s->refs, 1) != 1 || s == &d->own) return;
     if (!atomic_load(&d->lost) && hx_stream_sync(s)) hx_error_clear();
+    if (!atomic_load(&d->lost)) hx_late_release(s);
     hx_device_enter(d);
     if (d->backend->stream_destroy) d->backend->stream_destroy(d->handle, s->native);
     d->streams[s->number] = NULL;
@@ -200,7 +206,8 @@ hx_stream *hx_stream_use(hx_stream *s) {
 }
 
 hx_status hx_stream_sync(hx_stream *s) {
-    return sync_native(s->device, s->native, s->native ? 1ull << s->number : UINT64_MAX);
+    HX_TRY(sync_native(s->device, s->native, s->native ? 1ull << s->number : UINT64_MAX));
+    return s->native ? hx_late_check(s) : hx_late_check_all(s->device);
 }
 
 hx_status hx_stream_wait(hx_stream *s, hx_stream *other) {

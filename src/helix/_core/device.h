@@ -15,6 +15,9 @@ typedef struct hx_stream {
     void *native; /* NULL: the device's own, also where a device has but one */
     int number;   /* bit in the masks of the pool */
     atomic_int refs;
+    hx_mem late;            /* what kernels found wrong (late.h); a block of its own */
+    bool late_made;
+    atomic_bool late_asked; /* a kernel that may write it was launched since it was read */
 } hx_stream;
 
 /* A mark in a stream; never handed to another backend. */

@@ -9,22 +9,27 @@ from __future__ import annotations
 from functools import lru_cache
 from math import prod
 
+from helix.kernel import faults
 from helix.kernel import numeric as num
 from helix.kernel.build import Builder
 from helix.kernel.elementwise import Attributes, check, stored
+from helix.kernel.faults import Faults
 from helix.kernel.group import Shared, reduce_over, rows
 from helix.kernel.ir import WIDE
 from helix.kernel.layout import coalesce, coordinates_of, size_scalars
 from helix.kernel.plan import Number, Plan, launch
 
 BODIES: dict = {}
+_CHECKING: set = set()
 
 
-def body(name):
-    """Registers what is done for one row: a function of its Row."""
+def body(name, checks=False):
+    """Registers what is done for one row: a function of its Row. One that checks its data has a record of `faults`."""
 
     def enter(function):
         BODIES[name] = function
+        if checks:
+            _CHECKING.add(name)
         return function
 
     return enter
@@ -33,9 +38,9 @@ def body(name):
 class Row:
     """One row of a kernel: its operands by name, and reductions over its elements."""
 
-    def __init__(self, k, n, row, operands, attributes, wide, shared, sizes):
+    def __init__(self, k, n, row, operands, attributes, wide, shared, sizes, faults):
         self.k, self.n, self.row, self.operands, self.a, self.wide = k, n, row, operands, attributes, wide
-        self.shared, (row_sizes, self.along_sizes) = shared, sizes
+        self.shared, (row_sizes, self.along_sizes), self.faults = shared, sizes, faults
         coordinates = coordinates_of(row, row_sizes)
         self.base = {}
         for name, o in operands.items():
@@ -103,6 +108,7 @@ def _kernel(name, attributes, operands, ranks, wide, group, index):
             "row": [k.scalar(f"{o}_row{d}") for d in range(ranks[0])],
             "along": [k.scalar(f"{o}_along{d}") for d in range(ranks[1])],
         }  # fmt: skip
+    found = Faults(k) if name in _CHECKING else None
     rooms = {}
 
     def shared(components):
@@ -111,7 +117,7 @@ def _kernel(name, attributes, operands, ranks, wide, group, index):
         return rooms[components]
 
     with rows(k, count) as row:
-        BODIES[name](Row(k, n, row, table, a, wide, shared, sizes))
+        BODIES[name](Row(k, n, row, table, a, wide, shared, sizes, found))
     return k.finish()
 
 
@@ -136,7 +142,10 @@ def along(call, target, name, shape, axes, operands, group_limit=256):
         name, statics, tuple((o, operands[o][0].dtype, operands[o][2]) for o in names),
         (len(row_sizes), len(along_sizes)), wide, group, call.index,
     )  # fmt: skip
-    return launch(kernel, {o: operands[o][0] for o in names}, scalars, target.grid(count))
+    tensors = {o: operands[o][0] for o in names}
+    if name in _CHECKING:
+        tensors, scalars = tensors | faults.TENSORS, scalars | faults.SCALARS
+    return launch(kernel, tensors, scalars, target.grid(count))
 
 
 def whole(tensor, written=False):

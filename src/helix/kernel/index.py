@@ -2,7 +2,8 @@
 
 Reads go over the elements of the result. Writes go over the places where no two index values can meet, and visit the
 index values of each place one after another in order: a repeated position gets the last value, or the sum in order, as
-on the CPU, without atomics. An index outside its axis reads 0 and writes nothing; it cannot be reported from a device.
+on the CPU, without atomics. An index outside its axis reads 0 and writes nothing, and is noted
+in the record of faults, from which helix raises when it next waits for the device.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 from functools import lru_cache
 from math import prod
 
+from helix.kernel import faults
 from helix.kernel import numeric as num
 from helix.kernel.build import Builder
 from helix.kernel.create import zeros
 from helix.kernel.elementwise import check, host_scalar, move_op, stored
+from helix.kernel.faults import Faults
 from helix.kernel.ir import WIDE, UnsupportedError
 from helix.kernel.layout import as_bits, broadcast_strides, coalesce, coordinates_of, size_scalars
 from helix.kernel.plan import Call, Host, Plan, launch
@@ -23,8 +26,10 @@ from helix.kernel.registry import template
 class _Indices:
     """The index operands of a kernel: each moves along one axis of the indexed tensor."""
 
-    def __init__(self, k, kinds, ranks):
-        self.k, self.kinds = k, kinds
+    def __init__(self, k, kinds, ranks, from_end=True):
+        self.k, self.kinds, self.from_end = k, kinds, from_end
+        self.faults = Faults(k)
+        self.names = [k.scalar(f"axis{n}", "i32") for n in range(len(kinds))]
         self.axis = [(k.scalar(f"axis_size{n}"), k.scalar(f"axis_stride{n}")) for n in range(len(kinds))]
         self.memory = [None if kind[1] else k.buffer(f"i{n}", kind[0]) for n, kind in enumerate(kinds)]
         self.single = [k.scalar(f"i{n}", WIDE[kind[0]]) if kind[1] else None for n, kind in enumerate(kinds)]
@@ -46,19 +51,21 @@ class _Indices:
                     for c, s in zip(part, own):
                         at = at + c * s
                 value = self.memory[n][at]
-            value = num.convert(value, "i64")
-            length = size.to("i64")
-            value = (value < 0).where(value + length, value)
-            inside = inside & (value >= 0) & (value < length)
+            given, length = num.convert(value, "i64"), size.to("i64")
+            value = (given < 0).where(given + length, given) if self.from_end else given
+            good = (value >= 0) & (value < length)
+            with self.k.when(~good):
+                self.faults.note(given, length, self.names[n])
+            inside = inside & good
             place = place + value.to(self.k.index_dtype) * stride
         return place, inside
 
 
-def _index_scalars(indices, axes, strides):
-    """`strides`: name of a part -> strides of each index on the device, in order."""
-    scalars, place = {}, 0
-    for n, (index, (size, stride)) in enumerate(zip(indices, axes)):
-        scalars |= {f"axis_size{n}": size, f"axis_stride{n}": stride}
+def _index_scalars(indices, axes, strides, from_end):
+    """`axes`: number, size and stride; `strides`: name of a part -> strides of each index on the device, in order."""
+    scalars, place = dict(faults.SCALARS), 0
+    for n, (index, (axis, size, stride)) in enumerate(zip(indices, axes)):
+        scalars |= {f"axis{n}": axis if from_end else -1 - axis, f"axis_size{n}": size, f"axis_stride{n}": stride}
         if index.host:
             scalars[f"i{n}"] = Host(index.reference[1])
             scalars |= {f"i{n}_{part}{d}": 0 for part, all_ in strides.items() for d in range(len(all_["rank"]))}
@@ -79,14 +86,14 @@ def _kinds(indices):
 
 
 @lru_cache(maxsize=512)
-def _read_kernel(dtype, kinds, rank, group, index):
+def _read_kernel(dtype, kinds, rank, from_end, group, index):
     k = Builder("index", (group, 1, 1), index)
     n = k.scalar("n")
     sizes = [k.scalar(f"size{d}") for d in range(1, rank)]
     y, x = k.buffer("y", dtype, written=True), k.buffer("x", dtype)
     y_at, x_at = k.scalar("y_at"), k.scalar("x_at")
     strides = {name: [k.scalar(f"{name}_stride{d}") for d in range(rank)] for name in ("y", "x")}
-    indices = _Indices(k, kinds, {"stride": rank})
+    indices = _Indices(k, kinds, {"stride": rank}, from_end)
     with k.items(n) as i:
         coordinates = coordinates_of(i, sizes)
         to, source = y_at, x_at
@@ -100,7 +107,7 @@ def _read_kernel(dtype, kinds, rank, group, index):
     return k.finish()
 
 
-def _read(call, target, y, x, shape, x_strides, indices, index_strides, axes):
+def _read(call, target, y, x, shape, x_strides, indices, index_strides, axes, from_end=True):
     """y[c] = x[c . x_strides + what the indices at c say]; all strides are over the axes of y."""
     if y.numel == 0:
         return Plan()
@@ -108,10 +115,10 @@ def _read(call, target, y, x, shape, x_strides, indices, index_strides, axes):
     scalars = {"n": prod(shape)} | size_scalars(sizes)
     for name, own in (("y", strides[0]), ("x", strides[1])):
         scalars |= {f"{name}_stride{d}": s for d, s in enumerate(own)}
-    scalars |= _index_scalars(indices, axes, {"stride": {"rank": sizes, "own": strides[2:]}})
+    scalars |= _index_scalars(indices, axes, {"stride": {"rank": sizes, "own": strides[2:]}}, from_end)
     group = target.group(256)
-    kernel = _read_kernel(y.dtype, _kinds(indices), len(sizes), group, call.index)
-    tensors = {"y": y, "x": x} | {f"i{n}": i for n, i in enumerate(indices) if not i.host}
+    kernel = _read_kernel(y.dtype, _kinds(indices), len(sizes), from_end, group, call.index)
+    tensors = {"y": y, "x": x} | faults.TENSORS | {f"i{n}": i for n, i in enumerate(indices) if not i.host}
     return Plan((launch(kernel, tensors, scalars, target.grid(-(-y.numel // group))),))
 
 
@@ -137,7 +144,7 @@ def _split(x, indices, shape):
         own = broadcast_strides(indices[d], block)
         index_strides.append((0,) * first + tuple(own) + (0,) * (len(shape) - first - count))
     used = [indices[d] for d in axes]
-    return first, count, tuple(x_strides), used, index_strides, [(x.shape[d], x.strides[d]) for d in axes]
+    return first, count, tuple(x_strides), used, index_strides, [(d, x.shape[d], x.strides[d]) for d in axes]
 
 
 @template("index")
@@ -158,7 +165,20 @@ def gather(call, target):
         raise UnsupportedError("elements of 16 bytes, or single numbers")
     axis = call.attributes["dim"] % len(x.shape)
     x_strides = tuple(0 if d == axis else s for d, s in enumerate(x.strides))
-    return _read(call, target, y, x, y.shape, x_strides, [chosen], [chosen.strides], [(x.shape[axis], x.strides[axis])])
+    return _read(
+        call, target, y, x, y.shape, x_strides, [chosen], [chosen.strides], [(axis, x.shape[axis], x.strides[axis])]
+    )
+
+
+@template("embedding")
+def embedding(call, target):
+    ids, weight = call.inputs
+    x, y = as_bits(weight), as_bits(call.outputs[0])
+    if ids.host or y.shape != call.outputs[0].shape:
+        raise UnsupportedError("a single row")
+    axes = [(0, x.shape[0], x.strides[0])]
+    x_strides, index_strides = (0,) * len(ids.shape) + x.strides[1:], [(*ids.strides, 0)]
+    return _read(call, target, y, x, y.shape, x_strides, [ids], index_strides, axes, from_end=False)
 
 
 # ---- writes ----
@@ -167,7 +187,7 @@ _MODES = {"set": lambda old, new: new, "add": num.add, "prod": num.mul, "amax": 
 
 
 @lru_cache(maxsize=512)
-def _write_kernel(dtypes, kinds, ranks, mode, value_on_host, group, index):
+def _write_kernel(dtypes, kinds, ranks, mode, value_on_host, from_end, group, index):
     """One item a place; along the second axes, values one after another."""
     k = Builder(f"scatter_{mode}", (group, 1, 1), index)
     places, steps = k.scalar("places"), k.scalar("steps")
@@ -182,7 +202,7 @@ def _write_kernel(dtypes, kinds, ranks, mode, value_on_host, group, index):
     else:
         v, v_at = k.buffer("v", dtypes[1]), k.scalar("v_at")
         v_strides = [[k.scalar(f"v_{part}{d}") for d in range(rank)] for part, rank in zip(("place", "step"), ranks)]
-    indices = _Indices(k, kinds, dict(zip(("place", "step"), ranks)))
+    indices = _Indices(k, kinds, dict(zip(("place", "step"), ranks)), from_end)
     with k.items(places) as i:
         own = coordinates_of(i, sizes["place"])
         base = y_at
@@ -204,7 +224,7 @@ def _write_kernel(dtypes, kinds, ranks, mode, value_on_host, group, index):
     return k.finish()
 
 
-def write_at(call, target, y, v, mode, place_axes, step_axes, strides, indices, axes):
+def write_at(call, target, y, v, mode, place_axes, step_axes, strides, indices, axes, from_end=True):
     """strides: name ("y", "v" or a number of an index) -> strides over all axes; `place_axes`, `step_axes` split them."""
     shape = strides["shape"]
     if prod(shape) == 0:
@@ -223,7 +243,7 @@ def write_at(call, target, y, v, mode, place_axes, step_axes, strides, indices, 
     scalars |= {f"v_place{d}": s for d, s in enumerate(place[1])} | {f"v_step{d}": s for d, s in enumerate(step[1])}
     scalars |= _index_scalars(
         indices, axes,
-        {"place": {"rank": place_sizes, "own": place[2:]}, "step": {"rank": step_sizes, "own": step[2:]}},
+        {"place": {"rank": place_sizes, "own": place[2:]}, "step": {"rank": step_sizes, "own": step[2:]}}, from_end,
     )  # fmt: skip
     if v.host:
         scalars["v"] = Host(v.reference[1])
@@ -231,9 +251,16 @@ def write_at(call, target, y, v, mode, place_axes, step_axes, strides, indices, 
         raise UnsupportedError("a long list of positions for few places")
     group = target.group(64)
     kernel = _write_kernel(
-        (y.dtype, v.dtype), _kinds(indices), (len(place_sizes), len(step_sizes)), mode, v.host, group, call.index
+        (y.dtype, v.dtype),
+        _kinds(indices),
+        (len(place_sizes), len(step_sizes)),
+        mode,
+        v.host,
+        from_end,
+        group,
+        call.index,
     )
-    tensors = {"y": y, "v": v} | {f"i{n}": i for n, i in enumerate(indices) if not i.host}
+    tensors = {"y": y, "v": v} | faults.TENSORS | {f"i{n}": i for n, i in enumerate(indices) if not i.host}
     return (launch(kernel, tensors, scalars, target.grid(-(-prod(place_sizes) // group))),)
 
 
@@ -288,7 +315,9 @@ def scatter(call, target):
     strides = {"shape": chosen.shape, "y": tuple(0 if d == axis else s for d, s in enumerate(y.strides))}
     strides |= {"v": v.strides if v.shape else (0,) * len(chosen.shape), 0: chosen.strides}
     places = [d for d in range(len(x.shape)) if d != axis]
-    written = write_at(call, target, y, v, mode, places, [axis], strides, [chosen], [(y.shape[axis], y.strides[axis])])
+    written = write_at(
+        call, target, y, v, mode, places, [axis], strides, [chosen], [(axis, y.shape[axis], y.strides[axis])]
+    )
     return Plan((*_copied(call, target, x, y), *written))
 
 
@@ -302,6 +331,16 @@ def embedding_backward(call, target):
     rank = len(g.shape)
     strides = {"shape": g.shape, "y": (0,) * (rank - 1) + y.strides[1:], "v": g.strides, 0: (*ids.strides, 0)}
     written = write_at(
-        call, target, y, g, "add", [rank - 1], list(range(rank - 1)), strides, [ids], [(y.shape[0], y.strides[0])]
+        call,
+        target,
+        y,
+        g,
+        "add",
+        [rank - 1],
+        list(range(rank - 1)),
+        strides,
+        [ids],
+        [(0, y.shape[0], y.strides[0])],
+        False,
     )
     return Plan((*zeros(call, target).launches, *written))

@@ -13,7 +13,8 @@ from math import prod
 
 from helix.kernel.ir import SIZES, Kernel, KernelError
 
-Reference = tuple[str, int]  # ("in", 0), ("out", 1), ("temporary", 0)
+Reference = tuple[str, int]  # ("in", 0), ("out", 1), ("temporary", 0), LATE
+LATE = ("late", 0)  # the record in which kernels note what is wrong in their data: four i32, the first is OpNumber
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,12 @@ class Random:
     word: int
 
 
-Source = int | float | Offset | Number | Derived | Host | Random
+@dataclass(frozen=True, slots=True)
+class OpNumber:
+    """What stands for the running op in the record of faults."""
+
+
+Source = int | float | Offset | Number | Derived | Host | Random | OpNumber
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +156,8 @@ def launch(kernel, tensors, scalars, grid):
         t = tensors[b.name]
         reference = t.reference if isinstance(t, Tensor) else t
         references.append(reference)
-        places[b.name + "_at"] = 0 if reference[0] == "temporary" else Offset(reference, SIZES[b.dtype])
+        apart = reference[0] in ("temporary", "late")
+        places[b.name + "_at"] = 0 if apart else Offset(reference, SIZES[b.dtype])
     values = places | scalars
     missing = [s.name for s in kernel.scalars if s.name not in values]
     if missing:

@@ -247,6 +247,16 @@ def max_pool_backward(call, target):
         raise UnsupportedError("planes with gaps, or sums that are kept in halves")
     strides = {"shape": g.shape, "y": (*y.strides[:lead], *(0,) * rank), "v": g.strides, 0: places.strides}
     written = write_at(
-        call, target, y, g, "add", list(range(lead)), list(range(lead, len(g.shape))), strides, [places], [(plane, 1)]
+        call,
+        target,
+        y,
+        g,
+        "add",
+        list(range(lead)),
+        list(range(lead, len(g.shape))),
+        strides,
+        [places],
+        [(lead, plane, 1)],
+        False,
     )
     return Plan((*zeros(call, target).launches, *written))

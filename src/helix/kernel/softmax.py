@@ -83,9 +83,12 @@ def _target(r):
     return target, target != r.a.fixed("ignore_index")
 
 
-@body("native_cross_entropy")
+@body("native_cross_entropy", checks=True)
 def _cross_entropy(r):
     target, counted = _target(r)
+    label, classes = target.to("i64"), r.n.to("i64")
+    with r.k.when(counted & ((label < 0) | (label >= classes)) & (r.k.local_id() == 0)):
+        r.faults.note(label, classes, r.k.const(-2, "i32"))
     top, total = _top_and_total(r)
     log_total = top + function("log", total)
     zero = r.k.const(0.0, r.wide)

@@ -6,6 +6,7 @@
 cdef extern from *:
     """
     #include "device.h"
+    #include "late.h"
     #include "templates.h"
     static void kernel_used(hx_device *d, hx_storage *s) {
         atomic_fetch_or_explicit(&s->streams, 1ull << hx_stream_current(d)->number, memory_order_relaxed);
@@ -30,11 +31,12 @@ cdef extern from *:
     void hx_templates_set(const hx_templates *templates)
     void hx_device_enter(hx_device *d) nogil
     void hx_device_leave(hx_device *d) nogil
+    hx_status hx_late_record(hx_device *d, const hx_mem **record, int32_t *op) nogil
     hx_status hx_storage_new(hx_device *device, int64_t nbytes, hx_storage **out) nogil
     void hx_storage_release(hx_storage *s) nogil
 
 cdef enum SourceKind:
-    FROM_OFFSET, FROM_NUMBER, FROM_FUNCTION, FROM_HOST, FROM_RANDOM
+    FROM_OFFSET, FROM_NUMBER, FROM_FUNCTION, FROM_HOST, FROM_RANDOM, FROM_OP
 
 # One word of a launch that is read from the call.
 ctypedef struct kernel_patch:
@@ -307,6 +309,8 @@ cdef object make_plan(KernelDevice d, const hx_op *op, const hx_op_call *call):
 
 cdef int view_number(object reference, const hx_op_call *call) except -1:
     kind, number = reference
+    if kind == "late":
+        return LATE_BUFFER
     return number if kind == "in" else call.n_in + number if kind == "out" else call.n_in + call.n_out + number
 
 
@@ -319,7 +323,7 @@ cdef PackedPlan pack_plan(KernelDevice d, object made, const hx_op_call *call):
 
 cdef uint64_t block_of(object reference, const hx_op_call *call) except? 0:
     cdef int n = view_number(reference, call)
-    if reference[0] == "temporary":
+    if reference[0] == "temporary" or reference[0] == "late":
         return 0
     return call.in_[n].mem.handle if n < <int>call.n_in else call.out[n - <int>call.n_in].mem.handle
 
@@ -327,7 +331,7 @@ cdef uint64_t block_of(object reference, const hx_op_call *call) except? 0:
 cdef object bind_once(object kernel, object references, const hx_op_call *call):
     """The kernel with one buffer for each block, for devices that bind a block once."""
     from helix.kernel.passes import merge_buffers
-    blocks = [(r[1] + 1 if r[0] == "temporary" else 0, block_of(r, call)) for r in references]
+    blocks = [(r if r[0] in ("temporary", "late") else None, block_of(r, call)) for r in references]
     same = tuple([blocks.index(b) for b in blocks])
     if len(set(same)) == len(same):
         return kernel, references
@@ -336,7 +340,7 @@ cdef object bind_once(object kernel, object references, const hx_op_call *call):
 
 cdef PackedLaunch pack_launch(KernelDevice d, object one, const hx_op_call *call):
     from helix.kernel.ir import UnsupportedError
-    from helix.kernel.plan import Derived, Host, Number, Offset, Random
+    from helix.kernel.plan import Derived, Host, Number, Offset, OpNumber, Random
     kernel, references = one.kernel, list(one.buffers)
     if d.unique:
         kernel, references = bind_once(kernel, references, call)
@@ -365,6 +369,8 @@ cdef PackedLaunch pack_launch(KernelDevice d, object one, const hx_op_call *call
             patch.kind, patch.number = FROM_HOST, source.input
         elif isinstance(source, Random):
             patch.kind, patch.number, patch.extra = FROM_RANDOM, source.attribute, source.word
+        elif isinstance(source, OpNumber):
+            patch.kind = FROM_OP
         elif isinstance(source, Number):
             patch.kind, patch.number = FROM_NUMBER, source.attribute
         elif isinstance(source, Derived):
@@ -416,7 +422,7 @@ cdef inline object attribute_number(const hx_attr *a):
     return a.v.f if a.kind == HX_A_FLOAT else a.v.i
 
 
-cdef int fill_words(PackedLaunch p, const hx_op_call *call, uint64_t *words) except -1:
+cdef int fill_words(PackedLaunch p, const hx_op_call *call, int32_t running, uint64_t *words) except -1:
     cdef const kernel_patch *patch
     cdef const hx_attr *a
     cdef const hx_view *v
@@ -431,6 +437,8 @@ cdef int fill_words(PackedLaunch p, const hx_op_call *call, uint64_t *words) exc
             words[patch.at] = scalar_word(dtype, False, 0, v.byte_offset // patch.extra)
         elif patch.kind == FROM_HOST:
             words[patch.at] = host_word(&call.in_[patch.number], dtype)
+        elif patch.kind == FROM_OP:
+            words[patch.at] = running
         elif patch.kind == FROM_RANDOM:
             a = &call.attr[patch.number]
             state = a.v.rng.seed if patch.extra < 2 else a.v.rng.stream
@@ -447,6 +455,7 @@ cdef int fill_words(PackedLaunch p, const hx_op_call *call, uint64_t *words) exc
 
 cdef enum:
     KERNEL_WORDS = 128, KERNEL_BUFFERS = 32, KERNEL_TEMPORARIES = 16
+    LATE_BUFFER = 0x10000  # in the place of a view's number
 
 
 cdef hx_code run_launch(KernelDevice d, PackedLaunch p, void *stream, const hx_op_call *call, hx_storage **temporary,
@@ -454,19 +463,24 @@ cdef hx_code run_launch(KernelDevice d, PackedLaunch p, void *stream, const hx_o
     cdef uint64_t words[KERNEL_WORDS]
     cdef const hx_mem *buffers[KERNEL_BUFFERS]
     cdef hx_launch launch
+    cdef int32_t running = 0
     cdef int i, n
     cdef hx_code code
     if p.n_scalars > KERNEL_WORDS or p.n_buffers > KERNEL_BUFFERS:
         raise ValueError(f"a kernel with {p.n_buffers} buffers and {p.n_scalars} scalars")
-    fill_words(p, call, words)
     for i in range(p.n_buffers):
         n = p.buffers[i]
-        if n < <int>call.n_in:
+        if n == LATE_BUFFER:
+            code = hx_late_record(d.device, &buffers[i], &running)
+            if code:
+                return code
+        elif n < <int>call.n_in:
             buffers[i] = call.in_[n].mem
         elif n < <int>(call.n_in + call.n_out):
             buffers[i] = call.out[n - <int>call.n_in].mem
         else:
             buffers[i] = &temporary[n - <int>(call.n_in + call.n_out)].mem
+    fill_words(p, call, running, words)
     memset(&launch, 0, sizeof(launch))
     launch.struct_size, launch.n_buffers, launch.n_scalars = sizeof(launch), p.n_buffers, p.n_scalars
     memcpy(launch.grid, p.grid, sizeof(launch.grid))
