@@ -15,21 +15,26 @@ import tempfile
 from pathlib import Path
 
 PIP = [sys.executable, "-m", "pip"]
+HEADERS = ("nvidia-cuda-runtime", "nvidia-cuda-crt", "nvidia-cuda-profiler-api")
 
 
-def toolkit() -> Path:
-    """$CUDA_HOME, or the folder above nvcc's."""
+def toolkit(folder: Path) -> Path:
+    """$CUDA_HOME, or the folder above nvcc's; where there is none, the headers alone, from their wheels into `folder`."""
     nvcc = shutil.which("nvcc")
     for place in (os.environ.get("CUDA_HOME"), nvcc and Path(nvcc).resolve().parent.parent, "/usr/local/cuda"):
         if place and (Path(place) / "include" / "cuda.h").exists():
             return Path(place)
-    sys.exit("no CUDA toolkit: cuda.h is not there. Install one, or set CUDA_HOME to its folder.")
+    wheels = folder / "wheels"
+    subprocess.run([*PIP, "download", "-q", "--no-deps", "-d", wheels, *HEADERS], check=True)
+    for wheel in wheels.glob("*.whl"):
+        shutil.unpack_archive(wheel, folder / "headers", "zip")
+    return next((folder / "headers").glob("nvidia/*/include/cuda.h")).parent.parent
 
 
 def main() -> None:
-    root = toolkit()
     with tempfile.TemporaryDirectory(prefix="helix-pycuda-") as name:
         folder = Path(name)
+        root = toolkit(folder)
         subprocess.run([*PIP, "install", "-q", "setuptools", "wheel", "numpy"], check=True)
         download = ["download", "-q", "--no-deps", "--no-build-isolation", "--no-binary", ":all:", "pycuda", "-d", name]
         subprocess.run([*PIP, *download], check=True)
