@@ -219,21 +219,6 @@ def test_unmodified_pycuda_and_a_random_order():
     assert through_pycuda and losses[1] == network()[1]
 
 
-def test_without_a_driver_the_reason_is_told(monkeypatch):
-    from helix.backends.cuda import facts
-
-    monkeypatch.setenv("LD_LIBRARY_PATH", "")
-    devices, reason = facts.ask()
-    assert devices == [] and ("libcuda.so.1" in reason or "finds no GPU" in reason)
-
-
-def test_without_a_gpu_the_reason_is_told(monkeypatch):
-    from helix.backends.cuda import facts
-
-    monkeypatch.setenv("EMULATION_DEVICES", "0")
-    assert facts.ask() == ([], facts.NO_DEVICE)
-
-
 @pytest.mark.parametrize("capability, form", [(90, "sm_90"), (91, "compute_90"), (200, "compute_121")])
 def test_a_gpu_newer_than_the_compiler_gets_ptx(capability, form):
     from helix.backends.cuda.nvrtc import Compiler

@@ -5,7 +5,8 @@
  * Calls without a current context, ranges outside a block and double frees are errors; memory holds poison when it
  * comes and when it goes; writes beside a block are found after every kernel.
  *
- * EMULATION_DEVICES (1), EMULATION_CAPABILITY (80), EMULATION_ORDER (-1 forward, -2 reversed, a seed from 0 on). */
+ * EMULATION_DEVICES (1), EMULATION_CAPABILITY (80), EMULATION_DRIVER (13000), EMULATION_INIT (what cuInit answers: 0),
+ * EMULATION_MEMORY (bytes), EMULATION_ORDER (-1 forward, -2 reversed, a seed from 0 on). */
 #define _GNU_SOURCE
 #include "group.h"
 
@@ -20,12 +21,12 @@
 typedef int CUresult;
 typedef uint64_t CUdeviceptr;
 enum {
-    OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, INVALID_DEVICE = 101, INVALID_IMAGE = 200,
-    INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_FOUND = 500, NOT_READY = 600, LAUNCH_FAILED = 719,
-    NOT_SUPPORTED = 801
+    OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, NO_DEVICE = 100, INVALID_DEVICE = 101,
+    INVALID_IMAGE = 200, INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_FOUND = 500, NOT_READY = 600,
+    ILLEGAL_ADDRESS = 700, OUT_OF_RESOURCES = 701, LAUNCH_FAILED = 719, NOT_SUPPORTED = 801, DRIVER_MISMATCH = 803, UNKNOWN = 999
 };
 enum { MARGIN = 64, MARGIN_BYTE = 0xA5, POISON = 0xFF, MAX_PARAMETERS = 64, MAX_DEVICES = 4, DEPTH = 16 };
-#define TOTAL_MEMORY ((size_t)1 << 30)
+#define TOTAL_MEMORY ((size_t)setting("EMULATION_MEMORY", 1 << 30))
 
 int helix_emulated_driver(void) { return 1; } /* how a program can tell */
 
@@ -54,17 +55,25 @@ static int devices(void) {
     return n < 0 ? 0 : n > MAX_DEVICES ? MAX_DEVICES : (int)n;
 }
 
-/* ---- failures of kernels: told once, by the next call that waits ---- */
+/* ---- failures: that of a kernel stays, and every call that needs the context answers it ---- */
 
 static CUresult failure;
 static char reason[600];
+static struct {
+    CUresult code;
+    int after;
+} planned_launch, planned_kernel; /* the first after so many others fails */
 
 const char *emulation_reason(void) { return reason; }
+void emulation_fail_launch(CUresult code, int after) { planned_launch.code = code, planned_launch.after = after; }
+void emulation_fail_kernel(CUresult code, int after) { planned_kernel.code = code, planned_kernel.after = after; }
+void emulation_recover(void) { failure = planned_launch.code = planned_kernel.code = OK; }
 
-static CUresult take_failure(void) {
-    CUresult taken = failure;
-    failure = OK;
-    return taken;
+static CUresult planned(CUresult *code, int *after) {
+    CUresult now = *after > 0 ? OK : *code;
+    if (*after > 0) --*after;
+    if (now) *code = OK;
+    return now;
 }
 static void fail(const char *kernel, const char *text) {
     failure = LAUNCH_FAILED;
@@ -179,7 +188,7 @@ static void run_until(stream *s, uint64_t place) {
         if (!s->first) s->end = &s->first;
         s->done++;
         if (w->waits) run_until(w->after.stream, w->after.place);
-        else w->run(w->data);
+        else if (!failure) w->run(w->data);
         free(w);
     }
 }
@@ -239,6 +248,7 @@ static void run_filling(void *data) {
 }
 static void run_kernel(void *data) {
     running *r = data;
+    if ((failure = planned(&planned_kernel.code, &planned_kernel.after))) return;
     void *pointers[MAX_PARAMETERS];
     for (unsigned i = 0; i < r->f->n; i++) pointers[i] = &r->values[i];
     char error[400];
@@ -270,7 +280,7 @@ static CUresult issue(void *handle, void (*run)(void *), const void *data, size_
     if (result == OK) {
 #define ENTER_CONTEXT                                                                   \
     pthread_mutex_lock(&lock);                                                          \
-    CUresult result = !initialized ? NOT_INITIALIZED : !here() ? INVALID_CONTEXT : OK;  \
+    CUresult result = !initialized ? NOT_INITIALIZED : !here() ? INVALID_CONTEXT : failure; \
     if (result == OK) {
 #define LEAVE                    \
     }                            \
@@ -280,6 +290,7 @@ static CUresult issue(void *handle, void (*run)(void *), const void *data, size_
 CUresult cuInit(unsigned flags) {
     pthread_mutexattr_t kind;
     (void)flags;
+    if (setting("EMULATION_INIT", OK)) return (CUresult)setting("EMULATION_INIT", OK);
     if (initialized) return OK;
     pthread_mutexattr_init(&kind);
     pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_RECURSIVE);
@@ -290,7 +301,7 @@ CUresult cuInit(unsigned flags) {
 }
 void emulation_order(int64_t chosen) { order = chosen; }
 
-CUresult cuDriverGetVersion(int *version) { return *version = 13000, OK; }
+CUresult cuDriverGetVersion(int *version) { return *version = (int)setting("EMULATION_DRIVER", 13000), OK; }
 
 static const struct {
     CUresult code;
@@ -300,14 +311,19 @@ static const struct {
     {INVALID_VALUE, "CUDA_ERROR_INVALID_VALUE", "invalid argument"},
     {OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
     {NOT_INITIALIZED, "CUDA_ERROR_NOT_INITIALIZED", "initialization error"},
+    {NO_DEVICE, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
     {INVALID_DEVICE, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
     {INVALID_IMAGE, "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid"},
     {INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
     {INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
     {NOT_FOUND, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
     {NOT_READY, "CUDA_ERROR_NOT_READY", "device not ready"},
+    {ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
+    {OUT_OF_RESOURCES, "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", "too many resources requested for launch"},
     {LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED", reason},
     {NOT_SUPPORTED, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported by the emulation"},
+    {DRIVER_MISMATCH, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH", "system has unsupported display driver / cuda driver combination"},
+    {UNKNOWN, "CUDA_ERROR_UNKNOWN", "unknown error"},
 };
 static CUresult describe(CUresult code, const char **text, int name) {
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
@@ -385,9 +401,12 @@ CUresult cuCtxPushCurrent_v2(context *pushed) {
     LEAVE
 }
 CUresult cuCtxPopCurrent_v2(context **popped) {
-    ENTER_CONTEXT
-    if (popped) *popped = here();
-    depth--;
+    ENTER
+    if (!here()) result = INVALID_CONTEXT;
+    else {
+        if (popped) *popped = here();
+        depth--;
+    }
     LEAVE
 }
 CUresult cuCtxGetCurrent(context **current) {
@@ -404,7 +423,7 @@ CUresult cuCtxGetApiVersion(context *c, unsigned *version) { return (void)c, *ve
 CUresult cuCtxSynchronize(void) {
     ENTER_CONTEXT
     run_all();
-    result = take_failure();
+    result = failure;
     LEAVE
 }
 
@@ -503,12 +522,12 @@ CUresult cuStreamDestroy_v2(stream *s) { /* its events may be asked for later: t
 CUresult cuStreamSynchronize(stream *s) {
     ENTER_CONTEXT
     run_until(stream_of(s), stream_of(s)->issued);
-    result = take_failure();
+    result = failure;
     LEAVE
 }
 CUresult cuStreamQuery(stream *s) {
     ENTER_CONTEXT
-    result = stream_of(s)->first ? NOT_READY : take_failure();
+    result = stream_of(s)->first ? NOT_READY : failure;
     run_until(stream_of(s), stream_of(s)->done + 1); /* whoever asks again and again sees an end */
     LEAVE
 }
@@ -544,13 +563,13 @@ CUresult cuEventQuery(event *e) {
     if (e->stream && e->stream->done < e->place) {
         result = NOT_READY;
         run_until(e->stream, e->stream->done + 1);
-    } else result = take_failure();
+    } else result = failure;
     LEAVE
 }
 CUresult cuEventSynchronize(event *e) {
     ENTER_CONTEXT
     if (e->stream) run_until(e->stream, e->place);
-    result = take_failure();
+    result = failure;
     LEAVE
 }
 
@@ -655,7 +674,7 @@ CUresult cuLaunchKernel(function *f, unsigned gx, unsigned gy, unsigned gz, unsi
     if (!items || items > 1024 || z > 64 || !gx || !gy || !gz || gy > 65535 || gz > 65535 || dynamic_bytes > 49152)
         result = INVALID_VALUE;
     else if (!unpack(&r, pointers, extra)) result = INVALID_VALUE;
-    else result = issue(s, run_kernel, &r, sizeof r);
+    else if (!(result = planned(&planned_launch.code, &planned_launch.after))) result = issue(s, run_kernel, &r, sizeof r);
     LEAVE
 }
 

@@ -69,6 +69,7 @@ def machine(opened):
     opened.context.__enter__()
     opened.stream = opened.context.new_stream()
     yield opened
+    opened.library.emulation_recover()
     opened.order(FORWARD)
     opened.context.close_stream(opened.stream)
     opened.context.__exit__()
@@ -145,6 +146,29 @@ def test_a_write_beside_a_block(machine, capfd):
     with pytest.raises(DeviceLostError, match="wrote beside a block"):
         machine.run(BESIDE, "beside", (machine.array(np.zeros(N, "f4")),))
     assert "beside" in capfd.readouterr().err
+
+
+def test_a_failure_stays(machine):
+    """As after a real one: nothing of the context answers any more."""
+    from helix.errors import DeviceLostError
+
+    target = machine.array(np.zeros(N, "f4"))
+    machine.library.emulation_fail_kernel(700, 1)
+    machine.run(BESIDE.replace("+ 1", ""), "beside", (target,))
+    for _ in range(2):
+        with pytest.raises(DeviceLostError, match="CUDA_ERROR_ILLEGAL_ADDRESS"):
+            machine.run(BESIDE.replace("+ 1", ""), "beside", (target,))
+    with pytest.raises(DeviceLostError):
+        machine.read(target, N)
+
+
+def test_a_launch_that_is_refused(machine):
+    target = machine.array(np.zeros(N, "f4"))
+    machine.library.emulation_fail_launch(701, 0)
+    with pytest.raises(RuntimeError, match="CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES"):
+        machine.run(BESIDE.replace("+ 1", ""), "beside", (target,))
+    machine.run(BESIDE.replace("+ 1", ""), "beside", (target,))
+    assert (machine.read(target, N) == 1).all()
 
 
 def test_fresh_memory_is_poisoned_and_freed_once(machine):

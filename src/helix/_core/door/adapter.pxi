@@ -227,7 +227,9 @@ cdef hx_code failed(str method, object error, hx_err *err) noexcept:
 
 
 cdef void tell(object error, object where) noexcept:
-    """Reports an error of a slot that has no way to return one."""
+    """Reports an error of a slot that has no way to return one. That a device is lost, its work tells."""
+    if isinstance(error, error_class(HX_E_DEVICE_LOST)):
+        return
     PyErr_SetObject(type(error), error)
     PyErr_WriteUnraisable(where)
 

@@ -26,25 +26,47 @@ class CudaBackend(Backend):
         return CudaDevice
 
     @cached_property
-    def found(self) -> tuple[list[DeviceInfo], str]:
+    def found(self) -> tuple[list[tuple[int, DeviceInfo]], str]:
+        """The GPUs that kernels can be compiled for, with the driver's numbers; why there is none, or not the others."""
         from .facts import ask
 
         facts, reason = ask()
-        return [describe(one) for one in facts], reason
+        problems = [_problem(one) for one in facts]
+        usable = [(number, describe(one)) for number, one in enumerate(facts) if not problems[number]]
+        refused = [f"{one['name']}: {problem}" for one, problem in zip(facts, problems) if problem]
+        return usable, " ".join([*filter(None, [reason]), *refused])
 
     def probe(self) -> Availability:
-        devices, reason = self.found
-        return Availability(devices, reason)
+        usable, reason = self.found
+        return Availability([info for _, info in usable], reason)
 
     def open(self, index: int) -> CudaDevice:
-        return self.device_class(index, self.found[0][index])
+        number, info = self.found[0][index]
+        return self.device_class(index, info, number)
+
+
+def _problem(facts: dict) -> str:
+    """Why no kernel can be compiled for a GPU; "" when they can."""
+    from helix.errors import BackendUnavailable
+
+    from .nvrtc import Compiler
+
+    try:
+        Compiler(capability(facts), facts["driver"])
+    except BackendUnavailable as error:
+        return str(error).removeprefix(f"{error.code} ")
+    return ""
+
+
+def capability(facts: dict) -> int:
+    major, minor = facts["capability"]
+    return 10 * major + minor
 
 
 def describe(facts: dict) -> DeviceInfo:
-    major, minor = facts["capability"]
     return DeviceInfo(
         name=facts["name"],
-        arch=f"sm_{major}{minor}",
+        arch=f"sm_{capability(facts)}",
         uuid=facts["uuid"],
         total_memory=facts["total_memory"],
         arithmetic=ARITHMETIC,

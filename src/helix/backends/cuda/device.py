@@ -41,11 +41,12 @@ class Block:
 
 
 class CudaDevice(Device):
-    def __init__(self, index: int, info: DeviceInfo):
+    def __init__(self, index: int, info: DeviceInfo, number: int):
+        """`number`: the driver's own."""
         super().__init__(index)
         self.info = info
         self.capability = int(info.arch.removeprefix("sm_"))
-        self.context = open_context(index)
+        self.context = open_context(number)
         self.compiler: Compiler | None = None
         with self.context:
             self.stream = self.context.new_stream()

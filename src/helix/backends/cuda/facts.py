@@ -19,13 +19,24 @@ int helix_emulated_driver(void);
 """
 LIBRARY = "libcuda.so.1"
 NO_DRIVER = "there is no NVIDIA driver (libcuda.so.1 cannot be loaded). Install the driver of the GPU."
-NO_DEVICE = "the NVIDIA driver finds no GPU."
+NO_DEVICE = "the NVIDIA driver finds no GPU. `nvidia-smi` tells what it sees; CUDA_VISIBLE_DEVICES may hide them."
+FIRST_DRIVER = 12000  # of CUDA 12.0
+REASONS = {  # why cuInit fails
+    34: "libcuda.so.1 is a stub to link with, not a driver. Take its folder out of LD_LIBRARY_PATH.",
+    100: NO_DEVICE,
+    803: "the parts of the NVIDIA driver are of different versions. Start the machine again after an update of the driver.",
+    804: "the GPU is not one that the CUDA compatibility package supports. Update the driver instead.",
+}
+PATIENCE = 60  # seconds; a driver without a persistent daemon wakes each GPU
 ATTRIBUTES = {"max_group": 1, "shared_bytes": 8, "warp": 10, "multiprocessors": 16}  # CUdevice_attribute
 
 
 def ask() -> tuple[list[dict], str]:
     """The facts about each GPU, and why there is none."""
-    done = subprocess.run([sys.executable, __file__], capture_output=True, text=True, timeout=60)
+    try:
+        done = subprocess.run([sys.executable, __file__], capture_output=True, text=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        return [], f"the NVIDIA driver did not answer within {PATIENCE} s. Does `nvidia-smi`?"
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
         return [], f"the NVIDIA driver could not be asked: {last[:300]}"
@@ -42,12 +53,23 @@ def _answer() -> dict:
         driver = ffi.dlopen(LIBRARY)
     except OSError:
         return {"devices": [], "reason": NO_DRIVER}
+    version = _number(ffi, driver.cuDriverGetVersion)
+    if version < FIRST_DRIVER:
+        return {"devices": [], "reason": too_old(version)}
     code = driver.cuInit(0)
     if code:
-        return {"devices": [], "reason": f"{NO_DEVICE} ({_name(ffi, driver, code)})"}
+        why = REASONS.get(code, "the NVIDIA driver does not start. `nvidia-smi` may tell why.")
+        return {"devices": [], "reason": f"{why} ({_name(ffi, driver, code)})"}
     count = _number(ffi, driver.cuDeviceGetCount)
-    devices = [_facts(ffi, driver, index) for index in range(count)]
+    devices = [_facts(ffi, driver, index) | {"driver": version} for index in range(count)]
     return {"devices": devices, "reason": "" if devices else NO_DEVICE}
+
+
+def too_old(version: int) -> str:
+    return (
+        f"the NVIDIA driver is too old: it is of CUDA {version // 1000}.{version % 1000 // 10}, helix needs one of CUDA "
+        f"{FIRST_DRIVER // 1000}.0 or later (version 525). Update it."
+    )
 
 
 def _name(ffi, driver, code) -> str:
