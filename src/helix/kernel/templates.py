@@ -1,6 +1,6 @@
 """All templates: importing this module fills the registry."""
 
-from helix.kernel import conv, create, elementwise, index, matmul, norm, optim, random, reduce, softmax
+from helix.kernel import conv, create, elementwise, index, matmul, norm, optim, order, pool, random, reduce, softmax
 from helix.kernel.registry import offered
 
 __all__ = [
@@ -12,6 +12,8 @@ __all__ = [
     "norm",
     "offered",
     "optim",
+    "order",
+    "pool",
     "random",
     "reduce",
     "softmax",
