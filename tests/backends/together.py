@@ -12,12 +12,12 @@ import helix
 from helix.backends import discovery
 
 ROOT = Path(__file__).resolve().parents[2]
-PLUGINS = ("sim", "opencl", "webgpu", "cuda", "reference")
+PLUGINS = ("sim", "opencl", "webgpu", "cuda", "metal", "reference")
 
 
 @functools.cache
 def bring_in(name: str) -> str:
-    {"cuda": _emulated, "reference": _compiled, "sim": lambda name: None}.get(name, _tested)(name)
+    {"cuda": _emulated, "metal": _emulated, "reference": _compiled, "sim": lambda name: None}.get(name, _tested)(name)
     return name
 
 

@@ -18,10 +18,12 @@ typedef struct fiber {
     void *stack_pointer;
     emulation_index item;
     int line; /* of the barrier that it waits at; 0: ready */
+    int with_lanes; /* it waits for its SIMD group alone */
     int returned;
 } fiber;
 
 static fiber fibers[MAX_ITEMS];
+static emulation_lanes lanes[MAX_ITEMS / EMULATION_LANES];
 static fiber *running;
 static void *scheduler_stack;
 static const emulation_launch *current;
@@ -58,6 +60,11 @@ static void wait_at_barrier(int line) {
     emulation_switch(&running->stack_pointer, scheduler_stack);
 }
 
+static void wait_at_lane_barrier(int line) {
+    running->with_lanes = 1;
+    wait_at_barrier(line);
+}
+
 static void prepare(fiber *f, char *stack, emulation_index item) {
     void **top = (void **)(stack + STACK) - 2; /* as after a call: 8 bytes beside a multiple of 16 */
     *top = (void *)fiber_main;
@@ -68,6 +75,7 @@ static void prepare(fiber *f, char *stack, emulation_index item) {
 static void resume(fiber *f) {
     running = f;
     emulation_state.item = f->item;
+    emulation_state.number = (unsigned)(f - fibers);
     emulation_switch(&scheduler_stack, f->stack_pointer);
 }
 
@@ -117,12 +125,33 @@ static int check_barrier(uint32_t n, char *error, size_t room) {
     return waiting != 0;
 }
 
+/* SIMD groups whose lanes, except those that returned, are all at one place go on. 1: there was one; -1: lanes are at
+ * several places. */
+static int release_lanes(uint32_t n, char *error, size_t room) {
+    int released = 0;
+    for (uint32_t first = 0; first < n; first += EMULATION_LANES) {
+        uint32_t end = first + EMULATION_LANES < n ? first + EMULATION_LANES : n;
+        int line = 0, other = 0;
+        for (uint32_t i = first; i < end; i++)
+            if (fibers[i].with_lanes) line = fibers[i].line;
+        for (uint32_t i = first; i < end && line; i++)
+            if (!fibers[i].returned && (!fibers[i].with_lanes || fibers[i].line != line)) other = fibers[i].line;
+        if (other)
+            return snprintf(error, room, "the lanes of a SIMD group are in lines %d and %d", line, other), -1;
+        for (uint32_t i = first; i < end && line; i++) fibers[i].line = fibers[i].with_lanes = 0;
+        released |= line != 0;
+    }
+    return released;
+}
+
 static int run_fibers(uint32_t n, uint32_t *order, char *error, size_t room) {
     for (uint32_t i = 0; i < n; i++) prepare(&fibers[i], stacks + (size_t)i * STACK, index_of(i, current->items));
     for (int more = 1; more;) {
         put_in_order(order, n, current->order);
-        for (uint32_t i = 0; i < n; i++) resume(&fibers[order[i]]);
-        more = check_barrier(n, error, room);
+        for (uint32_t i = 0; i < n; i++)
+            if (!fibers[order[i]].returned && !fibers[order[i]].line) resume(&fibers[order[i]]);
+        more = release_lanes(n, error, room);
+        if (more == 0) more = check_barrier(n, error, room);
         if (more < 0) return -1;
     }
     return 0;
@@ -135,6 +164,7 @@ static int run_group(uint32_t n, uint32_t *order, char *error, size_t room) {
     put_in_order(order, n, current->order);
     for (uint32_t i = 0; i < n; i++) {
         emulation_state.item = index_of(order[i], current->items);
+        emulation_state.number = order[i];
         current->kernel(current->arguments);
     }
     return 0;
@@ -156,7 +186,9 @@ int emulation_run(const emulation_launch *launch, char *error, size_t room) {
     current = launch;
     random_state = (uint64_t)launch->order;
     emulation_state = (emulation_now){
-        .items = launch->items, .groups = launch->groups, .dynamic = dynamic, .barrier = wait_at_barrier};
+        .items = launch->items, .groups = launch->groups, .dynamic = dynamic, .barrier = wait_at_barrier,
+        .lane_barrier = wait_at_lane_barrier, .lanes = lanes};
+    memset(lanes, 0, sizeof lanes);
     if (!failed) put_in_order(order, (uint32_t)groups, launch->order);
     for (uint64_t g = 0; g < groups && !failed; g++) {
         emulation_state.group = index_of(order[g], launch->groups);

@@ -14,10 +14,21 @@ typedef struct emulation_index {
     unsigned x, y, z;
 } emulation_index;
 
+enum { EMULATION_LANES = 32 };
+
+/* What the lanes of a SIMD group tell each other: those that take part have their bit in `active`. */
+typedef struct emulation_lanes {
+    uint64_t values[EMULATION_LANES];
+    uint32_t active;
+} emulation_lanes;
+
 typedef struct emulation_now {
     emulation_index item, group, items, groups; /* this work item, its group, and how many there are of both */
+    unsigned number;                            /* of the item in its group */
     void *dynamic;                              /* memory of the group that the launch asked for */
     void (*barrier)(int line);
+    void (*lane_barrier)(int line); /* of the SIMD group */
+    emulation_lanes *lanes;         /* of all SIMD groups */
 } emulation_now;
 
 typedef void (*emulation_kernel)(void *const *arguments); /* pointers to the values */

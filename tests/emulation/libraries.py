@@ -1,7 +1,8 @@
 """Builds the emulated libraries, once a process, and loads them so that the loader takes them for the real ones.
 
 The loader knows a library by its soname: after `load`, whoever asks for libcuda.so.1, libnvrtc.so or libcublas.so gets
-ours. For other processes, `folder()` goes into LD_LIBRARY_PATH.
+ours. For other processes, `folder()` goes into LD_LIBRARY_PATH. Metal has no sonames: `metal()` is the path of one library
+that stands in for libobjc and the frameworks, for HELIX_METAL_LIBRARY.
 """
 
 from __future__ import annotations
@@ -21,6 +22,17 @@ PARTS = {
     "libnvrtc.so.13": ("gcc", "-std=gnu11", f'-DEMULATION_HEADERS="{HERE}"', "libnvrtc.c"),
     "libcublas.so.13": ("g++", "-std=c++17", *WARNINGS, "libcublas.cpp"),
 }
+METAL = (
+    "gcc",
+    "-std=gnu11",
+    *WARNINGS,
+    f'-DEMULATION_HEADERS="{HERE}"',
+    "libmetal.c",
+    "objc.c",
+    "msl.c",
+    "group.c",
+    "-ldl",
+)
 _made: list[tempfile.TemporaryDirectory] = []
 
 
@@ -33,18 +45,33 @@ def folder() -> Path:
     """Where the libraries are; EMULATION_FOLDER tells processes that this one starts."""
     if made := os.environ.get("EMULATION_FOLDER"):
         return Path(made)
+    target = _new_folder()
+    _build(target, PARTS)
+    os.environ["EMULATION_FOLDER"] = str(target)
+    return target
+
+
+@functools.cache
+def metal() -> Path:
+    target = _new_folder()
+    _build(target, {"libmetal-emulated.so": METAL})
+    return target / "libmetal-emulated.so"
+
+
+def _new_folder() -> Path:
     _made.append(tempfile.TemporaryDirectory(prefix="helix-emulation-"))
-    target = Path(_made[-1].name)
+    return Path(_made[-1].name)
+
+
+def _build(target: Path, parts: dict[str, tuple[str, ...]]) -> None:
     building = [
         subprocess.Popen(
             [*command, "-O1", "-g", "-shared", "-fPIC", f"-Wl,-soname,{name}", "-o", str(target / name)], cwd=HERE
         )
-        for name, command in PARTS.items()
+        for name, command in parts.items()
     ]
     if any(process.wait() for process in building):
-        raise RuntimeError("the emulated CUDA libraries cannot be built")
-    os.environ["EMULATION_FOLDER"] = str(target)
-    return target
+        raise RuntimeError(f"the emulated libraries cannot be built: {', '.join(parts)}")
 
 
 @functools.cache
