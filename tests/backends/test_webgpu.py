@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -307,3 +309,21 @@ def test_without_a_driver(monkeypatch):
     monkeypatch.setattr(plugin, "adapters", list)
     answer = plugin.backend().probe()
     assert not answer.ok and "mesa-vulkan-drivers" in answer.reason
+
+
+def test_a_program_without_a_session_hears_nothing():
+    """From the first look for adapters to the end, where nothing is given back."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("XDG_RUNTIME_DIR", "NODEVICE_SELECT")}
+    program = (
+        "import os, helix, helix_backend_webgpu as plugin; from helix.backends import register, discovery\n"
+        "if not any(f.name == 'webgpu' for f in discovery.installed()): register('webgpu', plugin.backend)\n"
+        "x = helix.ones(1000, device='webgpu'); y = (x * 2).sum(); print(y.item(), 'NODEVICE_SELECT' in os.environ)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**environment, "PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "2000.0 False", "")

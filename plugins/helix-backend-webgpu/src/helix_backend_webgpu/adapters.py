@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from contextlib import suppress
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import wgpu
@@ -30,16 +32,31 @@ LIMITS = (
 
 @functools.cache
 def choose_vulkan() -> None:
-    """No driver of another kind is loaded: OpenGL's complains on standard error where there is no display. The choice is
-    made once a process; a program that uses wgpu itself has made it already."""
+    """Drivers of other kinds are not even loaded. The choice is made once a process; a program that uses wgpu itself has
+    made it already."""
     with suppress(RuntimeError):
         set_instance_extras(backends=["Vulkan"])
 
 
+@contextmanager
+def without_display() -> Iterator[None]:
+    """Mesa's layer that finds the device of a display complains on standard error where there is no session; this leaves
+    the layer out."""
+    if {"XDG_RUNTIME_DIR", "NODEVICE_SELECT"} & os.environ.keys():
+        yield
+        return
+    os.environ["NODEVICE_SELECT"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["NODEVICE_SELECT"]
+
+
 def adapters() -> list[Any]:
     """Processors come last: what comes first is `webgpu:0`."""
-    choose_vulkan()
-    found = [a for a in wgpu.gpu.enumerate_adapters_sync() if a.info["backend_type"] == "Vulkan"]
+    with without_display():
+        choose_vulkan()
+        found = [a for a in wgpu.gpu.enumerate_adapters_sync() if a.info["backend_type"] == "Vulkan"]
     return sorted(found, key=is_processor)
 
 
