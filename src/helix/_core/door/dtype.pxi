@@ -257,6 +257,7 @@ def devices():
             found.append((name if name == "cpu" else f"{name}:{k}", {
                 "name": info.name.decode("utf-8", "replace"), "arch": info.arch.decode("utf-8", "replace"),
                 "total_memory": info.total_memory, "emulated": bool(info.caps & HX_CAP_EMULATED),
+                "source_kind": info.source_kind.decode("ascii", "replace"),
                 "dtypes": [t.name for t in DTYPES if info.dtypes >> (<dtype>t).code & 1]}))
     return found
 

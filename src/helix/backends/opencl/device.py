@@ -104,6 +104,8 @@ class OpenCLDevice(Device):
     def copy_within(
         self, target: Any, target_offset: int, source: Any, source_offset: int, nbytes: int, stream: Stream | None
     ) -> None:
+        if nbytes == 0:
+            return  # an error in OpenCL
         on = stream or self.main
         on.last = cl.enqueue_copy(
             on.queue, target, source, src_offset=source_offset, dst_offset=target_offset, byte_count=nbytes
