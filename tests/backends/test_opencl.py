@@ -13,6 +13,8 @@ import helix
 from helix.backends import KernelSource, register
 from helix.backends.discovery import installed
 from helix.errors import CompileError, DeviceError, DeviceLostError, OutOfMemoryError
+from helix.testing import conformance
+from helix.testing.case import Target
 
 from ..kernel.test_samples import compare
 from ..ops.cases import named
@@ -144,6 +146,12 @@ def named_backend(name):
     made = opencl.backend()
     made.name = name
     return made
+
+
+@pytest.mark.parametrize("stage", ["t1_memory", "t2_order"])
+def test_it_passes_the_kit(stage):
+    found = list(conformance.run(Target("opencl:0"), (stage,)))
+    assert not [(r.title, r.text) for r in found if r.state == "fail"] and any(r.state == "pass" for r in found)
 
 
 # ---- training ----

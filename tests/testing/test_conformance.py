@@ -157,6 +157,25 @@ def test_the_command_says_all_in_a_file_a_picture_and_its_exit_code(tmp_path):
     assert "primitives" in ran.stdout and "fallback 0" in ran.stdout
 
 
+def test_the_command_fails_where_nothing_is_tried_or_something_fails(tmp_path):
+    ran = command("nosuchchip", "--stage", "t0_abi")
+    assert ran.returncode == 1 and "t0_abi/loads" in ran.stdout and "helix-backend-nosuchchip" in ran.stdout
+    assert command("sim", "--stage", "t1_memory", "--only", "no_such_case").returncode == 1
+    (tmp_path / "trace.json").write_text("[]")
+    ran = command("sim", "--ops-from", str(tmp_path / "trace.json"))
+    assert ran.returncode == 1 and "HX2001" in ran.stdout
+    assert command("sim", "--profile", "most").returncode == 2
+
+
+def test_a_trace_replays_in_processes_of_its_own(tmp_path):
+    trace, out = tmp_path / "trace.json", tmp_path / "out.json"
+    with record_ops(trace) as device:
+        helix.tanh(helix.ones(3, 4).to(device)[:, ::2])
+    ran = command("sim", "--ops-from", str(trace), "--isolate", "--json", str(out))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert [(r["title"], r["state"]) for r in json.loads(out.read_text())["results"]] == [("trace/0/tanh", "pass")]
+
+
 def test_a_crash_and_a_hang_are_single_failures(tmp_path):
     """A plugin that dies in one copy and never comes back from another."""
     site = tmp_path / "site"
@@ -181,12 +200,13 @@ def test_a_crash_and_a_hang_are_single_failures(tmp_path):
     out = tmp_path / "out.json"
     path = os.pathsep.join([str(site), str(Path(helix.__file__).parents[1])])
     for pattern in ("copies_of_*", "fills"):
-        command(
+        ran = command(
             *("mad", "--isolate", "--seconds", "5", "--stage", "t1_memory", "--only", pattern, "--json", str(out)),
             PYTHONPATH=path,
             HELIX_CACHE_DIR=str(tmp_path / "cache"),
         )
         found = {r["title"]: r for r in json.loads(out.read_text())["results"]}
+        assert ran.returncode == 1
         if pattern == "fills":
             assert "no end within 5 s" in found["t1_memory/fills"]["text"]
         else:

@@ -16,14 +16,18 @@ import helix
 
 @dataclass(frozen=True)
 class T:
-    """A tensor argument. `dtype` None: the one under test. `distinct`: no two values are equal."""
+    """A tensor argument. `dtype` None: the one under test. `distinct`: no two values are equal. `special`: floating values
+    that kernels forget, in another order for each number."""
 
     shape: tuple[int, ...] = (3, 4)
     low: float = -2.0
     high: float = 2.0
     dtype: str | None = None
     distinct: bool = False
+    special: int | None = None
 
+
+SPECIAL = (math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -2.0, 3e38, 1e-30, -7.25)
 
 Layout = tuple[tuple[int, ...], Callable[[helix.Tensor], helix.Tensor]]
 """The shape of the memory, and the view of it that is the argument."""
@@ -78,6 +82,8 @@ def values(spec: T, dtype: str, shape: tuple[int, ...], random: numpy.random.Gen
         whole = random.permutation(count) + low if spec.distinct else random.integers(low, high + 1, count)
         return whole.reshape(shape).astype(dtype)
     drawn: numpy.ndarray = random.uniform(low, high, count)
+    if spec.special is not None:
+        drawn = numpy.resize(numpy.roll(SPECIAL, spec.special), count)
     if spec.distinct:
         drawn = random.permutation(low + (high - low) * (numpy.arange(count) + 0.25) / max(count, 1))
     if dtype.startswith("complex"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from helix.errors import HelixError
 
 from .arguments import LAYOUTS, array_of, make, widened
 from .case import Case, NoCase, Target
-from .samples import Sample, function, records, samples
+from .samples import REAL, Sample, function, records, samples
 from .tolerance import bounds, compare
 
 DTYPES = {
@@ -65,8 +66,18 @@ def check(sample: Sample, dtype: str, layout: str, target: Target) -> None:
     """Runs the call on the device; raises where its results are not the CPU's."""
     own = [x.dtype for x in _own_dtypes(sample, dtype, layout)]
     wanted = reference(sample, dtype, layout)
+    given: list[tuple[helix.Tensor, helix.Tensor]] = []
+
+    def place(x: helix.Tensor) -> helix.Tensor:
+        given.append((x, x.to(target.name)))
+        return given[-1][1]
+
     with helix.no_grad():
-        got = call(sample, dtype, layout, lambda x: x.to(target.name), target.name)
+        got = call(sample, dtype, layout, place, target.name)
+    if layout == "contiguous" and "mutates" not in records()[sample.op]["flags"]:
+        for number, (here, there) in enumerate(given):
+            same = array_of(here).tobytes() == array_of(there).tobytes()
+            assert same, f"argument {number + 1} is changed by the call"
     assert len(got) == len(wanted), f"{len(got)} results, not {len(wanted)}"
     for number, (there, right, kind) in enumerate(zip(got, wanted, own, strict=True)):
         where = f"result {number + 1}: " if len(got) > 1 else ""
@@ -77,6 +88,33 @@ def check(sample: Sample, dtype: str, layout: str, target: Target) -> None:
                 right = array_of(helix.from_numpy(right).to(there.dtype)).astype(numpy.float64)
         problem = compare(array_of(there), right, tolerance)
         assert not problem, where + problem
+
+
+def check_in_place(sample: Sample, target: Target) -> None:
+    """Into a tensor with gaps that is also the first argument: what stands in the gaps stays."""
+    wanted = array_of(_in_place(sample, widened, "cpu"))
+    got = array_of(_in_place(sample, lambda x: x.to(target.name), target.name))
+    problem = compare(got, wanted, bounds(sample.op, "float32", sample.length))
+    assert not problem, problem
+
+
+def _in_place(sample: Sample, place: Callable, device: str) -> helix.Tensor:
+    """The memory of the first argument, with its gaps, after the call."""
+    memory: list[helix.Tensor] = []
+
+    def kept(x: helix.Tensor) -> helix.Tensor:
+        memory.append(place(x))
+        return memory[-1]
+
+    first, *others = make(sample.arguments, "float32", "strided", kept, f"{sample.op}{sample.label}")
+    with helix.no_grad():
+        try:
+            getattr(first, f"{sample.op}_")(*others)
+        except (HelixError, TypeError, ValueError) as error:
+            if device == "cpu":
+                raise NoCase(str(error)) from error
+            raise
+    return memory[0]
 
 
 def _own_dtypes(sample: Sample, dtype: str, layout: str) -> list[helix.Tensor]:
@@ -93,8 +131,11 @@ def _case(stage: str, sample: Sample, dtype: str, layout: str) -> Case:
 
 
 def op_cases(stage: str, op: str, target: Target) -> Iterator[Case]:
-    """Each call in every dtype of the profile; in every layout for float32 (profile full: for all)."""
-    for sample in samples(op):
+    """Each call in every dtype of the profile; in every layout for float32 (profile full: for all); the first in place."""
+    calls = samples(op)
+    if calls and "inplace" in records()[op]["flags"] and not calls[0].named and "float32" in (calls[0].dtypes or REAL):
+        yield Case(stage, f"{op}/in place", functools.partial(check_in_place, calls[0]), op)
+    for sample in calls:
         for number, dtype in enumerate(d for d in DTYPES[target.profile] if not sample.dtypes or d in sample.dtypes):
             yield _case(stage, sample, dtype, "contiguous")
             if sample.plain or not tensors_in(sample) or (number and target.profile != "full"):

@@ -7,7 +7,7 @@ parameters at their defaults.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import helix
@@ -97,7 +97,7 @@ TABLE: list[Sample] = [
     *_calls("rand", ((5, 33),), same=True), *_calls("randn", ((5, 33),), same=True),
     *_calls("randint", (3, 90, (5, 33)), same=True), *_calls("randperm", (100,), same=True),
     *_calls("multinomial", (T((3, 8), low=0.1), 4), same=True, dtypes=("float32", "float64")),
-    *_calls("sum", (BIG,), (BIG, {"dim": 1}), (BIG, {"dim": [0], "keepdim": True}), length=165),
+    *_calls("sum", (BIG,), (BIG, {"dim": 1}), (BIG, {"dim": [0], "keepdim": True}), (BIG, {"dim": []}), (BIG, {"dtype": "float64"}), length=165),
     *_calls("mean", (BIG,), (BIG, {"dim": 1}), length=165),
     *_calls("amax", (ROWS,), (ROWS, {"dim": [1]}), (ROWS, {"dim": [0], "keepdim": True})),
     *_calls("amin", (ROWS,), (ROWS, {"dim": [1]}), (ROWS, {"dim": [0], "keepdim": True})),
@@ -153,12 +153,14 @@ def _from_record(op: str) -> tuple[Sample, ...]:
 
 
 def _shapes(sample: Sample) -> list[Sample]:
-    """Elementwise calls with no element, one element, and an odd number of them."""
+    """Elementwise calls with no element, one element, an odd number of them, and with values that kernels forget."""
     from .arguments import reshaped
 
+    special = tuple(replace(a, special=n, shape=(12,)) for n, a in enumerate(sample.arguments))
+    shapes = (("empty", (0, 3)), ("scalar", ()), ("odd", (257,)))
     return [
-        Sample(op=sample.op, arguments=reshaped(sample.arguments, shape), label=label, plain=True, dtypes=sample.dtypes)
-        for label, shape in (("empty", (0, 3)), ("scalar", ()), ("odd", (257,)))
+        replace(sample, arguments=special, label="special", plain=True, dtypes=("float32",)),
+        *(replace(sample, arguments=reshaped(sample.arguments, s), label=label, plain=True) for label, s in shapes),
     ]
 
 
