@@ -12,9 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import helix  # noqa: E402
-from tests.ops.samples import SAMPLES  # noqa: E402
-from tests.ops.values import call_helix, numpy_arguments, to_helix  # noqa: E402
+import helix
+from tests.ops.samples import SAMPLES
+from tests.ops.values import call_helix, numpy_arguments, to_helix
 
 
 def main(dtypes: list[str]) -> None:

@@ -25,7 +25,7 @@ def _fill_kernel(dtype, scalar, layout, rank, group, index):
     return k.finish()
 
 
-def _fill(call, target, value):
+def fill(call, target, value):
     y = call.outputs[0]
     if y.numel == 0:
         return Plan()
@@ -48,17 +48,17 @@ def _fill(call, target, value):
 @template("full", "fill", "full_like", "new_full")
 def full(call, target):
     value = call.attributes["fill_value" if "fill_value" in call.attributes else "value"]
-    return _fill(call, target, int(value) if isinstance(value, bool) else value)
+    return fill(call, target, int(value) if isinstance(value, bool) else value)
 
 
 @template("zeros", "zero", "zeros_like", "new_zeros")
 def zeros(call, target):
-    return _fill(call, target, 0)
+    return fill(call, target, 0)
 
 
 @template("ones", "ones_like", "new_ones")
 def ones(call, target):
-    return _fill(call, target, 1)
+    return fill(call, target, 1)
 
 
 @template("empty", "empty_like", "new_empty")

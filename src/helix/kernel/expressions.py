@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from helix.kernel import numeric as num
+from helix.kernel import special
 from helix.kernel.ir import FLOATS, SIZES
 from helix.kernel.polynomials import call
 
@@ -91,6 +92,14 @@ def _power(a, x, y):
     odd = ((y & 1) != 0).where(a.const(-1), a.const(1))
     inverse = (x == 1).where(a.const(1), (x == -1).where(odd, a.const(0)))
     return (y < 0).where(inverse, result.get())
+
+
+def _share_of(a, total, count):
+    """A mean from a sum; of whole numbers rounded down."""
+    count = num.maximum(count, count.builder.const(1, count.dtype))
+    if total.dtype in FLOATS:
+        return total / count.to(total.dtype)
+    return num.floor_div(total, num.convert(count, total.dtype))
 
 
 def _gcd(a, x, y):
@@ -402,6 +411,11 @@ EXPRESSIONS = {
     "lerp": _lerp,
     "addcmul": _addcmul,
     "addcdiv": _addcdiv,
+    "share_of": _share_of,
+    # special functions
+    "erfinv": special.erfinv,
+    "digamma": special.digamma,
+    "trigamma": special.trigamma,
     # activations
     "relu": _relu,
     "leaky_relu": lambda a, x: (x > 0.0).where(x, x * a.number("negative_slope")),

@@ -8,18 +8,20 @@ in the record of faults, from which helix raises when it next waits for the devi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from math import prod
 
-from helix.kernel import faults
+from helix.kernel import faults, masks
 from helix.kernel import numeric as num
 from helix.kernel.build import Builder
-from helix.kernel.create import zeros
-from helix.kernel.elementwise import check, host_scalar, move_op, stored
+from helix.kernel.create import fill, zeros
+from helix.kernel.elementwise import check, elementwise, host_scalar, move_op, stored
 from helix.kernel.faults import Faults
-from helix.kernel.ir import WIDE, UnsupportedError
-from helix.kernel.layout import as_bits, broadcast_strides, coalesce, coordinates_of, size_scalars
-from helix.kernel.plan import Call, Host, Plan, launch
+from helix.kernel.ir import SIZES, WIDE, UnsupportedError
+from helix.kernel.layout import as_bits, broadcast_strides, coalesce, contiguous_strides, coordinates_of, size_scalars
+from helix.kernel.plan import Call, Host, Plan, Tensor, launch
+from helix.kernel.reductions import extreme
 from helix.kernel.registry import template
 
 
@@ -147,14 +149,28 @@ def _split(x, indices, shape):
     return first, count, tuple(x_strides), used, index_strides, [(d, x.shape[d], x.strides[d]) for d in axes]
 
 
+def _without_mask(call, target, indices, count):
+    """What finds the positions of a mask that is the only index, the sizes of its temporaries, and the new indices."""
+    given = [i for i in indices if i is not None]
+    if not any(i.dtype == "bool" for i in given):
+        return (), (), indices
+    if len(given) > 1:
+        raise UnsupportedError("a mask beside other indices")
+    at = indices.index(given[0])
+    launches, sizes, found = masks.positions(call, target, given[0], count(at), 0)
+    return launches, sizes, [*indices[:at], *found, *indices[at + 1 :]]
+
+
 @template("index")
 def index(call, target):
     x, *indices = call.inputs
     x, y = as_bits(x), as_bits(call.outputs[0])
+    finding, sizes, indices = _without_mask(call, target, indices, lambda at: y.shape[at])
     if y.shape != call.outputs[0].shape or x.host:
         raise UnsupportedError("elements of 16 bytes")
     _, _, x_strides, used, index_strides, axes = _split(x, indices, y.shape)
-    return _read(call, target, y, x, y.shape, x_strides, used, index_strides, axes)
+    read = _read(call, target, y, x, y.shape, x_strides, used, index_strides, axes)
+    return Plan((*finding, *read.launches), sizes)
 
 
 @template("gather")
@@ -273,6 +289,7 @@ def _copied(call, target, x, y):
 def index_put(call, target):
     x, v, *indices = call.inputs
     y = call.outputs[0]
+    finding, sizes, indices = _without_mask(call, target, indices, lambda at: _count_of(v, y, indices, at))
     first, count, y_strides, used, index_strides, axes = _split(y, indices, _result_shape(y, indices))
     shape = _result_shape(y, indices)
     strides = {"shape": shape, "y": y_strides, "v": broadcast_strides(v, shape)}
@@ -282,7 +299,17 @@ def index_put(call, target):
     places = [d for d in range(len(shape)) if d not in steps]
     mode = "add" if call.attributes["accumulate"] else "set"
     written = write_at(call, target, y, v, mode, places, steps, strides, used, axes)
-    return Plan((*_copied(call, target, x, y), *written))
+    return Plan((*finding, *_copied(call, target, x, y), *written), sizes)
+
+
+def _count_of(v, y, indices, at):
+    """How many positions a mask has, when the values say so by their size."""
+    mask = indices[at]
+    rank = len(y.shape) - len(mask.shape) + 1
+    axis = at - (rank - len(v.shape))
+    if axis < 0 or v.shape[axis] == 1:
+        raise UnsupportedError("one value for all positions of a mask")
+    return v.shape[axis]
 
 
 def _result_shape(x, indices):
@@ -300,25 +327,43 @@ def _result_shape(x, indices):
 def scatter(call, target):
     x, chosen, v = call.inputs
     y = call.outputs[0]
-    reduce = call.attributes.get("reduce")
-    if call.op == "scatter_add":
-        mode = "add"
-    elif call.op == "scatter":
-        mode = {"add": "add", "multiply": "prod"}.get(reduce, "set")
-    else:
-        mode = {"sum": "add", "prod": "prod", "amax": "amax", "amin": "amin"}.get(reduce)
-        if mode is None or not call.attributes["include_self"]:
-            raise UnsupportedError("this way to reduce")
     if not x.shape or not chosen.shape:
         raise UnsupportedError("single numbers")
     axis = call.attributes["dim"] % len(x.shape)
-    strides = {"shape": chosen.shape, "y": tuple(0 if d == axis else s for d, s in enumerate(y.strides))}
-    strides |= {"v": v.strides if v.shape else (0,) * len(chosen.shape), 0: chosen.strides}
-    places = [d for d in range(len(x.shape)) if d != axis]
-    written = write_at(
-        call, target, y, v, mode, places, [axis], strides, [chosen], [(axis, y.shape[axis], y.strides[axis])]
-    )
-    return Plan((*_copied(call, target, x, y), *written))
+
+    def write(to, values, mode):
+        strides = {"shape": chosen.shape, "y": tuple(0 if d == axis else s for d, s in enumerate(to.strides))}
+        strides |= {"v": values.strides if values.shape else (0,) * len(chosen.shape), 0: chosen.strides}
+        places = [d for d in range(len(x.shape)) if d != axis]
+        axes = [(axis, to.shape[axis], to.strides[axis])]
+        return write_at(call, target, to, values, mode, places, [axis], strides, [chosen], axes)
+
+    copied, reduce = _copied(call, target, x, y), call.attributes.get("reduce")
+    if call.op == "scatter_add":
+        return Plan((*copied, *write(y, v, "add")))
+    if call.op == "scatter":
+        return Plan((*copied, *write(y, v, {"add": "add", "multiply": "prod"}.get(reduce, "set"))))
+    mode, alone = {"sum": "add", "mean": "add"}.get(reduce, reduce), not call.attributes["include_self"]
+    launches, sizes = [*copied], []
+    if alone:
+        start = {"add": 0, "prod": 1, "amax": extreme(y.dtype, False), "amin": extreme(y.dtype, True)}[mode]
+        first = _filled(call, target, y.dtype, (), start, sizes, launches)
+        launches += write(y, first, "set")
+    launches += write(y, v, mode)
+    if reduce == "mean":
+        count = _filled(call, target, "i32", y.shape, 0 if alone else 1, sizes, launches)
+        one = _filled(call, target, "i32", (), 1, sizes, launches)
+        launches += write(count, one, "add")
+        launches += elementwise(call, target, "share_of", (y, count), y).launches
+    return Plan(tuple(launches), tuple(sizes))
+
+
+def _filled(call, target, dtype, shape, value, sizes, launches):
+    """A temporary that holds the value everywhere; its size and what fills it are added to the lists."""
+    made = Tensor(dtype, shape, contiguous_strides(shape), ("temporary", len(sizes)))
+    sizes.append(SIZES[dtype] * made.numel)
+    launches += fill(replace(call, outputs=(made,)), target, value).launches
+    return made
 
 
 @template("embedding_backward")

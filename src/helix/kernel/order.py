@@ -1,4 +1,4 @@
-"""Running sums, sorting and searching: one item a line or an element, each with a loop of its own."""
+"""Running sums and extremes: one item a line, with a loop of its own."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from math import prod
 from helix.kernel import numeric as num
 from helix.kernel.build import Builder
 from helix.kernel.elementwise import check, stored
-from helix.kernel.ir import FLOATS, WIDE, UnsupportedError
+from helix.kernel.ir import FLOATS, WIDE
 from helix.kernel.layout import coalesce, coordinates_of, size_scalars
 from helix.kernel.plan import Plan, launch
 from helix.kernel.polynomials import call as function
 from helix.kernel.registry import template
 
-_LONGEST_SORT = 4096  # a line is sorted by counting, in n steps an element
 
-
-class _Lines:
+class Lines:
     """Operands by name with strides over the lines and one stride along them."""
 
     def __init__(self, op, operands, rank, group, index):
@@ -46,8 +44,11 @@ class _Lines:
         self.memory[name][base[name] + j * self.step[name]] = stored(value, self.dtypes[name])
 
 
-def _plan(call, target, build, operands, axis, *more, per_element=False):
-    """operands: name -> (tensor, written); all have the shape of the first but for the size of the axis."""
+def plan_lines(call, target, build, operands, axis, *more, apart=None, scalars=None, per_element=False):
+    """operands: name -> (tensor, written); all have the shape of the first but for the size of the axis.
+
+    `apart`: name -> (temporary, dtype, written), of one element for each of the first, line by line.
+    """
     first = next(iter(operands.values()))[0]
     check(target, *(t.dtype for t, _ in operands.values()))
     rest = [d for d in range(len(first.shape)) if d != axis]
@@ -58,17 +59,19 @@ def _plan(call, target, build, operands, axis, *more, per_element=False):
     lines, n = prod(first.shape[d] for d in rest), first.shape[axis] if first.shape else 1
     if lines * n == 0:
         return Plan()
-    scalars = {"lines": lines, "n": n} | size_scalars(sizes)
+    scalars = {"lines": lines, "n": n} | (scalars or {}) | size_scalars(sizes)
     for name, own in zip(names, strides):
         tensor = operands[name][0]
         scalars |= {f"{name}_stride{d}": s for d, s in enumerate(own)}
         scalars[f"{name}_step"] = tensor.strides[axis] if tensor.shape else 0
-    group = target.group(64)
-    kernel = build(
-        call.op, tuple((o, operands[o][0].dtype, operands[o][1]) for o in names), len(sizes), *more, group, call.index
-    )
+    group, apart = target.group(64), apart or {}
+    scalars |= {f"{o}_stride{d}": 0 for o in apart for d in range(len(sizes))} | {f"{o}_step": 1 for o in apart}
+    declared = [(o, operands[o][0].dtype, operands[o][1]) for o in names]
+    declared += [(o, dtype, written) for o, (_, dtype, written) in apart.items()]
+    kernel = build(call.op, tuple(declared), len(sizes), *more, group, call.index)
     work = lines * n if per_element else lines
-    return Plan((launch(kernel, {o: t for o, (t, _) in operands.items()}, scalars, target.grid(-(-work // group))),))
+    tensors = {o: t for o, (t, _) in operands.items()} | {o: reference for o, (reference, _, _) in apart.items()}
+    return Plan((launch(kernel, tensors, scalars, target.grid(-(-work // group))),))
 
 
 def _log_add(a, b):
@@ -83,7 +86,7 @@ _RUNNING = {"cumsum": (num.add, 0), "cumprod": (num.mul, 1), "logcumsumexp": (_l
 
 @lru_cache(maxsize=256)
 def _running_kernel(op, operands, rank, group, index):
-    f = _Lines(op, operands, rank, group, index)
+    f = Lines(op, operands, rank, group, index)
     k, wide = f.k, WIDE[operands[1][1]]
     combine, start = _RUNNING[op]
     with k.items(f.lines) as line:
@@ -97,7 +100,7 @@ def _running_kernel(op, operands, rank, group, index):
 @lru_cache(maxsize=256)
 def _extreme_kernel(op, operands, rank, group, index):
     """The last of equal elements, and NaN from the first one on."""
-    f = _Lines(op, operands, rank, group, index)
+    f = Lines(op, operands, rank, group, index)
     k, wide = f.k, WIDE[operands[0][1]]
     with k.items(f.lines) as line:
         base = f.base(line)
@@ -122,7 +125,7 @@ def _extreme_kernel(op, operands, rank, group, index):
 def running(call, target):
     x, y = call.inputs[0], call.outputs[0]
     axis = call.attributes["dim"] % max(len(x.shape), 1)
-    return _plan(call, target, _running_kernel, {"x": (x, False), "y": (y, True)}, axis)
+    return plan_lines(call, target, _running_kernel, {"x": (x, False), "y": (y, True)}, axis)
 
 
 @template("cummax", "cummin")
@@ -130,45 +133,4 @@ def running_extreme(call, target):
     x, (y, places) = call.inputs[0], call.outputs
     axis = call.attributes["dim"] % max(len(x.shape), 1)
     operands = {"x": (x, False), "y": (y, True), "places": (places, True)}
-    return _plan(call, target, _extreme_kernel, operands, axis)
-
-
-# ---- sorting: an element's place is the number of those before it ----
-
-
-def _before(a, b, descending):
-    """Does a stand strictly before b? NaN counts as the largest."""
-    if a.dtype == "bool":
-        return a & ~b if descending else b & ~a
-    less = (lambda x, y: (x < y) | (num.isnan(y) & ~num.isnan(x))) if a.dtype in FLOATS else (lambda x, y: x < y)
-    return less(b, a) if descending else less(a, b)
-
-
-@lru_cache(maxsize=256)
-def _sort_kernel(op, operands, rank, descending, group, index):
-    f = _Lines(op, operands, rank, group, index)
-    k = f.k
-    with k.items(f.lines * f.n) as i:
-        line, own = i // f.n, i % f.n
-        base = f.base(line)
-        value, count = f.read("x", base, own), k.variable(k.const(0, k.index_dtype))
-        with k.range(0, f.n) as j:
-            other = f.read("x", base, j)
-            equal = ~(_before(other, value, descending) | _before(value, other, descending))
-            earlier = _before(other, value, descending) | (equal & (j < own))
-            count.set(count.get() + earlier.to(k.index_dtype))
-        f.write("y", base, count.get(), value)
-        f.write("places", base, count.get(), own.to("i64"))
-    return k.finish()
-
-
-@template("sort")
-def sort(call, target):
-    x, (y, places) = call.inputs[0], call.outputs
-    if not x.shape:
-        raise UnsupportedError("a single number")
-    axis = call.attributes["dim"] % len(x.shape)
-    if x.shape[axis] > _LONGEST_SORT:
-        raise UnsupportedError("long lines are sorted on the host")
-    operands = {"x": (x, False), "y": (y, True), "places": (places, True)}
-    return _plan(call, target, _sort_kernel, operands, axis, bool(call.attributes["descending"]), per_element=True)
+    return plan_lines(call, target, _extreme_kernel, operands, axis)

@@ -1,6 +1,21 @@
 """All templates: importing this module fills the registry."""
 
-from helix.kernel import conv, create, elementwise, index, matmul, norm, optim, order, pool, random, reduce, softmax
+from helix.kernel import (
+    conv,
+    create,
+    elementwise,
+    index,
+    masks,
+    matmul,
+    norm,
+    optim,
+    order,
+    pool,
+    random,
+    reduce,
+    softmax,
+    sorting,
+)
 from helix.kernel.registry import offered
 
 __all__ = [
@@ -8,6 +23,7 @@ __all__ = [
     "create",
     "elementwise",
     "index",
+    "masks",
     "matmul",
     "norm",
     "offered",
@@ -17,4 +33,5 @@ __all__ = [
     "random",
     "reduce",
     "softmax",
+    "sorting",
 ]
