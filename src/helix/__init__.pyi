@@ -181,6 +181,7 @@ from helix._core import dtype as dtype
 from helix import dtypes as dtypes
 e: _float
 def einsum(equation: _str, operands: Sequence[Any] | Tensor) -> Tensor: ...
+from helix import embedding as embedding
 def empty(*size: _int | Sequence[_int], dtype: DType | None = None, device: Device | None = None, requires_grad: _bool = False, **other_spellings: Any) -> Tensor: ...
 from helix._core import empty_cache as empty_cache
 def empty_like(input: Tensor | Number, *, dtype: DType | None = None) -> Tensor: ...
@@ -244,10 +245,13 @@ def gcd_(input: Tensor | Number, other: Tensor | Number) -> Tensor: ...
 def ge(input: Tensor | Number, other: Tensor | Number, *, out: Any = None) -> Tensor: ...
 def ge_(input: Tensor | Number, other: Tensor | Number) -> Tensor: ...
 def ger(input: Tensor | Number, vec2: Tensor | Number) -> Tensor: ...
+from helix.embedding import get_cython_path as get_cython_path
 from helix._core import get_default_device as get_default_device
 from helix._core import get_default_dtype as get_default_dtype
 from helix._core import get_fallback as get_fallback
+from helix.embedding import get_include as get_include
 from helix._core import get_num_threads as get_num_threads
+from helix.embedding import get_pkgconfig_dir as get_pkgconfig_dir
 from helix.printing import get_printoptions as get_printoptions
 from helix.random import get_rng_state as get_rng_state
 def greater(input: Tensor | Number, other: Tensor | Number, *, out: Any = None) -> Tensor: ...
@@ -544,6 +548,7 @@ def zeros(*size: _int | Sequence[_int], dtype: DType | None = None, device: Devi
 def zeros_like(input: Tensor | Number, *, dtype: DType | None = None) -> Tensor: ...
 from helix import backends as backends
 from helix import cli as cli
+from helix import config as config
 from helix import data as data
 from helix import io as io
 from helix import kernel as kernel

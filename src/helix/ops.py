@@ -113,3 +113,8 @@ def numel(input):
 METHODS = {"max": max, "min": min, "median": median, "norm": norm, "equal": equal}
 FUNCTIONS = {f.__name__: f for f in (max, min, median, norm, equal, is_tensor, is_floating_point, is_complex, numel)}
 _core.add_methods(METHODS)
+
+
+def __getattr__(name):
+    """Every op by its name, also those that extensions registered: `helix.ops.mine_swish`."""
+    return _op(name)

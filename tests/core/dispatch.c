@@ -88,8 +88,8 @@ static hx_status decompose_cube(hx_call *c) {
 static const hx_op cube = {.name = "test_cube", .params = PARAMS(TENSOR("input")), .decompose = decompose_cube};
 
 static void test_register(void) {
-    CHECK_INT(hx_op_register(&cube), HX_OK);
-    CHECK_FAILS(hx_op_register(&cube), HX_E_VALUE, 1403, "registered already");
+    CHECK_INT(hx_op_register(&cube, NULL), HX_OK);
+    CHECK_FAILS(hx_op_register(&cube, NULL), HX_E_VALUE, 1403, "registered already");
     hx_tensor *x = FILLED(HX_F64, 3, 1);
     x->flags |= HX_T_REQUIRES_GRAD;
     hx_tensor *y = CALL(test_cube, x);

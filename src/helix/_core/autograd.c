@@ -335,6 +335,29 @@ hx_status hx_record_custom(const hx_custom *custom, hx_tensor **in, int n_in, hx
     return status;
 }
 
+static hx_status require_grad(hx_tensor *t, bool wanted) {
+    hx_edge edge;
+    if (t->base && t->base_writes != t->base->writes) HX_TRY(hx_edge_of(t, &edge)); /* its history after a write */
+    if (t->history && !wanted)
+        return hx_fail(HX_E_GRADIENT, HX1503_NO_GRAD,
+                       "a tensor that an op made follows its inputs; use x.detach() for one that does not");
+    if (t->history) return HX_OK;
+    if (wanted && !hx_is_differentiable((hx_dtype)t->dtype))
+        return hx_fail(HX_E_GRADIENT, HX1503_NO_GRAD, "only floating and complex tensors have gradients, this one is %s",
+                       hx_dtype_name((hx_dtype)t->dtype));
+    if (wanted && t->flags & HX_T_INFERENCE && !hx_inference_enabled())
+        return hx_fail(HX_E_GRADIENT, HX1506_INFERENCE, "the tensor was made in inference_mode; clone it first");
+    t->flags = (uint8_t)(wanted ? t->flags | HX_T_REQUIRES_GRAD : t->flags & ~HX_T_REQUIRES_GRAD);
+    return HX_OK;
+}
+
+hx_status hx_tensor_require_grad(hx_tensor *t, bool wanted) {
+    bool outermost = hx_error_outermost_op("requires_grad");
+    hx_status status = require_grad(t, wanted);
+    if (outermost) hx_error_enter_op(NULL);
+    return status;
+}
+
 /* ---- hooks ---- */
 
 static hx_status hook_list(hx_tensor *t, hx_hook ***list, bool make) {

@@ -84,6 +84,8 @@ bool hx_hook_remove(hx_tensor *t, uint64_t id);
 int hx_hooks_owned(const hx_tensor *t, int (*seen)(const hx_hook *hook, void *arg), void *arg);
 void hx_hooks_drop(hx_tensor *t);
 hx_status hx_retain_grad(hx_tensor *t);
+/* Asks for gradients of a leaf, or no longer. */
+hx_status hx_tensor_require_grad(hx_tensor *t, bool wanted);
 void hx_forget_retained(hx_tensor *t); /* called when a tensor that retains its gradient goes */
 
 /* Anomaly mode: `note` is called when nodes are made, `check` decides after each vjp. */

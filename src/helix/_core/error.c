@@ -12,6 +12,7 @@ enum { TEXTS = 16 };
 typedef struct hx_texts {
     hx_error error;
     hx_kept_facts kernel; /* of the kernel that is failing */
+    hx_error aside;       /* what embedders read */
     unsigned next;
     char buffer[TEXTS][HX_TEXT_LENGTH];
 } hx_texts;
@@ -140,6 +141,14 @@ const hx_error *hx_error_last(void) {
 }
 
 void hx_error_clear(void) { hx_errors.pending = HX_OK; }
+
+hx_code hx_error_set_aside(void) {
+    hx_texts *t = texts();
+    t->aside = *hx_error_last();
+    hx_error_clear();
+    return t->aside.code;
+}
+hx_error *hx_error_aside(void) { return &texts()->aside; }
 
 void hx_error_restore(const hx_error *saved) {
     texts()->error = *saved;

@@ -95,6 +95,10 @@ void hx_error_clear(void);
 /* Restores an error saved by copying *hx_error_last(): for clean-up code that calls fallible functions. */
 void hx_error_restore(const hx_error *saved);
 
+/* Moves the pending error to where the embedding API keeps the thread's last one; nothing is pending afterwards. */
+hx_code hx_error_set_aside(void);
+hx_error *hx_error_aside(void);
+
 /* What every dispatch touches, kept small and at hand; the texts lie elsewhere. */
 typedef struct hx_thread_errors {
     const char *op; /* being dispatched */

@@ -148,6 +148,7 @@ struct hx_op {
     const char *aliases;         /* further Python names, "a, b": the documented alias table is made of these */
     uint8_t groups, writes;      /* HX_MUTATES: the TENSORS list is `groups` equal parts; bit k: part k is written */
     const struct hx_op_info *info; /* set by the registry in its own copy of the record */
+    const struct hx_foreign *foreign; /* an embedder's definition (api_op.c); NULL for helix's own */
 };
 
 /* What the registry works out from a record once. */
@@ -192,8 +193,9 @@ enum {
 const hx_op *hx_op_find(const char *name);
 int hx_op_count(void);
 const hx_op *hx_op_at(int i);
-/* Further records, for embedders and tests. The record must live for ever. */
-hx_status hx_op_register(const hx_op *op);
+/* Further records, for embedders and tests, one thread at a time. The record must live for ever. `cpu` is what the CPU
+ * offers for it; NULL: its backend is asked. */
+hx_status hx_op_register(const hx_op *op, const hx_op_support *cpu);
 
 /* ---- calling ops from C ---------------------------------------------------------------------------------- */
 

@@ -1,5 +1,6 @@
 /* The registry: every record, found by name. It keeps its own copy of each record, with what can be worked out
  * from it once (positions of parameters, defaults). Families come from the build's list; nothing else does. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include "dispatch.h"
@@ -16,8 +17,8 @@ static struct {
     hx_op ops[MAX_OPS];
     hx_op_info info[MAX_OPS];
     hx_op_kernels kernels[MAX_OPS];
-    int16_t slot[SLOTS]; /* op position + 1; 0 is empty */
-    int count;
+    _Atomic int16_t slot[SLOTS]; /* op position + 1; 0 is empty. Set last: others may look an op up meanwhile */
+    atomic_int count;
 } registry;
 
 static uint32_t hash_name(const char *name) {
@@ -89,7 +90,7 @@ static void work_out(const hx_op *op, hx_op_info *info, int id) {
     for (const char *s = op->outputs; s && *s; s++) info->n_outputs += *s == ',';
 }
 
-hx_status hx_op_register(const hx_op *op) {
+hx_status hx_op_register(const hx_op *op, const hx_op_support *cpu) {
     int slot = find_slot(op->name);
     if (registry.slot[slot])
         return hx_fail(HX_E_VALUE, HX1403_VALUE, "an op named '%s' is registered already", op->name);
@@ -98,6 +99,10 @@ hx_status hx_op_register(const hx_op *op) {
     registry.ops[id] = *op;
     work_out(op, &registry.info[id], id);
     registry.ops[id].info = &registry.info[id];
+    if (cpu) {
+        registry.kernels[id].of[0].support = *cpu;
+        registry.kernels[id].of[0].state = HX_ANSWERED;
+    }
     registry.slot[slot] = (int16_t)(id + 1);
     registry.count++;
     return HX_OK;
@@ -105,7 +110,7 @@ hx_status hx_op_register(const hx_op *op) {
 
 hx_status hx_registry_init(void) {
 #define HX_FAMILY(family)                                                                                     \
-    for (const hx_op *op = hx_ops_##family; op->name; op++) HX_TRY(hx_op_register(op));
+    for (const hx_op *op = hx_ops_##family; op->name; op++) HX_TRY(hx_op_register(op, NULL));
     HX_OP_FAMILIES
 #undef HX_FAMILY
     return HX_OK;

@@ -2,6 +2,7 @@
  * may use on both sides, or in two staging blocks, one read while the other is written. */
 #include "transfer.h"
 #include <string.h>
+#include "autograd.h"
 #include "dispatch.h"
 
 enum { STAGE = 4 << 20 };
@@ -104,9 +105,28 @@ static hx_status transfer(hx_tensor *t, hx_device *target, hx_tensor **out) {
     return status;
 }
 
-hx_status hx_transfer(hx_tensor *t, hx_device *target, hx_tensor **out) {
+static hx_status send_back(void *source, hx_tensor **g, int n_out, const bool *need, hx_tensor **gin, int n_in) {
+    return g[0] && need[0] ? hx_tensor_to(g[0], source, &gin[0]) : HX_OK;
+}
+
+static hx_status followed(hx_tensor *t, hx_device *target, hx_tensor **out) {
+    hx_tensor *made;
+    HX_TRY(transfer(t, target, &made));
+    if (made != t && hx_grad_enabled() && hx_requires_grad(t)) {
+        hx_custom custom = {.backward = send_back, .ctx = t->device, .name = "TransferBackward"};
+        hx_status status = hx_record_custom(&custom, &t, 1, &made, 1);
+        if (status) {
+            hx_tensor_release(made);
+            return status;
+        }
+    }
+    *out = made;
+    return HX_OK;
+}
+
+hx_status hx_tensor_to(hx_tensor *t, hx_device *target, hx_tensor **out) {
     bool outermost = hx_error_outermost_op("to");
-    hx_status status = transfer(t, target, out);
+    hx_status status = followed(t, target, out);
     if (outermost) hx_error_enter_op(NULL);
     return status;
 }

@@ -4,8 +4,8 @@
 
 #include "trace.h"
 
-/* The values of t on another device, row-major; t itself (retained) when it is there. Outside autograd. Returns when
- * the copy is done. */
-hx_status hx_transfer(hx_tensor *t, hx_device *target, hx_tensor **out);
+/* The values of t on another device, row-major; t itself (retained) when it is there. Returns when the copy is done.
+ * A step of the graph: the gradient goes back to where the values came from. */
+hx_status hx_tensor_to(hx_tensor *t, hx_device *target, hx_tensor **out);
 
 #endif

@@ -1,22 +1,7 @@
 # The autograd surface: flags, gradients, hooks, backward, custom functions, anomaly mode.
 
 cdef int set_requires_grad(Tensor x, object value) except -1:
-    cdef bint wanted = bool(value)
-    refresh_history(x)
-    if x.t.history != NULL:
-        if not wanted:
-            fail(HX_E_GRADIENT, HX1503_NO_GRAD, "requires_grad",
-                 "a tensor that an op made follows its inputs; use x.detach() for one that does not.")
-        return 0
-    if wanted and not hx_is_differentiable(<hx_dtype>x.t.dtype):
-        fail(HX_E_GRADIENT, HX1503_NO_GRAD, "requires_grad",
-             f"only floating and complex tensors have gradients, this one is {DTYPES[x.t.dtype].name}.")
-    if wanted and x.t.flags & HX_T_INFERENCE and not hx_inference_enabled():
-        fail(HX_E_GRADIENT, HX1506_INFERENCE, "requires_grad", "the tensor was made in inference_mode; clone it first.")
-    if wanted:
-        x.t.flags |= <uint8_t>HX_T_REQUIRES_GRAD
-    else:
-        x.t.flags &= <uint8_t>~HX_T_REQUIRES_GRAD
+    check(hx_tensor_require_grad(x.t, bool(value)))
     return 0
 
 

@@ -222,15 +222,9 @@ cdef Tensor on_default_device(Tensor x, object where):
 
 
 cpdef Tensor copy_to_device(Tensor x, where):
-    """The values on another device; x itself when it is there already."""
-    cdef hx_device *target = find_device(where)
+    """The values on another device; x itself when it is there already. The gradient goes back to where it came from."""
     cdef hx_tensor *made = NULL
-    if target == x.t.device:
-        return x
-    if recording(x.t) and not hx_tracing():
-        from helix.transfer import Transfer
-        return Transfer.apply(x, device_object(target))
-    check(hx_transfer(x.t, target, &made))
+    check(hx_tensor_to(x.t, find_device(where), &made))
     return wrap(made)
 
 

@@ -391,6 +391,7 @@ cdef extern from "autograd.h" nogil:
                           void *ctx, uint64_t *id)
     bint hx_hook_remove(hx_tensor *t, uint64_t id)
     hx_status hx_retain_grad(hx_tensor *t)
+    hx_status hx_tensor_require_grad(hx_tensor *t, bint wanted)
     ctypedef struct hx_anomaly:
         void *(*note)() noexcept
         void (*release)(void *where) noexcept
@@ -469,4 +470,4 @@ cdef extern from "device.h":
     void hx_device_trim(hx_device *d)
 
 cdef extern from "transfer.h":
-    hx_status hx_transfer(hx_tensor *t, hx_device *target, hx_tensor **out)
+    hx_status hx_tensor_to(hx_tensor *t, hx_device *target, hx_tensor **out)

@@ -1,0 +1,1 @@
+# Makes helix a package for cimport. The declarations are in helix.capi.
