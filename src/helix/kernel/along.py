@@ -6,7 +6,6 @@ repeats, so a weight of a channel, a statistic of a row and the input itself are
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 
 from helix.kernel import faults
@@ -16,6 +15,7 @@ from helix.kernel.elementwise import Attributes, check, stored
 from helix.kernel.faults import Faults
 from helix.kernel.group import Shared, reduce_over, rows
 from helix.kernel.ir import WIDE
+from helix.kernel.kept import kernel
 from helix.kernel.layout import coalesce, coordinates_of, size_scalars
 from helix.kernel.plan import Number, Plan, launch
 
@@ -91,7 +91,7 @@ class Row:
         return self.n.to(self.wide)
 
 
-@lru_cache(maxsize=512)
+@kernel
 def _kernel(name, attributes, operands, ranks, wide, group, index):
     k = Builder(name, (group, 1, 1), index)
     n, count = k.scalar("n"), k.scalar("rows")

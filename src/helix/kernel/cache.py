@@ -1,6 +1,7 @@
 """Kernels on disk: compiled programs for backends that can keep them, and sources for people who want to read them.
 
-$HELIX_CACHE_DIR or ~/.cache/helix     compiled programs, one file each, readable by their owner alone
+$HELIX_CACHE_DIR or ~/.cache/helix     compiled programs and rendered kernels (kept.py), one file each, readable by their
+                                       owner alone
 $HELIX_DUMP_KERNELS                    when set, every source is written there
 """
 
@@ -33,11 +34,11 @@ def cached(backend: str, parts: tuple[str, ...], build: Callable[[], bytes]) -> 
         return path.read_bytes(), lambda: path.unlink(missing_ok=True)
     except OSError:
         data = build()
-    _write(path, data)
+    write(path, data)
     return data, lambda: path.unlink(missing_ok=True)
 
 
-def _write(path, data):
+def write(path, data):
     """A whole file or none, whoever else writes it. A disk that is full or read-only costs the cache, not the call."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -54,4 +55,4 @@ def dump(kind: str, name: str, text: str) -> None:
     if not folder:
         return
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    _write(Path(folder) / f"{name}-{digest}{_SUFFIXES.get(kind, '.txt')}", text.encode())
+    write(Path(folder) / f"{name}-{digest}{_SUFFIXES.get(kind, '.txt')}", text.encode())

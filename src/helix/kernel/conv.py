@@ -7,13 +7,13 @@ in = out * stride - padding + k * dilation. The three ops differ in which two of
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 from math import prod
 
 from helix.kernel import numeric as num
 from helix.kernel.build import Builder
 from helix.kernel.elementwise import check, stored
 from helix.kernel.ir import WIDE, UnsupportedError
+from helix.kernel.kept import kernel
 from helix.kernel.layout import coordinates_of
 from helix.kernel.matmul import product, product_grid, tile_of
 from helix.kernel.plan import Plan, launch
@@ -94,7 +94,7 @@ class _Frame:
         return found, inside
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _forward(dtypes, rank, tile, index, bias):
     f = _Frame("conv", dtypes, rank, tile, index, bias, 2)
 
@@ -114,7 +114,7 @@ def _forward(dtypes, rank, tile, index, bias):
     return f.k.finish()
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _backward_input(dtypes, rank, tile, index, bias):
     f = _Frame("conv_backward_input", dtypes, rank, tile, index, bias, 0)
 
@@ -134,7 +134,7 @@ def _backward_input(dtypes, rank, tile, index, bias):
     return f.k.finish()
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _backward_weight(dtypes, rank, tile, index, bias):
     f = _Frame("conv_backward_weight", dtypes, rank, tile, index, bias, 1)
 

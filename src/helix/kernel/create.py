@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from helix.kernel import numeric as num
 from helix.kernel.build import Builder
 from helix.kernel.elementwise import check, stored
 from helix.kernel.ir import SIZES, WIDE, UnsupportedError
+from helix.kernel.kept import kernel
 from helix.kernel.layout import Operand, carrier, coalesce, coordinates_of, layout_of, size_scalars, stride_scalars
 from helix.kernel.plan import Derived, Number, Plan, Tensor, launch
 from helix.kernel.registry import template
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _fill_kernel(dtype, scalar, layout, rank, group, index):
     k = Builder("fill", (group, 1, 1), index)
     n = k.scalar("n")
@@ -66,7 +65,7 @@ def empty(call, target):
     return Plan()
 
 
-@lru_cache(maxsize=64)
+@kernel
 def _series_kernel(dtype, wide, group, index):
     k = Builder("arange", (group, 1, 1), index)
     n = k.scalar("n")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 
 from helix.kernel import numeric
 from helix.kernel.build import Builder
 from helix.kernel.expressions import EXPRESSIONS
 from helix.kernel.ir import WIDE, UnsupportedError
+from helix.kernel.kept import kernel
 from helix.kernel.layout import (
     Operand,
     as_bits,
@@ -68,7 +68,7 @@ def host_numbers(call, dtype):
     return {k: Derived((v,), bool) for k, v in numbers.items()} if dtype == "bool" else numbers
 
 
-@lru_cache(maxsize=2048)
+@kernel
 def _kernel(op, attributes, operands, out, rank, group, index):
     """`operands`: (dtype, layout) of each input, None for what is absent, layout "host" for host scalars."""
     k = Builder(op, (group, 1, 1), index)

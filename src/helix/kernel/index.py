@@ -9,7 +9,6 @@ in the record of faults, from which helix raises when it next waits for the devi
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 from math import prod
 
 from helix.kernel import faults, masks
@@ -19,6 +18,7 @@ from helix.kernel.create import fill, zeros
 from helix.kernel.elementwise import check, elementwise, host_scalar, move_op, stored
 from helix.kernel.faults import Faults
 from helix.kernel.ir import SIZES, WIDE, UnsupportedError
+from helix.kernel.kept import kernel
 from helix.kernel.layout import as_bits, broadcast_strides, coalesce, contiguous_strides, coordinates_of, size_scalars
 from helix.kernel.plan import Call, Host, Plan, Tensor, launch
 from helix.kernel.reductions import extreme
@@ -87,7 +87,7 @@ def _kinds(indices):
 # ---- reads ----
 
 
-@lru_cache(maxsize=512)
+@kernel
 def _read_kernel(dtype, kinds, rank, from_end, group, index):
     k = Builder("index", (group, 1, 1), index)
     n = k.scalar("n")
@@ -202,7 +202,7 @@ def embedding(call, target):
 _MODES = {"set": lambda old, new: new, "add": num.add, "prod": num.mul, "amax": num.maximum, "amin": num.minimum}
 
 
-@lru_cache(maxsize=512)
+@kernel
 def _write_kernel(dtypes, kinds, ranks, mode, value_on_host, from_end, group, index):
     """One item a place; along the second axes, values one after another."""
     k = Builder(f"scatter_{mode}", (group, 1, 1), index)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 
 from helix.kernel import numeric as num
 from helix.kernel.build import Builder
 from helix.kernel.elementwise import check
 from helix.kernel.ir import UnsupportedError
+from helix.kernel.kept import kernel
 from helix.kernel.layout import coordinates_of, size_scalars
 from helix.kernel.plan import Plan, Tensor, launch
 from helix.kernel.registry import template
@@ -40,7 +40,7 @@ class _Mask:
         return k.range(start, (start + _PIECE < self.n).where(start + _PIECE, self.n))
 
 
-@lru_cache(maxsize=128)
+@kernel
 def _count_kernel(dtype, rank, group, index):
     k = Builder("count_pieces", (group, 1, 1), index)
     mask, pieces = _Mask(k, dtype, rank), k.scalar("pieces")
@@ -53,7 +53,7 @@ def _count_kernel(dtype, rank, group, index):
     return k.finish()
 
 
-@lru_cache(maxsize=8)
+@kernel
 def _sum_kernel(shown, index):
     """Each count becomes the sum of those before it; the total and the start of each chunk are written where asked."""
     k = Builder("sum_pieces", (1, 1, 1), index)
@@ -75,7 +75,7 @@ def _sum_kernel(shown, index):
     return k.finish()
 
 
-@lru_cache(maxsize=128)
+@kernel
 def _find_kernel(dtype, rank, group, index):
     """Coordinate d of position number m goes to element to_d_first + m * step of to_d."""
     k = Builder("find", (group, 1, 1), index)

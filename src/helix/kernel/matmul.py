@@ -7,13 +7,13 @@ convolution is a product whose operands are read through the windows. Each item 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from math import prod
 
 from helix.kernel import numeric as num
 from helix.kernel.build import Builder
 from helix.kernel.elementwise import check, stored
 from helix.kernel.ir import WIDE
+from helix.kernel.kept import kernel
 from helix.kernel.layout import broadcast_strides, coalesce, coordinates_of, size_scalars
 from helix.kernel.plan import Plan, launch
 from helix.kernel.registry import template
@@ -92,7 +92,7 @@ def product_grid(target, tile, batches, m, n):
     return target.grid(batches * -(-m // tile.span) * -(-n // tile.span))
 
 
-@lru_cache(maxsize=512)
+@kernel
 def _matmul(dtypes, rank, tile, index, bias):
     wide = WIDE[dtypes[2]]
     k = Builder("linear" if bias else "matmul", (tile.side * tile.side, 1, 1), index)

@@ -5,13 +5,13 @@ All are one pair of bodies: what differs is which axes a row runs along, and alo
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 
 from helix.kernel.along import along, body, plan_along, whole
 from helix.kernel.build import Builder
 from helix.kernel.elementwise import check, stored
 from helix.kernel.ir import SIZES, WIDE, UnsupportedError
+from helix.kernel.kept import kernel
 from helix.kernel.layout import contiguous_strides
 from helix.kernel.plan import Plan, launch
 from helix.kernel.polynomials import call as function
@@ -154,7 +154,7 @@ def last_axes_backward(call, target):
     return Plan(tuple(launches), temporaries)
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _column_pieces(dtypes, centered, biased, group, index):
     """Item (piece, column): sums of g xhat and of g over a piece of the rows. Rows and columns lie close together."""
     wide = WIDE[dtypes[0]]
@@ -183,7 +183,7 @@ def _column_pieces(dtypes, centered, biased, group, index):
     return k.finish()
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _column_sums(wide, dtypes, group, index):
     k = Builder("norm_column_sums", (group, 1, 1), index)
     columns, pieces = k.scalar("columns"), k.scalar("pieces")

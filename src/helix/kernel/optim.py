@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from helix.kernel import numeric as num
 from helix.kernel.build import Builder
 from helix.kernel.elementwise import check, stored
 from helix.kernel.ir import WIDE, UnsupportedError
+from helix.kernel.kept import kernel
 from helix.kernel.layout import Operand, coalesce, coordinates_of, layout_of, size_scalars, stride_scalars
 from helix.kernel.plan import Derived, Plan, launch
 from helix.kernel.registry import template
@@ -43,7 +42,7 @@ _STEPS = {
 }  # fmt: skip
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _kernel(op, dtypes, layouts, rank, fixed, factor, group, index):
     body, names, writes = _STEPS[op]
     k = Builder(op, (group, 1, 1), index)

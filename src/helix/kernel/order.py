@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from math import prod
 
 from helix.kernel import numeric as num
 from helix.kernel.build import Builder
 from helix.kernel.elementwise import check, stored
 from helix.kernel.ir import FLOATS, WIDE
+from helix.kernel.kept import kernel
 from helix.kernel.layout import coalesce, coordinates_of, size_scalars
 from helix.kernel.plan import Plan, launch
 from helix.kernel.polynomials import call as function
@@ -84,7 +84,7 @@ def _log_add(a, b):
 _RUNNING = {"cumsum": (num.add, 0), "cumprod": (num.mul, 1), "logcumsumexp": (_log_add, -math.inf)}
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _running_kernel(op, operands, rank, group, index):
     f = Lines(op, operands, rank, group, index)
     k, wide = f.k, WIDE[operands[1][1]]
@@ -97,7 +97,7 @@ def _running_kernel(op, operands, rank, group, index):
     return k.finish()
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _extreme_kernel(op, operands, rank, group, index):
     """The last of equal elements, and NaN from the first one on."""
     f = Lines(op, operands, rank, group, index)

@@ -7,6 +7,7 @@ from functools import lru_cache
 from helix.kernel import numeric, polynomials
 from helix.kernel.build import Builder, Memory
 from helix.kernel.ir import FUNCTIONS, Buffer, Kernel, UnsupportedError
+from helix.kernel.kept import Kept
 from helix.kernel.written import Written
 
 # How what is only stored is kept: the dtype of the same size whose bits it is.
@@ -42,6 +43,9 @@ def merge_buffers(kernel, same: tuple[int, ...]):
     for b, old in enumerate(kernel.buffers):
         if old.dtype != kernel.buffers[same[b]].dtype:
             raise UnsupportedError(f"{kernel.name}: one block holds {old.dtype} and {kernel.buffers[same[b]].dtype}")
+
+    if isinstance(kernel, Kept):
+        return kernel.merged(same, tuple(buffers))
 
     def rebind(k, i, args):
         return k.emit(i.op, i.dtype, *args, attr=place[i.attr])
@@ -131,8 +135,10 @@ def _carried(dtype, renderer):
 
 
 @lru_cache(maxsize=4096)
-def source_of(kernel: Kernel | Written, renderer) -> str:
+def source_of(kernel: Kernel | Kept | Written, renderer) -> str:
     """The text of a kernel for one target."""
+    if isinstance(kernel, Kept):
+        return kernel.text(renderer, lambda whole: renderer().render(legalize(whole, renderer)))
     if isinstance(kernel, Written):
         return renderer().enclose(kernel.stored_as(lambda dtype: _carried(dtype, renderer)))
     return renderer().render(legalize(kernel, renderer))

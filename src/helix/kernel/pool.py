@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 
 from helix.kernel import numeric as num
@@ -11,6 +10,7 @@ from helix.kernel.create import zeros
 from helix.kernel.elementwise import check, stored
 from helix.kernel.index import write_at
 from helix.kernel.ir import WIDE, UnsupportedError
+from helix.kernel.kept import kernel
 from helix.kernel.layout import coordinates_of
 from helix.kernel.plan import Plan, launch
 from helix.kernel.reductions import extreme
@@ -73,7 +73,7 @@ class _Windows:
             self.each(window, visit, d + 1, (*found, i))
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _max_kernel(dtypes, lead, rank, adaptive, indices, group, index):
     f = _Windows("max_pool", dtypes, lead, rank, adaptive, group, index)
     k, wide = f.k, WIDE[dtypes[0]]
@@ -120,7 +120,7 @@ def _average_divisor(f, window, include_pad, fixed, wide):
     return count.to(wide)
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _average_kernel(dtypes, lead, rank, adaptive, include_pad, fixed, group, index):
     f = _Windows("avg_pool", dtypes, lead, rank, adaptive, group, index)
     k, wide = f.k, WIDE[dtypes[1]]
@@ -137,7 +137,7 @@ def _average_kernel(dtypes, lead, rank, adaptive, include_pad, fixed, group, ind
     return k.finish()
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _average_backward_kernel(dtypes, lead, rank, include_pad, fixed, group, index):
     """x is the gradient of the result, y of the input: every position collects from the windows that hold it."""
     f = _Windows("avg_pool_backward", dtypes, lead, rank, False, group, index)

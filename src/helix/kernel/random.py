@@ -7,13 +7,13 @@ compute so (exponential values without float64) and what is drawn in sequence (r
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 from helix.kernel import numeric as num
 from helix.kernel import polynomials
 from helix.kernel.build import Builder
 from helix.kernel.elementwise import check, stored
 from helix.kernel.ir import WIDE, UnsupportedError
+from helix.kernel.kept import kernel
 from helix.kernel.layout import Operand, coalesce, coordinates_of, layout_of, size_scalars, stride_scalars
 from helix.kernel.plan import Derived, Number, Plan, Random, launch
 from helix.kernel.registry import template
@@ -166,7 +166,7 @@ _SCALARS = {
 }
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _kernel(draw, dtype, layout, rank, bounded, group, index):
     k = Builder(f"random_{draw}", (group, 1, 1), index, exact=True)
     n, blocks = k.scalar("n"), k.scalar("blocks")
@@ -252,7 +252,7 @@ def bernoulli(call, target):
     return _draw(call, target, "bernoulli", {"limit": Derived((p,), lambda p: math.ceil(p * 2.0**32))})
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _dropout_kernel(dtypes, layouts, rank, group, index):
     k = Builder("dropout", (group, 1, 1), index, exact=True)
     n, blocks = k.scalar("n"), k.scalar("blocks")

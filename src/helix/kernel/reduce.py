@@ -7,13 +7,13 @@ has the same bits each time.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 
 from helix.kernel.build import Builder
 from helix.kernel.elementwise import Attributes, check, stored
 from helix.kernel.group import Shared, Variables, reduce_over, rows
 from helix.kernel.ir import SIZES, WIDE
+from helix.kernel.kept import kernel
 from helix.kernel.layout import coalesce, coordinates_of, size_scalars
 from helix.kernel.plan import Number, Plan, launch
 from helix.kernel.reductions import REDUCTIONS
@@ -72,7 +72,7 @@ class _Frame:
                 self.y[o][place] = stored(value, self.outs[o])
 
 
-@lru_cache(maxsize=1024)
+@kernel
 def _serial(*key):
     f = _Frame(key[0], "serial", *key[1:])
     f.read_input()
@@ -85,7 +85,7 @@ def _serial(*key):
     return f.k.finish()
 
 
-@lru_cache(maxsize=1024)
+@kernel
 def _rows(*key):
     f = _Frame(key[0], "rows", *key[1:])
     f.read_input()
@@ -99,7 +99,7 @@ def _rows(*key):
     return k.finish()
 
 
-@lru_cache(maxsize=1024)
+@kernel
 def _pieces(*key):
     """Group (piece, row): the state of one piece of a row."""
     f = _Frame(key[0], "pieces", *key[1:])
@@ -119,7 +119,7 @@ def _pieces(*key):
     return k.finish()
 
 
-@lru_cache(maxsize=1024)
+@kernel
 def _states(*key):
     """The states of a row's pieces to its results."""
     f = _Frame(key[0], "states", *key[1:])

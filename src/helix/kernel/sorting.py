@@ -6,13 +6,13 @@ A short line is sorted by counting: an element's place is the number of those be
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 
 from helix.kernel import numeric as num
 from helix.kernel.build import Builder
 from helix.kernel.elementwise import check
 from helix.kernel.ir import FLOATS, UnsupportedError
+from helix.kernel.kept import kernel
 from helix.kernel.layout import coalesce, coordinates_of, size_scalars
 from helix.kernel.order import Lines, plan_lines
 from helix.kernel.plan import Plan, launch
@@ -40,7 +40,7 @@ def _place(f, base, own, value, descending):
     return count.get()
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _sort_kernel(op, operands, rank, descending, group, index):
     f = Lines(op, operands, rank, group, index)
     with f.k.items(f.lines * f.n) as i:
@@ -53,7 +53,7 @@ def _sort_kernel(op, operands, rank, descending, group, index):
     return f.k.finish()
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _first_kernel(op, operands, rank, group, index):
     """Line by line, each position to itself."""
     f = Lines(op + "_begin", operands, rank, group, index)
@@ -75,7 +75,7 @@ def _search(k, low, high, goes_on):
     return start.get()
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _merge_kernel(op, operands, rank, descending, group, index):
     """Neighbouring runs of `width` positions, sorted each, to one: from `order` to `merged`."""
     f = Lines(op + "_merge", operands, rank, group, index)
@@ -100,7 +100,7 @@ def _merge_kernel(op, operands, rank, descending, group, index):
     return k.finish()
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _last_kernel(op, operands, rank, group, index):
     f = Lines(op + "_end", operands, rank, group, index)
     with f.k.items(f.lines * f.n) as i:
@@ -146,7 +146,7 @@ def sort(call, target):
 # ---- one of a line ----
 
 
-@lru_cache(maxsize=256)
+@kernel
 def _median_kernel(op, operands, rank, group, index):
     """The lower middle one; the first NaN where there is one."""
     f = Lines(op, operands, rank, group, index)
@@ -187,7 +187,7 @@ def median(call, target):
 # ---- searching ----
 
 
-@lru_cache(maxsize=128)
+@kernel
 def _search_kernel(dtypes, rank, right, group, index):
     k = Builder("searchsorted", (group, 1, 1), index)
     count, length = k.scalar("count"), k.scalar("length")
