@@ -18,6 +18,7 @@ def register() -> None:
     """What is installed as helix-backend-cuda, or the sources of it, with the emulated driver in front of any other."""
     if not libraries.available():
         pytest.skip("needs gcc and g++")
+    os.environ.setdefault("EMULATION_DEVICES", "2")
     libraries.load_all()
     os.environ["LD_LIBRARY_PATH"] = f"{libraries.folder()}:{os.environ.get('LD_LIBRARY_PATH', '')}"  # probe's process
     find_sources()

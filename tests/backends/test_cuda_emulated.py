@@ -6,7 +6,6 @@ Every part runs through pycuda too where that is installed (`make pycuda`).
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import json
 import os
@@ -18,13 +17,15 @@ import numpy as np
 import pytest
 
 import helix
-from helix import nn
+from helix.testing import conformance
+from helix.testing.case import Target
 
 from ..emulation import libraries
 from ..kernel.test_samples import EVERY, FIRST, compare
 from ..ops.cases import each_sample
 from ..ops.sample import Sample
 from ..ops.values import to_helix
+from .cuda_network import losses
 
 pytest.importorskip("cffi", reason="needs cffi, which helix-backend-cuda depends on")
 pytestmark = [
@@ -157,32 +158,31 @@ def test_fills(dtype, value):
     assert x.to("cpu").tolist() == [[value] * 3] * 5
 
 
-@functools.cache
-def network() -> list[list[float]]:
-    """20 steps of a small network; the losses on the CPU and on the device."""
-    rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((16, 8)).astype("f4"), rng.integers(0, 3, 16)
-    losses: dict[str, list[float]] = {"cpu": [], "cuda": []}
-    for place, told in losses.items():
-        helix.manual_seed(0)
-        model = nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.LayerNorm(16), nn.Linear(16, 3)).to(place)
-        optimizer = helix.optim.AdamW(model.parameters(), lr=1e-2)
-        inputs, targets = helix.tensor(x).to(place), helix.tensor(y).to(place)
-        for _ in range(20):
-            loss = nn.functional.cross_entropy(model(inputs), targets)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            told.append(loss.item())
-    return [*losses.values()]
-
-
 def test_a_network_trains_as_on_the_cpu():
     helix.backends.fallback_stats(reset=True)
-    host, device = network()
+    host, device = losses("cpu"), losses("cuda")
     np.testing.assert_allclose(device, host, rtol=1e-4)
     assert device[-1] < 0.5 * device[0]
     assert "cuda:0" not in helix.backends.fallback_stats(), "an op of the network ran on the host"
+
+
+# ---- the conformance kit; all of it: python -m tests.emulation python -m helix.testing.conformance cuda --profile train ----
+
+
+@pytest.mark.parametrize(
+    "stage, only",
+    [
+        ("t1_memory", ""),
+        ("t2_order", ""),
+        ("t3_primitives", "matmul/*float32"),
+        ("t4_native", ""),
+        ("t5_autograd", "tanh"),
+        ("t6_train", "random/normal"),
+    ],
+)
+def test_the_kit_finds_nothing(stage, only):
+    found = list(conformance.run(Target("cuda:0", "train"), (stage,), only))
+    assert any(r.state == "pass" for r in found) and not [(r.title, r.text) for r in found if r.state == "fail"]
 
 
 # ---- the same in processes of their own: another driver module, another GPU, other orders ----
@@ -192,31 +192,36 @@ import json, sys
 sys.path.insert(0, ".")
 from tests.backends.cuda_device import register
 register()
-import helix
-from tests.backends import test_cuda_emulated as t
-losses = t.network()
-t.test_products_of_views()
-t.test_copies_longer_than_the_pinned_pieces()
-json.dump([losses, "pycuda.driver" in sys.modules], sys.stdout)
+from tests.backends.cuda_network import losses
+if "more" in sys.argv:
+    from tests.backends import test_cuda_emulated as more
+    more.test_products_of_views()
+    more.test_copies_longer_than_the_pinned_pieces()
+json.dump([losses("cuda"), "pycuda.driver" in sys.modules], sys.stdout)
 """
 
 
-def child(**settings: str) -> list:
+def child(*more: str, **settings: str) -> list:
     done = subprocess.run(
-        [sys.executable, "-c", CHILD], cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", CHILD, *more],
+        cwd=ROOT,
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def test_the_order_of_work_items_changes_no_bit():
-    assert child(EMULATION_ORDER="-2", HELIX_CUDA_DRIVER="libcuda")[0][1] == network()[1]
+    assert child(EMULATION_ORDER="-2", HELIX_CUDA_DRIVER="libcuda")[0] == losses("cuda")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pycuda") is None, reason="needs pycuda: make pycuda")
 def test_unmodified_pycuda_and_a_random_order():
-    losses, through_pycuda = child(EMULATION_ORDER="1", HELIX_CUDA_DRIVER="pycuda")
-    assert through_pycuda and losses[1] == network()[1]
+    there, through_pycuda = child("more", EMULATION_ORDER="1", HELIX_CUDA_DRIVER="pycuda")
+    assert through_pycuda and there == losses("cuda")
 
 
 @pytest.mark.parametrize("capability, form", [(90, "sm_90"), (91, "compute_90"), (200, "compute_121")])

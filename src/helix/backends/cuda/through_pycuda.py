@@ -13,16 +13,12 @@ from .driver import LOST, lost
 
 cuda: Any = import_module("pycuda.driver")
 
-# The words of cuGetErrorString for LOST; pycuda keeps no number.
-_LOST_WORDS = (
-    "launch failure",
-    "illegal",
-    "misaligned",
-    "address space",
-    "program counter",
-    "timed out",
-    "stack error",
-)
+# What cuGetErrorString says for LOST: pycuda's errors keep no number.
+_LOST_WORDS = {
+    "illegal memory": 700, "timed out": 702, "stack error": 714, "illegal instruction": 715, "misaligned": 716,
+    "address space": 717, "program counter": 718, "launch failure": 719,
+}  # fmt: skip
+_REFUSED = "too many resources"  # a LaunchError of pycuda's, and no loss
 
 
 @contextmanager
@@ -31,12 +27,17 @@ def _errors():
         yield
     except cuda.MemoryError as error:
         raise MemoryError(str(error)) from error
-    except cuda.LaunchError as error:
-        raise lost(LOST[719]) from error
     except cuda.Error as error:
-        if any(words in str(error) for words in _LOST_WORDS):
-            raise lost(str(error)) from error
-        raise
+        code = _lost_code(error)
+        if code is None:
+            raise
+        raise lost(f"{LOST[code]} ({error})") from error
+
+
+def _lost_code(error: Any) -> int | None:
+    text = str(error)
+    usual = 719 if isinstance(error, cuda.LaunchError) and _REFUSED not in text else None
+    return next((code for words, code in _LOST_WORDS.items() if words in text), usual)
 
 
 def _checked(method: Callable) -> Callable:
