@@ -39,6 +39,7 @@ enum {
     PACK_DEPTH = 32,      /* rows of B that are packed together, panel after panel */
     DOT_DEPTH = 4096,     /* products summed in one register of a dot product */
     DIRECT_DEPTH = 512,   /* largest k of the direct plan */
+    AHEAD = 16,           /* of k: how far in front packed rows of 8-byte elements are fetched */
     TINY = 8,             /* rows and k of products that need no plan */
     SKINNY_ROWS = 16,     /* rows up to which B is swept row by row */
     DOT_HEIGHT = 48,      /* rows up to which columns of B are read by dot products */

@@ -94,6 +94,8 @@ static ALWAYS_INLINE void TILE(by_column)(const int rows, const int vectors, int
     for (int64_t p = 0; p < k; p++) {
         TILE(vec) line[TILE_VECTORS];
         UNROLL for (int v = 0; v < vectors; v++) line[v] = TILE(load)(b + v * TILE(lanes));
+        if (sizeof(TILE_TYPE) == 8) /* two lines of A every k: the processor's own prefetch comes late */
+            UNROLL for (int i = 0; i < rows; i += 8) __builtin_prefetch(a + AHEAD * a_step + i);
         UNROLL for (int i = 0; i < rows; i++) {
             TILE(vec) x = TILE(splat)(a[i]);
             UNROLL for (int v = 0; v < vectors; v++) sum[i][v] += x * line[v];
