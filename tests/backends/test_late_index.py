@@ -81,8 +81,17 @@ def test_what_was_launched_before_stays_right():
     assert before.tolist()[0] == [1, 2, 3] and wrong.tolist() == [[0, 0, 0]]
 
 
+def run(code, **environment):
+    environment["PYTHONPATH"] = str(Path(helix.__file__).parents[1])
+    return subprocess.run([sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True)
+
+
+def test_a_program_may_end_without_waiting():
+    done = run("import helix\nx = helix.ones(3).to('sim')\ny = x[helix.tensor([3]).to('sim')]")
+    assert done.returncode == 0 and not done.stderr, done.stderr
+
+
 def test_a_launch_that_is_waited_for_raises_in_the_call():
     code = "import helix\nx = helix.ones(3).to('sim')\ntry:\n    x[helix.tensor([3]).to('sim')]\nexcept IndexError as e: print(e)"
-    environment = {"HELIX_LAUNCH_BLOCKING": "1", "PYTHONPATH": str(Path(helix.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True)
+    done = run(code, HELIX_LAUNCH_BLOCKING="1")
     assert "HX1301 index: index 3 is outside axis 0" in done.stdout, done.stderr

@@ -58,6 +58,7 @@ void hx_late_release(hx_stream *s) {
     hx_device *d = s->device;
     if (!s->late_made) return;
     s->late_made = false;
+    atomic_store(&s->late_asked, false);
     hx_device_enter(d);
     d->backend->mem_free(d->handle, &s->late);
     hx_device_leave(d);
