@@ -206,6 +206,15 @@ def test_each_optional_part_can_be_taken_away(part):
     assert all(overrides(kept, method) for method in sim.OPTIONAL[part])
 
 
+def test_every_optional_part_of_the_contract_that_sim_has_can_be_taken_away():
+    from helix.backends.base import Device
+
+    required = {"alloc", "free", "copy_in", "copy_out", "sync"}
+    methods = {name for name, value in vars(Device).items() if callable(value) and not name.startswith("_")}
+    offered = methods & vars(sim.SimDevice).keys()
+    assert offered - required == {method for part in sim.OPTIONAL.values() for method in part}
+
+
 @pytest.mark.parametrize("text", ["seed=x", "without=everything", "quick"])
 def test_settings_that_are_not_understood(text):
     with pytest.raises(ConfigError, match="HELIX_SIM"):
