@@ -109,7 +109,7 @@ plugin-walkthrough: $(VENV)/.checks install  ## a new plugin in Python and one i
 cuda-compile-check: $(VENV)/.checks $(VENV)/.plugins  ## every kernel in CUDA C through NVIDIA's compiler, for sm_75 to sm_90 (4 minutes)
 	$(BIN)/python -m tests.backends.cuda_compile --jobs $(JOBS)
 
-conformance: $(VENV)/.checks $(VENV)/.plugins  ## the conformance kit on sim, reference, OpenCL and WebGPU: JSON and badges in build/conformance (15 minutes)
+conformance: $(VENV)/.checks $(VENV)/.plugins  ## the conformance kit on sim, reference, OpenCL, WebGPU, and CUDA and Metal emulated: JSON and badges in build/conformance (25 minutes)
 	$(BIN)/python tools/conformance.py --profile $(PROFILE)
 
 clean:  ## remove what was built

@@ -1,7 +1,8 @@
 """Runs the conformance kit on the devices that work without hardware, and keeps what it says.
 
-    python tools/conformance.py [--profile train] [--out build/conformance] [--docs] [sim reference opencl webgpu]
+    python tools/conformance.py [--profile train] [--out build/conformance] [--docs] [sim reference opencl webgpu cuda metal]
 
+cuda and metal run on the emulated libraries of tests/emulation, and the table calls them so.
 Each device has a process of its own and a time that it may take. NAME.json and NAME.svg, a badge, go to the folder; --docs
 puts the table into docs/devices.md. Fails where a device fails, is not there, or takes too long.
 """
@@ -22,7 +23,7 @@ from typing import Any
 import helix
 
 ROOT = Path(__file__).resolve().parent.parent
-LIMITS = {"sim": 600, "reference": 60, "opencl": 1200, "webgpu": 300}
+LIMITS = {"sim": 600, "reference": 60, "opencl": 1200, "webgpu": 300, "cuda": 1200, "metal": 1200}
 """Seconds that a device may take on two busy cores with nothing compiled before."""
 
 STATES = ("pass", "fail", "unsupported", "expected-fail")
@@ -38,6 +39,19 @@ def library(folder: Path) -> Path:
     flags = ["-std=c99", "-O2", "-shared", "-fPIC", "-fvisibility=hidden", f"-I{headers}"]
     subprocess.run([os.environ.get("CC", "cc").split()[-1], *flags, str(source), "-o", str(made), "-lm"], check=True)
     return made
+
+
+def emulation(devices: list[str]) -> dict[str, str]:
+    """How the plugins of GPUs that are not here find the emulated libraries."""
+    sys.path.insert(0, str(ROOT))
+    from tests.emulation import libraries
+
+    places = {}
+    if "cuda" in devices:
+        places["LD_LIBRARY_PATH"] = f"{libraries.folder()}:{os.environ.get('LD_LIBRARY_PATH', '')}".rstrip(":")
+    if "metal" in devices:
+        places["HELIX_METAL_LIBRARY"] = str(libraries.metal())
+    return places
 
 
 def run(device: str, profile: str, out: Path, environment: dict[str, str]) -> dict[str, Any] | None:
@@ -95,7 +109,7 @@ def main() -> int:
         parser.error(f"no time is set for {', '.join(sorted(unknown))}")
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="helix-conformance-") as place:
-        environment = dict(os.environ)
+        environment = os.environ | emulation(options.devices)
         if "reference" in options.devices:
             environment["HELIX_BACKEND_PATH"] = str(library(Path(place)))
         answers = {name: run(name, options.profile, options.out, environment) for name in options.devices}

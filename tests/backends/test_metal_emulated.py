@@ -318,7 +318,7 @@ def test_many_launches_fill_many_command_buffers(device, watcher):
     block, program = block_of(device, [0] * 64), device.load(source(ADD))
     for _ in range(5000):
         device.launch(program, [block], [1], (1, 1, 1), (64, 1, 1), 0, None)
-    assert len(device.main.running) < 100
+    assert len(device.main.running) < 20
     assert read(device, block) == [5000] * 64
 
 

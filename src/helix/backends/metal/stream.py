@@ -14,7 +14,8 @@ from helix.errors import DeviceLostError
 
 from .runtime import Metal, ffi
 
-MOST_LAUNCHES = 64  # in one command buffer
+MOST_LAUNCHES = 32  # in one command buffer
+MOST_RUNNING = 16  # command buffers, before those that are done are let go of
 COMPLETED, FAILED = 4, 5  # MTLCommandBufferStatus
 OUT_OF_MEMORY = 8  # MTLCommandBufferError
 LOST = {4: "macOS took it away", 7: "macOS does not permit it", 11: "it was removed"}
@@ -82,6 +83,7 @@ class Stream:
         self._open()
         self._end_encoding()
         self.metal.encodeWaitForEvent_value(self.buffer, event.shared, event.value)
+        self.waits = [(stream, place) for stream, place in self.waits if stream.done < place]
         self.waits.append((event.stream, event.place))
 
     def commit(self) -> None:
@@ -92,6 +94,8 @@ class Stream:
         self.issued += 1
         self.running.append(Committed(self.buffer, self.issued, self.signals))
         self.buffer, self.signals, self.launches = ffi.NULL, [], 0
+        if len(self.running) > MOST_RUNNING:
+            self._retire(lambda one: self.metal.status(one.buffer) == COMPLETED)  # who waits is told of failures
 
     def _open(self) -> None:
         if not self.buffer:
