@@ -63,6 +63,16 @@ class _Windows:
         short = (start < 0).where((step - 1 - start) // step * step, 0)
         return start + short, (stop > self.inner[d]).where(self.inner[d], stop), step
 
+    def holding(self, d, p):
+        """First and end of the windows along axis d that hold position p, of those without dilation."""
+        inner, outer = self.inner[d], self.outer[d]
+        if self.adaptive:
+            return p * outer // inner, ((p + 1) * outer + inner - 1) // inner
+        reach = p + self.padding[d]
+        low, end = reach - self.kernel[d] + 1, reach // self.stride[d] + 1
+        first = (low > 0).where((low + self.stride[d] - 1) // self.stride[d], 0)
+        return first, (end < outer).where(end, outer)
+
     def each(self, window, visit, d=0, found=()):
         """Visits every position of a window inside the input."""
         if d == self.rank:
@@ -138,9 +148,9 @@ def _average_kernel(dtypes, lead, rank, adaptive, include_pad, fixed, group, ind
 
 
 @kernel
-def _average_backward_kernel(dtypes, lead, rank, include_pad, fixed, group, index):
+def _average_backward_kernel(dtypes, lead, rank, adaptive, include_pad, fixed, group, index):
     """x is the gradient of the result, y of the input: every position collects from the windows that hold it."""
-    f = _Windows("avg_pool_backward", dtypes, lead, rank, False, group, index)
+    f = _Windows("avg_pool_backward", dtypes, lead, rank, adaptive, group, index)
     k, wide = f.k, WIDE[dtypes[1]]
     with k.items(f.n) as i:
         leads, place = f.split(i, f.inner)
@@ -151,11 +161,7 @@ def _average_backward_kernel(dtypes, lead, rank, include_pad, fixed, group, inde
                 gradient = num.convert(f.x[f.place("x", found, base)], wide)
                 total.set(total.get() + gradient / _average_divisor(f, found, include_pad, fixed, wide))
                 return
-            reach = place[d] + f.padding[d]
-            low = reach - f.kernel[d] + 1
-            first = (low > 0).where((low + f.stride[d] - 1) // f.stride[d], 0)
-            last = reach // f.stride[d] + 1
-            with k.range(first, (last < f.outer[d]).where(last, f.outer[d])) as o:
+            with k.range(*f.holding(d, place[d])) as o:
                 collect(d + 1, (*found, o))
 
         collect(0, ())
@@ -222,15 +228,15 @@ def avg_pool(call, target):
     return Plan((launch(kernel, {"x": x, "y": y}, scalars, target.grid(-(-y.numel // group))),))
 
 
-@template("avg_pool_backward")
+@template("avg_pool_backward", "adaptive_avg_pool_backward")
 def avg_pool_backward(call, target):
     g, y = call.inputs[0], call.outputs[0]
     if y.numel == 0:
         return Plan()
-    group, rank = _ready(target, g, y), len(call.attributes["size"])
+    adaptive, group, rank = call.op.startswith("adaptive"), _ready(target, g, y), len(call.attributes["size"])
     lead = len(y.shape) - rank
-    scalars = _scalars(g, y, lead, y.shape[lead:], g.shape[lead:], call.attributes, False)
-    kernel = _average_backward_kernel((g.dtype, y.dtype), lead, rank, *_divisor(call), group, call.index)
+    scalars = _scalars(g, y, lead, y.shape[lead:], g.shape[lead:], call.attributes, adaptive)
+    kernel = _average_backward_kernel((g.dtype, y.dtype), lead, rank, adaptive, *_divisor(call), group, call.index)
     return Plan((launch(kernel, {"x": g, "y": y}, scalars, target.grid(-(-y.numel // group))),))
 
 
