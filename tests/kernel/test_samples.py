@@ -53,3 +53,14 @@ def test_on_a_device_as_on_the_cpu(sample: Sample) -> None:
 def test_a_factor_of_any_value_and_dtype(alpha, dtype):
     x, y = (helix.tensor(v).to(getattr(helix, dtype)) for v in ([1, 0, 1, 0], [1, 1, 0, 0]))
     assert helix.add(x.to("sim"), y.to("sim"), alpha=alpha).tolist() == helix.add(x, y, alpha=alpha).tolist()
+
+
+@pytest.mark.parametrize("sizes, windows", [((5, 7), (2, 3)), ((3, 8), (5, 9)), ((4, 4), (1, 1))])
+def test_gradient_of_means_over_adaptive_windows(sizes, windows):
+    rng, found = np.random.default_rng(0), []
+    values, above = (rng.standard_normal((2, *s)).astype("f4") for s in (sizes, windows))
+    for device in ("cpu", "sim"):
+        x = to_helix(values).to(device).requires_grad_()
+        helix.nn.functional.adaptive_avg_pool2d(x, windows).backward(to_helix(above).to(device))
+        found.append(to_numpy(x.grad.to("cpu")))
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5, atol=1e-6)
