@@ -440,6 +440,11 @@ def test_the_end_of_a_program_that_gives_nothing_back():
     )
     done = subprocess.run(
         [sys.executable, "-c", text], capture_output=True, text=True, timeout=100, cwd=ROOT,
-        env=os.environ | {"EMULATION_STRICT": "1", "PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)},
+        env=os.environ
+        | {
+            "EMULATION_STRICT": "1",
+            "HELIX_METAL_LIBRARY": str(libraries.metal()),
+            "PYTHONPATH": os.pathsep.join(p or "." for p in sys.path),
+        },
     )  # fmt: skip
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "2000.0", "")
