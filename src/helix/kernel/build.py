@@ -244,12 +244,19 @@ class Builder:
         self.emit("end", "")
 
     @contextmanager
-    def items(self, n):
-        """Every number below n once, over all items of all groups along axis 0; any grid serves."""
+    def items(self, n, looped=True):
+        """Every number below n once, over all items of all groups along axis 0.
+
+        Any grid serves; without the loop, one that has an item for every number.
+        """
         size = self.group[0]
         first = self.group_id() * size + self.local_id()
-        with self.range(first, n, self.num_groups() * size) as i:
-            yield i
+        if looped:
+            with self.range(first, n, self.num_groups() * size) as i:
+                yield i
+        else:
+            with self.when(first < n):
+                yield first
 
     def finish(self):
         kernel = Kernel(

@@ -69,8 +69,11 @@ def host_numbers(call, dtype):
 
 
 @kernel
-def _kernel(op, attributes, operands, out, rank, group, index):
-    """`operands`: (dtype, layout) of each input, None for what is absent, layout "host" for host scalars."""
+def _kernel(op, attributes, operands, out, rank, group, index, looped):
+    """`operands`: (dtype, layout) of each input, None for what is absent, layout "host" for host scalars.
+
+    Without the loop wherever the grid allows: compilers for processors vectorize over the items of a group, not in a loop.
+    """
     k = Builder(op, (group, 1, 1), index)
     n = k.scalar("n")
     sizes = [k.scalar(f"size{d}") for d in range(1, rank)]
@@ -85,7 +88,7 @@ def _kernel(op, attributes, operands, out, rank, group, index):
     a = Attributes(k, dict(attributes), dtype, WIDE[dtype])
     strided = any(isinstance(r, Operand) and r.layout == "strided" for r in (y, *read))
     a.declare()
-    with k.items(n) as i:
+    with k.items(n, looped) as i:
         coordinates = coordinates_of(i, sizes) if strided else ()
         values = [r.read(i, coordinates) if isinstance(r, Operand) else r for r in read]
         y.write(stored(expression_of(op)(a, *values), out[0]), i, coordinates)
@@ -139,8 +142,11 @@ def elementwise(call, target, op, inputs, out):
             place += 1
     scalars |= host_numbers(call, attribute_dtype(operands, out.dtype))
     group = target.group(256)
-    kernel = _kernel(op, call.statics(), tuple(operands), (out.dtype, layouts[0]), len(sizes), group, call.index)
-    return Plan((launch(kernel, tensors, scalars, target.grid(-(-out.numel // group))),))
+    groups = -(-out.numel // group)
+    grid = target.grid(groups)
+    written = (out.dtype, layouts[0])
+    kernel = _kernel(op, call.statics(), tuple(operands), written, len(sizes), group, call.index, grid < groups)
+    return Plan((launch(kernel, tensors, scalars, grid),))
 
 
 @template(*EXPRESSIONS)

@@ -106,7 +106,7 @@ class Call:
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor, ...]
     attributes: dict[str, object] = field(default_factory=dict)
-    index: str = "i32"  # i64 where a block has 2^31 elements or more
+    index: str = "i32"  # i64 where a block has 2^30 elements or more
 
     def statics(self):
         """The attributes in a form that can be hashed: `float` or `int` stands for a number that is not in the key."""

@@ -193,13 +193,18 @@ cdef inline int64_t attribute_word(const hx_op *op, const hx_attr *a, int i) noe
     return a.v.i if a.kind == HX_A_BOOL or a.kind == HX_A_INT or a.kind == HX_A_DTYPE else 0
 
 
+cdef inline bint is_wide(const hx_view *v) noexcept nogil:
+    """May 32 bits be too few for the number of an element and, added to it, the step of a loop over all?"""
+    return v.mem.nbytes >> (30 if hx_dtype_size(<hx_dtype>v.dtype) == 1 else 31) != 0
+
+
 cdef inline char *put_view(char *p, const hx_view *v) noexcept nogil:
     cdef size_t n = 8 * v.ndim
     if v.flags & HX_VIEW_ABSENT:
         p[0] = 127
         return p + 4
     p[0], p[1] = <char>v.dtype, <char>v.ndim
-    p[2] = <char>(v.flags | v.contiguous << 2 | (v.mem.nbytes >> 31 != 0) << 3)
+    p[2] = <char>(v.flags | v.contiguous << 2 | is_wide(v) << 3)
     p[3] = 0
     memcpy(p + 4, v.shape, n)
     p += 4 + n
@@ -298,9 +303,9 @@ cdef object make_plan(KernelDevice d, const hx_op *op, const hx_op_call *call):
     for i in range(call.n_attr):
         attributes[call.attr_names[i].decode()] = attribute_value(op, &call.attr[i], i)
     for i in range(call.n_in):
-        wide = wide or (not call.in_[i].flags & HX_VIEW_ABSENT and call.in_[i].mem.nbytes >> 31 != 0)
+        wide = wide or (not call.in_[i].flags & HX_VIEW_ABSENT and is_wide(&call.in_[i]))
     for i in range(call.n_out):
-        wide = wide or call.out[i].mem.nbytes >> 31 != 0
+        wide = wide or is_wide(&call.out[i])
     seen = Call(op.name.decode(), inputs, outputs, attributes, "i64" if wide else "i32")
     owner = kernel_apart_owner(op)
     made = plan(seen, d.target) if owner == NULL else (<RawKernel>owner).plan(seen, d.target)

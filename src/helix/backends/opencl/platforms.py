@@ -132,6 +132,7 @@ def describe(device: Any) -> DeviceInfo:
         arithmetic=ARITHMETIC + (" float64" if has_double(device) else ""),
         source_kind="opencl-c",
         max_group=device.max_work_group_size,
+        max_grid=(2**31 - 1,) * 3,
         shared_bytes=device.local_mem_size,
         alignment=max(64, device.mem_base_addr_align // 8),
         compute_units=device.max_compute_units,
