@@ -3,7 +3,6 @@
 #include <helix/api.h>
 #include <math.h>
 #include <pthread.h>
-#include <time.h>
 
 /* ---- mine_softsign(input, scale) = scale * x / (1 + |x|), with a kernel and a gradient made of ops ---- */
 
@@ -56,6 +55,7 @@ static int register_softsign(void) {
 typedef struct work {
     hx_tensor *x, *result;
     hx_code code;
+    char why[200]; /* errors belong to the thread they happened on */
 } work;
 
 /* The gradient of sum(x * x), by autograd. */
@@ -69,6 +69,7 @@ static void *square_gradient(void *argument) {
     if (!w->code) w->code = hx->call_op("sum", &square, 1, NULL, 0, &sum, 1);
     if (!w->code) w->code = hx->backward(&sum, NULL, 1, 0);
     if (!w->code) w->result = hx->tensor_gradient(leaf);
+    if (w->code) snprintf(w->why, sizeof w->why, "%s", hx->error_text());
     hx->tensor_release(sum);
     hx->tensor_release(square);
     hx->tensor_release(leaf);
@@ -88,7 +89,7 @@ static PyObject *on_a_thread(PyObject *module, PyObject *argument) {
     Py_END_ALLOW_THREADS
     hx->tensor_release(w.x);
     if (failed) return PyErr_Format(PyExc_RuntimeError, "no thread could be started");
-    if (w.code) return PyErr_Format(PyExc_RuntimeError, "the thread failed with code %d", w.code);
+    if (w.code) return PyErr_Format(PyExc_RuntimeError, "the thread failed: %s", w.why);
     PyObject *made = hx->to_python(w.result);
     hx->tensor_release(w.result);
     return made;
@@ -113,38 +114,9 @@ static PyObject *call(PyObject *module, PyObject *arguments) {
     return made;
 }
 
-/* overhead(n): nanoseconds of one add of two tensors of one element, by name and by found op, over n calls. */
-static PyObject *overhead(PyObject *module, PyObject *argument) {
-    const hx_api *hx = helix_table();
-    const hx_op *add = hx->op_find("add");
-    double one = 1, nanoseconds[2];
-    long n = PyLong_AsLong(argument);
-    hx_tensor *in[2] = {NULL, NULL}, *out = NULL;
-    (void)module;
-    if (PyErr_Occurred()) return NULL;
-    if (hx->tensor_from_data(NULL, HX_F64, NULL, 0, &one, &in[0])) return hx->raise_error();
-    in[1] = in[0];
-    for (int found = 0; found < 2; found++) {
-        struct timespec begin, end;
-        clock_gettime(CLOCK_MONOTONIC, &begin);
-        for (long i = 0; i < n; i++) {
-            if (found)
-                hx->op_call(add, in, 2, NULL, 0, &out, 1);
-            else
-                hx->call_op("add", in, 2, NULL, 0, &out, 1);
-            hx->tensor_release(out);
-        }
-        clock_gettime(CLOCK_MONOTONIC, &end);
-        nanoseconds[found] = ((double)(end.tv_sec - begin.tv_sec) * 1e9 + (double)(end.tv_nsec - begin.tv_nsec)) / (double)n;
-    }
-    hx->tensor_release(in[0]);
-    return Py_BuildValue("dd", nanoseconds[0], nanoseconds[1]);
-}
-
 static PyMethodDef methods[] = {
     {"on_a_thread", on_a_thread, METH_O, "The gradient of sum(x * x), worked out on a thread without the GIL."},
     {"call", call, METH_VARARGS, "call(name, a, b): an op of two tensors."},
-    {"overhead", overhead, METH_O, "Nanoseconds of an add of two numbers: by name, and by found op."},
     {NULL, NULL, 0, NULL}};
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "mine", NULL, -1, methods, NULL, NULL, NULL, NULL};
 

@@ -40,8 +40,13 @@ static PyObject *sum(PyObject *module, PyObject *x) {
         if (m && (m->version.major != 1 || m->tensor.device.type != DL_CPU || m->tensor.dtype.code != DL_FLOAT ||
                   m->tensor.dtype.bits != 32 || m->tensor.dtype.lanes != 1))
             PyErr_SetString(PyExc_TypeError, "a float32 tensor on the CPU is needed");
-        else if (m)
-            result = PyFloat_FromDouble(sum_from((const char *)m->tensor.data + m->tensor.byte_offset, &m->tensor, 0));
+        else if (m) {
+            double total;
+            Py_BEGIN_ALLOW_THREADS
+            total = sum_from((const char *)m->tensor.data + m->tensor.byte_offset, &m->tensor, 0);
+            Py_END_ALLOW_THREADS
+            result = PyFloat_FromDouble(total);
+        }
     }
     Py_XDECREF(capsule); /* it was not renamed, so its own destructor ends the loan */
     Py_XDECREF(method);

@@ -17,6 +17,11 @@ cdef extern from "helix/api.h" nogil:
         char msg[1000]
     ctypedef struct hx_attr:
         uint32_t kind, count
+        int64_t integer "v.i"  # HX_A_INT, HX_A_BOOL, HX_A_DTYPE
+        double number "v.f"
+        const int64_t *integers "v.ints"
+        const char *text "v.str"
+    enum: HX_A_NONE, HX_A_BOOL, HX_A_INT, HX_A_FLOAT, HX_A_INTS, HX_A_DTYPE, HX_A_STR
     ctypedef struct hx_view:
         void *data
         const int64_t *shape

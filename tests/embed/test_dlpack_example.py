@@ -7,16 +7,15 @@ import pytest
 
 import helix
 
-from .build import ROOT, WARNINGS, compile_extension, load
+from .build import WARNINGS, install_example, load
+
+pytest.importorskip("mesonpy")
 
 
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory):
-    source = ROOT / "examples" / "embed-dlpack" / "mine_dlpack.c"
-    return load(
-        "mine_dlpack",
-        compile_extension(tmp_path_factory.mktemp("d"), "mine_dlpack", source, flags=tuple(WARNINGS), helix=False),
-    )
+    folder = tmp_path_factory.mktemp("dlpack")
+    return load("mine_dlpack", install_example(folder, "embed-dlpack", "mine_dlpack", " ".join(WARNINGS)))
 
 
 def test_consumes(mine):
