@@ -8,6 +8,7 @@ as objects of the implementation; `int()` of a pointer is its address.
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any, Protocol
 
 from helix.errors import ConfigError, DeviceLostError
@@ -57,7 +58,9 @@ def open_context(index: int) -> Context:
         raise ConfigError(f"HX3101 HELIX_CUDA_DRIVER is pycuda or libcuda, not {chosen!r}.", code="HX3101")
     if chosen != "libcuda":
         try:
-            from .through_pycuda import PycudaContext
+            with warnings.catch_warnings():  # pycuda's, before an ImportError that says more
+                warnings.simplefilter("ignore", UserWarning)
+                from .through_pycuda import PycudaContext
 
             return PycudaContext(index)
         except ImportError:
