@@ -113,7 +113,7 @@ def test_waiting_after_each_launch_names_the_op():
         ("EMULATION_INIT=999", "does not start. `nvidia-smi` may tell why. .CUDA_ERROR_UNKNOWN"),
         ("EMULATION_INIT=100", "finds no GPU. .*CUDA_VISIBLE_DEVICES.*CUDA_ERROR_NO_DEVICE"),
         ("EMULATION_DEVICES=0", "finds no GPU. .*CUDA_VISIBLE_DEVICES"),
-        ("EMULATION_CAPABILITY=70", "emulated GPU: NVRTC 13.0 knows no GPU as old as sm_70; .* Install an older one"),
+        ("EMULATION_CAPABILITY=70", "emulated GPU: NVRTC 13.* knows no GPU as old as sm_70; .* Install an older one"),
     ],
 )
 def test_a_driver_that_cannot_be_used(monkeypatch, setting, said):
@@ -163,7 +163,7 @@ def test_one_gpu_that_cannot_be_used_hides_no_other(monkeypatch):
     monkeypatch.setattr(facts, "ask", lambda: ([one | {"name": "an old GPU", "capability": [5, 0]}, one], ""))
     made = cuda.backend()
     assert [info.name for info in made.probe().devices] == [one["name"]]
-    assert "an old GPU: NVRTC 13.0 knows no GPU as old as sm_50" in made.probe().reason
+    assert re.search("an old GPU: NVRTC 13.* knows no GPU as old as sm_50", made.probe().reason)
     assert [number for number, _ in made.found[0]] == [1]
 
 

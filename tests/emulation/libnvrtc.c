@@ -1,5 +1,6 @@
 /* A libnvrtc.so without a GPU: compiles CUDA C with the system's C++ compiler into a shared library, which libcuda.c
- * takes as a cubin. The headers beside this file stand at EMULATION_HEADERS, set when it is compiled. */
+ * takes as a cubin. The headers beside this file stand at EMULATION_HEADERS; EMULATION_BUILD tells their state. Both are
+ * set when it is compiled. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@ typedef struct program {
     size_t log_bytes, binary_bytes;
 } program;
 
-nvrtcResult nvrtcVersion(int *major, int *minor) { return *major = 13, *minor = 0, OK; }
+nvrtcResult nvrtcVersion(int *major, int *minor) { return *major = 13, *minor = EMULATION_BUILD, OK; }
 
 const char *nvrtcGetErrorString(nvrtcResult code) {
     static const char *const names[] = {

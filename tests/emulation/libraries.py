@@ -13,13 +13,22 @@ import os
 import shutil
 import subprocess
 import tempfile
+import zlib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
+# What a program was compiled against is part of the compiler's version, so that no cache outlives a change here.
+BUILD = zlib.crc32(b"".join((HERE / f).read_bytes() for f in ("cuda.h", "kernel.h", "group.h", "libnvrtc.c"))) % 10**6
 PARTS = {
     "libcuda.so.1": ("gcc", "-std=gnu11", *WARNINGS, "libcuda.c", "group.c", "-lpthread", "-ldl"),
-    "libnvrtc.so.13": ("gcc", "-std=gnu11", f'-DEMULATION_HEADERS="{HERE}"', "libnvrtc.c"),
+    "libnvrtc.so.13": (
+        "gcc",
+        "-std=gnu11",
+        f'-DEMULATION_HEADERS="{HERE}"',
+        f"-DEMULATION_BUILD={BUILD}",
+        "libnvrtc.c",
+    ),
     "libcublas.so.13": ("g++", "-std=c++17", *WARNINGS, "libcublas.cpp"),
 }
 METAL = (
