@@ -13,7 +13,6 @@ import helix
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "plugins" / "helix-backend-reference" / "src" / "helix_backend_reference"
-HEADERS = Path(helix.__file__).parent / "_core" / "include"
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +22,7 @@ def library(tmp_path_factory):
         pytest.skip("needs a C compiler")
     headers = tmp_path_factory.mktemp("headers")  # the public header and nothing else of the core
     (headers / "helix").mkdir()
-    public = next(h for h in (HEADERS, Path(helix.__file__).parent / "include") if h.is_dir())
-    shutil.copy(public / "helix" / "backend.h", headers / "helix")
+    shutil.copy(Path(helix.get_include()) / "helix" / "backend.h", headers / "helix")
     made = headers / "reference.so"
     flags = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O2", "-shared", "-fPIC", "-fvisibility=hidden"]
     subprocess.run([compiler, *flags, f"-I{headers}", str(SOURCES / "backend.c"), "-o", str(made), "-lm"], check=True)

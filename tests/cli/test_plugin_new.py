@@ -18,7 +18,8 @@ BUILDERS = {"python": "hatchling", "c": "mesonpy"}
 def helix(*arguments, module="helix", folder=None, site=None, program=None):
     path = os.pathsep.join(map(str, filter(None, [site, Path(installed.__file__).parents[1], *sys.path])))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HELIX_")}
-    environment |= {"PYTHONPATH": path, "HELIX_CACHE_DIR": str(folder / "cache")}
+    tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment |= {"PYTHONPATH": path, "PATH": tools, "HELIX_CACHE_DIR": str(folder / "cache")}
     command = [sys.executable, "-"] if program else [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, input=program, capture_output=True, text=True, cwd=folder, env=environment)
 
