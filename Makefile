@@ -13,7 +13,7 @@ SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test core-test tiny bench wheel lint format stubs numerics asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check clean
+.PHONY: help install train test core-test tiny bench wheel lint format stubs numerics asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -108,6 +108,9 @@ plugin-walkthrough: $(VENV)/.checks install  ## a new plugin in Python and one i
 
 cuda-compile-check: $(VENV)/.checks $(VENV)/.plugins  ## every kernel in CUDA C through NVIDIA's compiler, for sm_75 to sm_90 (4 minutes)
 	$(BIN)/python -m tests.backends.cuda_compile --jobs $(JOBS)
+
+cuda-check: $(VENV)/.plugins  ## on a machine with an NVIDIA GPU: the conformance kit and the figures, into build/cuda-check
+	$(BIN)/python tools/device_check.py cuda
 
 conformance: $(VENV)/.checks $(VENV)/.plugins  ## the conformance kit on sim, reference, OpenCL, WebGPU, and CUDA and Metal emulated: JSON and badges in build/conformance (25 minutes)
 	$(BIN)/python tools/conformance.py --profile $(PROFILE)
