@@ -65,6 +65,21 @@ def test_refusals_of_registered_op(mine):
     assert y.shape == x.shape
 
 
+def test_registered_op_on_a_device_runs_on_the_host(mine):
+    """It has a kernel for the CPU alone, and a gradient made of ops."""
+    before = helix.get_fallback()
+    helix.set_fallback("host")
+    try:
+        x = points()
+        y = helix.ops.mine_softsign(x.to("sim"), 2.0)
+        y.sum().backward()
+    finally:
+        helix.set_fallback(before)
+    assert str(y.device) == "sim:0"
+    assert y.cpu().tolist() == helix.ops.mine_softsign(x, 2.0).tolist()
+    assert (x.grad - 2 / (1 + x.abs()).square()).abs().max().item() < 1e-15
+
+
 def test_registering_twice_is_refused(mine, tmp_path):
     with pytest.raises(helix.errors.ParameterError, match="registered already"):
         load("mine", compile_extension(tmp_path, "mine", MINE, flags=STRICT))

@@ -17,11 +17,24 @@ cdef extern from "Python.h":
     void PyErr_SetObject(object kind, object error)
 
 
+cdef dict embedder_errors = {}  # thread -> (text, exception), until the embedder raises it
+
+
 cdef hx_status keep_for_embedder(object error) noexcept:
-    """Holds an exception until the embedder raises it, and says what it was to one who does not."""
+    """Says in C what the exception is, and holds it for the embedder who raises it."""
+    cdef int code = HX_E_CALLBACK, number = HX1901_INTERNAL
     cdef bytes text = f"{type(error).__name__}: {error}".encode("utf-8", "replace")
-    callback_errors[PyThread_get_thread_ident()] = error
-    return hx_fail(HX_E_CALLBACK, HX1901_INTERNAL, "%s", <const char *>text)
+    thread = PyThread_get_thread_ident()
+    for cls in type(error).__mro__:
+        if cls.__name__ in ERROR_CLASSES:
+            code = ERROR_CLASSES.index(cls.__name__)
+            number = int(error.code[2:])
+            text = str(error).removeprefix(f"{error.code} ").encode("utf-8", "replace")
+            break
+    if code == HX_E_CALLBACK:
+        callback_errors[thread] = error
+    embedder_errors[thread] = (text, error)
+    return hx_fail(<hx_status>code, number, "%s", <const char *>text)
 
 
 cdef hx_status api_device_ready(const char *name) noexcept with gil:
@@ -66,9 +79,19 @@ cdef hx_tensor *api_from_python(PyObject *o) noexcept:
     return NULL
 
 
+cdef int raise_for_embedder() except -1:
+    cdef const hx_error *e = hx_error_last()
+    told, error = embedder_errors.pop(PyThread_get_thread_ident(), (b"", None))
+    if error is None or not e.text[0] or not told.startswith(<bytes>e.text):
+        return raise_pending()
+    callback_errors.pop(PyThread_get_thread_ident(), None)
+    hx_error_clear()
+    raise error
+
+
 cdef PyObject *api_raise_error() noexcept:
     try:
-        raise_pending()
+        raise_for_embedder()
     except BaseException as error:
         PyErr_SetObject(type(error), error)
     return NULL
