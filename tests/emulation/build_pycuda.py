@@ -45,7 +45,8 @@ def main() -> None:
         subprocess.run(empty, input=b"", check=True)
         options = [f"--cuda-root={root}", f"--cudadrv-lib-dir={folder}", "--no-cuda-enable-curand", "--cxxflags=-O0"]
         subprocess.run([sys.executable, "configure.py", *options], cwd=source, check=True)
-        subprocess.run([*PIP, "install", "-q", "--no-build-isolation", "."], cwd=source, check=True)
+        linked = os.environ | {"LDFLAGS": "-Wl,--no-as-needed"}  # to a library without symbols, too
+        subprocess.run([*PIP, "install", "-q", "--no-build-isolation", "."], cwd=source, check=True, env=linked)
 
 
 if __name__ == "__main__":
