@@ -96,6 +96,25 @@ def test_whole_numbers_of_64_bits(no_fallback):
         assert op(there).tolist() == op(here).tolist()
 
 
+@pytest.mark.parametrize(
+    "op",
+    [
+        lambda x: x != x,
+        lambda x: x == x,
+        lambda x: x != 0,
+        lambda x: x <= 0,
+        lambda x: x > 0,
+        lambda x: x.to(helix.bool),
+        lambda x: helix.count_nonzero(x),
+        lambda x: helix.maximum(x, x * 0 + 1),
+        lambda x: helix.clamp(x, 0, 2),
+    ],
+)
+def test_not_a_number_as_on_the_cpu(op, no_fallback):
+    x = helix.tensor([float("nan"), 0.0, -0.0, 1.0, -3.0])
+    np.testing.assert_array_equal(to_numpy(op(x.to("webgpu")).to("cpu")), to_numpy(op(x)))
+
+
 def test_random_numbers_are_the_cpus(no_fallback):
     def drawn(device):
         helix.manual_seed(5)

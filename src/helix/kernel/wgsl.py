@@ -31,6 +31,7 @@ class WGSLRenderer(Renderer):
     operators = Renderer.operators | pairs.operators() | {
         "cast": "{type}({0})", "bitcast": "bitcast<{type}>({0})", "where": "select({2}, {1}, {0})", "abs": "abs({0})",
         "min": "select({1}, {0}, {0} < {1})", "max": "select({1}, {0}, {0} > {1})", "isnan": "is_nan({0})",
+        "ne.f32": "!({0} == {1})",  # its own is ordered: false for NaN
         "shl.i32": "{0} << u32({1})", "shr.i32": "{0} >> u32({1})", "mulhi.u32": "mul_wide({0}, {1}).y",
         "rint.f32": "round({0})",
         "atomic_and": "atomicAnd(&{buffer}[{0}], {1});", "atomic_or": "atomicOr(&{buffer}[{0}], {1});",
