@@ -144,7 +144,7 @@ def dtype_name(t: Any) -> str:
 def function_of(op: str) -> Callable[..., Any]:
     """Where users find the op: helix, helix.nn.functional, or a method."""
     for place in (helix, helix.Tensor):
-        if hasattr(place, op):
+        if callable(getattr(place, op, None)):
             return getattr(place, op)
     return helix._core.nn_functions().get(op) or helix._core.op_named(op)
 

@@ -121,7 +121,7 @@ def _kernel(name, attributes, operands, ranks, wide, group, index):
     return k.finish()
 
 
-def along(call, target, name, shape, axes, operands, group_limit=256):
+def along(call, target, name, shape, axes, operands):
     """A launch for `shape` with rows along `axes`. operands: name -> (tensor, strides for every axis, written)."""
     row_axes = [d for d in range(len(shape)) if d not in axes]
     n, count = prod(shape[d] for d in axes), prod(shape[d] for d in row_axes)
@@ -135,7 +135,7 @@ def along(call, target, name, shape, axes, operands, group_limit=256):
     for o, r, s in zip(names, row_strides, along_strides):
         scalars |= {f"{o}_row{d}": v for d, v in enumerate(r)} | {f"{o}_along{d}": v for d, v in enumerate(s)}
     scalars |= {a: v for a, v in call.attributes.items() if isinstance(v, Number)}
-    group = target.group(max(32, min(group_limit, n // 4)))
+    group = target.group(max(8, min(target.schedule.row, n // 4)))
     wide = next(WIDE[t.dtype] for t, _, _ in operands.values() if t.dtype in ("f16", "bf16", "f32", "f64"))
     statics = tuple((a, v) for a, v in call.statics() if a not in ("dim", "normalized_shape", "groups", "dtype"))
     kernel = _kernel(

@@ -38,7 +38,7 @@ def fill(call, target, value):
         value = Derived((value,), lambda v: int(v != 0)) if isinstance(value, Number) else int(value != 0)
     sizes, (strides,) = coalesce(y.shape, [y.strides])
     layout = layout_of(sizes, strides) if y.numel > 1 else "dense"
-    group = target.group(256)
+    group = target.group(target.schedule.flat)
     kernel = _fill_kernel(y.dtype, scalar, layout, len(sizes), group, call.index)
     scalars = {"n": y.numel, "value": value} | size_scalars(sizes) | stride_scalars("y", layout, strides)
     return Plan((launch(kernel, {"y": y}, scalars, target.grid(-(-y.numel // group))),))
@@ -88,7 +88,7 @@ def arange(call, target):
         raise UnsupportedError("a range into a strided tensor")
     real = any(isinstance(v, Number) and not v.whole for v in (start, step))
     wide = ("f64" if "f64" in target.arithmetic else "f32") if real else "i64"
-    group = target.group(256)
+    group = target.group(target.schedule.flat)
     kernel = _series_kernel(y.dtype, wide, group, call.index)
     scalars = {"n": y.numel, "start": start, "step": step}
     return Plan((launch(kernel, {"y": y}, scalars, target.grid(-(-y.numel // group))),))

@@ -141,7 +141,7 @@ def elementwise(call, target, op, inputs, out):
             scalars |= stride_scalars(name, layouts[place], strides[place])
             place += 1
     scalars |= host_numbers(call, attribute_dtype(operands, out.dtype))
-    group = target.group(256)
+    group = target.group(target.schedule.flat)
     groups = -(-out.numel // group)
     grid = target.grid(groups)
     written = (out.dtype, layouts[0])

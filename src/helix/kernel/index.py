@@ -118,7 +118,7 @@ def _read(call, target, y, x, shape, x_strides, indices, index_strides, axes, fr
     for name, own in (("y", strides[0]), ("x", strides[1])):
         scalars |= {f"{name}_stride{d}": s for d, s in enumerate(own)}
     scalars |= _index_scalars(indices, axes, {"stride": {"rank": sizes, "own": strides[2:]}}, from_end)
-    group = target.group(256)
+    group = target.group(target.schedule.flat)
     kernel = _read_kernel(y.dtype, _kinds(indices), len(sizes), from_end, group, call.index)
     tensors = {"y": y, "x": x} | faults.TENSORS | {f"i{n}": i for n, i in enumerate(indices) if not i.host}
     return Plan((launch(kernel, tensors, scalars, target.grid(-(-y.numel // group))),))

@@ -6,7 +6,6 @@ convolution is a product whose operands are read through the windows. Each item 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 
 from helix.kernel import numeric as num
@@ -17,30 +16,18 @@ from helix.kernel.kept import kernel
 from helix.kernel.layout import broadcast_strides, coalesce, coordinates_of, size_scalars
 from helix.kernel.plan import Plan, launch
 from helix.kernel.registry import template
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A group of `side` x `side` items makes side * each rows and columns of C, `depth` steps of the sum at a time."""
-
-    side: int = 16
-    each: int = 4
-    depth: int = 16
-
-    @property
-    def span(self):
-        return self.side * self.each
+from helix.kernel.schedule import Tile
 
 
 def tile_of(target, m, n, size=4):
-    """The largest tile that the device holds and the result fills."""
-    side = 16 if target.max_group >= 256 else 8 if target.max_group >= 64 else 4 if target.max_group >= 16 else 1
-    for each in (4, 2, 1):
-        tile = Tile(side, each, max(8, side))
-        fits = 2 * tile.span * tile.depth * size <= target.shared_bytes
-        if fits and (each == 1 or min(m, n) > tile.span // 2):
+    """The largest tile of the schedule that the device holds and the result fills."""
+    tiles = target.schedule.tiles
+    for tile in tiles:
+        fits = 2 * tile.span * tile.depth * size <= target.shared_bytes and tile.side**2 <= target.max_group
+        if fits and (tile is tiles[-1] or min(m, n) > tile.span // 2):
             return tile
-    return Tile(side, 1, 8 if side == 1 else side)
+    side = 8 if target.max_group >= 64 else 4 if target.max_group >= 16 else 1
+    return Tile(side, 1, 8)
 
 
 def product(k, tile, sizes, wide, a, b, c):

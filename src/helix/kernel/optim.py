@@ -72,7 +72,7 @@ def _launches(call, target, lists, scalars, fixed, factor=None):
         check(target, *(p.dtype for p in parts))
         sizes, strides = coalesce(parts[0].shape, [p.strides for p in parts])
         layouts = tuple(layout_of(sizes, s) if parts[0].numel > 1 else "dense" for s in strides)
-        group = target.group(256)
+        group = target.group(target.schedule.flat)
         kernel = _kernel(
             call.op,
             tuple(p.dtype for p in parts),

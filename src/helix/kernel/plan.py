@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from helix.kernel.ir import SIZES, Kernel, KernelError
+from helix.kernel.schedule import schedule_of
 
 Reference = tuple[str, int]  # ("in", 0), ("out", 1), ("temporary", 0), LATE
 LATE = ("late", 0)  # the record in which kernels note what is wrong in their data: four i32, the first is OpNumber
@@ -132,6 +133,10 @@ class Target:
     subgroup: int = 1
     max_grid: tuple[int, int, int] = (0, 0, 0)
     max_buffers: int = 0
+
+    @property
+    def schedule(self):
+        return schedule_of(self.kind, self.arch)
 
     def group(self, wanted):
         """The largest power of two up to `wanted` and the device's limit."""

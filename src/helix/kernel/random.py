@@ -199,7 +199,7 @@ def _draw(call, target, draw, more, each=4):
         raise UnsupportedError("blocks of 2^31 elements")
     sizes, (strides,) = coalesce(y.shape, [y.strides], ordered=True)
     layout = layout_of(sizes, strides) if y.numel > 1 else "dense"
-    group, blocks = target.group(256), -(-y.numel // each)
+    group, blocks = target.group(target.schedule.flat), -(-y.numel // each)
     kernel = _kernel(draw, y.dtype, layout, len(sizes), "low" in more and draw != "whole", group, call.index)
     scalars = {"n": y.numel, "blocks": blocks} | size_scalars(sizes) | stride_scalars("y", layout, strides)
     return Plan((launch(kernel, {"y": y}, scalars | _state(call) | more, target.grid(-(-blocks // group))),))
@@ -283,7 +283,7 @@ def dropout(call, target):
     p = next(v for v in call.attributes.values() if isinstance(v, Number))
     sizes, strides = coalesce(y.shape, [y.strides, x.strides], ordered=True)
     layouts = tuple(layout_of(sizes, s) if y.numel > 1 else "dense" for s in strides)
-    group, blocks = target.group(256), -(-y.numel // 4)
+    group, blocks = target.group(target.schedule.flat), -(-y.numel // 4)
     scalars = {"n": y.numel, "blocks": blocks} | size_scalars(sizes) | _state(call)
     scalars |= stride_scalars("y", layouts[0], strides[0]) | stride_scalars("x", layouts[1], strides[1])
     scalars["limit"] = Derived((p,), lambda p: min(int(p * 2.0**32), 0xFFFFFFFF))

@@ -19,9 +19,6 @@ from helix.kernel.plan import Number, Plan, launch
 from helix.kernel.reductions import REDUCTIONS
 from helix.kernel.registry import template
 
-_GROUP = 256
-_PIECE = 16384  # elements that a group takes in a split reduction, at least
-
 
 class _Frame:
     """The declarations that all ways share."""
@@ -175,12 +172,12 @@ def reduce(call, target):
     def key(group):
         return call.op, statics, x.dtype, tuple(o.dtype for o in outs), ranks, group, call.index
 
-    group = target.group(_GROUP)
+    group = target.group(target.schedule.flat)
     along = bool(inner[0]) and abs(inner[0][-1]) == 1
     if n < 32 or (not along and outputs >= 1024):
         return Plan((launch(_serial(*key(group)), tensors, scalars, target.grid(-(-outputs // group))),))
-    group = target.group(max(32, min(_GROUP, n // 4)))
-    pieces = min(-(-n // _PIECE), 1024)
+    group = target.group(max(8, min(target.schedule.row, n // 4)))
+    pieces = min(-(-n // target.schedule.piece), 1024)
     if pieces < 2 or outputs * pieces > 65536 or outputs >= 8 * target.compute_units + 64:
         return Plan((launch(_rows(*key(group)), tensors, scalars, target.grid(outputs)),))
     first = _pieces(*key(group))

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import math
 
+from helix.kernel import numeric as num
 from helix.kernel.along import body, plan_along, whole
 from helix.kernel.ir import UnsupportedError
 from helix.kernel.polynomials import call as function
-from helix.kernel.reductions import log_sum
 from helix.kernel.registry import template
 
 
 def _top_and_total(r, name="x"):
-    """The largest element of a row, and the sum of exponentials below it."""
-    s = log_sum(r.k, r.wide)
-    return r.reduce(s.start(), s.combine, lambda j: s.element(r.read(name, j), j))
+    """The largest element of a row, and the sum of exponentials below it: one exponential an element."""
+    least = r.k.const(-math.inf, r.wide)
+    (top,) = r.reduce((least,), lambda a, b: (num.maximum(a[0], b[0]),), lambda j: (r.read(name, j),))
+
+    def part(j):
+        x = r.read(name, j)
+        return (x == top).where(r.k.const(1.0, r.wide), function("exp", x - top))
+
+    (total,) = r.sum(part)
+    return top, total
 
 
 @body("softmax")

@@ -227,6 +227,6 @@ def searchsorted(call, target):
     scalars |= size_scalars(sizes)
     for name, own in (("y", of_y), ("x", of_x), ("line", of_line)):
         scalars |= {f"{name}_stride{d}": s for d, s in enumerate(own)}
-    group = target.group(256)
+    group = target.group(target.schedule.flat)
     kernel = _search_kernel((y.dtype, x.dtype, line.dtype), len(sizes), right, group, call.index)
     return Plan((launch(kernel, {"y": y, "x": x, "line": line}, scalars, target.grid(-(-y.numel // group))),))
