@@ -32,5 +32,7 @@ def _emulated(name: str) -> None:
 def _compiled(name: str) -> None:
     source = ROOT / "plugins" / f"helix-backend-{name}" / "src" / f"helix_backend_{name}" / "backend.c"
     library = Path(tempfile.mkdtemp()) / f"{name}.so"
-    subprocess.run(["cc", "-O2", "-shared", "-fPIC", f"-I{helix.get_include()}", source, "-o", library, "-lm"], check=True)
+    subprocess.run(
+        ["cc", "-O2", "-shared", "-fPIC", f"-I{helix.get_include()}", source, "-o", library, "-lm"], check=True
+    )
     discovery.load_library(discovery.Found("?", library=str(library)))

@@ -6,7 +6,9 @@ from helix.backends.base import Availability, Backend
 
 from .device import OpenCLDevice
 
-SIGNALS = "LLVM, which PoCL compiles with, sets handlers of signals when it is loaded; helix puts the program's own back"
+SIGNALS = (
+    "LLVM, which PoCL compiles with, sets handlers of signals when it is loaded; helix puts the program's own back"
+)
 KNOWN_FAULTS = {"t0_abi/is_quiet_while_it_loads": SIGNALS, "t0_abi/can_be_probed_in_another_process": SIGNALS}
 """What the conformance kit finds and the plugin cannot change."""
 
