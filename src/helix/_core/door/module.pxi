@@ -8,6 +8,7 @@ def add_methods(methods):
 
 cdef dict function_names = {}
 cdef dict nn_names = {}
+cdef dict fft_names = {}
 
 
 def __getattr__(name):
@@ -25,6 +26,11 @@ def nn_functions():
     return dict(nn_names)
 
 
+def fft_functions():
+    """The functions of helix.fft, by name."""
+    return dict(fft_names)
+
+
 cdef int install(const hx_op *record) except -1:
     """The function of a record, its in-place form, methods and further names."""
     cdef Op plain = make_op(record, False)
@@ -39,6 +45,8 @@ cdef int install(const hx_op *record) except -1:
             function_names[intern(name)] = plain
         if record.flags & HX_NN:
             nn_names[intern(name)] = plain
+        if record.flags & HX_FFT:
+            fft_names[intern(name.removeprefix("fft_"))] = plain
         if record.flags & HX_METHOD:
             door_add_to_type(<PyTypeObject *>Tensor, intern(name), plain)
         if inplace is not None:
