@@ -3,6 +3,7 @@
 src/helix/_core.pyi           the compiled module
 src/helix/__init__.pyi        the names of helix
 src/helix/nn/functional.pyi   the names of helix.nn.functional
+src/helix/fft.pyi             the names of helix.fft
 docs/errors.md                the paragraphs of the error numbers
 """
 
@@ -379,6 +380,7 @@ def made():
         ROOT / "_core.pyi": core_stub(),
         ROOT / "__init__.pyi": names_stub(helix, types, helix._LAZY),
         ROOT / "nn" / "functional.pyi": names_stub(functional, types),
+        ROOT / "fft.pyi": names_stub(importlib.import_module("helix.fft"), types),
         ERRORS: error_paragraphs(ERRORS.read_text()),
     }
 

@@ -550,6 +550,7 @@ from helix import backends as backends
 from helix import cli as cli
 from helix import config as config
 from helix import data as data
+from helix import fft as fft
 from helix import io as io
 from helix import kernel as kernel
 from helix import models as models

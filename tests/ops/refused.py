@@ -37,16 +37,16 @@ REFUSED = {
     adaptive_max_pool3d amax amin aminmax argmax argmin argsort atan2 avg_pool1d avg_pool2d avg_pool3d
     batch_norm binary_cross_entropy binary_cross_entropy_with_logits bitwise_and bitwise_left_shift bitwise_not
     bitwise_or bitwise_right_shift bitwise_xor ceil celu clamp clamp_max clamp_min copysign
-    cosine_embedding_loss cosine_similarity cross_entropy ctc_loss cummax cummin deg2rad digamma dropout
-    elu erfc erfinv feature_dropout floor floor_divide fmax fmin fmod frac gaussian_nll_loss gcd ge gelu
-    group_norm gt hardshrink hardsigmoid hardswish hardtanh heaviside hinge_embedding_loss histc hypot
-    instance_norm isneginf isposinf kl_div kthvalue layer_norm lcm le leaky_relu lgamma linalg_vector_norm
-    local_response_norm log_softmax logaddexp logaddexp2 logcumsumexp logit logsigmoid logsumexp lp_pool1d
-    lp_pool2d lp_pool3d lt margin_ranking_loss max_pool1d max_pool2d max_pool3d maximum minimum mish msort
-    multi_margin_loss multilabel_margin_loss multilabel_soft_margin_loss multinomial nan_to_num nanmean nansum
-    nextafter nll_loss pairwise_distance poisson_nll_loss prelu rad2deg relu relu6 remainder rms_norm round
-    scaled_dot_product_attention selu signbit silu soft_margin_loss softmax softmin softplus softshrink softsign
-    sort threshold topk triplet_margin_loss trunc view_as_complex xlogy
+    cosine_embedding_loss cosine_similarity cross_entropy ctc_loss cummax cummin deg2rad digamma dropout elu
+    erfc erfinv feature_dropout fft_ihfft fft_rfft fft_rfft2 fft_rfftn floor floor_divide fmax fmin fmod frac
+    gaussian_nll_loss gcd ge gelu group_norm gt hardshrink hardsigmoid hardswish hardtanh heaviside
+    hinge_embedding_loss histc hypot instance_norm isneginf isposinf kl_div kthvalue layer_norm lcm le
+    leaky_relu lgamma linalg_vector_norm local_response_norm log_softmax logaddexp logaddexp2 logcumsumexp logit
+    logsigmoid logsumexp lp_pool1d lp_pool2d lp_pool3d lt margin_ranking_loss max_pool1d max_pool2d max_pool3d
+    maximum minimum mish msort multi_margin_loss multilabel_margin_loss multilabel_soft_margin_loss multinomial
+    nan_to_num nanmean nansum nextafter nll_loss pairwise_distance poisson_nll_loss prelu rad2deg relu relu6
+    remainder rms_norm round scaled_dot_product_attention selu signbit silu soft_margin_loss softmax softmin
+    softplus softshrink softsign sort threshold topk triplet_margin_loss trunc view_as_complex xlogy
     """,
     "float32": """
     bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor conj_physical gcd imag
@@ -225,24 +225,24 @@ REASONS = {"any-shape", "any-dtype", "no-domain"}
 EXEMPT = {
     ("shape", "any-shape"): """
     all aminmax any arange argmax argmin argsort argwhere atleast_1d atleast_2d atleast_3d bernoulli celu clone
-    conj contiguous count_nonzero cummax cummin dropout elu empty_like exponential eye fill flatten flip
-    full_like gelu hardshrink hardsigmoid hardswish hardtanh histc imag isfinite isin isinf isnan isneginf
-    isposinf kron kthvalue leaky_relu linalg_vector_norm linspace log_softmax logcumsumexp logsigmoid logspace
-    logsumexp mish movedim msort nanmean nansum narrow norm normal normalize one_hot ones_like pad positive put
-    rand_like randn_like randperm ravel real relu relu6 repeat_interleave roll select selu signbit silu softmax
-    softmin softplus softshrink softsign sort squeeze std std_mean take tanhshrink threshold tile topk transpose
-    tril_indices triu_indices unfold uniform unique unique_consecutive unsqueeze var var_mean view_as_real zero
-    zeros_like
+    conj contiguous count_nonzero cummax cummin dropout elu empty_like exponential eye fft_fftfreq fft_fftshift
+    fft_ifftshift fft_rfftfreq fill flatten flip full_like gelu hardshrink hardsigmoid hardswish hardtanh histc
+    imag isfinite isin isinf isnan isneginf isposinf kron kthvalue leaky_relu linalg_vector_norm linspace
+    log_softmax logcumsumexp logsigmoid logspace logsumexp mish movedim msort nanmean nansum narrow norm normal
+    normalize one_hot ones_like pad positive put rand_like randn_like randperm ravel real relu relu6
+    repeat_interleave roll select selu signbit silu softmax softmin softplus softshrink softsign sort squeeze
+    std std_mean take tanhshrink threshold tile topk transpose tril_indices triu_indices unfold uniform unique
+    unique_consecutive unsqueeze var var_mean view_as_real zero zeros_like
     """,
     ("dtype", "any-dtype"): """
-    all any arange argwhere as_strided as_strided_scatter atleast_1d atleast_2d atleast_3d clone
-    col2im column_stack conj contiguous copy count_nonzero diag diag_embed diagonal diagonal_scatter diff dstack
-    empty empty_like eq expand expand_as eye fill flatten flip fliplr flipud float_power full full_like glu
-    hstack im2col isfinite isinf isnan kron ldexp linspace logical_and logical_not logical_or logical_xor
-    logspace movedim narrow ne new_empty new_full new_ones new_zeros ones ones_like outer pad permute
-    pixel_shuffle pixel_unshuffle randint randn randperm ravel real repeat repeat_interleave reshape reshape_as
-    roll rot90 select select_scatter slice_scatter squeeze t tanhshrink tile trace transpose tril tril_indices
-    triu triu_indices unflatten unfold unsqueeze view view_as vstack zero zeros zeros_like
+    all any arange argwhere as_strided as_strided_scatter atleast_1d atleast_2d atleast_3d clone col2im
+    column_stack conj contiguous copy count_nonzero diag diag_embed diagonal diagonal_scatter diff dstack empty
+    empty_like eq expand expand_as eye fft_fftshift fft_ifftshift fill flatten flip fliplr flipud float_power
+    full full_like glu hstack im2col isfinite isinf isnan kron ldexp linspace logical_and logical_not logical_or
+    logical_xor logspace movedim narrow ne new_empty new_full new_ones new_zeros ones ones_like outer pad
+    permute pixel_shuffle pixel_unshuffle randint randn randperm ravel real repeat repeat_interleave reshape
+    reshape_as roll rot90 select select_scatter slice_scatter squeeze t tanhshrink tile trace transpose tril
+    tril_indices triu triu_indices unflatten unfold unsqueeze view view_as vstack zero zeros zeros_like
     """,
     ("value", "no-domain"): """
     abs acos acosh add addbmm addcdiv addcmul addmm addmv angle argwhere asin asinh atan atan2 atanh atleast_1d

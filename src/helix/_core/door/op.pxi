@@ -73,6 +73,8 @@ cdef class Op:
 
     @property
     def __module__(self):
+        if self.op.flags & HX_FFT:
+            return "helix.fft"
         return "helix.nn.functional" if not self.op.flags & HX_FUNCTION and self.op.flags & HX_NN else "helix"
 
     @property
