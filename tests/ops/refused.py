@@ -225,14 +225,14 @@ REASONS = {"any-shape", "any-dtype", "no-domain"}
 EXEMPT = {
     ("shape", "any-shape"): """
     all aminmax any arange argmax argmin argsort argwhere atleast_1d atleast_2d atleast_3d bernoulli celu clone
-    conj contiguous count_nonzero cummax cummin dropout elu empty_like exponential eye fft_fftfreq fft_fftshift
-    fft_ifftshift fft_rfftfreq fill flatten flip full_like gelu hardshrink hardsigmoid hardswish hardtanh histc
-    imag isfinite isin isinf isnan isneginf isposinf kron kthvalue leaky_relu linalg_vector_norm linspace
-    log_softmax logcumsumexp logsigmoid logspace logsumexp mish movedim msort nanmean nansum narrow norm normal
-    normalize one_hot ones_like pad positive put rand_like randn_like randperm ravel real relu relu6
-    repeat_interleave roll select selu signbit silu softmax softmin softplus softshrink softsign sort squeeze
-    std std_mean take tanhshrink threshold tile topk transpose tril_indices triu_indices unfold uniform unique
-    unique_consecutive unsqueeze var var_mean view_as_real zero zeros_like
+    conj contiguous count_nonzero cummax cummin dropout elu empty_like exponential eye fft_fftshift
+    fft_ifftshift fill flatten flip full_like gelu hardshrink hardsigmoid hardswish hardtanh histc imag isfinite
+    isin isinf isnan isneginf isposinf kron kthvalue leaky_relu linalg_vector_norm linspace log_softmax
+    logcumsumexp logsigmoid logspace logsumexp mish movedim msort nanmean nansum narrow norm normal normalize
+    one_hot ones_like pad positive put rand_like randn_like randperm ravel real relu relu6 repeat_interleave
+    roll select selu signbit silu softmax softmin softplus softshrink softsign sort squeeze std std_mean take
+    tanhshrink threshold tile topk transpose tril_indices triu_indices unfold uniform unique unique_consecutive
+    unsqueeze var var_mean view_as_real zero zeros_like
     """,
     ("dtype", "any-dtype"): """
     all any arange argwhere as_strided as_strided_scatter atleast_1d atleast_2d atleast_3d clone col2im

@@ -155,11 +155,22 @@ static hx_tensor *resized(hx_tensor *t, const domain *d, form f) {
 }
 
 /* Integers become the default float, half precision becomes float32, real numbers complex ones where these are asked for. */
-static hx_tensor *promoted(hx_tensor *t, bool complex) {
+static hx_dtype promoted(const hx_tensor *t, bool complex) {
     hx_dtype from = (hx_dtype)t->dtype, to = hx_is_integral(from) ? hx_default_float() : from;
     if (to == HX_F16 || to == HX_BF16) to = HX_F32;
-    if (complex) to = hx_is_complex(to) ? to : hx_complex_of(to);
-    return to == from ? t : CALL(cast, t, (int)to);
+    return complex && !hx_is_complex(to) ? hx_complex_of(to) : to;
+}
+
+static hx_status result_of(hx_call *c, form f, const domain *d) {
+    const hx_tensor *t = c->in[0];
+    hx_spec *s = &c->spec[0];
+    if (f == FROM_REAL) HX_TRY(hx_require_dtype(t, "input", HX_SET_REAL));
+    hx_spec_like(s, t);
+    for (int i = 0; i < d->n; i++) s->shape[d->axis[i]] = d->size[i];
+    if (f == FROM_REAL) s->shape[d->axis[d->n - 1]] = d->size[d->n - 1] / 2 + 1;
+    hx_dtype wide = promoted(t, true);
+    s->dtype = (uint8_t)(f == TO_REAL ? hx_real_of(wide) : wide);
+    return HX_OK;
 }
 
 /* norm: which direction divides by the number of points: "backward" the inverse, "forward" the forward one, "ortho" both, by
@@ -175,8 +186,8 @@ static double scale_of(const hx_attr *norm, const domain *d, bool inverse) {
 static hx_status transform(hx_call *c, form f, const domain *d, bool inverse, bool conjugate) {
     hx_ints axes = {d->axis, d->n};
     double scale = scale_of(&c->attr[2], d, inverse);
-    if (f == FROM_REAL) HX_TRY(hx_require_dtype(c->in[0], "input", HX_SET_REAL));
-    hx_tensor *t = resized(promoted(c->in[0], f != FROM_REAL), d, f);
+    hx_dtype type = promoted(c->in[0], f != FROM_REAL);
+    hx_tensor *t = resized(c->in[0]->dtype == type ? c->in[0] : CALL(cast, c->in[0], (int)type), d, f);
     if (f == COMPLEX) RESULT(0, CALL(fft_c2c, t, axes, inverse, scale));
     else if (f == TO_REAL) RESULT(0, CALL(fft_c2r, conjugate ? cj(t) : t, axes, d->size[d->n - 1], scale));
     else RESULT(0, conjugate ? cj(CALL(fft_r2c, t, axes, scale)) : CALL(fft_r2c, t, axes, scale));
@@ -184,12 +195,22 @@ static hx_status transform(hx_call *c, form f, const domain *d, bool inverse, bo
 }
 
 #define ONE_AXIS(name, form, inverse, conjugate)                                                              \
+    static hx_status name##_shape(hx_call *c) {                                                               \
+        domain d;                                                                                             \
+        HX_TRY(one_axis(c, form, &d));                                                                        \
+        return result_of(c, form, &d);                                                                        \
+    }                                                                                                         \
     static hx_status name##_parts(hx_call *c) {                                                               \
         domain d;                                                                                             \
         HX_TRY(one_axis(c, form, &d));                                                                        \
         return transform(c, form, &d, inverse, conjugate);                                                    \
     }
 #define SEVERAL_AXES(name, form, inverse, two)                                                                \
+    static hx_status name##_shape(hx_call *c) {                                                               \
+        domain d;                                                                                             \
+        HX_TRY(several_axes(c, form, two, &d));                                                               \
+        return result_of(c, form, &d);                                                                        \
+    }                                                                                                         \
     static hx_status name##_parts(hx_call *c) {                                                               \
         domain d;                                                                                             \
         HX_TRY(several_axes(c, form, two, &d));                                                               \
@@ -265,10 +286,10 @@ static hx_status ifftshift_parts(hx_call *c) { return shifted(c, true); }
 
 #define NORM STRING("norm", "backward", "backward|ortho|forward")
 #define ONE(parts)                                                                                            \
-    .name = "fft_" #parts, .decompose = parts##_parts, .flags = HX_FFT | HX_OUT,                              \
+    .name = "fft_" #parts, .shape = parts##_shape, .decompose = parts##_parts, .flags = HX_FFT | HX_OUT,      \
     .params = PARAMS(TENSOR("input"), OPT_INT("n"), INT("dim", -1), NORM)
 #define SEVERAL(parts)                                                                                        \
-    .name = "fft_" #parts, .decompose = parts##_parts, .flags = HX_FFT | HX_OUT,                              \
+    .name = "fft_" #parts, .shape = parts##_shape, .decompose = parts##_parts, .flags = HX_FFT | HX_OUT,      \
     .params = PARAMS(TENSOR("input"), OPT_INTS("s"), OPT_INTS("dim"), NORM)
 #define FREQUENCIES(parts)                                                                                    \
     .name = "fft_" #parts, .shape = parts##_shape, .decompose = parts##_parts, .flags = HX_FFT | HX_CREATES | HX_NON_DIFF | HX_OUT, \
@@ -294,10 +315,10 @@ const hx_op hx_ops_fft[] = {
     {ONE(fft),
      .doc = "The discrete Fourier transform along one axis: result[k] = sum of input[j] exp(-2 pi i j k / n).\n\n" LENGTH
             TYPES ERRORS "\n\nSource: J. Cooley and J. Tukey, 1965; lengths with primes above 31: L. Bluestein, 1970.\n\n"
-            "Example:\n    >>> helix.fft.fft(helix.tensor([1., 0., 0., 0.])).real().tolist()\n    [1.0, 1.0, 1.0, 1.0]"},
+            "Example:\n    >>> helix.fft.fft(helix.tensor([1., 0., 0., 0.])).real.tolist()\n    [1.0, 1.0, 1.0, 1.0]"},
     {ONE(ifft),
      .doc = "The inverse of fft: result[j] = sum of input[k] exp(2 pi i j k / n), divided by n.\n\n" LENGTH TYPES ERRORS
-            "\n\nExample:\n    >>> helix.fft.ifft(helix.tensor([4., 0., 0., 0.])).real().tolist()\n    [1.0, 1.0, 1.0, 1.0]"},
+            "\n\nExample:\n    >>> helix.fft.ifft(helix.tensor([4., 0., 0., 0.])).real.tolist()\n    [1.0, 1.0, 1.0, 1.0]"},
     {ONE(rfft),
      .doc = "fft of real numbers: the first n / 2 + 1 elements, of which the others are mirrors.\n\n" LENGTH TYPES ERRORS
             " Complex input is refused (HX1101)."
@@ -313,29 +334,29 @@ const hx_op hx_ops_fft[] = {
             "\n\nExample:\n    >>> helix.fft.hfft(helix.tensor([1., 1., 1.])).tolist()\n    [4.0, 0.0, 0.0, 0.0]"},
     {ONE(ihfft),
      .doc = "The inverse of hfft: the half of a signal, n / 2 + 1 elements, from its real spectrum.\n\n" LENGTH TYPES ERRORS
-            "\n\nExample:\n    >>> helix.fft.ihfft(helix.tensor([4., 0., 0., 0.])).real().tolist()\n    [1.0, 1.0, 1.0]"},
+            "\n\nExample:\n    >>> helix.fft.ihfft(helix.tensor([4., 0., 0., 0.])).real.tolist()\n    [1.0, 1.0, 1.0]"},
     {SEVERAL(fft2),
      .doc = "fft along two axes, the last two by default.\n\n" LENGTHS TYPES ERRORS
-            "\n\nExample:\n    >>> helix.fft.fft2(helix.ones(2, 2)).real().tolist()\n    [[4.0, 0.0], [0.0, 0.0]]"},
+            "\n\nExample:\n    >>> helix.fft.fft2(helix.ones(2, 2)).real.tolist()\n    [[4.0, 0.0], [0.0, 0.0]]"},
     {SEVERAL(ifft2),
      .doc = "ifft along two axes, the last two by default.\n\n" LENGTHS TYPES ERRORS
-            "\n\nExample:\n    >>> helix.fft.ifft2(helix.ones(2, 2)).real().tolist()\n    [[1.0, 0.0], [0.0, 0.0]]"},
+            "\n\nExample:\n    >>> helix.fft.ifft2(helix.ones(2, 2)).real.tolist()\n    [[1.0, 0.0], [0.0, 0.0]]"},
     {SEVERAL(rfft2),
      .doc = "rfft along the last of two axes and fft along the other; the last two by default.\n\n" LENGTHS TYPES ERRORS
-            "\n\nExample:\n    >>> helix.fft.rfft2(helix.ones(2, 2)).real().tolist()\n    [[4.0, 0.0], [0.0, 0.0]]"},
+            "\n\nExample:\n    >>> helix.fft.rfft2(helix.ones(2, 2)).real.tolist()\n    [[4.0, 0.0], [0.0, 0.0]]"},
     {SEVERAL(irfft2),
      .doc = "The inverse of rfft2.\n\n" LENGTHS "The last length is 2 (size - 1) by default.\n" TYPES ERRORS
             "\n\nExample:\n    >>> helix.fft.irfft2(helix.tensor([[4., 0.], [0., 0.]])).tolist()\n    [[1.0, 1.0], [1.0, 1.0]]"},
     {SEVERAL(fftn),
      .doc = "fft along several axes: those of dim, or the last as many as s has, or all.\n\n" LENGTHS TYPES ERRORS
-            "\n\nExample:\n    >>> helix.fft.fftn(helix.ones(2, 2)).real().tolist()\n    [[4.0, 0.0], [0.0, 0.0]]"},
+            "\n\nExample:\n    >>> helix.fft.fftn(helix.ones(2, 2)).real.tolist()\n    [[4.0, 0.0], [0.0, 0.0]]"},
     {SEVERAL(ifftn),
      .doc = "ifft along several axes: those of dim, or the last as many as s has, or all.\n\n" LENGTHS TYPES ERRORS
-            "\n\nExample:\n    >>> helix.fft.ifftn(helix.ones(2, 2)).real().tolist()\n    [[1.0, 0.0], [0.0, 0.0]]"},
+            "\n\nExample:\n    >>> helix.fft.ifftn(helix.ones(2, 2)).real.tolist()\n    [[1.0, 0.0], [0.0, 0.0]]"},
     {SEVERAL(rfftn),
      .doc = "rfft along the last axis and fft along the others: those of dim, or the last as many as s has, or all.\n\n"
             LENGTHS TYPES ERRORS
-            "\n\nExample:\n    >>> helix.fft.rfftn(helix.ones(2, 2)).real().tolist()\n    [[4.0, 0.0], [0.0, 0.0]]"},
+            "\n\nExample:\n    >>> helix.fft.rfftn(helix.ones(2, 2)).real.tolist()\n    [[4.0, 0.0], [0.0, 0.0]]"},
     {SEVERAL(irfftn),
      .doc = "The inverse of rfftn.\n\n" LENGTHS "The last length is 2 (size - 1) by default.\n" TYPES ERRORS
             "\n\nExample:\n    >>> helix.fft.irfftn(helix.tensor([[4., 0.], [0., 0.]])).tolist()\n    [[1.0, 1.0], [1.0, 1.0]]"},
