@@ -228,6 +228,31 @@ for _size, _rows in {"1M": 1024, "16M": 4096}.items():
         if _size == "1M" or not _op.endswith("_fb") or _op == "layernorm_fb":
             _add(f"B.{_op}_{_size}", _elementwise(_op, _rows, _rows), bytes=_per * _rows * _rows)
 
+# ---- B: Fourier transforms -----------------------------------------------------------------------------------
+
+
+def _transform(kind: str, shape: tuple[int, ...]) -> Build:
+    """A real signal and back, or complex numbers one way, along the last axis or (fft2) the last two."""
+
+    def build(lib: Any) -> Callable[[], Any]:
+        fft = lib.t.fft
+        x = lib.array(normal(*shape))
+        z = lib.t.complex(x, lib.array(normal(*shape))) if hasattr(lib.t, "complex") else x + 1j * x
+        if kind == "rfft_irfft":
+            return lib.inference(lambda: fft.irfft(fft.rfft(x), shape[-1]))
+        return lib.inference(lambda: getattr(fft, kind)(z))
+
+    return build
+
+
+for _kind, _shape in (
+    *(("rfft_irfft", s) for s in ((256, 8192), (64, 16384), (64, 131072))),
+    *(("fft", s) for s in ((256, 1024), (1, 1 << 20), (64, 1009), (4096, 64))),
+    ("fft2", (512, 512)),
+):
+    _add(f"B.{_kind}_{_shape[0]}x{_shape[1]}", _transform(_kind, _shape))
+
+
 # ---- C: products ---------------------------------------------------------------------------------------------
 
 

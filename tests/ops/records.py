@@ -8,7 +8,9 @@ import helix
 
 RECORDS: dict[str, dict[str, Any]] = {record["name"]: record for record in helix._core.ops()}
 PUBLIC = {
-    n: r for n, r in RECORDS.items() if r["flags"] & {"function", "method", "nn", "fft"} and "internal" not in r["flags"]
+    n: r
+    for n, r in RECORDS.items()
+    if r["flags"] & {"function", "method", "nn", "fft"} and "internal" not in r["flags"]
 }
 
 

@@ -8,7 +8,6 @@ X = T((3, 10))
 CUBE = T((2, 3, 4))
 
 
-
 def too_short(*args: Any, name: str) -> Error:
     return Error(args, "ParameterError", 1403, (f"{name} must be at least 1", "got 0"))
 
@@ -50,7 +49,15 @@ SAMPLES = [
     *(s for op in ("fft2", "ifft2", "irfft2", "fftn", "ifftn", "irfftn") for s in of_several_axes(f"fft_{op}", BOTH)),
     *(s for op in ("rfft2", "rfftn") for s in of_several_axes(f"fft_{op}", FLOATS)),
     Sample("fft_fftn", (CUBE, (2, 3)), dtypes=BOTH, name="last axes"),
-    Sample("fft_fft", (T((2, 8), low=-9, high=9),), dtypes=("int32", "uint8"), grad=False, rtol=1e-5, atol=1e-5, name="integers"),
+    Sample(
+        "fft_fft",
+        (T((2, 8), low=-9, high=9),),
+        dtypes=("int32", "uint8"),
+        grad=False,
+        rtol=1e-5,
+        atol=1e-5,
+        name="integers",
+    ),
     *(
         Sample(
             f"fft_{op}",
