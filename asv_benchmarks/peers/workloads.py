@@ -236,8 +236,8 @@ def _transform(kind: str, shape: tuple[int, ...]) -> Build:
 
     def build(lib: Any) -> Callable[[], Any]:
         fft = lib.t.fft
-        x = lib.array(normal(*shape))
-        z = lib.t.complex(x, lib.array(normal(*shape))) if hasattr(lib.t, "complex") else x + 1j * x
+        x = lib.array(normal("signal", *shape))
+        z = lib.t.view_as_complex(lib.array(normal("complex signal", *shape, 2)))
         if kind == "rfft_irfft":
             return lib.inference(lambda: fft.irfft(fft.rfft(x), shape[-1]))
         return lib.inference(lambda: getattr(fft, kind)(z))
