@@ -117,7 +117,8 @@ static inline void FFT(odd)(FFT(c) *x, int radix, const FFT(t) *roots) {
 
 /* One pass: n / (radix * m) blocks of radix runs of m elements. The innermost pass has m 1 and no twiddles. */
 #define FFT_PASS(name, R, butterfly)                                                                          \
-    static void FFT(name)(FFT(c) *x, int64_t n, int64_t m, const FFT(t) *twiddle, int radix, const FFT(t) *roots) { \
+    static inline __attribute__((always_inline)) void FFT(name)(FFT(c) *x, int64_t n, int64_t m, const FFT(t) *twiddle, \
+                                                                int radix, const FFT(t) *roots) {             \
         FFT(c) part[R];                                                                                       \
         (void)roots, (void)radix;                                                                             \
         for (int64_t block = 0; block < n; block += m * (radix))                                              \

@@ -55,14 +55,20 @@ static inline void FFT(store_some)(FFT(t) *p, int64_t n, FFT(v) v) {
 /* FFT_WIDTH numbers of each line, from number `at` of lines whose numbers lie side by side, as columns; `n` are there. */
 static inline void FFT(read_tile)(const FFT(lines) *l, int64_t at, int64_t n, FFT(v) *tile) {
     const FFT(t) *p = l->base + at;
-    for (int i = 0; i < FFT_WIDTH; i++, p += l->lane_step)
-        tile[i] = i < l->lanes ? FFT(load_some)(p, n) : (FFT(v)){0};
+    if (l->lanes == FFT_WIDTH && n >= FFT_WIDTH)
+        for (int i = 0; i < FFT_WIDTH; i++) tile[i] = FFT(load)(p + i * l->lane_step);
+    else
+        for (int i = 0; i < FFT_WIDTH; i++, p += l->lane_step)
+            tile[i] = i < l->lanes ? FFT(load_some)(p, n) : (FFT(v)){0};
     FFT(transpose)(tile);
 }
 static inline void FFT(write_tile)(const FFT(lines) *l, int64_t at, int64_t n, FFT(v) *tile) {
     FFT(t) *p = l->base + at;
     FFT(transpose)(tile);
-    for (int i = 0; i < l->lanes; i++, p += l->lane_step) FFT(store_some)(p, n, tile[i]);
+    if (l->lanes == FFT_WIDTH && n >= FFT_WIDTH)
+        for (int i = 0; i < FFT_WIDTH; i++) FFT(store)(p + i * l->lane_step, tile[i]);
+    else
+        for (int i = 0; i < l->lanes; i++, p += l->lane_step) FFT(store_some)(p, n, tile[i]);
 }
 
 /* Elements [0, n) of complex lines into x: element j goes to place[j] (NULL: j); swapped: real and imaginary parts. */
@@ -90,6 +96,10 @@ static inline void FFT(read_complex)(const FFT(lines) *l, int64_t n, const int32
 }
 
 static inline void FFT(write_complex)(const FFT(lines) *l, const FFT(c) *x, int64_t n, bool swapped, FFT(v) scale) {
+    if (l->lane_step == 2 && l->lanes == FFT_WIDTH) {
+        for (int64_t j = 0; j < n; j++) FFT(store_pairs)(l->base + j * l->step, FFT(scale)(swapped ? FFT(swap)(x[j]) : x[j], scale));
+        return;
+    }
     if (l->lane_step == 2) {
         for (int64_t j = 0; j < n; j++) {
             FFT(c) e = FFT(scale)(swapped ? FFT(swap)(x[j]) : x[j], scale);
