@@ -50,7 +50,7 @@ from helix._core import (  # noqa: E402
 )
 from helix.autograd import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: E402
 from helix.dtypes import finfo, iinfo  # noqa: E402
-from helix.embedding import get_cython_path, get_include, get_pkgconfig_dir  # noqa: E402
+from helix.headers import get_cython_path, get_include, get_pkgconfig_dir  # noqa: E402
 from helix.printing import get_printoptions, set_printoptions  # noqa: E402
 from helix.random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, set_rng_state  # noqa: E402
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 
 import helix
-from helix import embedding
+from helix import headers
 
 ANSWERS = {
-    "cflags": lambda: f"-I{embedding.get_include()}",
-    "includes": embedding.get_include,
-    "pkgconfigdir": embedding.get_pkgconfig_dir,
-    "cython-path": embedding.get_cython_path,
+    "cflags": lambda: f"-I{headers.get_include()}",
+    "includes": headers.get_include,
+    "pkgconfigdir": headers.get_pkgconfig_dir,
+    "cython-path": headers.get_cython_path,
     "version": lambda: helix.__version__,
 }
 HELP = {
