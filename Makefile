@@ -13,7 +13,7 @@ SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test core-test tiny bench wheel lint format stubs numerics asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check clean
+.PHONY: help install train test core-test tiny bench wheel lint format stubs numerics asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -114,6 +114,9 @@ cuda-check: $(VENV)/.plugins  ## on a machine with an NVIDIA GPU: the conformanc
 
 conformance: $(VENV)/.checks $(VENV)/.plugins  ## the conformance kit on sim, reference, OpenCL, WebGPU, and CUDA and Metal emulated: JSON and badges in build/conformance (25 minutes)
 	$(BIN)/python tools/conformance.py --profile $(PROFILE)
+
+grind: $(VENV)/.checks $(VENV)/.plugins  ## the samples of all ops in oclgrind: races, bad addresses, uninitialized values (15 minutes)
+	$(BIN)/python -m tests.backends.opencl_grind --every --jobs $(JOBS)
 
 clean:  ## remove what was built
 	rm -rf build $(VENV)
