@@ -46,6 +46,7 @@ ENVIRONMENT = {
     "HELIX_OPENCL": "Oclgrind",
 }
 NEXT = "---- next: "
+REFUSED = "helix refuses it: "
 # pyopencl asks a device for what later versions of OpenCL tell.
 EXPECTED = re.compile(r"Oclgrind - OpenCL runtime error detected\s+Function: clGetDeviceInfo\n(.*\n)*?\n", re.MULTILINE)
 
@@ -111,7 +112,7 @@ def say(text: str) -> None:
 
 
 def each(work: dict[str, Callable[[str], object]]) -> None:
-    """Every piece of work on the device; an op that helix refuses, or that has no gradient, is no report."""
+    """Every piece of work on the device; what helix refuses there is said, and counts as not run."""
     device = open_device()
     helix.set_fallback("host")
     for label, run in work.items():
@@ -119,8 +120,9 @@ def each(work: dict[str, Callable[[str], object]]) -> None:
         try:
             run(device)
             helix.synchronize(device)
-        except (HelixError, TypeError):
+        except HelixError as error:
             helix.synchronize(device)
+            say(f"{REFUSED}{error}")
     say(NEXT + "the end")
 
 
@@ -211,11 +213,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(given.jobs) as pool:
         shares = [pool.submit(share, n, parts, given.ops, given.every, Path(folder)) for n in range(parts)]
         found = [one.result() for one in shares]
-    reported = {label: text for one in found for label, text in one.items() if text}
+    said = {label: text for one in found for label, text in one.items() if text}
+    refused = [label for label, text in said.items() if text.startswith(REFUSED)]
+    reported = {label: text for label, text in said.items() if label not in refused}
     for label, text in reported.items():
         print(f"==== {label}\n{text[:3000]}")
-    ran = sum(len(one) - 2 for one in found)
-    print(f"{ran} samples, {len(reported)} with reports, {time.monotonic() - begun:.0f} s")
+    ran = sum(len(one) - 2 for one in found) - len(refused)
+    print(f"{ran} samples ran, {len(reported)} with reports, {time.monotonic() - begun:.0f} s")
+    print(f"{len(refused)} that helix refuses: {', '.join(refused)}")
     return bool(reported)
 
 

@@ -1,6 +1,6 @@
 """Kernels of every kind in oclgrind: no race, no address outside its block, nothing read that was not written.
 
-All samples of all ops, in every dtype: `make grind`.
+Every sample of every op, in two dtypes: `make grind`.
 """
 
 from __future__ import annotations

@@ -124,12 +124,46 @@ def log10(x):
     return call("log", x) * 0.4342944819032518
 
 
+# The bits of 2 / pi behind the point, after 32 zeros.
+_TWO_OVER_PI = (0, 0xA2F9836E, 0x4E441529, 0xFC2757D1, 0xF534DDC0, 0xDB629599, 0x3C439041, 0xFE5163AB)
+
+
+def _quarters(x):
+    """x in quarter turns, for any size of x from 1 on: the whole ones, modulo 4, and the rest in radians.
+
+    Payne and Hanek, "Radian reduction for trigonometric functions" (1983): of 2 / pi only the 96 bits count whose product with
+    the 24 bits of x is neither a whole number of turns nor too small to be seen.
+    """
+    bits = size(x).bits("u32")
+    first = (bits >> 23) - 120  # of the bits that count, in the table
+    word, shift = first >> 5, first & 31
+    taken = [_const(bits, entry) for entry in _TWO_OVER_PI[:4]]
+    for start in range(1, 5):
+        taken = [
+            (word == start).where(_const(bits, b), a)
+            for a, b in zip(taken, _TWO_OVER_PI[start : start + 4], strict=True)
+        ]
+    high, middle, low = ((a << shift) | ((b >> 1) >> (31 - shift)) for a, b in zip(taken, taken[1:]))
+    digits = (bits & 0x7FFFFF) | 0x800000
+    second = digits * middle + call("mulhi", digits, low)
+    carried = (second < digits * middle).where(_const(bits, 1), _const(bits, 0))
+    top = digits * high + call("mulhi", digits, middle) + carried
+    rest = ((top << 2) | (second >> 30)).bits("i32")  # of a quarter turn, in 32 bits, from -1/2 on
+    whole = (top >> 30) + (rest < 0).where(_const(bits, 1), _const(bits, 0))
+    part = rest.to("f32") * 2.0**-32 + (second << 2).to("f32") * 2.0**-64
+    below = x < 0.0
+    whole = whole.bits("i32")
+    r = part * float.fromhex("0x1.921fb6p+0")
+    return below.where(0 - whole, whole), below.where(0.0 - r, r)
+
+
 def _circular(x, quarter):
     """pi / 2 in four parts of few bits: whole multiples of the first three are exact up to 8192."""
     k = call("rint", x * float.fromhex("0x1.45f306p-1"))
     r = ((x - k * 1.5703125) - k * 4.8351287841796875e-4) - k * 3.13855707645416259765625e-7
     r = r - k * 6.077094383e-11
-    n = k.to("i32") + quarter
+    large, wholes, rests = size(x) >= 8192.0, *_quarters(x)
+    n, r = large.where(wholes, k.to("i32")) + quarter, large.where(rests, r)
     z = r * r
     s = horner(z, "0x1.6cd590p-19", "-0x1.a00f92p-13", "0x1.111108p-7", "-0x1.555556p-3")
     c = horner(z, "-0x1.241c94p-22", "0x1.a010d4p-16", "-0x1.6c16b8p-10", "0x1.555556p-5")

@@ -12,10 +12,6 @@ NO_DRIVER = (
     "apt-get install mesa-vulkan-drivers libvulkan1."
 )
 
-ANGLES = "WGSL has no float64, so angles beyond 10^5 are reduced with too few digits"
-KNOWN_FAULTS = {"t3_primitives/sin/special/*": ANGLES, "t3_primitives/cos/special/*": ANGLES}
-"""What the conformance kit finds and the plugin cannot change."""
-
 
 class WebGPUBackend(Backend):
     name = "webgpu"
