@@ -162,8 +162,9 @@ def _circular(x, quarter):
     k = call("rint", x * float.fromhex("0x1.45f306p-1"))
     r = ((x - k * 1.5703125) - k * 4.8351287841796875e-4) - k * 3.13855707645416259765625e-7
     r = r - k * 6.077094383e-11
-    large, wholes, rests = size(x) >= 8192.0, *_quarters(x)
-    n, r = large.where(wholes, k.to("i32")) + quarter, large.where(rests, r)
+    whole, rest = _quarters(x)
+    large = size(x) >= 8192.0
+    n, r = large.where(whole, k.to("i32")) + quarter, large.where(rest, r)
     z = r * r
     s = horner(z, "0x1.6cd590p-19", "-0x1.a00f92p-13", "0x1.111108p-7", "-0x1.555556p-3")
     c = horner(z, "-0x1.241c94p-22", "0x1.a010d4p-16", "-0x1.6c16b8p-10", "0x1.555556p-5")
