@@ -2,7 +2,7 @@
 
     HELIX_BACKEND_PATH=... python -m tests.testing.mutants < numbers.json
 
-runs the kit on some of them in a process of its own, as helix takes 16 backends at most.
+runs the kit on some of them in a process of its own, as backends stay registered.
 """
 
 from __future__ import annotations

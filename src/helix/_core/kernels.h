@@ -4,7 +4,7 @@
 
 #include "op.h"
 
-enum { HX_MAX_BACKENDS = 16 };
+enum { HX_MAX_BACKENDS = 63 }; /* odd, so that the slots of ops for one backend do not fall into the same lines of a cache */
 
 typedef enum hx_answer { HX_UNASKED, HX_ANSWERING, HX_ANSWERED } hx_answer;
 
