@@ -8,8 +8,9 @@ import warnings
 import pytest
 
 import helix
-from helix.backends import register, sim
-from helix.errors import DeviceError, FallbackWarning, ParameterError, UnsupportedOpError
+from helix.backends import sim
+from helix.errors import FallbackWarning, ParameterError, UnsupportedOpError
+from tests.backends.once import register_once
 
 
 @pytest.fixture(autouse=True)
@@ -22,11 +23,7 @@ def policy():
 
 def on_sim():
     """On a device that runs nothing by itself."""
-    try:
-        return helix.tensor([4.0, 2.0, 3.0]).to("bare")
-    except DeviceError:
-        register("bare", lambda: sim.backend("bare", "without=programs"))
-    return on_sim()
+    return helix.tensor([4.0, 2.0, 3.0]).to(register_once("bare", lambda: sim.backend("bare", "without=programs")))
 
 
 def test_the_host_runs_it_and_counts(policy):

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 import helix
-from helix.backends import register
 from helix.backends.base import Availability
 from helix.backends.sim import SimBackend, backend
+from tests.backends.once import register_once
 
 
 class Narrow(SimBackend):
@@ -25,12 +25,10 @@ def narrow():
     return made
 
 
-@pytest.fixture(scope="module", params=["sim", "narrow", "bare"])
+@pytest.fixture(scope="module", params=["sim", "narrow", "drawn"])
 def device(request):
-    makers = {"narrow": narrow, "bare": lambda: backend("bare", "without=programs")}
-    if request.param in makers:
-        register(request.param, makers[request.param])
-    return request.param
+    makers = {"narrow": narrow, "drawn": lambda: backend("drawn", "without=programs")}
+    return register_once(request.param, makers[request.param]) if request.param in makers else request.param
 
 
 def weights(device, dtype=helix.float32):
