@@ -56,6 +56,24 @@ static void FFT(split_columns)(void *ctx, int64_t begin, int64_t end) {
     FFT(give_room)(j, x);
 }
 
+/* FFT_WIDTH rows of the matrix from `row`, as columns; the last row stands for those that are not there. */
+static inline void FFT(read_rows)(const FFT(split) *j, int64_t row, int64_t block, FFT(v) *re, FFT(v) *im) {
+    int64_t blocks = j->p->blocks, n1 = j->p->n1, step = blocks * (int64_t)(sizeof(FFT(c)) / sizeof(FFT(t)));
+    const FFT(c) *from = j->matrix + row * blocks + block;
+    if (row + FFT_WIDTH <= n1) {
+        FFT(load_turned)((const FFT(t) *)&from->re, step, re);
+        FFT(load_turned)((const FFT(t) *)&from->im, step, im);
+        return;
+    }
+    for (int l = 0; l < FFT_WIDTH; l++) {
+        from = j->matrix + (row + l < n1 ? row + l : n1 - 1) * blocks + block;
+        re[l] = from->re;
+        im[l] = from->im;
+    }
+    FFT(transpose)(re);
+    FFT(transpose)(im);
+}
+
 static void FFT(split_rows)(void *ctx, int64_t begin, int64_t end) {
     const FFT(split) *j = ctx;
     const FFT(plan) *p = j->p;
@@ -64,14 +82,7 @@ static void FFT(split_rows)(void *ctx, int64_t begin, int64_t end) {
     for (int64_t group = begin; x && group < end; group++) {
         for (int64_t at = 0; at < p->n2; at += FFT_WIDTH) {
             FFT(v) re[FFT_WIDTH], im[FFT_WIDTH];
-            for (int l = 0; l < FFT_WIDTH; l++) {
-                int64_t row = group * FFT_WIDTH + l;
-                const FFT(c) *from = j->matrix + (row < p->n1 ? row : p->n1 - 1) * p->blocks + at / FFT_WIDTH;
-                re[l] = from->re;
-                im[l] = from->im;
-            }
-            FFT(transpose)(re);
-            FFT(transpose)(im);
+            FFT(read_rows)(j, group * FFT_WIDTH, at / FFT_WIDTH, re, im);
             for (int l = 0; l < FFT_WIDTH && at + l < p->n2; l++) x[place[at + l]] = (FFT(c)){re[l], im[l]};
         }
         FFT(run_lanes)(&p->second, x);
@@ -332,6 +343,15 @@ static void FFT(write_signal)(const FFT(job) *j, FFT(lines) l, FFT(c) *x, FFT(c)
     }
 }
 
+/* Lines are read a register of lines at a time, which the processor does not foresee: what comes next is asked for, in
+ * both tensors. */
+static void FFT(ask_for)(const FFT(t) *from, int64_t n_from, const FFT(t) *to, int64_t n_to) {
+    enum { LINE = 64 / sizeof(FFT(t)), MOST = 1 << 14 };
+    if ((n_from + n_to) * (int64_t)sizeof *from > 2 * MOST) return;
+    for (int64_t i = 0; i < n_from; i += LINE) __builtin_prefetch(from + i);
+    for (int64_t i = 0; i < n_to; i += LINE) __builtin_prefetch(to + i, 1);
+}
+
 static void FFT(lane_groups)(void *ctx, int64_t begin, int64_t end) {
     FFT(job) *j = ctx;
     size_t bytes = (size_t)(2 * j->p->entry.n + 1) * sizeof(FFT(c));
@@ -343,6 +363,10 @@ static void FFT(lane_groups)(void *ctx, int64_t begin, int64_t end) {
     for (int64_t group = begin; group < end; group++) {
         FFT(c) *y = x + j->p->entry.n;
         FFT(read_signal)(j, FFT(lines_of)(j, group, (FFT(t) *)j->in, j->n_in, j->numbers_in), x, y);
+        if (j->inner == 1 && group + 1 < end) {
+            int64_t in = FFT_WIDTH * j->n_in * j->numbers_in, out = FFT_WIDTH * j->n_out * j->numbers_out;
+            FFT(ask_for)(j->in + (group + 1) * in, in, j->out + (group + 1) * out, out);
+        }
         FFT(run_lanes)(&j->p->first, x);
         FFT(write_signal)(j, FFT(lines_of)(j, group, j->out, j->n_out, j->numbers_out), x, y);
     }
@@ -451,6 +475,8 @@ static void FFT(each_line)(void *ctx, int64_t begin, int64_t end) {
         const FFT(t) *in = j->in + (o * j->n_in * j->inner + i) * j->numbers_in;
         FFT(t) *out = j->out + (o * j->n_out * j->inner + i) * j->numbers_out;
         if (j->inner == 1) {
+            int64_t n_in = j->n_in * j->numbers_in, n_out = j->n_out * j->numbers_out;
+            if (line + 1 < end) FFT(ask_for)(in + n_in, n_in, out + n_out, n_out);
             FFT(one_line)(j, in, out, x, rest);
         } else {
             FFT(gather)(line_in, in, j->n_in, j->numbers_in, j->inner);

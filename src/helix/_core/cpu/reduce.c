@@ -131,8 +131,14 @@ typedef enum { AS_IT_IS, MEAN, CENTER_MEAN, VARIANCE, ROOT, POWER_ROOT, LOG_CENT
         }                                                                                                     \
     }
 
-#define JOIN(name, field, op)                                                                                 \
-    static cell join_##name(cell x, cell m) { return (cell){.field = op(x.field, m.field)}; }
+/* Each of n cells joined with one of `x`, which lie `step` apart. */
+#define JOIN(name, member, op)                                                                                \
+    static void join_##name(cell *restrict m, const cell *restrict x, int64_t n, int64_t step) {              \
+        if (step == 1)                                                                                        \
+            for (int64_t i = 0; i < n; i++) m[i].member = op(x[i].member, m[i].member);                       \
+        else                                                                                                  \
+            for (int64_t i = 0; i < n; i++) m[i].member = op(x[i * step].member, m[i].member);                \
+    }
 
 #define FLOAT_OPERATION(name, identity, op, vop32, vop64)                                                     \
     ROW(name##_f32, float, hx_vf, f, hx_vf_load, identity, vop32, op)                                         \
@@ -177,7 +183,7 @@ COLUMN(min_truth, uint8_t, int64_t, i, BOTH_)
 typedef struct combine {
     cell (*row)(const void *run, int64_t n);
     void (*column)(cell *tile, const void *const *rows, int64_t count, int64_t n);
-    cell (*join)(cell x, cell m);
+    void (*join)(cell *restrict m, const cell *restrict x, int64_t n, int64_t step);
     cell identity;
 } combine;
 
@@ -408,7 +414,8 @@ static cell row_pieces(const job *j, const stage *s, const combine *with, const 
         for (int64_t i = begin; i < end; i += HX_BLOCK) {
             int64_t n = end - i < HX_BLOCK ? end - i : HX_BLOCK;
             const void *x = fetch(j, s, base + w.offset + i * j->run_step, j->run_step, n, center, false, room);
-            sum = with->join(with->row(x, n), sum);
+            cell run = with->row(x, n);
+            with->join(&sum, &run, 1, 1);
         }
         if (++part == j->pieces) {
             part = 0;
@@ -481,14 +488,13 @@ static void columns_tile(void *ctx, int64_t k) {
 /* ---- the plan ---- */
 
 static void join_parts(const job *j, int64_t part_step, int64_t out_step) {
-    cell buffer[64];
-    for (int64_t o = 0; o < j->outs; o += 64) {
-        int64_t n = j->outs - o < 64 ? j->outs - o : 64;
-        for (int64_t i = 0; i < n; i++) {
-            const cell *p = j->part + (o + i) * out_step;
-            buffer[i] = p[0];
-            for (int64_t k = 1; k < j->parts; k++) buffer[i] = j->with.join(p[k * part_step], buffer[i]);
-        }
+    enum { AT_ONCE = 512 };
+    cell buffer[AT_ONCE];
+    for (int64_t o = 0; o < j->outs; o += AT_ONCE) {
+        int64_t n = j->outs - o < AT_ONCE ? j->outs - o : AT_ONCE;
+        const cell *p = j->part + o * out_step;
+        for (int64_t i = 0; i < n; i++) buffer[i] = p[i * out_step];
+        for (int64_t k = 1; k < j->parts; k++) j->with.join(buffer, p + k * part_step, n, out_step);
         deliver(j, o, buffer, n);
     }
 }
