@@ -13,7 +13,7 @@ SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test core-test tiny bench wheel lint format stubs numerics asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean
+.PHONY: help install train test core-test tiny bench wheel lint format stubs numerics torch-parity torch-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -84,6 +84,9 @@ stubs: install  ## write the type stubs and the list of errors in the docs from 
 
 numerics: $(VENV)/.checks install  ## measure the elementary functions and write the table in docs/numerics.md
 	$(BIN)/python tools/numerics.py
+
+torch-parity: $(VENV)/.checks install  ## every op on all of torch's own samples, and counts of what differs (10 minutes)
+	$(BIN)/python -m tests.parity
 
 asan: $(VENV)/.checks  ## the generic tests under the address and undefined-behaviour sanitizers
 	$(BIN)/python tools/sanitized.py -m pytest -q -n 2 tests/ops tests/faults
