@@ -5,7 +5,7 @@
  * line has the same bits in any batch and for any number of threads. Tables are kept for the lengths used last. */
 #include <pthread.h>
 #include "cpu.h"
-#include "lanes.h"
+#include "turn.h"
 
 enum {
     FFT_PASSES = 44,         /* most factors of a length */
@@ -187,13 +187,16 @@ static void fft_keep(fft_entry *e) {
 #define FFT_TYPE float
 #define FFT_VECTOR hx_vf
 #define FFT_WIDTH FLOATS
+#define FFT_IS_FLOAT
 #include "fft_lanes.h"
 #include "fft_lines.h"
 #include "fft_plan.h"
+#include "fft_conv.h"
 #undef FFT
 #undef FFT_TYPE
 #undef FFT_VECTOR
 #undef FFT_WIDTH
+#undef FFT_IS_FLOAT
 
 #define FFT(name) fft_f64_##name
 #define FFT_TYPE double
@@ -202,6 +205,7 @@ static void fft_keep(fft_entry *e) {
 #include "fft_lanes.h"
 #include "fft_lines.h"
 #include "fft_plan.h"
+#include "fft_conv.h"
 #undef FFT
 #undef FFT_TYPE
 #undef FFT_VECTOR
@@ -269,8 +273,21 @@ HX_KERNEL(k_fft_c2r) {
     return code;
 }
 
+HX_KERNEL(k_fft_conv) {
+    HX_UNUSED;
+    const hx_view *in = call->in, *out = &call->out[0];
+    if (!out->numel) return HX_OK;
+    if (!in[1].numel) {
+        memset(out->data, 0, (size_t)out->numel * hx_dtype_size((hx_dtype)out->dtype));
+        return HX_OK;
+    }
+    bool done = (out->dtype == HX_F64 ? fft_f64_convolve : fft_f32_convolve)(&in[0], &in[1], &in[2], out->data);
+    return done ? HX_OK : hx_kernel_fail(err, HX_E_MEMORY, HX1402_MEMORY, "no memory for spectra");
+}
+
 HX_KERNELS(fft) = {
     KERNEL_CONTIGUOUS(fft_c2c, k_fft_c2c, HX_SET_COMPLEX),
     KERNEL_CONTIGUOUS(fft_r2c, k_fft_r2c, 1u << HX_F32 | 1u << HX_F64),
     KERNEL_CONTIGUOUS(fft_c2r, k_fft_c2r, HX_SET_COMPLEX),
+    KERNEL_CONTIGUOUS(native_fft_conv, k_fft_conv, 1u << HX_F32 | 1u << HX_F64),
     {0}};

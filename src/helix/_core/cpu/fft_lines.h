@@ -52,53 +52,23 @@ static inline void FFT(store_some)(FFT(t) *p, int64_t n, FFT(v) v) {
     for (int64_t i = 0; i < n; i++) p[i] = room[i];
 }
 
-#if FFT_WIDTH == 16
-/* The same from and to memory: quarters of rows are loaded and stored where they belong, so that half of the shuffles, for
- * which there is one port, become memory operations. Row r begins r * step numbers from p. */
-static inline void FFT(turn_quarters)(__m512 *x) {
-    __m512 a = _mm512_unpacklo_ps(x[0], x[1]), b = _mm512_unpackhi_ps(x[0], x[1]);
-    __m512 c = _mm512_unpacklo_ps(x[2], x[3]), d = _mm512_unpackhi_ps(x[2], x[3]);
-    x[0] = _mm512_shuffle_ps(a, c, 0x44);
-    x[1] = _mm512_shuffle_ps(a, c, 0xee);
-    x[2] = _mm512_shuffle_ps(b, d, 0x44);
-    x[3] = _mm512_shuffle_ps(b, d, 0xee);
-}
+/* The same from and to memory: row r begins r * step numbers from p. */
 static inline void FFT(load_turned)(const FFT(t) *p, int64_t step, FFT(v) *tile) {
-    for (int q = 0; q < 4; q++, p += 4) {
-        __m512 x[4];
-        for (int i = 0; i < 4; i++) {
-            x[i] = _mm512_castps128_ps512(_mm_loadu_ps(p + i * step));
-            x[i] = _mm512_insertf32x4(x[i], _mm_loadu_ps(p + (i + 4) * step), 1);
-            x[i] = _mm512_insertf32x4(x[i], _mm_loadu_ps(p + (i + 8) * step), 2);
-            x[i] = _mm512_insertf32x4(x[i], _mm_loadu_ps(p + (i + 12) * step), 3);
-        }
-        FFT(turn_quarters)(x);
-        for (int i = 0; i < 4; i++) tile[4 * q + i] = (FFT(v))x[i];
-    }
-}
-static inline void FFT(store_turned)(FFT(t) *p, int64_t step, const FFT(v) *tile) {
-    for (int q = 0; q < 4; q++, p += 4) {
-        __m512 x[4];
-        for (int i = 0; i < 4; i++) x[i] = (__m512)tile[4 * q + i];
-        FFT(turn_quarters)(x);
-        for (int i = 0; i < 4; i++) {
-            _mm_storeu_ps(p + i * step, _mm512_castps512_ps128(x[i]));
-            _mm_storeu_ps(p + (i + 4) * step, _mm512_extractf32x4_ps(x[i], 1));
-            _mm_storeu_ps(p + (i + 8) * step, _mm512_extractf32x4_ps(x[i], 2));
-            _mm_storeu_ps(p + (i + 12) * step, _mm512_extractf32x4_ps(x[i], 3));
-        }
-    }
-}
+#ifdef FFT_IS_FLOAT
+    hx_load_turned(p, step, tile);
 #else
-static inline void FFT(load_turned)(const FFT(t) *p, int64_t step, FFT(v) *tile) {
     for (int i = 0; i < FFT_WIDTH; i++) tile[i] = FFT(load)(p + i * step);
     FFT(transpose)(tile);
+#endif
 }
 static inline void FFT(store_turned)(FFT(t) *p, int64_t step, FFT(v) *tile) {
+#ifdef FFT_IS_FLOAT
+    hx_store_turned(p, step, tile);
+#else
     FFT(transpose)(tile);
     for (int i = 0; i < FFT_WIDTH; i++) FFT(store)(p + i * step, tile[i]);
-}
 #endif
+}
 
 /* FFT_WIDTH numbers of each line, from number `at` of lines whose numbers lie side by side, as columns; `n` are there. */
 static inline void FFT(read_tile)(const FFT(lines) *l, int64_t at, int64_t n, FFT(v) *tile) {

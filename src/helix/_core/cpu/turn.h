@@ -1,0 +1,89 @@
+/* Squares of floats in memory, as wide as a register, read and written with rows for columns. Parts of rows are loaded and
+ * stored where they belong, so that half of the shuffles, for which there is one port, become memory operations. */
+#ifndef HX_TURN_H
+#define HX_TURN_H
+
+#include <string.h>
+#include "lanes.h"
+
+/* tile[c] is number c of every row; row r begins r * step floats from p. The other way: numbers of the tile become rows. */
+#if defined HX_ISA_AVX512
+static inline void hx_turn_four(__m512 *x) {
+    __m512 a = _mm512_unpacklo_ps(x[0], x[1]), b = _mm512_unpackhi_ps(x[0], x[1]);
+    __m512 c = _mm512_unpacklo_ps(x[2], x[3]), d = _mm512_unpackhi_ps(x[2], x[3]);
+    x[0] = _mm512_shuffle_ps(a, c, 0x44);
+    x[1] = _mm512_shuffle_ps(a, c, 0xee);
+    x[2] = _mm512_shuffle_ps(b, d, 0x44);
+    x[3] = _mm512_shuffle_ps(b, d, 0xee);
+}
+static inline void hx_load_turned(const float *p, int64_t step, hx_vf *tile) {
+    for (int q = 0; q < 4; q++, p += 4) {
+        __m512 x[4];
+        for (int i = 0; i < 4; i++) {
+            x[i] = _mm512_castps128_ps512(_mm_loadu_ps(p + i * step));
+            x[i] = _mm512_insertf32x4(x[i], _mm_loadu_ps(p + (i + 4) * step), 1);
+            x[i] = _mm512_insertf32x4(x[i], _mm_loadu_ps(p + (i + 8) * step), 2);
+            x[i] = _mm512_insertf32x4(x[i], _mm_loadu_ps(p + (i + 12) * step), 3);
+        }
+        hx_turn_four(x);
+        for (int i = 0; i < 4; i++) tile[4 * q + i] = (hx_vf)x[i];
+    }
+}
+static inline void hx_store_turned(float *p, int64_t step, const hx_vf *tile) {
+    for (int q = 0; q < 4; q++, p += 4) {
+        __m512 x[4];
+        for (int i = 0; i < 4; i++) x[i] = (__m512)tile[4 * q + i];
+        hx_turn_four(x);
+        for (int i = 0; i < 4; i++) {
+            _mm_storeu_ps(p + i * step, _mm512_castps512_ps128(x[i]));
+            _mm_storeu_ps(p + (i + 4) * step, _mm512_extractf32x4_ps(x[i], 1));
+            _mm_storeu_ps(p + (i + 8) * step, _mm512_extractf32x4_ps(x[i], 2));
+            _mm_storeu_ps(p + (i + 12) * step, _mm512_extractf32x4_ps(x[i], 3));
+        }
+    }
+}
+#elif defined HX_ISA_AVX2
+static inline void hx_turn_four(__m256 *x) {
+    __m256 a = _mm256_unpacklo_ps(x[0], x[1]), b = _mm256_unpackhi_ps(x[0], x[1]);
+    __m256 c = _mm256_unpacklo_ps(x[2], x[3]), d = _mm256_unpackhi_ps(x[2], x[3]);
+    x[0] = _mm256_shuffle_ps(a, c, 0x44);
+    x[1] = _mm256_shuffle_ps(a, c, 0xee);
+    x[2] = _mm256_shuffle_ps(b, d, 0x44);
+    x[3] = _mm256_shuffle_ps(b, d, 0xee);
+}
+static inline void hx_load_turned(const float *p, int64_t step, hx_vf *tile) {
+    for (int q = 0; q < 2; q++, p += 4) {
+        __m256 x[4];
+        for (int i = 0; i < 4; i++) {
+            x[i] = _mm256_castps128_ps256(_mm_loadu_ps(p + i * step));
+            x[i] = _mm256_insertf128_ps(x[i], _mm_loadu_ps(p + (i + 4) * step), 1);
+        }
+        hx_turn_four(x);
+        for (int i = 0; i < 4; i++) tile[4 * q + i] = (hx_vf)x[i];
+    }
+}
+static inline void hx_store_turned(float *p, int64_t step, const hx_vf *tile) {
+    for (int q = 0; q < 2; q++, p += 4) {
+        __m256 x[4];
+        for (int i = 0; i < 4; i++) x[i] = (__m256)tile[4 * q + i];
+        hx_turn_four(x);
+        for (int i = 0; i < 4; i++) {
+            _mm_storeu_ps(p + i * step, _mm256_castps256_ps128(x[i]));
+            _mm_storeu_ps(p + (i + 4) * step, _mm256_extractf128_ps(x[i], 1));
+        }
+    }
+}
+#else
+static inline void hx_load_turned(const float *p, int64_t step, hx_vf *tile) {
+    enum { L = HX_LANES_OF(float) };
+    for (int c = 0; c < L; c++)
+        for (int r = 0; r < L; r++) tile[c][r] = p[r * step + c];
+}
+static inline void hx_store_turned(float *p, int64_t step, const hx_vf *tile) {
+    enum { L = HX_LANES_OF(float) };
+    for (int c = 0; c < L; c++)
+        for (int r = 0; r < L; r++) p[r * step + c] = tile[c][r];
+}
+#endif
+
+#endif
