@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .data import labels, normal
+from .sequence import convolution_inputs, scan_inputs
 
 Build = Callable[[Any], Callable[[], Any]]
 
@@ -412,6 +413,21 @@ def _train(model: Callable[[Any], Any], x_name: str, x_shape: tuple[int, ...]) -
     return build
 
 
+def _sequence(prepare: Callable[..., Any], sizes: tuple[int, ...], both: bool) -> Build:
+    def build(lib: Any) -> Callable[[], Any]:
+        function, inputs = prepare(lib, *sizes)
+        return _forward_or_both(lib, lambda: function(*inputs), inputs, both)
+
+    return build
+
+
+for _mode in ("fwd", "fb"):
+    _add(f"E.selective_scan_2_1024_512_16_{_mode}", _sequence(scan_inputs, (2, 1024, 512, 16), _mode == "fb"))
+    for _batch, _length, _channels in ((4, 4096, 128), (1, 65536, 64)):
+        _add(
+            f"E.fft_conv_{_batch}_{_channels}_{_length}_{_mode}",
+            _sequence(convolution_inputs, (_batch, _length, _channels), _mode == "fb"),
+        )
 _add("E.mlp", _train(_mlp, "xm", (128, 784)))
 _add("E.cnn", _train(_cnn, "xc", (64, 1, 28, 28)))
 
