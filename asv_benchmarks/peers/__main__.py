@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
 from .libraries import LIBRARIES
-from .run import ratio, run, text, worker
+from .run import CLOCKS, ratio, run, text, worker
 
 IMPORTS = {
     "python": ("pass", "1"),
@@ -82,6 +83,9 @@ def main() -> None:
     runner.add_argument("--only", default="", help="regular expression over workload names")
     runner.add_argument("--rounds", type=int, default=7)
     runner.add_argument("--sample", type=float, default=0.03, help="seconds a sample")
+    runner.add_argument(
+        "--clock", choices=CLOCKS, default="wall", help="cpu: of the process, for one thread on a busy machine"
+    )
     runner.add_argument("--out", type=Path, default=Path("peers.json"))
     verbs.add_parser("table", help="markdown from results").add_argument("files", nargs="+", type=Path)
     verbs.add_parser("imports", help="import time and memory").add_argument("--rounds", type=int, default=7)
@@ -90,6 +94,7 @@ def main() -> None:
     one.add_argument("threads", type=int)
     a = parser.parse_args()
     if a.verb == "run":
+        os.environ["PEERS_CLOCK"] = a.clock
         run(a.libs.split(","), [int(t) for t in a.threads.split(",")], a.only, a.rounds, a.sample, a.out)
     elif a.verb == "table":
         print(table(a.files))

@@ -45,11 +45,16 @@ def worker(name: str, threads: int) -> None:
         replies.write(json.dumps(reply) + "\n")
 
 
+# On a machine that others use too, the processor's time says more of one thread than the clock on the wall.
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
 def _seconds(call: Any, count: int) -> float:
-    start = time.perf_counter()
+    now = CLOCKS[os.environ.get("PEERS_CLOCK", "wall")]
+    start = now()
     for _ in range(count):
         call()
-    return time.perf_counter() - start
+    return now() - start
 
 
 class Worker:

@@ -20,39 +20,66 @@ static int64_t FFT(conv_length)(int64_t most) {
     return less >= most && fft_kind_of(less / 2, 1, FFT_WIDTH) == FFT_SPLIT ? less : n;
 }
 
-/* a *= b for n complex numbers. */
-static void FFT(multiply_by)(FFT(t) *a, const FFT(t) *b, int64_t n) {
-    int64_t i = 0;
-    for (; i + FFT_WIDTH <= n; i += FFT_WIDTH) {
-        FFT(c) w = FFT(load_pairs)(b + 2 * i);
-        FFT(store_pairs)(a + 2 * i, FFT(turn)(FFT(load_pairs)(a + 2 * i), w.re, w.im));
+/* Multiplies the spectrum of 2m real numbers, given as that of m complex ones, by a filter's: elements k and m - k are taken
+ * apart, multiplied, and put together again while they are in registers. */
+static inline void FFT(filter_pair)(FFT(c) *a, FFT(c) *b, FFT(c) at_a, FFT(c) at_b, FFT(v) c, FFT(v) s) {
+    FFT(unmix)(a, b, c, s, FFT(all)((FFT(t))0.5));
+    *a = FFT(turn)(*a, at_a.re, at_a.im);
+    *b = FFT(turn)(*b, at_b.re, at_b.im);
+    FFT(mix)(a, b, c, s);
+}
+
+static inline FFT(c) FFT(reversed)(FFT(c) x) { return (FFT(c)){FFT(reverse)(x.re), FFT(reverse)(x.im)}; }
+
+static void FFT(filter_line)(const FFT(plan) *p, FFT(t) *x, const FFT(t) *filter) {
+    int64_t m = p->entry.n, k = 1;
+    FFT(t) first = (x[0] + x[1]) * filter[0], last = (x[0] - x[1]) * filter[2 * m];
+    x[0] = first + last;
+    x[1] = first - last;
+    for (; k + FFT_WIDTH <= m - k - FFT_WIDTH + 1; k += FFT_WIDTH) {
+        int64_t mirror = m - k - FFT_WIDTH + 1;
+        FFT(c) a = FFT(load_pairs)(x + 2 * k), b = FFT(reversed)(FFT(load_pairs)(x + 2 * mirror));
+        FFT(filter_pair)(&a, &b, FFT(load_pairs)(filter + 2 * k), FFT(reversed)(FFT(load_pairs)(filter + 2 * mirror)),
+                         FFT(load)(p->cosine + k), FFT(load)(p->sine + k));
+        FFT(store_pairs)(x + 2 * k, a);
+        FFT(store_pairs)(x + 2 * mirror, FFT(reversed)(b));
     }
-    for (; i < n; i++) {
-        FFT(t) re = a[2 * i] * b[2 * i] - a[2 * i + 1] * b[2 * i + 1];
-        a[2 * i + 1] = a[2 * i] * b[2 * i + 1] + a[2 * i + 1] * b[2 * i];
-        a[2 * i] = re;
+    for (; k <= m / 2; k++) {
+        int64_t mirror = m - k;
+        FFT(c) a = {FFT(all)(x[2 * k]), FFT(all)(x[2 * k + 1])}, b = {FFT(all)(x[2 * mirror]), FFT(all)(x[2 * mirror + 1])};
+        FFT(c) at_a = {FFT(all)(filter[2 * k]), FFT(all)(filter[2 * k + 1])};
+        FFT(c) at_b = {FFT(all)(filter[2 * mirror]), FFT(all)(filter[2 * mirror + 1])};
+        FFT(filter_pair)(&a, &b, at_a, at_b, FFT(all)(p->cosine[k]), FFT(all)(p->sine[k]));
+        x[2 * k] = a.re[0];
+        x[2 * k + 1] = a.im[0];
+        x[2 * mirror] = b.re[0];
+        x[2 * mirror + 1] = b.im[0];
     }
 }
 
 typedef struct FFT(conv_room) {
-    FFT(t) *filter, *spectrum, *row, *half; /* spectra have n + 2 numbers */
+    FFT(t) *filter, *row, *half; /* filter: its spectrum, n + 2 numbers */
     void *rest;
 } FFT(conv_room);
 
-static void FFT(spectrum_of)(const FFT(conv) *j, const FFT(t) *from, int64_t have, double scale, FFT(t) *to, FFT(conv_room) *r) {
-    FFT(job) forward = {.p = j->p, .form = FFT_FROM_REAL, .scale = (FFT(t))scale, .n = j->n};
-    memcpy(r->row, from, (size_t)have * sizeof *from);
-    memset(r->row + have, 0, (size_t)(j->n - have) * sizeof *from);
-    FFT(one_line)(&forward, r->row, to, r->half, r->rest);
+static void FFT(continued)(const FFT(conv) *j, const FFT(t) *from, int64_t have, FFT(t) *row) {
+    memcpy(row, from, (size_t)have * sizeof *from);
+    memset(row + have, 0, (size_t)(j->n - have) * sizeof *from);
+}
+
+static void FFT(transform_filter)(const FFT(conv) *j, int64_t filter, FFT(conv_room) *r) {
+    FFT(job) forward = {.p = j->p, .form = FFT_FROM_REAL, .scale = (FFT(t))(1.0 / (double)j->n), .n = j->n};
+    FFT(continued)(j, j->filter + filter * j->taps, j->taps < j->length ? j->taps : j->length, r->row);
+    FFT(one_line)(&forward, r->row, r->filter, r->half, r->rest);
 }
 
 static void FFT(convolve_row)(const FFT(conv) *j, int64_t row, FFT(conv_room) *r) {
-    FFT(job) back = {.p = j->p, .form = FFT_TO_REAL, .scale = 1, .n = j->n};
     const FFT(t) *u = j->u + row * j->length;
     FFT(t) *out = j->out + row * j->length, skip = j->skip ? j->skip[row % j->skips] : 0;
-    FFT(spectrum_of)(j, u, j->length, 1, r->spectrum, r);
-    FFT(multiply_by)(r->spectrum, r->filter, j->n / 2 + 1);
-    FFT(one_line)(&back, r->spectrum, r->row, r->half, r->rest);
+    FFT(continued)(j, u, j->length, r->row);
+    FFT(run_line)(j->p, r->row, r->half, false, 1, r->rest, false, NULL);
+    FFT(filter_line)(j->p, r->half, r->filter);
+    FFT(run_line)(j->p, r->half, r->row, true, 1, r->rest, false, NULL);
     if (j->skip)
         for (int64_t t = 0; t < j->length; t++) out[t] = r->row[t] + skip * u[t];
     else
@@ -63,15 +90,14 @@ static void FFT(convolve_part)(void *ctx, int64_t task) {
     FFT(conv) *j = ctx;
     int64_t filter = task / j->parts, from = task % j->parts * j->part, uses = j->rows / j->filters;
     int64_t to = from + j->part < uses ? from + j->part : uses, line = fft_rounded((j->n + 2) * (int64_t)sizeof(FFT(t)));
-    size_t bytes = (size_t)(4 * line + FFT(line_bytes)(j->p));
+    size_t bytes = (size_t)(3 * line + FFT(line_bytes)(j->p));
     char *room = hx_pool_alloc(bytes);
     if (!room) {
         atomic_store(&j->failed, true);
         return;
     }
-    FFT(conv_room) r = {(FFT(t) *)room, (FFT(t) *)(room + line), (FFT(t) *)(room + 2 * line), (FFT(t) *)(room + 3 * line),
-                        room + 4 * line};
-    FFT(spectrum_of)(j, j->filter + filter * j->taps, j->taps < j->length ? j->taps : j->length, 1.0 / (double)j->n, r.filter, &r);
+    FFT(conv_room) r = {(FFT(t) *)room, (FFT(t) *)(room + line), (FFT(t) *)(room + 2 * line), room + 3 * line};
+    FFT(transform_filter)(j, filter, &r);
     for (int64_t use = from; use < to; use++) FFT(convolve_row)(j, use * j->filters + filter, &r);
     hx_pool_free(room, bytes);
 }

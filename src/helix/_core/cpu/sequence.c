@@ -36,33 +36,35 @@ typedef struct lanes {
 
 /* ---- in and out of lanes ---- */
 
-/* Steps [at, at + n) of the tile's channels of a sequence; lanes without a channel are 0. */
+/* Steps [at, at + n) of the tile's channels of a sequence; lanes without a channel are 0. Rows go through a block of their
+ * own: as they lie, they are often apart by a power of two and would share a set of the cache. */
 static void read_steps(const lanes *l, const char *sequence, int64_t at, int64_t n, hx_vf *to) {
     const scan_job *j = l->j;
     float room[L * CHUNK];
-    const char *from = sequence + ((l->batch * j->channels + l->channel) * j->length + at) * j->size;
-    const float *p = (const float *)from;
-    int64_t step = j->length;
-    if (j->dtype != HX_F32 || l->lanes < L || n < CHUNK) {
-        memset(room, 0, sizeof room);
-        for (int i = 0; i < l->lanes; i++) {
-            float line[CHUNK];
-            memcpy(room + i * CHUNK, hx_read_f32(from + i * j->length * j->size, j->dtype, j->size, n, line), (size_t)n * 4);
+    int64_t row = j->length * j->size;
+    const char *from = sequence + (l->batch * j->channels + l->channel) * row + at * j->size;
+    if (j->dtype == HX_F32 && l->lanes == L && n == CHUNK) {
+        for (int i = 0; i < L; i++, from += row) {
+            memcpy(room + i * CHUNK, from, CHUNK * 4);
+            for (int64_t ahead = 0; ahead < CHUNK * 4; ahead += 64) hx_prefetch(from, CHUNK * 4 + ahead);
         }
-        p = room;
-        step = CHUNK;
+    } else {
+        memset(room, 0, sizeof room);
+        for (int i = 0; i < l->lanes; i++, from += row) {
+            float line[CHUNK];
+            memcpy(room + i * CHUNK, hx_read_f32(from, j->dtype, j->size, n, line), (size_t)n * 4);
+        }
     }
-    for (int64_t t = 0; t < n; t += L) hx_load_turned(p + t, step, to + t);
+    for (int64_t t = 0; t < n; t += L) hx_load_turned(room + t, CHUNK, to + t);
 }
 
 static void write_steps(const lanes *l, char *sequence, int64_t at, int64_t n, const hx_vf *from) {
     const scan_job *j = l->j;
     float room[L * CHUNK];
-    char *to = sequence + ((l->batch * j->channels + l->channel) * j->length + at) * j->size;
-    bool direct = j->dtype == HX_F32 && l->lanes == L && n == CHUNK;
-    for (int64_t t = 0; t < n; t += L) hx_store_turned(direct ? (float *)to + t : room + t, direct ? j->length : CHUNK, from + t);
-    for (int i = 0; i < l->lanes && !direct; i++)
-        hx_write_f32(to + i * j->length * j->size, j->dtype, j->size, n, room + i * CHUNK);
+    int64_t row = j->length * j->size;
+    char *to = sequence + (l->batch * j->channels + l->channel) * row + at * j->size;
+    for (int64_t t = 0; t < n; t += L) hx_store_turned(room + t, CHUNK, from + t);
+    for (int i = 0; i < l->lanes; i++, to += row) hx_write_f32(to, j->dtype, j->size, n, room + i * CHUNK);
 }
 
 /* Steps of state n of B or C, which all lanes share. */
@@ -82,6 +84,19 @@ static void spread(const lanes *l, float *p, int64_t step, hx_vf v) {
     float room[L];
     hx_vf_store(room, v);
     for (int i = 0; i < l->lanes; i++) p[i * step] = room[i];
+}
+/* All states of the tile's channels, which lie `step` apart. */
+static void gather_states(const lanes *l, const float *p, int64_t step, hx_vf *to) {
+    int64_t n = 0;
+    if (l->lanes == L)
+        for (; n + L <= l->j->states; n += L) hx_load_turned(p + n, step, to + n);
+    for (; n < l->j->states; n++) to[n] = gather(l, p + n, step);
+}
+static void spread_states(const lanes *l, float *p, int64_t step, const hx_vf *from) {
+    int64_t n = 0;
+    if (l->lanes == L)
+        for (; n + L <= l->j->states; n += L) hx_store_turned(p + n, step, from + n);
+    for (; n < l->j->states; n++) spread(l, p + n, step, from[n]);
 }
 static hx_vf one_a_channel(const lanes *l, const float *p) { return gather(l, p ? p + l->channel : NULL, 1); }
 
@@ -146,15 +161,13 @@ static void forward_chunk(const lanes *l, const hx_vf *a, hx_vf *x, int64_t at) 
 static void forward_tile(const lanes *l, hx_vf *room) {
     const scan_job *j = l->j;
     hx_vf *a = room, *x = room + j->states;
-    for (int64_t n = 0; n < j->states; n++) {
-        a[n] = gather(l, j->a + l->channel * j->states + n, j->states);
-        x[n] = (hx_vf){0};
-    }
+    gather_states(l, j->a + l->channel * j->states, j->states, a);
+    for (int64_t n = 0; n < j->states; n++) x[n] = (hx_vf){0};
     for (int64_t k = 0; k < j->chunks; k++) {
-        for (int64_t n = 0; n < j->states; n++) spread(l, j->saved + saved_at(l, k) + n, j->chunks * j->states, x[n]);
+        spread_states(l, j->saved + saved_at(l, k), j->chunks * j->states, x);
         forward_chunk(l, a, x, k * CHUNK);
     }
-    for (int64_t n = 0; n < j->states; n++) spread(l, j->last + state_at(l) + n, j->states, x[n]);
+    spread_states(l, j->last + state_at(l), j->states, x);
 }
 
 /* ---- backward ---- */
@@ -182,11 +195,11 @@ typedef struct slopes {
 } slopes;
 
 /* State n: its values again, then back through time. `h`: the gradient that later steps hand to the chunk's last state. */
-static hx_vf backward_state(const lanes *l, chunk *k, slopes *s, hx_vf a, hx_vf h, int64_t n, hx_vf *g_a) {
+static hx_vf backward_state(const lanes *l, chunk *k, slopes *s, hx_vf a, hx_vf h, hx_vf start, int64_t n, hx_vf *g_a) {
     const scan_job *j = l->j;
     float room_b[CHUNK], room_c[CHUNK];
     const float *b = mixer_steps(l, j->b, n, k->at, k->n, room_b), *c = mixer_steps(l, j->c, n, k->at, k->n, room_c);
-    s->x[0] = gather(l, j->saved + saved_at(l, k->at / CHUNK) + n, j->chunks * j->states);
+    s->x[0] = start;
     for (int64_t t = 0; t < k->n; t++) {
         s->decay[t] = hx_vf_exp(k->step[t] * a);
         s->x[t + 1] = s->decay[t] * s->x[t] + k->step[t] * k->u[t] * b[t];
@@ -225,22 +238,27 @@ static void close_gate(const lanes *l, const chunk *k, slopes *s) {
     write_steps(l, l->j->g_z, k->at, k->n, s->gate);
 }
 
+/* A register for each state: A, the gradient on its way back, the sum of A's gradient, and the state before a chunk. */
+typedef struct tile_state {
+    hx_vf *a, *h, *g_a, *start;
+} tile_state;
+
 typedef struct tile_sums {
     hx_vf skip, bias;
 } tile_sums;
 
 /* part_b, part_c: the block's, of the group's states and length. */
-static void backward_chunk(const lanes *l, const hx_vf *a, hx_vf *h, hx_vf *g_a, int64_t at, float *part_b, float *part_c,
-                           tile_sums *sums) {
+static void backward_chunk(const lanes *l, const tile_state *x, int64_t at, float *part_b, float *part_c, tile_sums *sums) {
     const scan_job *j = l->j;
     chunk k;
     slopes s;
     hx_vf skip = one_a_channel(l, j->skip);
     open_chunk(l, &k, at);
     open_gate(l, &k, &s);
+    gather_states(l, j->saved + saved_at(l, at / CHUNK), j->chunks * j->states, x->start);
     for (int64_t t = 0; t < k.n; t++) s.step[t] = s.in[t] = (hx_vf){0};
     for (int64_t n = 0; n < j->states; n++) {
-        h[n] = backward_state(l, &k, &s, a[n], h[n], n, &g_a[n]);
+        x->h[n] = backward_state(l, &k, &s, x->a[n], x->h[n], x->start[n], n, &x->g_a[n]);
         add_sums(s.by_b, k.n, part_b + n * j->length + at);
         add_sums(s.by_c, k.n, part_c + n * j->length + at);
     }
@@ -260,15 +278,13 @@ static void backward_chunk(const lanes *l, const hx_vf *a, hx_vf *h, hx_vf *g_a,
 
 static void backward_tile(const lanes *l, hx_vf *room, float *part_b, float *part_c) {
     const scan_job *j = l->j;
-    hx_vf *a = room, *h = room + j->states, *g_a = h + j->states;
+    tile_state x = {room, room + j->states, room + 2 * j->states, room + 3 * j->states};
     tile_sums sums = {{0}, {0}};
-    for (int64_t n = 0; n < j->states; n++) {
-        a[n] = gather(l, j->a + l->channel * j->states + n, j->states);
-        h[n] = gather(l, j->g_last ? j->g_last + state_at(l) + n : NULL, j->states);
-        g_a[n] = (hx_vf){0};
-    }
-    for (int64_t k = j->chunks - 1; k >= 0; k--) backward_chunk(l, a, h, g_a, k * CHUNK, part_b, part_c, &sums);
-    for (int64_t n = 0; n < j->states; n++) spread(l, j->part_a + state_at(l) + n, j->states, g_a[n]);
+    for (int64_t n = 0; n < j->states; n++) x.h[n] = x.g_a[n] = (hx_vf){0};
+    gather_states(l, j->a + l->channel * j->states, j->states, x.a);
+    if (j->g_last) gather_states(l, j->g_last + state_at(l), j->states, x.h);
+    for (int64_t k = j->chunks - 1; k >= 0; k--) backward_chunk(l, &x, k * CHUNK, part_b, part_c, &sums);
+    spread_states(l, j->part_a + state_at(l), j->states, x.g_a);
     spread(l, j->part_skip + l->batch * j->channels + l->channel, 1, sums.skip);
     spread(l, j->part_bias + l->batch * j->channels + l->channel, 1, sums.bias);
 }
@@ -280,7 +296,7 @@ static void run_block(void *ctx, int64_t task) {
     bool backward = j->g != NULL;
     int64_t block = task % j->blocks, group = task / j->blocks % j->groups, batch = task / j->blocks / j->groups;
     int64_t first = block * BLOCK, last = first + BLOCK < j->each ? first + BLOCK : j->each;
-    size_t bytes = (size_t)(3 * j->states + 1) * sizeof(hx_vf), part = (size_t)(j->states * j->length);
+    size_t bytes = (size_t)(4 * j->states + 1) * sizeof(hx_vf), part = (size_t)(j->states * j->length);
     hx_vf *room = hx_pool_alloc(bytes);
     if (!room) {
         atomic_store(&j->failed, true);
