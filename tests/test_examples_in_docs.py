@@ -33,6 +33,8 @@ def examples():
         value = getattr(helix._core, name)
         if inspect.isroutine(value) and ">>>" in (value.__doc__ or ""):
             found.append(parser.get_doctest(value.__doc__, {"helix": helix}, name, None, 0))
+    for name, function in helix._core.special_functions().items():
+        found.append(parser.get_doctest(function.__doc__, {"helix": helix}, f"special.{name}", None, 0))
     for name, function in helix._core.fft_functions().items():
         found.append(parser.get_doctest(function.__doc__, {"helix": helix}, f"fft.{name}", None, 0))
     return found

@@ -338,7 +338,7 @@ cdef extern from "op.h" nogil:
         hx_spec *spec
         hx_tensor **out
         hx_device *device
-    enum: HX_PRIMITIVE, HX_NON_DIFF, HX_GRAD_ERROR, HX_VIEW, HX_INPLACE, HX_ALIAS_OK, HX_METHOD, HX_FUNCTION, HX_NN, HX_FFT
+    enum: HX_PRIMITIVE, HX_NON_DIFF, HX_GRAD_ERROR, HX_VIEW, HX_INPLACE, HX_ALIAS_OK, HX_METHOD, HX_FUNCTION, HX_NN, HX_FFT, HX_SPECIAL
     enum: HX_VALUES, HX_MUTATES, HX_CREATES, HX_OUT, HX_RANDOM, HX_INTERNAL_OP, HX_NONDIFF_OUT1
     const hx_op *hx_op_find(const char *name)
     int hx_op_count()

@@ -9,6 +9,7 @@ def add_methods(methods):
 cdef dict function_names = {}
 cdef dict nn_names = {}
 cdef dict fft_names = {}
+cdef dict special_names = {}
 
 
 def __getattr__(name):
@@ -31,6 +32,11 @@ def fft_functions():
     return dict(fft_names)
 
 
+def special_functions():
+    """The functions of helix.special that come from records marked so, by name."""
+    return dict(special_names)
+
+
 cdef int install(const hx_op *record) except -1:
     """The function of a record, its in-place form, methods and further names."""
     cdef Op plain = make_op(record, False)
@@ -47,6 +53,8 @@ cdef int install(const hx_op *record) except -1:
             nn_names[intern(name)] = plain
         if record.flags & HX_FFT:
             fft_names[intern(name.removeprefix("fft_"))] = plain
+        if record.flags & HX_SPECIAL:
+            special_names[intern(name.removeprefix("special_"))] = plain
         if record.flags & HX_METHOD:
             door_add_to_type(<PyTypeObject *>Tensor, intern(name), plain)
         if inplace is not None:

@@ -75,6 +75,8 @@ cdef class Op:
     def __module__(self):
         if self.op.flags & HX_FFT:
             return "helix.fft"
+        if self.op.flags & HX_SPECIAL and not self.op.flags & HX_FUNCTION:
+            return "helix.special"
         return "helix.nn.functional" if not self.op.flags & HX_FUNCTION and self.op.flags & HX_NN else "helix"
 
     @property
