@@ -4,6 +4,7 @@ src/helix/_core.pyi           the compiled module
 src/helix/__init__.pyi        the names of helix
 src/helix/nn/functional.pyi   the names of helix.nn.functional
 src/helix/fft.pyi             the names of helix.fft
+src/helix/special.pyi         the names of helix.special
 docs/errors.md                the paragraphs of the error numbers
 """
 
@@ -381,6 +382,7 @@ def made():
         ROOT / "__init__.pyi": names_stub(helix, types, helix._LAZY),
         ROOT / "nn" / "functional.pyi": names_stub(functional, types),
         ROOT / "fft.pyi": names_stub(importlib.import_module("helix.fft"), types),
+        ROOT / "special.pyi": names_stub(importlib.import_module("helix.special"), types),
         ERRORS: error_paragraphs(ERRORS.read_text()),
     }
 

@@ -73,6 +73,7 @@ _LAZY = (
     "models",
     "nn",
     "optim",
+    "special",
     "testing",
     "train",
 )

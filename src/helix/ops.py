@@ -110,7 +110,17 @@ def numel(input):
     return _tensor("numel", input).numel()
 
 
-METHODS = {"max": max, "min": min, "median": median, "norm": norm, "equal": equal}
+def polygamma(self, n):
+    """The n-th derivative of digamma, as helix.polygamma."""
+    return _op("polygamma")(n, self)
+
+
+def polygamma_(self, n):
+    """polygamma in place."""
+    return self.copy_(polygamma(self, n))
+
+
+METHODS = {"polygamma": polygamma, "polygamma_": polygamma_, "max": max, "min": min, "median": median, "norm": norm, "equal": equal}
 FUNCTIONS = {f.__name__: f for f in (max, min, median, norm, equal, is_tensor, is_floating_point, is_complex, numel)}
 _core.add_methods(METHODS)
 

@@ -189,6 +189,8 @@ def to_torch(values: np.ndarray) -> torch.Tensor:
 def torch_function_of(op: str) -> Callable[..., Any] | None:
     if op in RECORDS and "fft" in RECORDS[op]["flags"]:
         return getattr(torch.fft, op.removeprefix("fft_"))
+    if op.startswith("special_"):
+        return getattr(torch.special, op.removeprefix("special_"))
     places = [torch, torch.nn.functional, torch.special, torch.linalg, torch.Tensor]
     for place in places[1:] + places[:1] if op in helix._core.nn_functions() else places:
         found = getattr(place, op, None)

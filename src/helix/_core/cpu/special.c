@@ -141,7 +141,7 @@ HX_INLINE double log_of_rest(double t) {
 #define LOG_TAIL(name, above)                                                                                 \
     HX_INLINE double name(double x) {                                                                         \
         double t = fabs(x) < 0x1p60 ? fabs(x) : 0x1p60, half = 0.5 * above(t * SQRT_HALF);                    \
-        double low = hx_d_log(half) - 0.5 * t * t;                                                            \
+        double low = hx_d_log(half) - 0.5 * x * x;                                                            \
         double tail = exp_of_square(t < 39.0 ? t : 39.0, -0.5) * half;                                        \
         double high = log_of_rest(x < 0 ? 0.0 : tail), middle = hx_d_log(tail);                               \
         low = t < 1.0 ? middle : low;                                                                         \

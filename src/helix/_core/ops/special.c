@@ -25,6 +25,11 @@ static hx_status shape_polygamma(hx_call *c) {
         return hx_refuse(HX_E_VALUE, HX1403_VALUE, "n", "not be negative", "%lld", (long long)c->attr[0].v.i);
     return shape_one(c);
 }
+static hx_status shape_mvlgamma(hx_call *c) {
+    if (c->attr[0].v.i < 1)
+        return hx_refuse(HX_E_VALUE, HX1403_VALUE, "p", "be at least 1", "%lld", (long long)c->attr[0].v.i);
+    return shape_one(c);
+}
 
 /* ---- values ---- */
 
@@ -86,8 +91,6 @@ static hx_status decompose_polygamma(hx_call *c) {
 static hx_status decompose_mvlgamma(hx_call *c) {
     const double log_of_pi = 1.14472988584940017414;
     int64_t p = c->attr[0].v.i;
-    if (p < 1) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "p", "be at least 1", "%lld", (long long)p);
-    HX_TRY(real_only(c, 0));
     hx_tensor *x = hx_is_integral((hx_dtype)A->dtype) ? CALL(cast, A, (int)hx_default_float()) : A;
     hx_tensor *steps = CALL(arange, 0, p, DEFAULT, x ? (int)x->dtype : 0);
     hx_tensor *terms = CALL(lgamma, CALL(sub, CALL(unsqueeze, x, -1), CALL(mul, steps, 0.5)));
@@ -112,7 +115,7 @@ static hx_tensor *over(hx_tensor *y, hx_tensor *x, double at_zero) {
 static hx_tensor *gauss(hx_tensor *x, double factor) { return CALL(mul, CALL(exp, CALL(mul, CALL(square, x), -0.5)), factor); }
 
 #define SQRT_TWO_PI 2.50662827463100050242
-VJP(i0, CALL(i1, X))
+VJP(i0, CALL(special_i1, X))
 VJP(i1, CALL(sub, CALL(i0, X), over(Y, X, 0.5)))
 VJP(i0e, CALL(sub, CALL(special_i1e, X), CALL(mul, Y, CALL(sign, X))))
 VJP(i1e, CALL(sub, CALL(sub, CALL(special_i0e, X), CALL(mul, Y, CALL(sign, X))), over(Y, X, 0.5)))
@@ -362,7 +365,7 @@ const hx_op hx_ops_special[] = {
             "Example:\n"
             "    >>> round(helix.mvlgamma(helix.tensor(2.0, dtype=helix.float64), 2).item(), 3)\n"
             "    0.452\n",
-     .decompose = decompose_mvlgamma, .flags = HX_PUBLIC | HX_INPLACE | HX_OUT},
+     .shape = shape_mvlgamma, .decompose = decompose_mvlgamma, .flags = HX_PUBLIC | HX_INPLACE | HX_OUT},
     {.name = "special_chebyshev_polynomial_t", .params = POLYNOMIAL,
      .doc = "The Chebyshev polynomial of the first kind T_n(input); 0 for n < 0. " OF_DEGREE
             "Example:\n"
