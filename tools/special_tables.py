@@ -98,7 +98,11 @@ def table(name: str, rows: list[list[Any]]) -> str:
                 line = "     "
             line += text
         lines.append(line.rstrip(", ") + "},")
-    return f"__attribute__((unused)) static const double {name}[{len(rows)}][{len(rows[0])}] = {{\n" + "\n".join(lines)[:-1] + "};\n"
+    return (
+        f"__attribute__((unused)) static const double {name}[{len(rows)}][{len(rows[0])}] = {{\n"
+        + "\n".join(lines)[:-1]
+        + "};\n"
+    )
 
 
 # ---- modified Bessel functions (DLMF 10.25-10.40) ----
@@ -106,6 +110,7 @@ def table(name: str, rows: list[list[Any]]) -> str:
 
 def scaled_i(order: int) -> tuple[Function, Function]:
     """exp(-t) I(t), for order 1 over t; and sqrt(t) exp(-t) I(t)."""
+
     def small(t: Any) -> Any:
         if order == 1 and t == 0:
             return mpf(1) / 2
@@ -116,6 +121,7 @@ def scaled_i(order: int) -> tuple[Function, Function]:
 
 def k_without_logarithm(order: int) -> Function:
     """Of z = x * x in [0, 4]: K0 + log(x / 2) I0, and x (K1 - log(x / 2) I1)."""
+
     def rest(z: Any) -> Any:
         x = mp.sqrt(max(z, mpf(10) ** -40))
         logarithm = mp.log(x / 2)

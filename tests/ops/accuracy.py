@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 import helix
+from helix import special
+
+from . import exact
 
 gelu = helix.nn.functional.gelu
 
@@ -33,14 +37,34 @@ def gated_tanh(x: float) -> float:
 @dataclass(frozen=True)
 class Case:
     """reference: in a wider type, of one value or of an array.   reach: the largest argument.   signs: both are tried.
-    own: the unit is that of the argument, as for a function that is a factor near 0 or 1 times it."""
+    own: the unit is that of the argument, as for a function that is a factor near 0 or 1 times it.   count: of arguments."""
 
     function: Callable[[helix.Tensor], helix.Tensor]
     reference: Callable[[Any], Any]
     reach: float
     signs: bool = True
     own: bool = False
+    count: int = 4000
 
+
+def many_digits(name: str, reach: float, signs: bool = True) -> Case:
+    """A special function against mpmath, which takes its time."""
+    return Case(getattr(special, name), exact.FUNCTIONS[name], reach, signs, count=150)
+
+
+SPECIAL = {
+    "i0": many_digits("i0", 80),
+    "i0e": many_digits("i0e", 1e4),
+    "i1": many_digits("i1", 80),
+    "i1e": many_digits("i1e", 1e4),
+    "modified_bessel_k0": many_digits("modified_bessel_k0", 80, signs=False),
+    "modified_bessel_k1": many_digits("modified_bessel_k1", 80, signs=False),
+    "erfcx": many_digits("erfcx", 9),
+    "ndtr": many_digits("ndtr", 12),
+    "log_ndtr": many_digits("log_ndtr", 5),
+    "ndtri": many_digits("ndtri", 0.999, signs=False),
+    "entr": many_digits("entr", 0.9, signs=False),
+}
 
 FLOAT32 = {
     "exp": Case(helix.exp, np.exp, 87),
@@ -55,6 +79,7 @@ FLOAT32 = {
     "erfc": Case(helix.erfc, np.frompyfunc(math.erfc, 1, 1), 9),
     "gelu": Case(gelu, np.frompyfunc(half_of_erfc, 1, 1), 12, own=True),
     "gelu (tanh)": Case(lambda x: gelu(x, approximate="tanh"), np.frompyfunc(gated_tanh, 1, 1), 12, own=True),
+    **SPECIAL,
 }
 FLOAT64 = {
     "exp": Case(helix.exp, np.exp, 700),
@@ -63,12 +88,13 @@ FLOAT64 = {
     "tanh": Case(helix.tanh, np.tanh, 20),
     "sin": Case(helix.sin, np.sin, 1e4),
     "cos": Case(helix.cos, np.cos, 1e4),
+    **SPECIAL,
 }
 
 
-def points(case: Case, n: int = 4000) -> np.ndarray:
+def points(case: Case) -> np.ndarray:
     """As many in each power of two as in any other, and as many near the reach as near 0."""
-    random = np.random.default_rng(0)
+    random, n = np.random.default_rng(0), case.count
     x = np.concatenate([np.exp(random.uniform(-12, math.log(case.reach), n)), random.uniform(1e-6, case.reach, n)])
     return np.concatenate([x, -x]) if case.signs else x
 
@@ -93,9 +119,13 @@ def float64(name: str) -> float:
     return worst(FLOAT64[name], np.float64, np.longdouble)
 
 
-def figures() -> dict[str, dict[str, float]]:
-    return {"float32": {n: float32(n) for n in FLOAT32}, "float64": {n: float64(n) for n in FLOAT64}}
+def figures(names: Iterable[str] = FLOAT32.keys() | FLOAT64.keys()) -> dict[str, dict[str, float]]:
+    chosen = set(names)
+    return {
+        "float32": {n: float32(n) for n in FLOAT32 if n in chosen},
+        "float64": {n: float64(n) for n in FLOAT64 if n in chosen},
+    }
 
 
 if __name__ == "__main__":
-    print(json.dumps(figures()))
+    print(json.dumps(figures(sys.argv[1:] or FLOAT32.keys() | FLOAT64.keys())))

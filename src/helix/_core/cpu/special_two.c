@@ -175,7 +175,7 @@ FUNCTION(gammaincc)
 /* ---- Chebyshev polynomials: the recurrence for few steps, else their angles (DLMF 18.5) ---- */
 
 /* The degree, cut to a whole number; too large ones stop where doubles no longer tell neighbours apart. */
-static double degree_of(double n) { return n != n || n < 0 ? -1 : n > 0x1p53 ? 0x1p53 : trunc(n); }
+static double degree_of(double n) { return n != n || n <= -1 ? -1 : n > 0x1p53 ? 0x1p53 : trunc(n); }
 static double odd_sign(double n, double x) { return x < 0 && fmod(n, 2) != 0 ? -1 : 1; }
 
 enum { FIRST, SECOND, THIRD, FOURTH };

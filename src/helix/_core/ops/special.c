@@ -218,7 +218,8 @@ const hx_op hx_ops_special[] = {
             "Example:\n"
             "    >>> helix.special.bessel_j1(helix.tensor(0.0)).item()\n"
             "    0.0\n",
-     .shape = shape_one, .decompose = decompose_bessel_j1, .vjp = vjp_bessel_j1, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
+     .shape = shape_one, .decompose = decompose_bessel_j1,
+     .vjp = vjp_bessel_j1, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
     {.name = "special_bessel_y0", .params = ONE,
      .doc = "The Bessel function of the second kind of order 0: -inf at 0, NaN below.\n\n"
             "Example:\n"
@@ -230,55 +231,66 @@ const hx_op hx_ops_special[] = {
             "Example:\n"
             "    >>> round(helix.special.bessel_y1(helix.tensor(1.0, dtype=helix.float64)).item(), 3)\n"
             "    -0.781\n",
-     .shape = shape_one, .decompose = decompose_bessel_y1, .vjp = vjp_bessel_y1, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
+     .shape = shape_one, .decompose = decompose_bessel_y1,
+     .vjp = vjp_bessel_y1, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
     {.name = "special_modified_bessel_i0", .params = ONE,
      .doc = "The modified Bessel function of the first kind of order 0.\n\n"
             "Example:\n"
             "    >>> helix.special.modified_bessel_i0(helix.tensor(0.0)).item()\n"
             "    1.0\n",
-     .shape = shape_one, .decompose = decompose_modified_bessel_i0, .vjp = vjp_i0, .saves = SAVE_IN(0), .flags = SHOWN},
+     .shape = shape_one, .decompose = decompose_modified_bessel_i0,
+     .vjp = vjp_i0, .saves = SAVE_IN(0), .flags = SHOWN},
     {.name = "special_modified_bessel_i1", .params = ONE,
      .doc = "The modified Bessel function of the first kind of order 1.\n\n"
             "Example:\n"
             "    >>> helix.special.modified_bessel_i1(helix.tensor(0.0)).item()\n"
             "    0.0\n",
-     .shape = shape_one, .decompose = decompose_modified_bessel_i1, .vjp = vjp_i1, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
+     .shape = shape_one, .decompose = decompose_modified_bessel_i1,
+     .vjp = vjp_i1, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
     {.name = "special_modified_bessel_k0", .params = ONE,
      .doc = "The modified Bessel function of the second kind of order 0: inf at 0, NaN below.\n\n"
             "Example:\n"
             "    >>> round(helix.special.modified_bessel_k0(helix.tensor(1.0, dtype=helix.float64)).item(), 3)\n"
             "    0.421\n",
-     .shape = shape_one, .decompose = decompose_modified_bessel_k0, .vjp = vjp_modified_bessel_k0, .saves = SAVE_IN(0), .flags = SHOWN},
+     .shape = shape_one, .decompose = decompose_modified_bessel_k0,
+     .vjp = vjp_modified_bessel_k0, .saves = SAVE_IN(0), .flags = SHOWN},
     {.name = "special_modified_bessel_k1", .params = ONE,
      .doc = "The modified Bessel function of the second kind of order 1: inf at 0, NaN below.\n\n"
             "Example:\n"
             "    >>> round(helix.special.modified_bessel_k1(helix.tensor(1.0, dtype=helix.float64)).item(), 3)\n"
             "    0.602\n",
-     .shape = shape_one, .decompose = decompose_modified_bessel_k1, .vjp = vjp_modified_bessel_k1, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
+     .shape = shape_one, .decompose = decompose_modified_bessel_k1,
+     .vjp = vjp_modified_bessel_k1, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
     {.name = "special_scaled_modified_bessel_k0", .params = ONE,
      .doc = "exp(input) times the modified Bessel function of the second kind of order 0.\n\n"
             "Example:\n"
-            "    >>> round(helix.special.scaled_modified_bessel_k0(helix.tensor(1.0, dtype=helix.float64)).item(), 3)\n"
+            "    >>> round(helix.special.scaled_modified_bessel_k0(helix.tensor(1.0, "
+            "dtype=helix.float64)).item(), 3)\n"
             "    1.144\n",
-     .shape = shape_one, .decompose = decompose_scaled_modified_bessel_k0, .vjp = vjp_scaled_modified_bessel_k0, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
+     .shape = shape_one, .decompose = decompose_scaled_modified_bessel_k0,
+     .vjp = vjp_scaled_modified_bessel_k0, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
     {.name = "special_scaled_modified_bessel_k1", .params = ONE,
      .doc = "exp(input) times the modified Bessel function of the second kind of order 1.\n\n"
             "Example:\n"
-            "    >>> round(helix.special.scaled_modified_bessel_k1(helix.tensor(1.0, dtype=helix.float64)).item(), 3)\n"
+            "    >>> round(helix.special.scaled_modified_bessel_k1(helix.tensor(1.0, "
+            "dtype=helix.float64)).item(), 3)\n"
             "    1.636\n",
-     .shape = shape_one, .decompose = decompose_scaled_modified_bessel_k1, .vjp = vjp_scaled_modified_bessel_k1, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
+     .shape = shape_one, .decompose = decompose_scaled_modified_bessel_k1,
+     .vjp = vjp_scaled_modified_bessel_k1, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
     {.name = "special_spherical_bessel_j0", .params = ONE,
      .doc = "The spherical Bessel function of the first kind of order 0: sin(input) / input, 1 at 0.\n\n"
             "Example:\n"
             "    >>> helix.special.spherical_bessel_j0(helix.tensor(0.0)).item()\n"
             "    1.0\n",
-     .shape = shape_one, .decompose = decompose_spherical_bessel_j0, .vjp = vjp_spherical_bessel_j0, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
+     .shape = shape_one, .decompose = decompose_spherical_bessel_j0,
+     .vjp = vjp_spherical_bessel_j0, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
     {.name = "special_i0e", .params = ONE,
      .doc = "exp(-|input|) times the modified Bessel function of the first kind of order 0.\n\n"
             "Example:\n"
             "    >>> helix.special.i0e(helix.tensor(0.0)).item()\n"
             "    1.0\n",
-     .shape = shape_one, .decompose = decompose_i0e, .vjp = vjp_i0e, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
+     .shape = shape_one, .decompose = decompose_i0e,
+     .vjp = vjp_i0e, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
     {.name = "special_i1", .params = ONE,
      .doc = "The modified Bessel function of the first kind of order 1.\n\n"
             "Example:\n"
@@ -290,7 +302,8 @@ const hx_op hx_ops_special[] = {
             "Example:\n"
             "    >>> helix.special.i1e(helix.tensor(0.0)).item()\n"
             "    0.0\n",
-     .shape = shape_one, .decompose = decompose_i1e, .vjp = vjp_i1e, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
+     .shape = shape_one, .decompose = decompose_i1e,
+     .vjp = vjp_i1e, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
     {.name = "special_entr", .params = ONE,
      .doc = "The entropy's term -input * log(input): 0 at 0, -inf below.\n\n"
             "Example:\n"
@@ -302,7 +315,8 @@ const hx_op hx_ops_special[] = {
             "Example:\n"
             "    >>> helix.special.erfcx(helix.tensor(0.0)).item()\n"
             "    1.0\n",
-     .shape = shape_one, .decompose = decompose_erfcx, .vjp = vjp_erfcx, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
+     .shape = shape_one, .decompose = decompose_erfcx,
+     .vjp = vjp_erfcx, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = SHOWN},
     {.name = "special_ndtr", .params = ONE,
      .doc = "The share of a normal distribution below input: its cumulative distribution function.\n\n"
             "Example:\n"
@@ -316,7 +330,8 @@ const hx_op hx_ops_special[] = {
             "    -0.693\n",
      .shape = shape_one, .decompose = decompose_log_ndtr, .vjp = vjp_log_ndtr, .saves = SAVE_IN(0), .flags = SHOWN},
     {.name = "special_ndtri", .params = ONE,
-     .doc = "The value that a share input of a normal distribution lies below: the inverse of ndtr. NaN outside of [0, 1].\n\n"
+     .doc = "The value that a share input of a normal distribution lies below: the inverse of ndtr. NaN outside "
+            "of [0, 1].\n\n"
             "Example:\n"
             "    >>> helix.special.ndtri(helix.tensor(0.5)).item()\n"
             "    0.0\n",
@@ -326,15 +341,18 @@ const hx_op hx_ops_special[] = {
             "Example:\n"
             "    >>> helix.special.xlog1py(helix.tensor([0.0, 2.0]), helix.tensor([-1.0, 0.0])).tolist()\n"
             "    [0.0, 0.0]\n",
-     .shape = shape_two, .decompose = decompose_xlog1py, .vjp = vjp_xlog1py, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = SHOWN},
+     .shape = shape_two, .decompose = decompose_xlog1py,
+     .vjp = vjp_xlog1py, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = SHOWN},
     {.name = "special_zeta", .params = TWO,
      .doc = "Hurwitz' zeta function: the sum of (other + k)**-input over k = 0, 1, ...\n\n"
-            "inf at input = 1 and where other is 0 or a negative whole number; NaN for input < 1, and for other < 0 where\n"
+            "inf at input = 1 and where other is 0 or a negative whole number; NaN for input < 1, and for other "
+            "< 0 where\n"
             "input is not whole. Differentiable in other.\n\n"
             "Example:\n"
             "    >>> round(helix.special.zeta(helix.tensor(2.0, dtype=helix.float64), 1).item(), 3)\n"
             "    1.645\n",
-     .shape = shape_two, .decompose = decompose_zeta, .vjp = vjp_zeta, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = SHOWN},
+     .shape = shape_two, .decompose = decompose_zeta,
+     .vjp = vjp_zeta, .saves = SAVE_IN(0) | SAVE_IN(1), .flags = SHOWN},
     {.name = "igamma", .params = TWO,
      .doc = "The regularized lower incomplete gamma function P(input, other), in helix.special gammainc.\n\n"
             "NaN where either is negative. Differentiable in other.\n\n"
@@ -367,73 +385,77 @@ const hx_op hx_ops_special[] = {
             "    0.452\n",
      .shape = shape_mvlgamma, .decompose = decompose_mvlgamma, .flags = HX_PUBLIC | HX_INPLACE | HX_OUT},
     {.name = "special_chebyshev_polynomial_t", .params = POLYNOMIAL,
-     .doc = "The Chebyshev polynomial of the first kind T_n(input); 0 for n < 0. " OF_DEGREE
+     .doc = "The Chebyshev polynomial of the first kind T_n(input); 0 for n <= -1. " OF_DEGREE
             "Example:\n"
             "    >>> helix.special.chebyshev_polynomial_t(helix.tensor(2.0), 2).item()\n"
             "    7.0\n",
      .shape = shape_two, .decompose = decompose_chebyshev_polynomial_t, .flags = SHOWN | HX_NON_DIFF | HX_GRAD_ERROR},
     {.name = "special_chebyshev_polynomial_u", .params = POLYNOMIAL,
-     .doc = "The Chebyshev polynomial of the second kind U_n(input); 0 for n < 0. " OF_DEGREE
+     .doc = "The Chebyshev polynomial of the second kind U_n(input); 0 for n <= -1. " OF_DEGREE
             "Example:\n"
             "    >>> helix.special.chebyshev_polynomial_u(helix.tensor(2.0), 2).item()\n"
             "    15.0\n",
      .shape = shape_two, .decompose = decompose_chebyshev_polynomial_u, .flags = SHOWN | HX_NON_DIFF | HX_GRAD_ERROR},
     {.name = "special_chebyshev_polynomial_v", .params = POLYNOMIAL,
-     .doc = "The Chebyshev polynomial of the third kind V_n(input); 0 for n < 0. " OF_DEGREE
+     .doc = "The Chebyshev polynomial of the third kind V_n(input); 0 for n <= -1. " OF_DEGREE
             "Example:\n"
             "    >>> helix.special.chebyshev_polynomial_v(helix.tensor(2.0), 2).item()\n"
             "    11.0\n",
      .shape = shape_two, .decompose = decompose_chebyshev_polynomial_v, .flags = SHOWN | HX_NON_DIFF | HX_GRAD_ERROR},
     {.name = "special_chebyshev_polynomial_w", .params = POLYNOMIAL,
-     .doc = "The Chebyshev polynomial of the fourth kind W_n(input); 0 for n < 0. " OF_DEGREE
+     .doc = "The Chebyshev polynomial of the fourth kind W_n(input); 0 for n <= -1. " OF_DEGREE
             "Example:\n"
             "    >>> helix.special.chebyshev_polynomial_w(helix.tensor(2.0), 2).item()\n"
             "    19.0\n",
      .shape = shape_two, .decompose = decompose_chebyshev_polynomial_w, .flags = SHOWN | HX_NON_DIFF | HX_GRAD_ERROR},
     {.name = "special_shifted_chebyshev_polynomial_t", .params = POLYNOMIAL,
-     .doc = "The Chebyshev polynomial of the first kind on [0, 1]: T_n(2 * input - 1); 0 for n < 0. " OF_DEGREE
+     .doc = "The Chebyshev polynomial of the first kind on [0, 1]: T_n(2 * input - 1); 0 for n <= -1. " OF_DEGREE
             "Example:\n"
             "    >>> helix.special.shifted_chebyshev_polynomial_t(helix.tensor(1.5), 2).item()\n"
             "    7.0\n",
-     .shape = shape_two, .decompose = decompose_shifted_chebyshev_polynomial_t, .flags = SHOWN | HX_NON_DIFF | HX_GRAD_ERROR},
+     .shape = shape_two, .decompose = decompose_shifted_chebyshev_polynomial_t,
+     .flags = SHOWN | HX_NON_DIFF | HX_GRAD_ERROR},
     {.name = "special_shifted_chebyshev_polynomial_u", .params = POLYNOMIAL,
-     .doc = "The Chebyshev polynomial of the second kind on [0, 1]: U_n(2 * input - 1); 0 for n < 0. " OF_DEGREE
+     .doc = "The Chebyshev polynomial of the second kind on [0, 1]: U_n(2 * input - 1); 0 for n <= -1. " OF_DEGREE
             "Example:\n"
             "    >>> helix.special.shifted_chebyshev_polynomial_u(helix.tensor(1.5), 2).item()\n"
             "    15.0\n",
-     .shape = shape_two, .decompose = decompose_shifted_chebyshev_polynomial_u, .flags = SHOWN | HX_NON_DIFF | HX_GRAD_ERROR},
+     .shape = shape_two, .decompose = decompose_shifted_chebyshev_polynomial_u,
+     .flags = SHOWN | HX_NON_DIFF | HX_GRAD_ERROR},
     {.name = "special_shifted_chebyshev_polynomial_v", .params = POLYNOMIAL,
-     .doc = "The Chebyshev polynomial of the third kind on [0, 1]: V_n(2 * input - 1); 0 for n < 0. " OF_DEGREE
+     .doc = "The Chebyshev polynomial of the third kind on [0, 1]: V_n(2 * input - 1); 0 for n <= -1. " OF_DEGREE
             "Example:\n"
             "    >>> helix.special.shifted_chebyshev_polynomial_v(helix.tensor(1.5), 2).item()\n"
             "    11.0\n",
-     .shape = shape_two, .decompose = decompose_shifted_chebyshev_polynomial_v, .flags = SHOWN | HX_NON_DIFF | HX_GRAD_ERROR},
+     .shape = shape_two, .decompose = decompose_shifted_chebyshev_polynomial_v,
+     .flags = SHOWN | HX_NON_DIFF | HX_GRAD_ERROR},
     {.name = "special_shifted_chebyshev_polynomial_w", .params = POLYNOMIAL,
-     .doc = "The Chebyshev polynomial of the fourth kind on [0, 1]: W_n(2 * input - 1); 0 for n < 0. " OF_DEGREE
+     .doc = "The Chebyshev polynomial of the fourth kind on [0, 1]: W_n(2 * input - 1); 0 for n <= -1. " OF_DEGREE
             "Example:\n"
             "    >>> helix.special.shifted_chebyshev_polynomial_w(helix.tensor(1.5), 2).item()\n"
             "    19.0\n",
-     .shape = shape_two, .decompose = decompose_shifted_chebyshev_polynomial_w, .flags = SHOWN | HX_NON_DIFF | HX_GRAD_ERROR},
+     .shape = shape_two, .decompose = decompose_shifted_chebyshev_polynomial_w,
+     .flags = SHOWN | HX_NON_DIFF | HX_GRAD_ERROR},
     {.name = "special_hermite_polynomial_h", .params = POLYNOMIAL,
-     .doc = "The physicist's Hermite polynomial H_n(input); 0 for n < 0, NaN for n > 512. " OF_DEGREE
+     .doc = "The physicist's Hermite polynomial H_n(input); 0 for n <= -1, NaN for n > 512. " OF_DEGREE
             "Example:\n"
             "    >>> helix.special.hermite_polynomial_h(helix.tensor(2.0), 2).item()\n"
             "    14.0\n",
      .shape = shape_two, .decompose = decompose_hermite_polynomial_h, .flags = SHOWN | HX_NON_DIFF | HX_GRAD_ERROR},
     {.name = "special_hermite_polynomial_he", .params = POLYNOMIAL,
-     .doc = "The probabilist's Hermite polynomial He_n(input); 0 for n < 0, NaN for n > 512. " OF_DEGREE
+     .doc = "The probabilist's Hermite polynomial He_n(input); 0 for n <= -1, NaN for n > 512. " OF_DEGREE
             "Example:\n"
             "    >>> helix.special.hermite_polynomial_he(helix.tensor(2.0), 2).item()\n"
             "    3.0\n",
      .shape = shape_two, .decompose = decompose_hermite_polynomial_he, .flags = SHOWN | HX_NON_DIFF | HX_GRAD_ERROR},
     {.name = "special_laguerre_polynomial_l", .params = POLYNOMIAL,
-     .doc = "The Laguerre polynomial L_n(input); 0 for n < 0, NaN for n > 65536. " OF_DEGREE
+     .doc = "The Laguerre polynomial L_n(input); 0 for n <= -1, NaN for n > 65536. " OF_DEGREE
             "Example:\n"
             "    >>> helix.special.laguerre_polynomial_l(helix.tensor(2.0), 2).item()\n"
             "    -1.0\n",
      .shape = shape_two, .decompose = decompose_laguerre_polynomial_l, .flags = SHOWN | HX_NON_DIFF | HX_GRAD_ERROR},
     {.name = "special_legendre_polynomial_p", .params = POLYNOMIAL,
-     .doc = "The Legendre polynomial P_n(input); 0 for n < 0, NaN for n > 65536. " OF_DEGREE
+     .doc = "The Legendre polynomial P_n(input); 0 for n <= -1, NaN for n > 65536. " OF_DEGREE
             "Example:\n"
             "    >>> helix.special.legendre_polynomial_p(helix.tensor(2.0), 2).item()\n"
             "    5.5\n",
