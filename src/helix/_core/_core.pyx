@@ -37,6 +37,8 @@ cdef extern from "Python.h":
     int PySlice_Unpack(object, Py_ssize_t *, Py_ssize_t *, Py_ssize_t *) except -1
     Py_ssize_t PySlice_AdjustIndices(Py_ssize_t, Py_ssize_t *, Py_ssize_t *, Py_ssize_t)
     unsigned long PyThread_get_thread_ident()
+    PyObject *PyErr_Occurred()
+    int PyErr_CheckSignals() except -1
     ctypedef struct PyThreadState
     PyThreadState *PyEval_SaveThread() nogil
     void PyEval_RestoreThread(PyThreadState *) nogil

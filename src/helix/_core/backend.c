@@ -85,8 +85,15 @@ static void *host_alloc(uint64_t nbytes) {
 }
 static void host_free(void *block, uint64_t nbytes) { hx_pool_free(block, (size_t)nbytes); }
 
+/* Plugins were not told that work can be given up. */
+static void host_parallel(int64_t n, int64_t grain, hx_range_body body, void *ctx) {
+    hx_whole_begin();
+    hx_parallel_range(n, grain, body, ctx);
+    hx_whole_end();
+}
+
 static const hx_host host = {.struct_size = sizeof host, .abi_major = HX_ABI_MAJOR, .abi_minor = HX_ABI_MINOR,
-                             .version = HX_VERSION, .log = host_log, .parallel = hx_parallel_range,
+                             .version = HX_VERSION, .log = host_log, .parallel = host_parallel,
                              .host_alloc = host_alloc, .host_free = host_free};
 
 /* The backend is copied: slots that its header did not have yet read as NULL, slots that we do not have are left out.

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "autograd.h"
 #include "dispatch.h"
+#include "threads.h"
 #include "trace.h"
 
 typedef struct leaf_gradient {
@@ -346,6 +347,7 @@ static hx_status run(walk *w) {
         hx_node *n = w->nodes[i];
         hx_tensor **g = w->g[i];
         bool any = false;
+        if (i % 16 == 0) HX_TRY(hx_look());
         for (int k = 0; k < n->n_out; k++) {
             if (!g[k]) continue;
             any = true;
@@ -399,6 +401,7 @@ static hx_status finish_leaves(walk *w) {
         hx_tensor_release(e->sum);
         e->sum = hx_tensor_retain(own);
     }
+    hx_whole_begin(); /* all leaves get their gradients, or none */
     for (int i = 0; i < w->n_leaves && !status; i++) {
         leaf_gradient *e = &w->leaves[i];
         int at = input_at_leaf(w, e->leaf);
@@ -408,6 +411,7 @@ static hx_status finish_leaves(walk *w) {
         } else if (keep)
             status = store(w, e);
     }
+    hx_whole_end();
     hx_scope_leave(&scope);
     return status;
 }

@@ -6,6 +6,7 @@
 #include "autograd.h"
 #include "launch.h"
 #include "rng.h"
+#include "threads.h"
 #include "trace.h"
 #include "written.h"
 
@@ -250,6 +251,18 @@ static bool writes_strided(const hx_call *c) {
     return !s || s->verdict != HX_YES_IF_CONTIGUOUS;
 }
 
+/* In place it is done wholly. What `out` held is lost when the call is given up, and whoever saved it must know. */
+static hx_status run_into(hx_call *c, hx_tensor **target, bool *ran) {
+    if (c->inplace) hx_whole_begin();
+    hx_status status = run_kernel(c, target, ran);
+    if (c->inplace) hx_whole_end();
+    if (status && status != HX_E_CALLBACK) return status;
+    if (status || *ran)
+        for (int i = 0; i < c->n_out; i++)
+            if (!hx_mode.inference) hx_bump_version(target[i]);
+    return status;
+}
+
 /* Results that go into existing tensors: in place where the kernel can, else computed apart and copied. */
 static hx_status compute_into(hx_call *c, hx_tensor **target) {
     const hx_op *op = c->op;
@@ -261,21 +274,20 @@ static hx_status compute_into(hx_call *c, hx_tensor **target) {
                 direct = op->flags & HX_ALIAS_OK && hx_same_elements(target[i], c->in[j]);
     }
     bool ran = false;
-    if (direct) HX_TRY(run_kernel(c, target, &ran));
-    if (ran) {
-        for (int i = 0; i < c->n_out; i++)
-            if (!hx_mode.inference) hx_bump_version(target[i]);
-    } else {
+    if (direct) HX_TRY(run_into(c, target, &ran));
+    if (!ran) {
         hx_tensor *keep[HX_MAX_OUTPUTS];
         HX_TRY(compute_fresh(c));
         memcpy(keep, c->out, sizeof keep);
         hx_status status = HX_OK;
+        hx_whole_begin();
         for (int i = 0; i < c->n_out && !status; i++) {
             hx_spec made = {.dtype = keep[i]->dtype, .ndim = keep[i]->ndim};
             hx_copy_sizes(made.shape, keep[i]->shape, keep[i]->ndim);
             status = hx_check_written(target[i], &made, written_name(c));
             if (!status) status = hx_copy_into(target[i], keep[i]);
         }
+        hx_whole_end();
         for (int i = 0; i < c->n_out; i++) hx_tensor_release(keep[i]);
         if (status) return status;
     }
@@ -292,7 +304,10 @@ static hx_status run_mutating(hx_call *c) {
         if (part && c->op->writes >> (i / part) & 1) HX_TRY(hx_check_written(c->in[c->list_at + i], NULL, "tensors"));
     hx_written written = {c->list_at, part, c->op->writes};
     hx_kernel_call k = {c->op, c->device, c->in, c->n_in, c->attr, c->n_attr, NULL, 0};
-    HX_TRY(hx_launch_anywhere(&k, &written));
+    hx_whole_begin();
+    hx_status status = hx_launch_anywhere(&k, &written);
+    hx_whole_end();
+    if (status) return status;
     for (int i = 0; i < c->list_n; i++)
         if (part && c->op->writes >> (i / part) & 1) hx_bump_version(c->in[c->list_at + i]);
     return HX_OK;

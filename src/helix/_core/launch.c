@@ -119,9 +119,16 @@ static hx_status run_here(const hx_kernel_call *l, const hx_op_support *s, const
     err.struct_size = sizeof err;
     err.number = 0;
     err.msg[0] = 0;
-    void *token = blocking ? blocking->enter() : NULL;
-    hx_code code = s->kernel(l->device->handle, NULL, &p->call, &err);
-    if (blocking) blocking->leave(token);
+    hx_code code;
+    if (blocking) {
+        hx_watch watch;
+        HX_TRY(hx_look());
+        hx_watch_begin(&watch, blocking->enter());
+        code = s->kernel(l->device->handle, NULL, &p->call, &err);
+        blocking->leave(watch.token);
+        if (hx_watch_end(&watch)) return hx_given_up();
+    } else
+        code = s->kernel(l->device->handle, NULL, &p->call, &err);
     if (!code) return HX_OK;
     return code == HX_E_MEMORY && hx_error_pending() ? code : hx_fail_kernel(&err, code);
 }
@@ -295,7 +302,9 @@ hx_status hx_copy_into(hx_tensor *dst, hx_tensor *src) {
         status = hx_tensor_empty(dst->device, (hx_dtype)src->dtype, dst->shape, dst->ndim, &apart);
         if (!status) status = cast_into(apart, shown);
     }
+    hx_whole_begin();
     if (!status) status = cast_into(dst, apart ? apart : shown);
+    hx_whole_end();
     if (!status && !hx_mode.inference) hx_bump_version(dst);
     hx_tensor_release(apart);
     hx_tensor_release(shown);

@@ -31,6 +31,7 @@ static struct {
     _Alignas(CACHE_LINE) int64_t chunks;
     hx_body body;
     void *ctx;
+    const atomic_bool *stopped; /* of the caller's kernel; NULL where it cannot be given up */
     int helpers;          /* workers with a smaller index may join */
     _Alignas(CACHE_LINE) atomic_int parked;
     atomic_bool busy;     /* a caller owns the pool */
@@ -39,6 +40,14 @@ static struct {
 } pool;
 
 static _Thread_local bool inside; /* this thread runs a body */
+
+/* What this thread knows about giving up. */
+static _Thread_local struct {
+    const atomic_bool *stopped; /* of the kernel that it works for */
+    hx_watch *own;              /* the kernel that it entered itself, and for which it looks */
+    int64_t next;               /* when to look again */
+    int whole;                  /* above 0: it finishes what it begins */
+} duty;
 
 /* ---- how many -------------------------------------------------------------------------------------------- */
 
@@ -134,11 +143,64 @@ static uint32_t wait_for_job(uint32_t seen) {
     return gate;
 }
 
+/* ---- giving up ------------------------------------------------------------------------------------------- */
+
+static const hx_blocking *_Atomic blocking;
+
+void hx_set_blocking(const hx_blocking *hooks) { atomic_store(&blocking, hooks); }
+const hx_blocking *hx_get_blocking(void) { return atomic_load_explicit(&blocking, memory_order_acquire); }
+
+/* Asks the host language when it is time. Its handlers may call ops: those are no part of what runs here. */
+static bool look(void *token) {
+    const hx_blocking *hooks = hx_get_blocking();
+    int64_t now = nanoseconds();
+    if (!hooks || !hooks->stop || now < duty.next) return false;
+    hx_watch *own = duty.own;
+    const atomic_bool *stopped = duty.stopped;
+    duty.own = NULL;
+    duty.stopped = NULL;
+    bool stop = hooks->stop(token);
+    duty.own = own;
+    duty.stopped = stopped;
+    duty.next = nanoseconds() + HX_LOOK_NANOSECONDS;
+    return stop;
+}
+
+bool hx_stopped(void) {
+    if (!duty.stopped || duty.whole) return false;
+    if (atomic_load_explicit(duty.stopped, memory_order_relaxed)) return true;
+    if (!duty.own || !look(duty.own->token)) return false;
+    atomic_store_explicit(&duty.own->stopped, true, memory_order_relaxed);
+    return true;
+}
+
+void hx_watch_begin(hx_watch *w, void *token) {
+    atomic_init(&w->stopped, false);
+    w->token = token;
+    w->outer = duty.own;
+    if (duty.whole) return;
+    duty.own = w;
+    duty.stopped = &w->stopped;
+}
+
+bool hx_watch_end(hx_watch *w) {
+    duty.own = w->outer;
+    duty.stopped = w->outer ? &w->outer->stopped : NULL;
+    return atomic_load_explicit(&w->stopped, memory_order_relaxed);
+}
+
+hx_status hx_given_up(void) { return hx_fail(HX_E_CALLBACK, HX1901_INTERNAL, "was interrupted"); }
+
+hx_status hx_look(void) { return duty.whole || !look(NULL) ? HX_OK : hx_given_up(); }
+
+void hx_whole_begin(void) { duty.whole++; }
+void hx_whole_end(void) { duty.whole--; }
+
 /* ---- a job ----------------------------------------------------------------------------------------------- */
 
 static void run_chunks(hx_body body, void *ctx, int64_t chunks) {
     int64_t i;
-    while ((i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < chunks) body(ctx, i);
+    while (!hx_stopped() && (i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < chunks) body(ctx, i);
 }
 
 static bool join(uint32_t gate) {
@@ -155,7 +217,9 @@ static void *worker(void *argument) {
         uint32_t gate = wait_for_job(seen);
         seen = job_of(gate);
         if (!join(gate)) continue;
+        duty.stopped = pool.stopped;
         if (index < pool.helpers) run_chunks(pool.body, pool.ctx, pool.chunks);
+        duty.stopped = NULL;
         hx_error_clear(); /* bodies do not fail; nothing may reach the next job */
         atomic_fetch_sub_explicit(&pool.gate, 1, memory_order_release);
     }
@@ -194,6 +258,7 @@ static void post(int64_t chunks, hx_body body, void *ctx, int threads) {
     pool.chunks = chunks;
     pool.body = body;
     pool.ctx = ctx;
+    pool.stopped = duty.whole ? NULL : duty.stopped;
     pool.helpers = threads - 1;
     atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
     uint32_t gate = atomic_load_explicit(&pool.gate, memory_order_relaxed);
@@ -206,7 +271,7 @@ static void close_and_wait(void) {
     int spins = 0;
     while (gate & GATE_INSIDE) {
         if (++spins < 20000) relax();
-        else sched_yield();
+        else if (!hx_stopped()) sched_yield();
         gate = atomic_load_explicit(&pool.gate, memory_order_acquire);
     }
 }
@@ -216,18 +281,24 @@ static bool take_pool(void) {
     return atomic_compare_exchange_strong(&pool.busy, &free, true);
 }
 
-void hx_parallel(int64_t chunks, hx_body body, void *ctx) {
-    int threads = chunks > 1 && !inside ? hx_threads_get() : 1;
-    if (threads == 1 || !take_pool()) {
-        for (int64_t i = 0; i < chunks; i++) body(ctx, i);
-        return;
+static bool run_alone(int64_t chunks, hx_body body, void *ctx) {
+    for (int64_t i = 0; i < chunks; i++) {
+        if (hx_stopped()) return false;
+        body(ctx, i);
     }
+    return !hx_stopped();
+}
+
+bool hx_parallel(int64_t chunks, hx_body body, void *ctx) {
+    int threads = chunks > 1 && !inside ? hx_threads_get() : 1;
+    if (threads == 1 || !take_pool()) return run_alone(chunks, body, ctx);
     inside = true;
     post(chunks, body, ctx, threads < chunks ? threads : (int)chunks);
     run_chunks(body, ctx, chunks);
     close_and_wait();
     inside = false;
     atomic_store_explicit(&pool.busy, false, memory_order_release);
+    return !hx_stopped();
 }
 
 typedef struct range {
@@ -242,15 +313,8 @@ static void run_range(void *ctx, int64_t chunk) {
     r->body(r->ctx, begin, begin + (left < r->grain ? left : r->grain));
 }
 
-void hx_parallel_range(int64_t n, int64_t grain, hx_range_body body, void *ctx) {
-    if (n <= 0) return;
+bool hx_parallel_range(int64_t n, int64_t grain, hx_range_body body, void *ctx) {
+    if (n <= 0) return true;
     range r = {body, ctx, n, grain > 0 ? grain : 1};
-    hx_parallel((n - 1) / r.grain + 1, run_range, &r);
+    return hx_parallel((n - 1) / r.grain + 1, run_range, &r);
 }
-
-/* ---- hooks of the host language -------------------------------------------------------------------------- */
-
-static const hx_blocking *_Atomic blocking;
-
-void hx_set_blocking(const hx_blocking *hooks) { atomic_store(&blocking, hooks); }
-const hx_blocking *hx_get_blocking(void) { return atomic_load_explicit(&blocking, memory_order_acquire); }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "autograd.h"
 #include "dispatch.h"
+#include "threads.h"
 
 enum { ARG_INPUT = 1, ARG_CAPTURED = 2, ARG_COMPUTED = 3, ARG_ALIAS = 4 };
 
@@ -244,7 +245,10 @@ static hx_status replay(hx_trace *t, hx_tensor **inputs, hx_tensor **now, hx_ten
         if (t->values[v].origin == ARG_INPUT) now[v] = hx_tensor_retain(inputs[t->values[v].input]);
         if (t->values[v].origin == ARG_CAPTURED) now[v] = hx_tensor_retain(t->values[v].tensor);
     }
-    for (int i = 0; i < t->n_calls; i++) HX_TRY(replay_call(&t->calls[i], now, room));
+    for (int i = 0; i < t->n_calls; i++) {
+        if (i % 16 == 0) HX_TRY(hx_look());
+        HX_TRY(replay_call(&t->calls[i], now, room));
+    }
     return HX_OK;
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from .. import _core
 from ..autograd import enable_grad, no_grad
 from ..errors import CheckpointError
 from ..tensor import Tensor
@@ -14,7 +15,8 @@ class Update(NamedTuple):
     """One fused call that is ready to run, and the states its parameters have from then on.
 
     A step makes all of its updates first, new states included, and then runs them, the one of most tensors first: it
-    takes the memory that the others need too. So a step that fails has changed neither parameters nor states.
+    takes the memory that the others need too. So a step that fails has changed neither parameters nor states, and one that
+    Ctrl-C interrupts has changed neither or all of both.
     """
 
     function: Callable[..., None]
@@ -107,13 +109,7 @@ class Optimizer:
                 loss = closure()
         with no_grad():
             updates = [update for group in self.param_groups for update in self.updates(group, _with_gradients(group))]
-            for update in sorted(updates, key=lambda u: -len(u.tensors)):
-                update.function(update.tensors, **update.options)
-        for update in updates:
-            self.state.update(update.states)
-            for state in update.states.values():
-                if "step" in state:
-                    state["step"] += 1
+            _core.run_step(sorted(updates, key=lambda u: -len(u.tensors)), self.state)
         return loss
 
     def updates(self, group: dict[str, Any], named: list[tuple[str, Tensor]]) -> Iterable[Update]:

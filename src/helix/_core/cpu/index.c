@@ -64,7 +64,7 @@ static int64_t chunks_of(int64_t numel) { return numel / COUNT_CHUNK + 1; }
 /* Fills counts with the start of each chunk, and total. */
 static void count_all(search *s) {
     int64_t chunks = chunks_of(s->numel);
-    hx_parallel(chunks, count_chunk, s);
+    if (!hx_parallel(chunks, count_chunk, s)) memset(s->counts, 0, (size_t)chunks * sizeof *s->counts);
     s->total = 0;
     for (int64_t i = 0; i < chunks; i++) {
         int64_t n = s->counts[i];
@@ -177,8 +177,8 @@ static hx_code find_mask(const hx_view *mask, const int64_t *strides, found_mask
         count_all(&s);
         found->count = s.total;
         found->offsets = s.offsets = hx_pool_alloc((size_t)(found->count + 1) * sizeof(int64_t));
-        if (s.offsets && found->count) hx_parallel((int64_t)chunks, find_chunk, &s);
         if (!s.offsets) code = no_memory(err);
+        else if (found->count && !hx_parallel((int64_t)chunks, find_chunk, &s)) code = HX_E_CALLBACK;
         hx_pool_free(s.counts, chunks * sizeof(int64_t));
     } else
         code = no_memory(err);

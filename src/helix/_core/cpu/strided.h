@@ -298,8 +298,8 @@ static inline int64_t hx_offsets_all(hx_offsets *a) {
     atomic_init(&a->bad, INT64_MAX);
     if (n * 16 <= HX_BLOCKING_BYTES)
         hx_offsets_range(a, 0, n);
-    else
-        hx_parallel_range(n, hx_grain(16), hx_offsets_range, a);
+    else if (!hx_parallel_range(n, hx_grain(16), hx_offsets_range, a))
+        return 0; /* given up: the offsets are not all there */
     int64_t bad = atomic_load(&a->bad);
     return bad == INT64_MAX ? -1 : bad;
 }

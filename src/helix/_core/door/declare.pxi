@@ -437,7 +437,10 @@ cdef extern from "threads.h" nogil:
     ctypedef struct hx_blocking:
         void *(*enter)() noexcept
         void (*leave)(void *token) noexcept
+        c_bool (*stop)(void *token) noexcept
     void hx_set_blocking(const hx_blocking *hooks)
+    void hx_whole_begin()
+    void hx_whole_end()
 
 cdef extern from "cpu/cpu.h" nogil:
     const char *hx_cpu_isa()

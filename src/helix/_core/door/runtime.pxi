@@ -147,7 +147,7 @@ def cpu_isa():
     return hx_cpu_isa().decode()
 
 
-# Long kernels let other Python threads run.
+# Long kernels let other Python threads run, and a signal's handler that raises gives them up.
 
 cdef void *enter_blocking() noexcept nogil:
     return PyEval_SaveThread() if PyGILState_Check() else NULL
@@ -158,9 +158,48 @@ cdef void leave_blocking(void *token) noexcept nogil:
         PyEval_RestoreThread(<PyThreadState *>token)
 
 
+cdef c_bool stop_blocking(void *token) noexcept nogil:
+    cdef c_bool stop
+    if token == NULL:
+        return PyGILState_Check() and handlers_raise()
+    PyEval_RestoreThread(<PyThreadState *>token)
+    stop = handlers_raise()
+    PyEval_SaveThread()
+    return stop
+
+
+cdef c_bool handlers_raise() noexcept with gil:
+    """Runs the handlers of signals that came (in the main thread), and keeps what they raise for raise_pending."""
+    if PyErr_Occurred() != NULL:
+        return False
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        callback_errors[PyThread_get_thread_ident()] = error
+        return True
+    return False
+
+
 cdef hx_blocking BLOCKING
 BLOCKING.enter = enter_blocking
 BLOCKING.leave = leave_blocking
+BLOCKING.stop = stop_blocking
+
+
+def run_step(updates, dict state):
+    """Runs the updates of an optimizer's step and then takes their states over. No signal's handler runs in between: a step
+    is made wholly or not at all."""
+    hx_whole_begin()
+    try:
+        for update in updates:
+            update.function(update.tensors, **update.options)
+        for update in updates:
+            state.update(update.states)
+            for values in update.states.values():
+                if "step" in values:
+                    values["step"] += 1
+    finally:
+        hx_whole_end()
 
 
 # ---- traces ----
