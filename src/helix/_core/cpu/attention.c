@@ -291,7 +291,7 @@ static void run_slot(void *ctx, int64_t slot) {
     char *room = j->room + (size_t)slot * j->slot_bytes;
     for (;;) {
         int64_t t = atomic_fetch_add(&j->next, 1);
-        if (t >= j->groups * j->chunks) return;
+        if (t >= j->groups * j->chunks || hx_stopped()) return;
         int64_t group = t / j->chunks, chunk = t % j->chunks, row = chunk * j->chunk_rows, end = least(row + j->chunk_rows, j->l);
         if (j->backward) (wide(j) ? backward_task_f64 : backward_task_f32)(j, group, chunk, room);
         else if (j->chunk_rows == 0) (wide(j) ? few_rows_f64 : few_rows_f32)(j, group, chunk, room);

@@ -199,7 +199,7 @@ static void WIDE(forward_rows)(const job *j, int64_t head, int64_t row, int64_t 
     WIDE(load_panels)(&j->q, row_of(&j->q, head, row), rows, j->e, (REAL)(j->scale * UNIT), st->q);
     for (int64_t i = 0; i < BLOCK_ROWS; i++) st->top[i] = (REAL)-INFINITY, st->sum[i] = 0;
     memset(st->out, 0, (size_t)(BLOCK_ROWS * j->ev) * sizeof(REAL));
-    for (int64_t key = 0; key < keys_seen(j, row + rows); key += BLOCK_KEYS)
+    for (int64_t key = 0; key < keys_seen(j, row + rows) && !hx_stopped(); key += BLOCK_KEYS)
         for (int64_t at = 0; at < rows; at += lanes) {
             block b = {.head = head, .row = row + at, .rows = least(lanes, rows - at), .key = key};
             b.keys = least(BLOCK_KEYS, keys_seen(j, b.row + b.rows) - key);
@@ -390,7 +390,7 @@ static void WIDE(backward_rows)(const job *j, block *b, int64_t first, int64_t e
     WIDE(backward_load)(j, b, r);
     memset(r->dq, 0, (size_t)(BACK_ROWS * j->e) * sizeof(REAL));
     end = least(end, keys_seen(j, b->row + b->rows));
-    for (b->key = first; b->key < end; b->key += BLOCK_KEYS) {
+    for (b->key = first; b->key < end && !hx_stopped(); b->key += BLOCK_KEYS) {
         int64_t at = b->key - first;
         const REAL *k = keys.at + at * keys.step, *v = values.at + at * values.step;
         b->keys = least(BLOCK_KEYS, end - b->key);

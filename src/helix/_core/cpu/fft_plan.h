@@ -79,7 +79,7 @@ static void FFT(split_rows)(void *ctx, int64_t begin, int64_t end) {
     const FFT(plan) *p = j->p;
     FFT(c) *x = FFT(room_of)(j);
     const int32_t *place = p->second.place;
-    for (int64_t group = begin; x && group < end; group++) {
+    for (int64_t group = begin; x && group < end && (group % 16 || !hx_stopped()); group++) {
         for (int64_t at = 0; at < p->n2; at += FFT_WIDTH) {
             FFT(v) re[FFT_WIDTH], im[FFT_WIDTH];
             FFT(read_rows)(j, group * FFT_WIDTH, at / FFT_WIDTH, re, im);
@@ -180,7 +180,7 @@ static void FFT(plan_tables)(FFT(plan) *p, fft_arena *arena) {
                 near[k].re[l] = root[0];
                 near[k].im[l] = root[1];
             }
-        for (int64_t i = 0; far && i < blocks * p->n1; i++)
+        for (int64_t i = 0; far && i < blocks * p->n1 && (i % 65536 || !hx_stopped()); i++)
             FFT(put_root)(far + 2 * i, i / p->n1 * FFT_WIDTH * (i % p->n1) % n, n);
     }
     if (p->entry.kind == FFT_CHIRP) {
@@ -188,14 +188,14 @@ static void FFT(plan_tables)(FFT(plan) *p, fft_arena *arena) {
         p->chirp = chirp;
         p->kernel = fft_take(arena, fft_chirp_length(n) * 2 * (int64_t)sizeof *p->kernel);
         int64_t square = 0; /* j^2 mod 2n */
-        for (int64_t j = 0; chirp && j < n; square = (square + 2 * j + 1) % (2 * n), j++)
+        for (int64_t j = 0; chirp && j < n && (j % 65536 || !hx_stopped()); square = (square + 2 * j + 1) % (2 * n), j++)
             FFT(put_root)(chirp + 2 * j, square, 2 * n);
     }
     if (p->entry.real) {
         FFT(t) *c = fft_take(arena, (n / 2 + 1) * (int64_t)sizeof *c), *s = fft_take(arena, (n / 2 + 1) * (int64_t)sizeof *s);
         p->cosine = c;
         p->sine = s;
-        for (int64_t k = 0; c && k <= n / 2; k++) {
+        for (int64_t k = 0; c && k <= n / 2 && (k % 65536 || !hx_stopped()); k++) {
             double cosine, sine;
             fft_root(k, 2 * n, &cosine, &sine);
             c[k] = (FFT(t))cosine;
@@ -236,7 +236,9 @@ static fft_entry *FFT(make_plan)(int64_t n, fft_kind kind, bool real) {
     arena = (fft_arena){(char *)p + fft_rounded((int64_t)sizeof draft), 0};
     FFT(plan_tables)(p, &arena);
     atomic_init(&p->entry.refs, 1);
-    if (kind == FFT_CHIRP && (!(p->entry.inner = FFT(get_plan)(fft_chirp_length(n), FFT_SPLIT, false)) || !FFT(plan_kernel)(p))) {
+    bool whole = kind != FFT_CHIRP ||
+                 ((p->entry.inner = FFT(get_plan)(fft_chirp_length(n), FFT_SPLIT, false)) && FFT(plan_kernel)(p));
+    if (!whole || hx_stopped()) { /* nothing that was given up is kept */
         fft_release(&p->entry);
         return NULL;
     }

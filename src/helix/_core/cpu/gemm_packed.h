@@ -54,6 +54,7 @@ static void packed_block(const packed_plan *p, char *room, int64_t row, int64_t 
                           least(depth, x->k - k0), least(high, end - i));
         int64_t ahead = ceil_div(depth * width * kd->packed, 64 * ceil_div(end - row, high)) * 64;
         for (int64_t j = column; j < last; j += width) {
+            if ((j - column) % (8 * width) == 0 && hx_stopped()) return;
             const char *b = p->b + ((j - p->column) * p->k + k0 * width) * kd->packed;
             const char *next = b + width * p->k * kd->packed;
             for (int64_t i = row; i < end; i += high, next += ahead) {
@@ -100,7 +101,7 @@ static void packed_slot(void *ctx, int64_t slot) {
     if (kd->enter) kd->enter();
     for (;;) {
         int64_t t = atomic_fetch_add(&p->next, 1);
-        if (t >= p->row_blocks * p->groups) break;
+        if (t >= p->row_blocks * p->groups || hx_stopped()) break;
         int64_t row = t / p->groups * p->block_rows, column = p->column + t % p->groups * p->group_columns;
         packed_block(p, p->slots + slot * p->slot_bytes, row, least(row + p->block_rows, p->x->m), column,
                      least(column + p->group_columns, p->column + p->columns));

@@ -391,10 +391,17 @@ static inline void run_block(const job *j, char *indexed, char *dense, int64_t f
     }
 }
 
+#define UNASKED (1 << 16) /* blocks between two looks at whether the work is given up */
+
 static void run_blocks(const job *j, int64_t begin, int64_t end, int64_t first, int64_t n) {
     const plan *p = j->p;
-    for (int64_t i = begin; i < end;) {
+    for (int64_t i = begin, asked = begin; i < end;) {
         int64_t at, unused, b = i % p->count, stop = end - i < p->count - b ? b + end - i : p->count;
+        if (stop > b + UNASKED) stop = b + UNASKED;
+        if (i - asked >= UNASKED) {
+            if (hx_stopped()) return;
+            asked = i;
+        }
         hx_grid_at(&p->outer, p->outer.n, i / p->count, &at, &unused);
         char *indexed = j->indexed + at * j->indexed_size, *dense = j->dense + (i - b) * j->block * j->dense_size;
         for (; b < stop; b++, i++)

@@ -366,6 +366,8 @@ HX_KERNEL(k_dropout) {
     return fill(&call->out[0], &d, fill_dropout, err);
 }
 
+#define UNASKED (64 * RUN) /* values between two looks at whether the work is given up */
+
 /* Fisher and Yates, in Durstenfeld's form. */
 HX_KERNEL(k_randperm) {
     HX_UNUSED;
@@ -377,7 +379,7 @@ HX_KERNEL(k_randperm) {
     if (!order) return HX_E_MEMORY;
     for (int64_t i = 0; i < n; i++) order[i] = i;
     words x;
-    for (int64_t at = 0; at < n; at += RUN) {
+    for (int64_t at = 0; at < n && (at % UNASKED || !hx_stopped()); at += RUN) {
         int64_t run = n - at < RUN ? n - at : RUN;
         draw_words(s, 2 * at, 2 * run, x.w);
         for (int64_t i = 0; i < run; i++) {
@@ -406,9 +408,26 @@ typedef struct race {
     double time;
     int64_t index;
 } race;
-static int earlier(const void *a, const void *b) {
-    double x = ((const race *)a)->time, y = ((const race *)b)->time;
-    return (x > y) - (x < y);
+static bool earlier(race a, race b) { return a.time < b.time || (a.time == b.time && a.index < b.index); }
+
+/* The order of n clocks; the result is x or other. Merges runs of twice the length from pass to pass. */
+static race *sort_races(race *x, race *other, int64_t n) {
+    for (int64_t run = 1; run < n; run *= 2) {
+        for (int64_t k = 0, a = 0, b = 0, mid = 0, end = 0; k < n; k++) {
+            if (k == end) {
+                a = end;
+                mid = b = n - a < run ? n : a + run;
+                end = n - mid < run ? n : mid + run;
+            }
+            bool left = b >= end || (a < mid && !earlier(x[b], x[a]));
+            other[k] = x[left ? a++ : b++];
+            if (k % UNASKED == UNASKED - 1 && hx_stopped()) return x;
+        }
+        race *t = x;
+        x = other;
+        other = t;
+    }
+    return x;
 }
 
 static hx_code check_weights(const double *w, int64_t n, int64_t samples, bool replacement, hx_err *err) {
@@ -438,7 +457,7 @@ static double unit(source s, int64_t at) {
 static void with_replacement(source s, int64_t row, const double *w, int64_t n, int64_t samples, race *sums, int64_t *o) {
     double sum = 0;
     for (int64_t i = 0; i < n; i++) sums[i].time = sum += w[i];
-    for (int64_t k = 0; k < samples; k++) {
+    for (int64_t k = 0; k < samples && (k % UNASKED || !hx_stopped()); k++) {
         double at = unit(s, row * samples + k) * sum;
         int64_t low = 0, high = n - 1;
         while (low < high) {
@@ -452,11 +471,11 @@ static void with_replacement(source s, int64_t row, const double *w, int64_t n, 
 }
 /* Exponential clocks with the weights as rates: the first `samples` to ring (Efraimidis and Spirakis, 2006). */
 static void without_replacement(source s, int64_t row, const double *w, int64_t n, int64_t samples, race *clock, int64_t *o) {
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n && (i % UNASKED || !hx_stopped()); i++) {
         double u = unit(s, row * n + i);
         clock[i] = (race){w[i] > 0 ? -log1p(-u) / w[i] : __builtin_inf(), i};
     }
-    qsort(clock, (size_t)n, sizeof *clock, earlier);
+    clock = sort_races(clock, clock + n, n);
     for (int64_t k = 0; k < samples; k++) o[k] = clock[k].index;
 }
 static const double *row_of_weights(const hx_view *in, int64_t row, int64_t n, double *room) {
@@ -477,15 +496,17 @@ HX_KERNEL(k_multinomial) {
     int64_t n = in->shape[in->ndim - 1], samples = call->attr[0].v.i, rows = n ? in->numel / n : 0;
     bool replacement = call->attr[1].v.i;
     if (rows == 0 || samples == 0) return HX_OK;
-    size_t bytes = (size_t)n * (sizeof(race) + sizeof(double));
+    int64_t races = replacement ? n : 2 * n;
+    size_t bytes = (size_t)races * sizeof(race) + (size_t)n * sizeof(double);
     race *room = hx_pool_alloc(bytes);
     if (!room) return HX_E_MEMORY;
-    double *weights = (double *)(room + n);
+    double *weights = (double *)(room + races);
     source s = source_of(call);
     hx_code code = HX_OK;
     for (int64_t row = 0; row < rows && !code; row++) {
         const double *w = row_of_weights(in, row, n, weights);
         int64_t *o = (int64_t *)out->data + row * samples;
+        if (row % 64 == 63 && hx_stopped()) break;
         code = check_weights(w, n, samples, replacement, err);
         if (code) break;
         (replacement ? with_replacement : without_replacement)(s, row, w, n, samples, room, o);

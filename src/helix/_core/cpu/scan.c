@@ -81,6 +81,7 @@ static void scan_columns(const scan_job *j, int64_t at, int64_t n) {
     double start = j->op == PROD ? 1 : j->op == LOGSUMEXP ? -INFINITY : 0;
     for (int64_t i = 0; i < n; i++) a[i] = start, b[i] = j->op == PROD;
     for (int64_t k = 0; k < j->n; k++) {
+        if (k % 4096 == 4095 && hx_stopped()) return;
         const char *p = j->in + at + k * step;
         char *to = j->out + at + k * step;
         if (integral) {
@@ -104,6 +105,7 @@ static void multiply_columns(const scan_job *j, int64_t at, int64_t n) {
     int64_t step = j->inner * j->size;
     for (int64_t i = 0; i < n; i++) a[i] = 1;
     for (int64_t k = 0; k < j->n; k++) {
+        if (k % 4096 == 4095 && hx_stopped()) return;
         const hx_c128 *x = hx_read_c128(j->in + at + k * step, j->dtype, j->size, n, room);
         for (int64_t i = 0; i < n; i++) a[i] *= x[i];
         hx_write_c128(j->out + at + k * step, j->dtype, j->size, n, a);

@@ -178,6 +178,7 @@ static void run_row(const job *j, const int64_t base[3], int64_t n) {
     int64_t piece[PIECE], step = j->row_step[AT];
     for (int64_t i = 0; i < n; i += PIECE) {
         int64_t m = n - i < PIECE ? n - i : PIECE;
+        if (i % (64 * PIECE) == 63 * PIECE && hx_stopped()) return;
         if (hx_offsets_run(piece, j->asked, base[AT] + i * step, step, step ? m : 1) >= 0) {
             atomic_store(&j->asked->bad, 0);
             return;
@@ -196,6 +197,7 @@ static void rows(const job *j, int64_t unit, int64_t from, int64_t to, int64_t f
     }
     for (int s = 0; s < 3; s++) base[s] += first * j->row_step[s] + from * j->along_step[s];
     for (int64_t k = from; k < to; k++) {
+        if (k % 4096 == 4095 && hx_stopped()) return;
         run_row(j, base, n);
         for (int s = 0; s < 3; s++) base[s] += j->along_step[s];
     }

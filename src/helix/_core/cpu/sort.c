@@ -57,29 +57,36 @@ static uint64_t key64(const char *p, int dtype) {
     }
 }
 
+/* Long loops ask after each part whether the work is given up; sort_row then leaves what they made alone. */
+#define PART ((int64_t)1 << 20)
+#define IN_PARTS(i, n)                                                                                        \
+    for (int64_t part = 0; part < (n) && (part == 0 || !hx_stopped()); part += PART)                          \
+        for (int64_t i = part, part_end = part + PART < (n) ? part + PART : (n); i < part_end; i++)
+
 /* Words of key and position for a row whose elements lie `step` bytes apart. */
 static void fill_words(uint64_t *w, const char *p, int dtype, int64_t step, int64_t n, bool descending) {
     uint32_t flip = descending ? UINT32_MAX : 0;
     if (dtype == HX_F32 && step == 4)
-        for (int64_t i = 0; i < n; i++) {
+        IN_PARTS(i, n) {
             uint32_t key = key_of_float(((const float *)p)[i]) ^ flip;
             w[i] = (uint64_t)key << 32 | (uint64_t)i;
         }
     else if (dtype == HX_F32)
-        for (int64_t i = 0; i < n; i++) {
+        IN_PARTS(i, n) {
             uint32_t key = key_of_float(*(const float *)(p + i * step)) ^ flip;
             w[i] = (uint64_t)key << 32 | (uint64_t)i;
         }
     else
-        for (int64_t i = 0; i < n; i++) w[i] = (uint64_t)(key32(p + i * step, dtype) ^ flip) << 32 | (uint64_t)i;
+        IN_PARTS(i, n) w[i] = (uint64_t)(key32(p + i * step, dtype) ^ flip) << 32 | (uint64_t)i;
 }
 
 static void fill_wide(wide_key *w, const char *p, int dtype, int64_t step, int64_t n, bool descending) {
     uint64_t flip = descending ? UINT64_MAX : 0;
-    for (int64_t i = 0; i < n; i++) w[i] = (wide_key){key64(p + i * step, dtype) ^ flip, i};
+    IN_PARTS(i, n) w[i] = (wide_key){key64(p + i * step, dtype) ^ flip, i};
 }
 
 /* ---- sorting ---- */
+
 
 /* Insertion sort, merge sort and selection of one kind of element, by a strict order in which no two are equal. */
 #define BY_ORDER(kind, E, less)                                                                               \
@@ -112,7 +119,7 @@ static void fill_wide(wide_key *w, const char *p, int dtype, int64_t step, int64
     /* Brings the k smallest to the front, in any order; pivots are the middle of three. */                   \
     static void select_##kind(E *w, int64_t n, int64_t k) {                                                   \
         int64_t low = 0, high = n - 1;                                                                        \
-        while (low < high) {                                                                                  \
+        while (low < high && (high - low < PART || !hx_stopped())) {                                          \
             E a = w[low], b = w[low + (high - low) / 2], c = w[high];                                         \
             E pivot = less(a, b) ? (less(b, c) ? b : (less(a, c) ? c : a))                                    \
                                  : (less(a, c) ? a : (less(b, c) ? c : b));                                   \
@@ -137,7 +144,7 @@ static void fill_wide(wide_key *w, const char *p, int dtype, int64_t step, int64
         int64_t room = 2 * k > 64 ? 2 * k : 64, m = 0;                                                        \
         E limit = {0};                                                                                        \
         bool limited = false;                                                                                 \
-        for (int64_t i = 0; i < n; i++) {                                                                     \
+        IN_PARTS(i, n) {                                                                                      \
             if (limited && less(limit, w[i])) continue;                                                       \
             other[m++] = w[i];                                                                                \
             if (m < room) continue;                                                                           \
@@ -162,7 +169,7 @@ BY_ORDER(wide, wide_key, WIDE_LESS)
         enum { SIZE = 1 << (bits) };                                                                          \
         N count[passes][SIZE];                                                                                \
         memset(count, 0, sizeof count);                                                                       \
-        for (int64_t i = 0; i < n; i++)                                                                       \
+        IN_PARTS(i, n)                                                                                        \
             for (int pass = 0; pass < (passes); pass++) count[pass][key_of(w[i]) >> (pass * (bits)) & (SIZE - 1)]++; \
         for (int pass = 0; pass < (passes); pass++) {                                                         \
             int shift = pass * (bits);                                                                        \
@@ -173,7 +180,7 @@ BY_ORDER(wide, wide_key, WIDE_LESS)
                 c[i] = sum;                                                                                   \
                 sum += here;                                                                                  \
             }                                                                                                 \
-            for (int64_t i = 0; i < n; i++) other[c[key_of(w[i]) >> shift & (SIZE - 1)]++] = w[i];            \
+            IN_PARTS(i, n) other[c[key_of(w[i]) >> shift & (SIZE - 1)]++] = w[i];                             \
             E *t = w;                                                                                         \
             w = other;                                                                                        \
             other = t;                                                                                        \
@@ -230,7 +237,7 @@ static void put(const sort_job *j, const char *row, int64_t to, int64_t at) {
 
 /* The elements of a row at the positions in results to, to + inner, ... of the indices. */
 #define GATHER(T)                                                                                             \
-    for (int64_t k = 0; k < n; k++)                                                                           \
+    IN_PARTS(k, n)                                                                                            \
         ((T *)j->values)[to + k * j->inner] = ((const T *)row)[j->indices[to + k * j->inner] * j->inner]
 static void put_all(const sort_job *j, const char *row, int64_t to, int64_t n) {
     switch (j->size) {
@@ -257,6 +264,7 @@ static void sort_row(const sort_job *j, int64_t r, void *room) {
         wide_key *w = room;
         fill_wide(w, row, j->dtype, step, n, j->descending);
         w = j->task == TOP && few ? top_wide(w, w + n, n, j->k) : sort_wide(w, w + n, n);
+        if (n > PART && hx_stopped()) return;
         for (int64_t k = 0; k < results; k++) j->indices[to + k * j->inner] = w[rank + k].at;
         put_all(j, row, to, results);
         return;
@@ -265,11 +273,13 @@ static void sort_row(const sort_job *j, int64_t r, void *room) {
     fill_words(w, row, j->dtype, step, n, j->descending);
     if (one) {
         select_words(w, n, j->k);
+        if (n > PART && hx_stopped()) return;
         for (int64_t k = 0; k < j->k; k++) w[0] = w[k] > w[0] ? w[k] : w[0];
         put(j, row, to, (int64_t)(w[0] & UINT32_MAX));
         return;
     }
     w = j->task == TOP && few ? top_words(w, w + n, n, j->k) : sort_words(w, w + n, n);
+    if (n > PART && hx_stopped()) return;
     for (int64_t k = 0; k < results; k++) j->indices[to + k * j->inner] = (int64_t)(w[k] & UINT32_MAX);
     put_all(j, row, to, results);
 }
@@ -401,6 +411,7 @@ static void order_rows(const row_order *o, int64_t *order, int64_t *other, int64
             int64_t mid = begin + run < n ? begin + run : n, end = mid + run < n ? mid + run : n;
             int64_t a = begin, b = mid;
             for (int64_t k = begin; k < end; k++) {
+                if (k % 65536 == 65535 && hx_stopped()) return;
                 bool left = b >= end || (a < mid && compare_rows(o, order[a], order[b]) <= 0);
                 other[k] = left ? order[a++] : order[b++];
             }
@@ -449,7 +460,7 @@ HX_KERNEL(k_group_rows) {
             hx_pool_free(other, bytes);
         }
     }
-    for (int64_t i = 0; i < n; i++)
+    IN_PARTS(i, n)
         first[i] = i == 0 || compare_rows(&o, order[i - 1], order[i]) != 0 || row_has_nan(&o, order[i]);
     return HX_OK;
 }

@@ -71,6 +71,8 @@ cdef int fill_nested(object data, Nest *nest, int depth, hx_dtype t, char **at) 
     if depth >= nest.ndim or n != nest.shape[depth]:
         return ragged(nest, depth, n)
     for i in range(n):
+        if i & 0x3ff == 0x3ff:
+            PyErr_CheckSignals()
         item = data[i]
         if depth + 1 < nest.ndim or not store_plain(item, t, at):
             fill_nested(item, nest, depth + 1, t, at)
@@ -326,10 +328,16 @@ cdef object to_list(Tensor x):
 
 cdef object list_level(hx_tensor *t, int depth, char **at):
     cdef int64_t i, n = t.shape[depth]
-    if depth + 1 < t.ndim:
-        return [list_level(t, depth + 1, at) for i in range(n)]
     made = []
+    if depth + 1 < t.ndim:
+        for i in range(n):
+            if i & 0x3ff == 0x3ff:
+                PyErr_CheckSignals()
+            made.append(list_level(t, depth + 1, at))
+        return made
     for i in range(n):
+        if i & 0x3ff == 0x3ff:
+            PyErr_CheckSignals()
         made.append(number_at(<hx_dtype>t.dtype, at[0]))
         at[0] += hx_dtype_size(<hx_dtype>t.dtype)
     return made
