@@ -100,7 +100,10 @@ class Followed:
 
     def even(self) -> bool:
         steps = {state["step"] for state in self.optimizer.state.values() if "step" in state}
-        values = [{float(v) for p in self.parameters[i :: self.groups] for v in (p.min(), p.max())} for i in range(self.groups)]
+        values = [
+            {float(v) for p in self.parameters[i :: self.groups] for v in (p.min(), p.max())}
+            for i in range(self.groups)
+        ]
         moved = {round(1e4 * (1 - next(iter(v))) / (i + 1)) for i, v in enumerate(values)}
         return len(steps) <= 1 and all(len(v) == 1 for v in values) and len(moved) == 1
 
@@ -191,8 +194,8 @@ WORKS: dict[str, Callable[[], Work]] = {
 
 
 def deaf() -> Work:
-    """A call that lets no signal through for most of a second."""
-    return lambda: sum(range(60_000_000)), lambda: True
+    """A call that lets no signal through for half a second."""
+    return lambda: sum(range(20_000_000)), lambda: True
 
 
 def torn() -> Work:

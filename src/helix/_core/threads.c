@@ -125,6 +125,7 @@ static void futex(int operation, uint32_t value) {
 }
 
 static uint32_t job_of(uint32_t gate) { return gate / GATE_NEXT; }
+uint32_t hx_threads_jobs(void) { return job_of(atomic_load(&pool.gate)); }
 
 /* Waits until the gate belongs to another job than `seen`: spinning first, then parked. */
 static uint32_t wait_for_job(uint32_t seen) {

@@ -24,6 +24,7 @@ bool hx_stopped(void);
 
 int hx_threads_get(void);
 void hx_threads_set(int n); /* 1..64; takes effect at the next job */
+uint32_t hx_threads_jobs(void); /* for tests: jobs given to several threads since the start, modulo 2^24 */
 
 /* Called by dispatch around kernels whose work is above HX_BLOCKING_BYTES, so that the host language can let
  * other threads run (the door releases the GIL here). May be NULL. */

@@ -434,6 +434,7 @@ cdef extern from "rng.h" nogil:
 cdef extern from "threads.h" nogil:
     int hx_threads_get()
     void hx_threads_set(int n)
+    uint32_t hx_threads_jobs()
     ctypedef struct hx_blocking:
         void *(*enter)() noexcept
         void (*leave)(void *token) noexcept

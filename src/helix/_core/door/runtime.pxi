@@ -137,6 +137,11 @@ def set_num_threads(n):
     hx_threads_set(<int>value)
 
 
+def parallel_jobs():
+    """For tests: jobs that kernels gave to several threads since the start."""
+    return hx_threads_jobs()
+
+
 def kernels_run():
     """For tests: kernels run by this thread since the start."""
     return hx_kernels_run()
