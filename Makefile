@@ -13,7 +13,7 @@ SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test core-test tiny bench wheel lint format stubs numerics torch-parity torch-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean interrupts forks
+.PHONY: help install train test core-test tiny bench wheel lint format stubs numerics torch-parity torch-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean interrupts forks same-bits
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -93,6 +93,10 @@ asan: $(VENV)/.checks  ## the generic tests under the address and undefined-beha
 
 fuzz: $(VENV)/.checks  ## N random op calls under the sanitizers, VALID valid ones of each op: make fuzz N=50000 VALID=500
 	$(BIN)/python tools/sanitized.py -m tests.fuzz --calls $(N) --valid $(VALID)
+
+same-bits: $(VENV)/.checks install  ## every sample of every op on 1, 2, 4 and 8 threads, and large calls in four processes (5 minutes)
+	$(BIN)/python -m tests.ops.grown
+	$(BIN)/python -m tests.ops.large
 
 interrupts: $(VENV)/.checks install  ## 200 times Ctrl-C in long calls: over within 250 ms, nothing half done (2 minutes, of an idle machine)
 	$(BIN)/python -m tests.interrupts --times 200
