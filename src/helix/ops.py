@@ -120,7 +120,15 @@ def polygamma_(self, n):
     return self.copy_(polygamma(self, n))
 
 
-METHODS = {"polygamma": polygamma, "polygamma_": polygamma_, "max": max, "min": min, "median": median, "norm": norm, "equal": equal}
+METHODS = {
+    "polygamma": polygamma,
+    "polygamma_": polygamma_,
+    "max": max,
+    "min": min,
+    "median": median,
+    "norm": norm,
+    "equal": equal,
+}
 FUNCTIONS = {f.__name__: f for f in (max, min, median, norm, equal, is_tensor, is_floating_point, is_complex, numel)}
 _core.add_methods(METHODS)
 

@@ -115,9 +115,11 @@ def bits(results: Sequence[Any]) -> list[bytes]:
 def forward_and_backward(sample: Sample, arrays: Any, dtype: str) -> list[bytes]:
     """The bits of the results, and of the gradients where the sample has some."""
     inputs: list[helix.Tensor] = []
+    specs = {id(v): t for v, t in zip(leaves(arrays, np.ndarray), tensors_of(sample.args), strict=True)}
 
     def make(values: np.ndarray) -> helix.Tensor:
-        inputs.append(to_helix(values, sample.grad and is_floating(values.dtype.name)))
+        wanted = sample.grad and id(values) in specs and specs[id(values)].grad and is_floating(values.dtype.name)
+        inputs.append(to_helix(values, wanted))
         return inputs[-1]
 
     results = as_list(call_helix(sample, arrays, make))
