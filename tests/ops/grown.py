@@ -112,14 +112,23 @@ def bits(results: Sequence[Any]) -> list[bytes]:
     ]
 
 
+def with_gradient(args: Any, arrays: Any) -> Iterator[int]:
+    """Of the arrays whose gradient the sample speaks of, the ids."""
+    if isinstance(args, T):
+        if args.grad and is_floating(arrays.dtype.name):
+            yield id(arrays)
+    elif isinstance(args, list | tuple):
+        for a, v in zip(args, arrays, strict=True):
+            yield from with_gradient(a, v)
+
+
 def forward_and_backward(sample: Sample, arrays: Any, dtype: str) -> list[bytes]:
     """The bits of the results, and of the gradients where the sample has some."""
     inputs: list[helix.Tensor] = []
-    specs = {id(v): t for v, t in zip(leaves(arrays, np.ndarray), tensors_of(sample.args), strict=True)}
+    differentiable = set(with_gradient(sample.args, arrays)) if sample.grad else set()
 
     def make(values: np.ndarray) -> helix.Tensor:
-        wanted = sample.grad and id(values) in specs and specs[id(values)].grad and is_floating(values.dtype.name)
-        inputs.append(to_helix(values, wanted))
+        inputs.append(to_helix(values, id(values) in differentiable))
         return inputs[-1]
 
     results = as_list(call_helix(sample, arrays, make))
