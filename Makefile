@@ -13,7 +13,7 @@ SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test core-test tiny bench wheel lint format stubs numerics torch-parity torch-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean interrupts forks same-bits
+.PHONY: help install train test core-test tiny bench callgrind wheel lint format stubs numerics torch-parity torch-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean interrupts forks same-bits
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -56,11 +56,17 @@ test: $(VENV)/.checks core-test $(VENV)/.plugins  ## everything: C tests, then t
 tiny: $(VENV)/.checks install  ## the quickest check that all parts still meet (seconds)
 	$(BIN)/python -m pytest -q -x -n 0 tests/test_tiny.py
 
-bench: install  ## helix beside its peers: about 35 minutes, table in build/peers.md
+bench: install  ## helix beside its peers and its own past: about 45 minutes, page in build/benchmarks.md (KEEP=--keep: in docs)
 	$(BIN)/python -m pip install -qq $$($(BIN)/python tools/requirements.py bench)
 	$(BIN)/python -m asv_benchmarks.peers run --out build/peers.json
 	$(BIN)/python -m asv_benchmarks.peers imports
-	$(BIN)/python -m asv_benchmarks.peers table build/peers.json | tee build/peers.md
+	$(BIN)/python -m asv_benchmarks.page build/peers.json $(KEEP)
+	$(BIN)/python -m asv machine --yes > /dev/null
+	cd asv_benchmarks && $(abspath $(BIN))/python -m asv run -E existing:same --quick --set-commit-hash $$(git rev-parse HEAD) \
+		|| test $$? = 2  # 2: a benchmark had nothing to measure here
+
+callgrind: install  ## instructions of a call inside helix, beside the kept table (needs valgrind; KEEP=--keep)
+	$(BIN)/python -m asv_benchmarks.instructions $(KEEP)
 
 wheel: $(VENV)/.created  ## the wheel, and its size, which must stay under 10 MB
 	rm -rf build/wheels
