@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from helix import _core
 from helix._core import Tensor
-from helix.errors import ArgumentError
+from helix.errors import ArgumentError, ParameterError
 
 __all__ = ["Tensor"]
+
+# A later version of the standard adds to the earlier ones; what they broke between these is the type of some sequences.
+SERVED_VERSIONS = ("2022.12", "2023.12", "2024.12", "2025.12")
 
 
 def to(self, *args, dtype=None, device=None, copy=False, non_blocking=False):
@@ -62,6 +65,26 @@ def cpu(self):
     return to(self, device="cpu")
 
 
+def to_device(self, device, /, *, stream=None):
+    """The tensor on another device; itself when it is there. `stream` is not used: helix orders its own."""
+    return to(self, device=device)
+
+
+def array_namespace(self, *, api_version=None):
+    """`helix.array_api`, the array API standard's namespace; ParameterError (HX1403) for a version that it is not.
+
+    Example:
+        >>> helix.ones(2).__array_namespace__().__array_api_version__
+        '2025.12'
+    """
+    from helix import array_api
+
+    if api_version not in (None, *SERVED_VERSIONS):
+        text = f"HX1403 __array_namespace__: versions {', '.join(SERVED_VERSIONS)} are served, not {api_version!r}."
+        raise ParameterError(text, op="__array_namespace__", code="HX1403")
+    return array_api
+
+
 def _caster(name, dtype):
     def cast(self):
         return to(self, dtype)
@@ -82,6 +105,8 @@ def is_same_size(self, other):
 
 
 METHODS = {
+    "__array_namespace__": array_namespace,
+    "to_device": to_device,
     "to": to,
     "type": type,
     "type_as": type_as,

@@ -49,7 +49,7 @@ cdef extern from *:
     static int door_traverse(PyObject *o, visitproc visit, void *arg) {
         const hx_tensor *t = door_fields(o)->t;
         void *pair[3] = {(void *)visit, arg, door_hook_release};
-        return t ? hx_hooks_owned(t, door_visit_hook, pair) : 0;
+        return t && t->wrapper == o ? hx_hooks_owned(t, door_visit_hook, pair) : 0; /* once, not for each as_subclass */
     }
     static int door_clear(PyObject *o) {
         hx_tensor *t = door_fields(o)->t;
@@ -118,6 +118,12 @@ cdef class Tensor:
         if requires_grad:
             set_requires_grad(made, True)
         return made
+
+    def as_subclass(self, cls):
+        """This very tensor as an object of a subclass: same memory, history, `grad` and version."""
+        if not (isinstance(cls, type) and issubclass(cls, Tensor)):
+            raise TypeError("cls must be a subclass of helix.Tensor")
+        return self if type(self) is cls else shared_as(cls, self)
 
     # ---- geometry ----
 

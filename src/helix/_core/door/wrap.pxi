@@ -36,6 +36,14 @@ cdef Tensor wrap_as(object cls, hx_tensor *t):
     return made
 
 
+cdef Tensor shared_as(object cls, Tensor x):
+    """One more object, of class `cls`, for the tensor of x. The tensor goes on knowing x as its object."""
+    cdef void *known = x.t.wrapper
+    cdef Tensor made = wrap_as(cls, hx_tensor_retain(x.t))
+    x.t.wrapper = known
+    return made
+
+
 cdef PyObject *tensor_new(PyTypeObject *cls, PyObject *args, PyObject *kwargs) except NULL:
     """Tensor.__new__ as Python code sees it: Tensor(data, ...) is tensor(data, ...), and never without memory."""
     cdef object made = new_of_class(<object>cls, <tuple>args, {} if kwargs == NULL else <dict>kwargs)
