@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from math import prod
 
+from helix import _core
 from helix._core import Tensor, promote_types
 from helix.errors import ShapeError
 
 __all__ = ["Array"]
+
+_op = _core.op_named
 
 
 class Array(Tensor):
@@ -56,12 +59,42 @@ class Array(Tensor):
         return Tensor.to_device(self, device, stream=stream).as_subclass(Array)
 
     def __getitem__(self, key):
+        if _is_empty_mask(self, key):
+            return Tensor.__getitem__(self.reshape(-1, *self.shape[key.ndim :]), slice(0, 0)).as_subclass(Array)
         return Tensor.__getitem__(self, key).as_subclass(Array)
 
     def __iter__(self):
         return iter([part.as_subclass(Array) for part in Tensor.__iter__(self)])
 
     __hash__ = Tensor.__hash__
+
+
+def _is_empty_mask(x, key):
+    """True for a mask without elements, whose sizes may be 0 where those of x are not."""
+    if not isinstance(key, Tensor) or key.dtype is not _core.bool or not 0 < key.ndim <= x.ndim or key.numel():
+        return False
+    return all(n in (m, 0) for m, n in zip(x.shape, key.shape))
+
+
+def divided_down(x1, x2):
+    """x1 // x2 with infinities as the standard has them: the quotient, rounded down, where helix and NumPy say NaN or -1."""
+    found = Tensor.__floordiv__(x1, x2) if isinstance(x1, Tensor) else Tensor.__rfloordiv__(x2, x1)
+    if found is NotImplemented or not found.dtype.is_floating_point:
+        return found
+    infinite = _op("logical_xor")(_op("isinf")(x1), _op("isinf")(x2))
+    return _op("where")(infinite, _op("floor")(_op("div")(x1, x2)), found)
+
+
+def _divided_down_in_place(x1, x2):
+    return x1.copy_(divided_down(x1, x2)) if x1.dtype.is_floating_point else Tensor.__ifloordiv__(x1, x2)
+
+
+# Where Array differs from Tensor by more than promotion.
+_OWN = {
+    "__floordiv__": divided_down,
+    "__rfloordiv__": lambda self, other: divided_down(other, self),
+    "__ifloordiv__": _divided_down_in_place,
+}
 
 
 def _unary(name):
@@ -74,23 +107,23 @@ def _unary(name):
 
 
 def _binary(name):
-    inherited = getattr(Tensor, name)
+    compute = _OWN.get(name) or getattr(Tensor, name)
 
     def operator(self, other):
         if isinstance(other, Tensor) and other.dtype is not self.dtype:
             dtype = promote_types(self.dtype, other.dtype)
             self, other = self.to(dtype), other.to(dtype)
-        result = inherited(self, other)
+        result = compute(self, other)
         return result if result is NotImplemented else result.as_subclass(Array)
 
     return operator
 
 
 def _in_place(name):
-    inherited = getattr(Tensor, name)
+    compute = _OWN.get(name) or getattr(Tensor, name)
 
     def operator(self, other):
-        return self if inherited(self, other) is not NotImplemented else NotImplemented
+        return self if compute(self, other) is not NotImplemented else NotImplemented
 
     return operator
 

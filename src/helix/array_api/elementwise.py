@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from helix import _core
 from helix._core import Tensor
+from helix.array_api.array import divided_down
 from helix.array_api.rules import array, beside, cast, checked, fail, operands, promoted
 from helix.errors import ArgumentError
 
@@ -47,7 +48,6 @@ _UNARY = (
     ("real", "real", "numeric", "The real part; a real array as it is", "[1 + 2j, 3 - 1j]", "[1., 3.]"),
     ("reciprocal", "reciprocal", "floating-point", "1 / x", "[1.0, 4.0]", "[1.00, 0.25]"),
     ("round", "round", "numeric", "The nearest integer, the even one of two", "[0.5, 1.5, -2.7]", "[ 0.,  2., -3.]"),
-    ("sign", "sign", "numeric", "-1, 0 or 1; of a complex array, x / |x|", "[-3, 0, 5]", "[-1,  0,  1]"),
     (
         "signbit",
         "signbit",
@@ -117,7 +117,6 @@ _BINARY = (
     ),
     ("divide", "div", "floating-point", "x1 / x2", "[1.0, 3.0]", "[2.0, 4.0]", "[0.50, 0.75]"),
     ("equal", "eq", "any", "True where x1 == x2", "[1, 2]", "[1, 3]", "[ True, False]"),
-    ("floor_divide", "floor_divide", "real numeric", "x1 / x2, rounded down", "[7, -7]", "[2, 2]", "[ 3, -4]"),
     ("greater", "gt", "real numeric", "True where x1 > x2", "[1, 2]", "[1, 1]", "[False,  True]"),
     ("greater_equal", "ge", "real numeric", "True where x1 >= x2", "[1, 2]", "[1, 3]", "[ True, False]"),
     (
@@ -219,6 +218,30 @@ def _made():
     return found
 
 
+def floor_divide(x1, x2, /):
+    """x1 / x2, rounded down. Takes real numeric dtypes; others raise DTypeError (HX1101).
+
+    What an infinity divides or is divided by is the infinity or zero of the quotient, where `helix.floor_divide` gives NaN.
+
+    Example:
+        >>> xp.floor_divide(xp.asarray([7, -7]), xp.asarray([2, 2]))
+        tensor([ 3, -4])
+    """
+    return array(divided_down(*operands("floor_divide", "real numeric", x1, x2)))
+
+
+def sign(x, /):
+    """-1, 0 or 1; NaN of NaN; of a complex array, x / abs(x). Takes numeric dtypes; others raise DTypeError (HX1101).
+
+    Example:
+        >>> xp.sign(xp.asarray([-3, 0, 5]))
+        tensor([-1,  0,  1])
+    """
+    x = checked("sign", "numeric", x)
+    found = _op("sign")(x)
+    return array(_op("where")(_op("isnan")(x), x, found) if x.dtype.is_floating_point else found)
+
+
 def clip(x, /, min=None, max=None):
     """The array with what lies below `min` raised to it, and what lies above `max` lowered to it.
 
@@ -252,4 +275,4 @@ def _bound(x, bound):
 _FUNCTIONS = _made()
 globals().update(_FUNCTIONS)
 
-__all__ = sorted([*_FUNCTIONS, "clip"])
+__all__ = sorted([*_FUNCTIONS, "clip", "floor_divide", "sign"])

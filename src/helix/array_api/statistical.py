@@ -21,15 +21,10 @@ def _widened(x, dtype):
 
 
 def _reduced(op, x, axes, keepdims, **options):
-    """The op over some axes, which may be none of them."""
-    return array(_op(op)(x, axes, keepdims, **options)) if axes else array(_over_nothing(op, x, **options))
-
-
-def _over_nothing(op, x, correction=0.0):
-    """What reducing no axis at all gives: each element by itself."""
-    if op in ("amax", "amin", "sum", "prod", "mean"):
-        return _op("clone")(x)
-    return _reduced(op, x[..., None], (-1,), False, correction=correction)
+    """The op over some axes; over none of them, every element by itself."""
+    if not axes:
+        x, axes, keepdims = x[..., None], (-1,), False
+    return array(_op(op)(x, axes, keepdim=keepdims, **options))
 
 
 def _extreme(name, op, which):
@@ -63,7 +58,7 @@ def sum(x, /, *, axis=None, dtype=None, keepdims=False):
         tensor([4, 6])
     """
     x = _widened(checked("sum", "numeric", x), dtype)
-    return _reduced("sum", x, axes_of("sum", axis, x.ndim), keepdims)
+    return _reduced("sum", x, axes_of("sum", axis, x.ndim), keepdims, dtype=x.dtype)
 
 
 def prod(x, /, *, axis=None, dtype=None, keepdims=False):
@@ -76,7 +71,7 @@ def prod(x, /, *, axis=None, dtype=None, keepdims=False):
         tensor([3, 8])
     """
     x = _widened(checked("prod", "numeric", x), dtype)
-    return _reduced("prod", x, axes_of("prod", axis, x.ndim), keepdims)
+    return _reduced("prod", x, axes_of("prod", axis, x.ndim), keepdims, dtype=x.dtype)
 
 
 def mean(x, /, *, axis=None, keepdims=False):
@@ -121,7 +116,7 @@ def _cumulative(function, op, first, x, axis, dtype, include_initial):
     if axis is None and x.ndim != 1:
         fail(ParameterError, 1403, function, f"axis is needed for an array of {x.ndim} dimensions.")
     axis = one_axis(function, axis or 0, x.ndim)
-    found = _op(op)(x, axis)
+    found = _op(op)(x, axis, dtype=x.dtype)
     if include_initial:
         shape = tuple(1 if i == axis else n for i, n in enumerate(x.shape))
         found = _op("cat")([_op("full")(shape, first, dtype=x.dtype, device=x.device), found], axis)

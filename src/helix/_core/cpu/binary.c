@@ -132,7 +132,7 @@ static hx_code add_scaled(const hx_op_call *call, const binary *plain, double si
     const hx_attr *a = &call->attr[0];
     alpha f;
     if (a->kind == HX_A_COMPLEX) {
-        f.both = a->v.c[0] + a->v.c[1] * _Complex_I;
+        f.both = CMPLX(a->v.c[0], a->v.c[1]);
         f.real = a->v.c[0];
         f.whole = hx_whole(f.real);
         if (f.both == 1) return run(call, plain, NULL, err);

@@ -10,7 +10,7 @@ typedef union item {
 
 static void store(const hx_attr *value, int dtype, item *to) {
     const int64_t one = 1;
-    hx_c128 c = value->kind == HX_A_COMPLEX ? value->v.c[0] + value->v.c[1] * _Complex_I
+    hx_c128 c = value->kind == HX_A_COMPLEX ? CMPLX(value->v.c[0], value->v.c[1])
                 : value->kind == HX_A_FLOAT ? value->v.f
                                             : (double)value->v.i;
     double real = creal(c);

@@ -370,7 +370,7 @@ static run_fn adding_run(uint8_t dtype) {
 static void set_alpha(job *j, const hx_attr *alpha, uint8_t dtype) {
     double real = !alpha ? 1 : alpha->kind == HX_A_FLOAT ? alpha->v.f : alpha->kind == HX_A_COMPLEX ? alpha->v.c[0] : (double)alpha->v.i;
     if (hx_is_complex((hx_dtype)dtype))
-        j->alpha.c = real + (alpha && alpha->kind == HX_A_COMPLEX ? alpha->v.c[1] : 0) * I;
+        j->alpha.c = CMPLX(real, alpha && alpha->kind == HX_A_COMPLEX ? alpha->v.c[1] : 0);
     else if (hx_is_floating((hx_dtype)dtype))
         j->alpha.f = real;
     else

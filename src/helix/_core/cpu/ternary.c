@@ -146,7 +146,7 @@ typedef struct factor {
 #define VALUE_float FACTOR->real
 #define VALUE_double FACTOR->real
 #define VALUE_uint64_t FACTOR->whole
-#define VALUE_hx_c128 (FACTOR->real + FACTOR->imaginary * _Complex_I)
+#define VALUE_hx_c128 CMPLX(FACTOR->real, FACTOR->imaginary)
 
 BODY(addcmul_f32, float, x + value *y *z)
 BODY(addcmul_f64, double, x + value *y *z)

@@ -123,9 +123,13 @@ C128(exp, cexp(x))
 OP_COMPLEX(exp, 0)
 VF(expm1, hx_vf_expm1(x))
 static hx_c128 complex_expm1(hx_c128 x) {
+    if (!isfinite(creal(x)) || !isfinite(cimag(x))) {
+        hx_c128 y = cexp(x); /* which has the special cases of C's Annex G; y - 1 by parts keeps them */
+        return CMPLX(creal(y) - 1, cimag(y));
+    }
     double a = creal(x), b = cimag(x), half = sin(b * 0.5);
     double re = expm1(a) * cos(b) - 2 * half * half, im = exp(a) * sin(b);
-    return re + im * _Complex_I;
+    return CMPLX(re, im);
 }
 LIBM(expm1, expm1, complex_expm1)
 F32(exp2, hx_d_exp((double)x *LN_2))

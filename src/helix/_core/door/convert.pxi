@@ -130,16 +130,18 @@ cdef inline void store_float(double d, hx_dtype t, char *p) noexcept:
 
 cdef int store_number(object v, hx_dtype t, char **at) except -1:
     cdef uint64_t u
-    cdef double complex z
+    cdef double real, imaginary
     cdef char *p = at[0]
     if t >= HX_C64:
-        z = v
+        v = complex(v)  # its parts one by one: a C complex would be made with 0 * inf
+        real = v.real
+        imaginary = v.imag
         if t == HX_C64:
-            (<float *>p)[0] = <float>z.real
-            (<float *>p)[1] = <float>z.imag
+            (<float *>p)[0] = <float>real
+            (<float *>p)[1] = <float>imaginary
         else:
-            (<double *>p)[0] = z.real
-            (<double *>p)[1] = z.imag
+            (<double *>p)[0] = real
+            (<double *>p)[1] = imaginary
     elif t >= HX_F16:
         if isinstance(v, complex):
             fail(HX_E_DTYPE, HX1102_CAST, "tensor", f"the complex number {short_repr(v)} has no place in {DTYPES[<int>t].name}.")
