@@ -100,6 +100,7 @@ def test_half_precision_is_computed_in_float32(dtype: str) -> None:
 def test_other_spellings() -> None:
     x = helix.tensor(signal((4, 6), "float32"))
     assert helix.equal(helix.fft.fft(x, axis=0), helix.fft.fft(x, dim=0))
+    assert helix.equal(helix.fft.fftn(x, axes=(0, -1)), helix.fft.fftn(x, dim=(0, -1)))
     assert helix.equal(helix.fft.fft(x, norm=None), helix.fft.fft(x, norm="backward"))
 
 

@@ -38,7 +38,8 @@ REFUSED = {
     batch_norm binary_cross_entropy binary_cross_entropy_with_logits bitwise_and bitwise_left_shift bitwise_not
     bitwise_or bitwise_right_shift bitwise_xor ceil celu clamp clamp_max clamp_min copysign
     cosine_embedding_loss cosine_similarity cross_entropy ctc_loss cummax cummin deg2rad digamma dropout elu
-    erfc erfinv feature_dropout fft_ihfft fft_rfft fft_rfft2 fft_rfftn floor floor_divide fmax fmin fmod frac
+    erfc erfinv feature_dropout fft_ihfft fft_ihfft2 fft_ihfftn fft_rfft fft_rfft2 fft_rfftn floor floor_divide
+    fmax fmin fmod frac
     gaussian_nll_loss gcd ge gelu group_norm gt hardshrink hardsigmoid hardswish hardtanh heaviside
     hinge_embedding_loss histc hypot i0 igamma igammac instance_norm isneginf isposinf kl_div kthvalue
     layer_norm lcm le leaky_relu lgamma linalg_vector_norm local_response_norm log_softmax logaddexp logaddexp2

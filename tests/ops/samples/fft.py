@@ -13,7 +13,7 @@ def too_short(*args: Any, name: str) -> Error:
 
 
 def no_axis(*rest: Any) -> Error:
-    return Error((T(()), *rest), "ShapeError", 1001, ("input", "at least one dimension"))
+    return Error((T(()), *rest), "IndexRangeError", 1302, ("input", "an axis to transform"))
 
 
 def of_one_axis(op: str, dtypes: tuple[str, ...]) -> list[Sample]:
@@ -46,8 +46,12 @@ BOTH = FLOATS + COMPLEX
 SAMPLES = [
     *(s for op in ("fft", "ifft", "irfft", "hfft") for s in of_one_axis(f"fft_{op}", BOTH)),
     *(s for op in ("rfft", "ihfft") for s in of_one_axis(f"fft_{op}", FLOATS)),
-    *(s for op in ("fft2", "ifft2", "irfft2", "fftn", "ifftn", "irfftn") for s in of_several_axes(f"fft_{op}", BOTH)),
-    *(s for op in ("rfft2", "rfftn") for s in of_several_axes(f"fft_{op}", FLOATS)),
+    *(
+        s
+        for op in ("fft2", "ifft2", "irfft2", "hfft2", "fftn", "ifftn", "irfftn", "hfftn")
+        for s in of_several_axes(f"fft_{op}", BOTH)
+    ),
+    *(s for op in ("rfft2", "ihfft2", "rfftn", "ihfftn") for s in of_several_axes(f"fft_{op}", FLOATS)),
     Sample("fft_fftn", (CUBE, (2, 3)), dtypes=BOTH, name="last axes"),
     Sample(
         "fft_fft",

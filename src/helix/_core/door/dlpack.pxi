@@ -41,14 +41,19 @@ cdef object dlpack_device(Tensor x):
     return (kind, number)
 
 
+cdef int refuse_gradient(Tensor x) except -1:
+    if hx_requires_grad(x.t):
+        raise BufferError("a tensor that requires grad cannot be exported; use x.detach()")
+    return 0
+
+
 cdef object export_dlpack(Tensor x, object stream, object max_version, object dl_device, object copy):
     cdef hx_dl_versioned *v = NULL
     cdef hx_dl_managed *m = NULL
     cdef bint copied = False
     cdef bint versioned = max_version is not None and max_version[0] >= 1
     device = dlpack_device(x)
-    if hx_requires_grad(x.t):
-        raise BufferError("a tensor that requires grad cannot be exported; use x.detach()")
+    refuse_gradient(x)
     if x.t.storage == NULL:
         raise BufferError("the values of a traced tensor are not known")
     if dl_device is not None and tuple(dl_device) != device:
@@ -94,22 +99,42 @@ cdef void release_versioned(void *owner) noexcept with gil:
 
 
 def from_dlpack(x, /, *, device=None, copy=None):
-    """A tensor over the memory of any object with `__dlpack__`."""
-    cdef object capsule
+    """A tensor over the memory of any object with `__dlpack__`, or a DLPack capsule.
+
+    `device` is where the result shall be, by default where `x` is if the host can reach it, else the CPU. `copy=True` copies
+    in any case; `copy=False` raises ParameterError (HX1403, a ValueError) where a copy is needed.
+    """
+    cdef Tensor made
+    cdef bint copied = False
     if PyCapsule_CheckExact(x):
-        capsule = x
+        made = import_capsule(x)
+    elif isinstance(x, Tensor):
+        refuse_gradient(<Tensor>x)
+        made = (<Tensor>x).detach()
     else:
-        kind = x.__dlpack_device__()[0]
-        options = {"max_version": (1, 0)}
-        if copy is not None:
-            options["copy"] = copy
-        if kind != HX_DL_CPU:
-            options["dl_device"] = (HX_DL_CPU, 0)
-        try:
-            capsule = x.__dlpack__(**options)
-        except TypeError:
-            capsule = x.__dlpack__()
-    return on_device(import_capsule(capsule), device)
+        made = import_capsule(capsule_of(x, copy, &copied))
+    moves = device is not None and made.device != device
+    if copy is False and (moves or copied):
+        fail(HX_E_VALUE, HX1403_VALUE, "from_dlpack", "another device needs a copy.")
+    if copy and not copied and not moves:
+        return OPS["clone"](made)
+    return on_device(made, device)
+
+
+cdef object capsule_of(object x, object copy, bint *copied):
+    """The capsule of an object with `__dlpack__`, in memory that the host can reach."""
+    cdef bint elsewhere = x.__dlpack_device__()[0] != HX_DL_CPU
+    options = {"max_version": (1, 0)}
+    if copy is not None:
+        options["copy"] = copy
+    if elsewhere:
+        options["dl_device"] = (HX_DL_CPU, 0)
+    try:
+        capsule = x.__dlpack__(**options)
+        copied[0] = bool(copy)
+    except TypeError:  # a producer from before DLPack 1.0
+        capsule = x.__dlpack__()
+    return capsule
 
 
 cdef Tensor import_capsule(object capsule):

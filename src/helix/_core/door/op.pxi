@@ -135,6 +135,8 @@ cdef Op make_op(const hx_op *record, bint inplace):
         for other in PARAMETER_ALIASES.get(name, ()):
             if other not in names:
                 op.other_names.setdefault(intern(other), i)
+        if name == "dim" and record.flags & HX_FFT:
+            op.other_names["axes"] = i
     op.result_type = None
     if record.outputs != NULL and b"," in <bytes>record.outputs:
         op.result_type = make_result_type(op.__name__, record.outputs)

@@ -106,11 +106,17 @@ static int64_t usual_size(const hx_tensor *t, int64_t axis, bool half) {
     return half ? 2 * (t->shape[axis] - 1) : t->shape[axis];
 }
 
+static hx_status need_axis(const hx_tensor *t) {
+    if (t->ndim) return HX_OK;
+    return hx_fail_about(FACTS("input", ">= 1 dimension", "()"), HX_E_INDEX, HX1302_AXIS,
+                         "input must have an axis to transform, got shape ()");
+}
+
 /* One axis: attr n, dim. */
 static hx_status one_axis(const hx_call *c, form f, domain *d) {
     const hx_tensor *t = c->in[0];
     int axis;
-    if (t->ndim == 0) return hx_refuse_rank(t, "input", "have at least one dimension");
+    HX_TRY(need_axis(t));
     HX_TRY(hx_axis(c->attr[1].v.i, t->ndim, &axis));
     *d = (domain){.n = 1, .axis = {axis}, .sizes = "n"};
     d->size[0] = hx_int_or(&c->attr[0], usual_size(t, axis, f == TO_REAL));
@@ -122,7 +128,7 @@ static hx_status several_axes(const hx_call *c, form f, bool two, domain *d) {
     const hx_tensor *t = c->in[0];
     const hx_attr *s = &c->attr[0], *dim = &c->attr[1];
     uint32_t mask;
-    if (t->ndim == 0) return hx_refuse_rank(t, "input", "have at least one dimension");
+    HX_TRY(need_axis(t));
     *d = (domain){.sizes = "s"};
     if (hx_given(dim)) HX_TRY(hx_axes(dim->v.ints, (int)dim->count, t->ndim, &mask));
     d->n = hx_given(dim) ? (int)dim->count : two ? 2 : hx_given(s) ? (int)s->count : t->ndim;
@@ -133,8 +139,8 @@ static hx_status several_axes(const hx_call *c, form f, bool two, domain *d) {
         return hx_fail_about(FACTS("s", hx_text("%d", d->n), hx_text("%u", s->count)), HX_E_VALUE, HX1403_VALUE,
                              "s has %u sizes for %d axes", s->count, d->n);
     for (int i = 0; i < d->n; i++) {
-        int64_t axis = hx_given(dim) ? dim->v.ints[i] : i - d->n;
-        d->axis[i] = axis < 0 ? axis + t->ndim : axis;
+        int64_t wanted = hx_given(dim) ? dim->v.ints[i] : i - d->n;
+        d->axis[i] = wanted < 0 ? wanted + t->ndim : wanted;
         bool unset = !hx_given(s) || s->v.ints[i] == -1;
         d->size[i] = unset ? usual_size(t, d->axis[i], f == TO_REAL && i == d->n - 1) : s->v.ints[i];
     }
@@ -205,7 +211,7 @@ static hx_status transform(hx_call *c, form f, const domain *d, bool inverse, bo
         HX_TRY(one_axis(c, form, &d));                                                                        \
         return transform(c, form, &d, inverse, conjugate);                                                    \
     }
-#define SEVERAL_AXES(name, form, inverse, two)                                                                \
+#define SEVERAL_AXES(name, form, inverse, conjugate, two)                                                       \
     static hx_status name##_shape(hx_call *c) {                                                               \
         domain d;                                                                                             \
         HX_TRY(several_axes(c, form, two, &d));                                                               \
@@ -214,7 +220,7 @@ static hx_status transform(hx_call *c, form f, const domain *d, bool inverse, bo
     static hx_status name##_parts(hx_call *c) {                                                               \
         domain d;                                                                                             \
         HX_TRY(several_axes(c, form, two, &d));                                                               \
-        return transform(c, form, &d, inverse, false);                                                        \
+        return transform(c, form, &d, inverse, conjugate);                                                    \
     }
 ONE_AXIS(fft, COMPLEX, false, false)
 ONE_AXIS(ifft, COMPLEX, true, false)
@@ -222,14 +228,18 @@ ONE_AXIS(rfft, FROM_REAL, false, false)
 ONE_AXIS(irfft, TO_REAL, true, false)
 ONE_AXIS(hfft, TO_REAL, false, true)
 ONE_AXIS(ihfft, FROM_REAL, true, true)
-SEVERAL_AXES(fft2, COMPLEX, false, true)
-SEVERAL_AXES(ifft2, COMPLEX, true, true)
-SEVERAL_AXES(rfft2, FROM_REAL, false, true)
-SEVERAL_AXES(irfft2, TO_REAL, true, true)
-SEVERAL_AXES(fftn, COMPLEX, false, false)
-SEVERAL_AXES(ifftn, COMPLEX, true, false)
-SEVERAL_AXES(rfftn, FROM_REAL, false, false)
-SEVERAL_AXES(irfftn, TO_REAL, true, false)
+SEVERAL_AXES(fft2, COMPLEX, false, false, true)
+SEVERAL_AXES(ifft2, COMPLEX, true, false, true)
+SEVERAL_AXES(rfft2, FROM_REAL, false, false, true)
+SEVERAL_AXES(irfft2, TO_REAL, true, false, true)
+SEVERAL_AXES(fftn, COMPLEX, false, false, false)
+SEVERAL_AXES(ifftn, COMPLEX, true, false, false)
+SEVERAL_AXES(rfftn, FROM_REAL, false, false, false)
+SEVERAL_AXES(irfftn, TO_REAL, true, false, false)
+SEVERAL_AXES(hfft2, TO_REAL, false, true, true)
+SEVERAL_AXES(ihfft2, FROM_REAL, true, true, true)
+SEVERAL_AXES(hfftn, TO_REAL, false, true, false)
+SEVERAL_AXES(ihfftn, FROM_REAL, true, true, false)
 
 /* ---- frequencies and shifts ---- */
 
@@ -360,6 +370,21 @@ const hx_op hx_ops_fft[] = {
     {SEVERAL(irfftn),
      .doc = "The inverse of rfftn.\n\n" LENGTHS "The last length is 2 (size - 1) by default.\n" TYPES ERRORS
             "\n\nExample:\n    >>> helix.fft.irfftn(helix.tensor([[4., 0.], [0., 0.]])).tolist()\n    [[1.0, 1.0], [1.0, 1.0]]"},
+    {SEVERAL(hfft2),
+     .doc = "The real spectrum of a signal that is its own mirrored conjugate, from the half of it along the last of two axes,\n"
+            "the last two by default.\n\n" LENGTHS "The last length is 2 (size - 1) by default.\n" TYPES ERRORS
+            "\n\nExample:\n    >>> helix.fft.hfft2(helix.ones(2, 2)).tolist()\n    [[4.0, 0.0], [0.0, 0.0]]"},
+    {SEVERAL(ihfft2),
+     .doc = "The inverse of hfft2: the half of a signal from its real spectrum.\n\n" LENGTHS TYPES ERRORS
+            "\n\nExample:\n    >>> helix.fft.ihfft2(helix.tensor([[4., 0.], [0., 0.]])).real.tolist()\n    [[1.0, 1.0], [1.0, 1.0]]"},
+    {SEVERAL(hfftn),
+     .doc = "The real spectrum of a signal that is its own mirrored conjugate, from the half of it along the last of several\n"
+            "axes: those of dim, or the last as many as s has, or all.\n\n"
+            LENGTHS "The last length is 2 (size - 1) by default.\n" TYPES ERRORS
+            "\n\nExample:\n    >>> helix.fft.hfftn(helix.ones(2, 2)).tolist()\n    [[4.0, 0.0], [0.0, 0.0]]"},
+    {SEVERAL(ihfftn),
+     .doc = "The inverse of hfftn: the half of a signal from its real spectrum.\n\n" LENGTHS TYPES ERRORS
+            "\n\nExample:\n    >>> helix.fft.ihfftn(helix.tensor([[4., 0.], [0., 0.]])).real.tolist()\n    [[1.0, 1.0], [1.0, 1.0]]"},
     {FREQUENCIES(fftfreq),
      .doc = "The frequencies of the elements of fft for n points at a distance of d: 0, 1, ..., -1 over n d.\n\n"
             "Raises ValueError (HX1403) for n below 1 and d of 0.\n\n"
