@@ -9,9 +9,25 @@ import pytest
 import helix
 
 MODULES = (
+    "array_api.array",
+    "array_api.creation",
+    "array_api.data_types",
+    "array_api.elementwise",
+    "array_api.fft",
+    "array_api.indexing",
+    "array_api.inspection",
+    "array_api.linalg",
+    "array_api.linear_algebra",
+    "array_api.manipulation",
+    "array_api.searching",
+    "array_api.sets",
+    "array_api.sorting",
+    "array_api.statistical",
+    "array_api.utility",
     "autograd",
     "backends.base",
     "dtypes",
+    "einops",
     "errors",
     "io",
     "kernel.raw",
@@ -27,7 +43,7 @@ def examples():
     found = []
     for name in MODULES:
         module = importlib.import_module(f"helix.{name}")
-        found += [t for t in doctest.DocTestFinder().find(module, globs={"helix": helix}) if t.examples]
+        found += [t for t in doctest.DocTestFinder().find(module, globs={"helix": helix, "xp": helix.array_api}) if t.examples]
     parser = doctest.DocTestParser()
     for name in dir(helix._core):
         value = getattr(helix._core, name)

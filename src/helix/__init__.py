@@ -64,6 +64,7 @@ _LAZY = (
     "cli",
     "config",
     "data",
+    "einops",
     "fft",
     "func",
     "functional",

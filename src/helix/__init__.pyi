@@ -555,10 +555,12 @@ def xlogy(input: Tensor | Number, other: Tensor | Number, *, out: Any = None) ->
 def xlogy_(input: Tensor | Number, other: Tensor | Number) -> Tensor: ...
 def zeros(*size: _int | Sequence[_int], dtype: DType | None = None, device: Device | None = None, requires_grad: _bool = False, **other_spellings: Any) -> Tensor: ...
 def zeros_like(input: Tensor | Number, *, dtype: DType | None = None) -> Tensor: ...
+from helix import array_api as array_api
 from helix import backends as backends
 from helix import cli as cli
 from helix import config as config
 from helix import data as data
+from helix import einops as einops
 from helix import fft as fft
 from helix import io as io
 from helix import kernel as kernel

@@ -129,9 +129,25 @@ def _in_place(name):
 
 
 def _add_operators():
-    arithmetic = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift"]
+    arithmetic = [
+        "add",
+        "sub",
+        "mul",
+        "truediv",
+        "floordiv",
+        "mod",
+        "pow",
+        "matmul",
+        "and",
+        "or",
+        "xor",
+        "lshift",
+        "rshift",
+    ]
     made = dict.fromkeys(("neg", "pos", "abs", "invert"), _unary)
-    made |= dict.fromkeys((*["lt", "le", "eq", "ne", "gt", "ge"], *arithmetic, *("r" + name for name in arithmetic)), _binary)
+    made |= dict.fromkeys(
+        (*["lt", "le", "eq", "ne", "gt", "ge"], *arithmetic, *("r" + name for name in arithmetic)), _binary
+    )
     made |= {"i" + name: _in_place for name in arithmetic if name != "matmul"}
     for name, make in made.items():
         operator = make(f"__{name}__")

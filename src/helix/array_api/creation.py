@@ -69,7 +69,7 @@ def from_dlpack(x, /, *, device=None, copy=None):
     Example:
         >>> import numpy
         >>> xp.from_dlpack(numpy.asarray([1, 2]))
-        tensor([1, 2])
+        Array([1, 2])
     """
     return array(_core.from_dlpack(x, device=device, copy=copy))
 
@@ -115,15 +115,18 @@ empty_like, ones_like, zeros_like = (
 
 
 def full(shape, fill_value, *, dtype=None, device=None):
-    """An array of one value; the dtype follows from the Python number where none is given.
+    """An array of one value: a Python number, from which the dtype follows where none is given, or an array of one element.
 
     Example:
         >>> xp.full(2, True)
-        tensor([True, True])
+        Array([ True,  True])
     """
-    if not isinstance(fill_value, (int, float, complex)):
-        fail(ArgumentError, 1103, "full", f"fill_value must be a Python number, got {type(fill_value).__name__}.")
-    value = _core.tensor(fill_value, dtype=dtype or _number_dtype(fill_value), device=device)
+    if isinstance(fill_value, Tensor) and fill_value.ndim == 0:
+        value = asarray(fill_value, dtype=dtype, device=device)
+    elif isinstance(fill_value, (int, float, complex)):
+        value = _core.tensor(fill_value, dtype=dtype or _number_dtype(fill_value), device=device)
+    else:
+        fail(ArgumentError, 1103, "full", f"fill_value must be a number, got {type(fill_value).__name__}.")
     return array(_op("clone")(_op("expand")(value, _shape(shape))))
 
 
@@ -132,7 +135,7 @@ def full_like(x, /, fill_value, *, dtype=None, device=None):
 
     Example:
         >>> xp.full_like(xp.asarray([1, 2]), 7)
-        tensor([7, 7])
+        Array([7, 7])
     """
     x = checked("full_like", "any", x)
     return full(x.shape, fill_value, dtype=dtype or x.dtype, device=device or x.device)
@@ -143,7 +146,7 @@ def arange(start, /, stop=None, step=1, *, dtype=None, device=None):
 
     Example:
         >>> xp.arange(5, 1, -2)
-        tensor([5, 3])
+        Array([5, 3])
     """
     start, stop = (0, start) if stop is None else (start, stop)
     if step == 0:
@@ -161,7 +164,7 @@ def linspace(start, stop, /, num, *, dtype=None, device=None, endpoint=True):
 
     Example:
         >>> xp.linspace(0, 1, 5)
-        tensor([0.0, 0.25, 0.5, 0.75, 1.0])
+        Array([0.00, 0.25, 0.50, 0.75, 1.00])
     """
     if dtype is None:
         dtype = _number_dtype(start, stop, 0.0)
@@ -186,8 +189,8 @@ def eye(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None):
 
     Example:
         >>> xp.eye(2, 3, k=1)
-        tensor([[0., 1., 0.],
-                [0., 0., 1.]])
+        Array([[0., 1., 0.],
+               [0., 0., 1.]])
     """
     rows = _op("arange")(n_rows, device=device).reshape(-1, 1)
     columns = _op("arange")(n_rows if n_cols is None else n_cols, device=device)
@@ -226,5 +229,5 @@ def _triangle(name, does, shown):
     return _name(function, name, text)
 
 
-tril = _triangle("tril", "elements on and below the `k`-th diagonal", "tensor([[1, 0],\n                [3, 4]])")
-triu = _triangle("triu", "elements on and above the `k`-th diagonal", "tensor([[1, 2],\n                [0, 4]])")
+tril = _triangle("tril", "elements on and below the `k`-th diagonal", "Array([[1, 0],\n               [3, 4]])")
+triu = _triangle("triu", "elements on and above the `k`-th diagonal", "Array([[1, 2],\n               [0, 4]])")

@@ -85,7 +85,7 @@ def astype(x, dtype, /, *, copy=True, device=None):
 
     Example:
         >>> xp.astype(xp.asarray([1.5, -1.5]), xp.int32)
-        tensor([1, -1], dtype=int32)
+        Array([ 1, -1], dtype=int32)
     """
     found = _dtype_of("astype", dtype)
     if x.dtype in KINDS["complex floating"] and found not in KINDS["complex floating"]:

@@ -94,13 +94,13 @@ def _frequencies(name, which, shown):
 
     Example:
         >>> xp.fft.{name}(4)
-        tensor({shown})
+        Array({shown})
     """
     return _named(function, name, text, which=which, shown=shown)
 
 
-fftfreq = _frequencies("fftfreq", "The frequencies of `fft`", "[0.0, 0.25, -0.5, -0.25]")
-rfftfreq = _frequencies("rfftfreq", "The frequencies of `rfft`", "[0.0, 0.25, 0.5]")
+fftfreq = _frequencies("fftfreq", "The frequencies of `fft`", "[ 0.00,  0.25, -0.50, -0.25]")
+rfftfreq = _frequencies("rfftfreq", "The frequencies of `rfft`", "[0.00, 0.25, 0.50]")
 
 
 def _shifted(name, where, shown):
@@ -113,7 +113,7 @@ def _shifted(name, where, shown):
 
     Example:
         >>> xp.fft.{name}(xp.asarray([0.0, 1.0, 2.0]))
-        tensor({shown})
+        Array({shown})
     """
     return _named(function, name, text, where=where, shown=shown)
 

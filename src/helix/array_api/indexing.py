@@ -22,9 +22,7 @@ def take(x, indices, /, *, axis=None):
     if axis is None and x.ndim != 1:
         fail(ParameterError, 1403, "take", f"axis is needed for an array of {x.ndim} dimensions.")
     axis = one_axis("take", axis or 0, x.ndim)
-    size = x.shape[axis]
-    positions = _core.op_named("where")(indices < 0, indices + size, indices)
-    found = _core.op_named("index_select")(x, axis, positions.reshape(-1))
+    found = _core.op_named("index_select")(x, axis, indices.reshape(-1))
     return array(found.reshape(x.shape[:axis] + indices.shape + x.shape[axis + 1 :]))
 
 

@@ -18,7 +18,7 @@ def matmul(x1, x2, /):
 
     Example:
         >>> xp.matmul(xp.asarray([[1, 2], [3, 4]]), xp.asarray([1, 1]))
-        tensor([3, 7])
+        Array([3, 7])
     """
     return array(_op("matmul")(*operands("matmul", "numeric", *(checked("matmul", "numeric", x) for x in (x1, x2)))))
 
@@ -42,7 +42,7 @@ def tensordot(x1, x2, /, *, axes=2):
 
     Example:
         >>> xp.tensordot(xp.asarray([[1, 2], [3, 4]]), xp.asarray([1, 1]), axes=1)
-        tensor([3, 7])
+        Array([3, 7])
     """
     x1, x2 = operands("tensordot", "numeric", *(checked("tensordot", "numeric", x) for x in (x1, x2)))
     return array(product_ops.tensordot(x1, x2, axes))
@@ -55,7 +55,7 @@ def vecdot(x1, x2, /, *, axis=-1):
 
     Example:
         >>> xp.vecdot(xp.asarray([[1, 2], [3, 4]]), xp.asarray([1, 1]))
-        tensor([3, 7])
+        Array([3, 7])
     """
     x1, x2 = operands("vecdot", "numeric", *(checked("vecdot", "numeric", x) for x in (x1, x2)))
     if not -min(x1.ndim, x2.ndim) <= axis < 0:
@@ -64,5 +64,5 @@ def vecdot(x1, x2, /, *, axis=-1):
     if first.shape[-1] != second.shape[-1]:
         text = f"x1 has size {first.shape[-1]} and x2 has size {second.shape[-1]} along axis {axis}."
         fail(ShapeError, 1002, "vecdot", text)
-    row = _op("conj_physical")(first)[..., None, :]
+    row = _op("conj")(first)[..., None, :]
     return array(_op("matmul")(row, second[..., :, None])[..., 0, 0])

@@ -92,7 +92,7 @@ def concat(arrays, /, *, axis=0):
 
     Example:
         >>> xp.concat((xp.asarray([1, 2]), xp.asarray([3])))
-        tensor([1, 2, 3])
+        Array([1, 2, 3])
     """
     joined = _joined("concat", arrays)
     if axis is None:
@@ -161,7 +161,7 @@ def flip(x, /, *, axis=None):
 
     Example:
         >>> xp.flip(xp.asarray([1, 2, 3]))
-        tensor([3, 2, 1])
+        Array([3, 2, 1])
     """
     axes = axes_of("flip", axis, checked("flip", "any", x).ndim)
     return array(_op("flip")(x, axes) if axes else _op("clone")(x))
@@ -223,7 +223,7 @@ def repeat(x, repeats, /, *, axis=None):
 
     Example:
         >>> xp.repeat(xp.asarray([1, 2]), xp.asarray([2, 1]))
-        tensor([1, 1, 2])
+        Array([1, 1, 2])
     """
     x = checked("repeat", "any", x)
     if isinstance(repeats, Tensor):
@@ -243,7 +243,7 @@ def roll(x, /, shift, *, axis=None):
 
     Example:
         >>> xp.roll(xp.asarray([1, 2, 3]), 1)
-        tensor([3, 1, 2])
+        Array([3, 1, 2])
     """
     x = checked("roll", "any", x)
     if axis is None:
@@ -266,7 +266,7 @@ def tile(x, repetitions, /):
 
     Example:
         >>> xp.tile(xp.asarray([1, 2]), (2,))
-        tensor([1, 2, 1, 2])
+        Array([1, 2, 1, 2])
     """
     x = checked("tile", "any", x)
     return array(_op("tile")(x, tuple(repetitions)) if repetitions else x)

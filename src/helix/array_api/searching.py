@@ -25,7 +25,7 @@ def _position(name, which):
 
     Example:
         >>> xp.{name}(xp.asarray([[1, 5], [7, 2]]), axis=1)
-        tensor({[1, 0] if name == "argmax" else [0, 1]})
+        Array({[1, 0] if name == "argmax" else [0, 1]})
     """
     return function
 
@@ -39,7 +39,7 @@ def count_nonzero(x, /, *, axis=None, keepdims=False):
 
     Example:
         >>> xp.count_nonzero(xp.asarray([[0, 2], [3, 4]]), axis=0)
-        tensor([1, 2])
+        Array([1, 2])
     """
     x = checked("count_nonzero", "any", x)
     axes = axes_of("count_nonzero", axis, x.ndim)
@@ -69,7 +69,7 @@ def searchsorted(x1, x2, /, *, side="left", sorter=None):
 
     Example:
         >>> xp.searchsorted(xp.asarray([1, 3, 3]), xp.asarray([0, 3, 9]), side="right")
-        tensor([0, 3, 3])
+        Array([0, 3, 3])
     """
     if checked("searchsorted", "real numeric", x1).ndim != 1:
         fail(ParameterError, 1001, "searchsorted", "x1 must have one dimension.")
@@ -86,7 +86,7 @@ def where(condition, x1, x2, /):
 
     Example:
         >>> xp.where(xp.asarray([True, False]), xp.asarray([1, 2]), 0)
-        tensor([1, 0])
+        Array([1, 0])
     """
     condition = checked("where", "boolean", condition)
     if not isinstance(x1, Tensor) and not isinstance(x2, Tensor):

@@ -98,7 +98,7 @@ def unique_values(x, /):
 
     Example:
         >>> xp.unique_values(xp.asarray([3, 1, 3]))
-        tensor([1, 3])
+        Array([1, 3])
     """
     return unique_all(x).values
 
@@ -108,7 +108,7 @@ def isin(x1, x2, /, *, invert=False):
 
     Example:
         >>> xp.isin(xp.asarray([1, 2, 3]), xp.asarray([3, 1]))
-        tensor([ True, False,  True])
+        Array([ True, False,  True])
     """
     elements, among = operands("isin", "any", x1, x2)
     return array(_op("isin")(elements, among, invert=invert))

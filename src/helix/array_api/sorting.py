@@ -13,7 +13,7 @@ def argsort(x, /, *, axis=-1, descending=False, stable=True):
 
     Example:
         >>> xp.argsort(xp.asarray([3, 1, 2]))
-        tensor([1, 2, 0])
+        Array([1, 2, 0])
     """
     x = checked("argsort", "real numeric", x)
     return array(_core.op_named("argsort")(x, one_axis("argsort", axis, x.ndim), descending, stable))
@@ -24,7 +24,7 @@ def sort(x, /, *, axis=-1, descending=False, stable=True):
 
     Example:
         >>> xp.sort(xp.asarray([3, 1, 2]), descending=True)
-        tensor([3, 2, 1])
+        Array([3, 2, 1])
     """
     x = checked("sort", "real numeric", x)
     return array(_core.op_named("sort")(x, one_axis("sort", axis, x.ndim), descending, stable)[0])

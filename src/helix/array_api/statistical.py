@@ -39,7 +39,7 @@ def _extreme(name, op, which):
 
     Example:
         >>> xp.{name}(xp.asarray([[1, 5], [7, 2]]), axis=1)
-        tensor({[5, 7] if name == "max" else [1, 2]})
+        Array({[5, 7] if name == "max" else [1, 2]})
     """
     return function
 
@@ -55,7 +55,7 @@ def sum(x, /, *, axis=None, dtype=None, keepdims=False):
 
     Example:
         >>> xp.sum(xp.asarray([[1, 2], [3, 4]]), axis=0)
-        tensor([4, 6])
+        Array([4, 6])
     """
     x = _widened(checked("sum", "numeric", x), dtype)
     return _reduced("sum", x, axes_of("sum", axis, x.ndim), keepdims, dtype=x.dtype)
@@ -68,7 +68,7 @@ def prod(x, /, *, axis=None, dtype=None, keepdims=False):
 
     Example:
         >>> xp.prod(xp.asarray([[1, 2], [3, 4]]), axis=0)
-        tensor([3, 8])
+        Array([3, 8])
     """
     x = _widened(checked("prod", "numeric", x), dtype)
     return _reduced("prod", x, axes_of("prod", axis, x.ndim), keepdims, dtype=x.dtype)
@@ -79,7 +79,7 @@ def mean(x, /, *, axis=None, keepdims=False):
 
     Example:
         >>> xp.mean(xp.asarray([1.0, 4.0]))
-        tensor(2.5)
+        Array(2.5)
     """
     x = checked("mean", "floating-point", x)
     return _reduced("mean", x, axes_of("mean", axis, x.ndim), keepdims)
@@ -92,7 +92,7 @@ def var(x, /, *, axis=None, correction=0.0, keepdims=False):
 
     Example:
         >>> xp.var(xp.asarray([1.0, 3.0])), xp.var(xp.asarray([1.0, 3.0]), correction=1)
-        (tensor(1.), tensor(2.))
+        (Array(1.), Array(2.))
     """
     x = checked("var", "real floating-point", x)
     return _reduced("var", x, axes_of("var", axis, x.ndim), keepdims, correction=correction)
@@ -105,7 +105,7 @@ def std(x, /, *, axis=None, correction=0.0, keepdims=False):
 
     Example:
         >>> xp.std(xp.asarray([1.0, 3.0]))
-        tensor(1.)
+        Array(1.)
     """
     x = checked("std", "real floating-point", x)
     return _reduced("std", x, axes_of("std", axis, x.ndim), keepdims, correction=correction)
@@ -130,7 +130,7 @@ def cumulative_sum(x, /, *, axis=None, dtype=None, include_initial=False):
 
     Example:
         >>> xp.cumulative_sum(xp.asarray([1, 2, 3]), include_initial=True)
-        tensor([0, 1, 3, 6])
+        Array([0, 1, 3, 6])
     """
     return _cumulative("cumulative_sum", "cumsum", 0, x, axis, dtype, include_initial)
 
@@ -142,6 +142,6 @@ def cumulative_prod(x, /, *, axis=None, dtype=None, include_initial=False):
 
     Example:
         >>> xp.cumulative_prod(xp.asarray([1, 2, 3]), include_initial=True)
-        tensor([1, 1, 2, 6])
+        Array([1, 1, 2, 6])
     """
     return _cumulative("cumulative_prod", "cumprod", 1, x, axis, dtype, include_initial)

@@ -22,13 +22,13 @@ def _test(name, which, shown):
 
     Example:
         >>> xp.{name}(xp.asarray([[True, False], [True, True]]), axis=1)
-        tensor({shown})
+        Array({shown})
     """
     return function
 
 
 all = _test("all", "every element", "[False,  True]")
-any = _test("any", "any element", "[True, True]")
+any = _test("any", "any element", "[ True,  True]")
 
 
 def diff(x, /, *, axis=-1, n=1, prepend=None, append=None):
@@ -38,7 +38,7 @@ def diff(x, /, *, axis=-1, n=1, prepend=None, append=None):
 
     Example:
         >>> xp.diff(xp.asarray([1, 4, 9]))
-        tensor([3, 5])
+        Array([3, 5])
     """
     if n < 0:
         fail(ParameterError, 1403, "diff", f"n must not be negative, got {n}.")
