@@ -13,6 +13,8 @@ from helix import array_api
 
 from .samples import FAMILIES, Type, calls
 
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of infinities
+
 NAMES = [name for name in array_api_strict.__all__ if not name.startswith("_") and "flags" not in name.lower()]
 EXTENSIONS = [f"{part}.{name}" for part in ("fft",) for name in getattr(array_api_strict, part).__all__]
 UNSEEN = {  # what no table of calls can hold, and the test that has it instead
@@ -61,7 +63,6 @@ def check(got, wanted, call):
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_calls(family):
     for call in calls(family):
         check(result(array_api, call), result(array_api_strict, call), call)
