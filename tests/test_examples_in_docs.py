@@ -26,16 +26,22 @@ MODULES = (
     "array_api.utility",
     "autograd",
     "backends.base",
+    "composites",
+    "creation",
     "dtypes",
     "einops",
     "errors",
     "io",
     "kernel.raw",
     "ops",
+    "order_statistics",
+    "predicates",
     "product_ops",
     "random",
     "shape_ops",
+    "statistics",
     "tensor",
+    "threading_knobs",
 )
 
 

@@ -343,6 +343,8 @@ def names_stub(module, imports, lazy=()):
                 parts.append(f"from helix import {name} as {name}\n")
         elif isinstance(value, (FunctionType, type)):
             parts.append(reexport(name, value, module))
+        elif isinstance(value, (helix.layout, helix.memory_format)):
+            parts.append(f"from helix.layouts import {name} as {name}\n")
         elif inspect.isbuiltin(value):
             parts.append(f"from helix._core import {value.__name__} as {name}\n")
         elif isinstance(value, (int, float, str)) or value is None:
@@ -356,7 +358,8 @@ def names_stub(module, imports, lazy=()):
 
 
 def reexport(name, value, module):
-    if value.__module__ == module.__name__:
+    made_elsewhere = getattr(sys.modules[value.__module__], value.__name__, None) is value
+    if value.__module__ == module.__name__ or not made_elsewhere:
         return plain_text(name, value)
     return f"from {value.__module__} import {value.__name__} as {name}\n"
 

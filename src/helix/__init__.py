@@ -6,11 +6,37 @@ globals().update(_core.functions())
 
 from math import e, inf, nan, pi  # noqa: E402
 
-from helix import autograd, device, dtypes, errors, ops, product_ops, random, shape_ops, tensor  # noqa: E402  (rebound below)
+from helix import autograd, device, dtypes, errors, layouts, random, tensor  # noqa: E402  (rebound below)
+from helix import (  # noqa: E402
+    composites,
+    creation,
+    ops,
+    order_statistics,
+    predicates,
+    product_ops,
+    randomness,
+    shape_ops,
+    statistics,
+    tensor_memory,
+    threading_knobs,
+)
 
 globals().update(dtypes.TYPES)
 globals().update({alias: dtypes.TYPES[name] for alias, name in dtypes.ALIASES.items()})
-globals().update(ops.FUNCTIONS | product_ops.FUNCTIONS | shape_ops.FUNCTIONS)
+globals().update(layouts.NAMES)
+for _module in (
+    ops,
+    product_ops,
+    shape_ops,
+    predicates,
+    order_statistics,
+    statistics,
+    composites,
+    creation,
+    tensor_memory,
+    threading_knobs,
+):
+    globals().update(_module.FUNCTIONS)
 
 from helix._core import (  # noqa: E402
     Event,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from helix import _core
 from helix._core import Tensor
 from helix.errors import ArgumentError
+from helix.written import into
 
 _op = _core.op_named
 
@@ -26,8 +27,9 @@ def _extreme(name, input, dim, keepdim, axis, keepdims, out):
     if isinstance(dim, Tensor):
         return _op(name + "imum")(input, dim, **({} if out is None else {"out": out}))
     if dim is None:
-        return _op("a" + name)(input, (), keepdim) if keepdim else _op("a" + name)(input)
-    return _op(name)(input, dim, keepdim)
+        return into(name, out, _op("a" + name)(input, (), keepdim) if keepdim else _op("a" + name)(input))
+    found = _op(name)(input, dim, keepdim)
+    return found if out is None else type(found)(into(name, place, part) for place, part in zip(out, found))
 
 
 def max(input, dim=None, keepdim=False, *, other=None, out=None, axis=None, keepdims=None):
@@ -54,7 +56,7 @@ def min(input, dim=None, keepdim=False, *, other=None, out=None, axis=None, keep
     return _extreme("min", input, dim if other is None else other, keepdim, axis, keepdims, out)
 
 
-def median(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
+def median(input, dim=None, keepdim=False, *, axis=None, keepdims=None, out=None):
     """The lower of the two middle elements; with `dim`, along it as (values, indices). NaN where there is a NaN.
 
     Example:
@@ -63,11 +65,12 @@ def median(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """
     dim, keepdim = dim if axis is None else axis, keepdim or bool(keepdims)
     if dim is None:
-        return _op("median")(_tensor("median", input).reshape(-1), 0)[0]
-    return _op("median")(input, dim, keepdim)
+        return into("median", out, _op("median")(_tensor("median", input).reshape(-1), 0)[0])
+    found = _op("median")(input, dim, keepdim)
+    return found if out is None else type(found)(into("median", place, part) for place, part in zip(out, found))
 
 
-def norm(input, p="fro", dim=None, keepdim=False, dtype=None, *, axis=None, keepdims=None):
+def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None, *, axis=None, keepdims=None):
     """The p-norm over the given axes; "fro" (and 2) is the Euclidean or Frobenius norm.
 
     p: any number, inf for the largest |x|, -inf for the smallest, 0 for the count of elements that are not zero.
@@ -77,7 +80,7 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None, *, axis=None, keep
         5.0
     """
     dim, keepdim = dim if axis is None else axis, keepdim or bool(keepdims)
-    return _op("norm")(input, 2 if p is None or p == "fro" else p, dim, keepdim, dtype)
+    return into("norm", out, _op("norm")(input, 2 if p is None or p == "fro" else p, dim, keepdim, dtype))
 
 
 def equal(input, other):

@@ -6,6 +6,7 @@ from math import prod
 
 from helix import _core
 from helix.errors import ParameterError, ShapeError
+from helix.written import into
 
 _matmul = _core.op_named("matmul")
 
@@ -44,7 +45,7 @@ def _pairs(a, b, dims):
     return _axes("a", a, first), _axes("b", b, second)
 
 
-def tensordot(a, b, dims=2):
+def tensordot(a, b, dims=2, *, out=None):
     """Sums of products over pairs of axes: the rest of `a`'s axes, then the rest of `b`'s.
 
     dims: a number n (the last n axes of `a` with the first n of `b`), or two lists of axes of equal length.
@@ -70,7 +71,7 @@ def tensordot(a, b, dims=2):
     product = _matmul(
         a.permute(left + first).reshape(prod(rows), inner), b.permute(second + right).reshape(inner, prod(columns))
     )
-    return product.reshape(rows + columns)
+    return into("tensordot", out, product.reshape(rows + columns))
 
 
 FUNCTIONS = {"tensordot": tensordot}

@@ -222,7 +222,7 @@ def block_diag(*tensors):
     return _core.op_named("cat")(rows)
 
 
-def nonzero(input, *, as_tuple=False):
+def nonzero(input, *, as_tuple=False, out=None):
     """The positions of the elements that are not zero: one row each, or with as_tuple one vector for each axis.
 
     Example:
@@ -232,7 +232,7 @@ def nonzero(input, *, as_tuple=False):
         [[0, 1], [1, 0]]
     """
     if not as_tuple:
-        return _argwhere(input)
+        return _argwhere(input) if out is None else _argwhere(input, out=out)
     return unbind(_argwhere(input if input.ndim else input.reshape(1)), 1)
 
 

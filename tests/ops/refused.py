@@ -235,25 +235,13 @@ REFUSED_VALUES: list[tuple[Any, ...]] = [
 REASONS = {"any-shape", "any-dtype", "no-domain"}
 EXEMPT = {
     ("shape", "any-shape"): """
-    all aminmax any arange argmax argmin argsort argwhere atleast_1d atleast_2d atleast_3d bernoulli celu clone
-    conj contiguous count_nonzero cummax cummin dropout elu empty_like exponential eye fft_fftshift
-    fft_ifftshift fill flatten flip full_like gelu hardshrink hardsigmoid hardswish hardtanh histc imag isfinite
-    isin isinf isnan isneginf isposinf kron kthvalue leaky_relu linalg_vector_norm linspace log_softmax
-    logcumsumexp logsigmoid logspace logsumexp mish movedim msort nanmean nansum narrow norm normal normalize
-    one_hot ones_like pad positive put rand_like randn_like randperm ravel real relu relu6 repeat_interleave
-    roll select selu signbit silu softmax softmin softplus softshrink softsign sort squeeze std std_mean take
-    tanhshrink threshold tile topk transpose tril_indices triu_indices unfold uniform unique unique_consecutive
-    unsqueeze var var_mean view_as_real zero zeros_like
+    aminmax cummax cummin flip kthvalue movedim narrow select sort squeeze std_mean topk transpose unfold
+    unique_consecutive unsqueeze var_mean view_as_real
     """,
     ("dtype", "any-dtype"): """
-    all any arange argwhere as_strided as_strided_scatter atleast_1d atleast_2d atleast_3d clone col2im
-    column_stack conj contiguous copy count_nonzero diag diag_embed diagonal diagonal_scatter diff dstack empty
-    empty_like eq expand expand_as eye fft_fftshift fft_ifftshift fill flatten flip fliplr flipud float_power
-    full full_like glu hstack im2col isfinite isinf isnan kron ldexp linspace logical_and logical_not logical_or
-    logical_xor logspace movedim narrow ne new_empty new_full new_ones new_zeros ones ones_like outer pad
-    permute pixel_shuffle pixel_unshuffle randint randn randperm ravel real repeat repeat_interleave reshape
-    reshape_as roll rot90 select select_scatter slice_scatter squeeze t tanhshrink tile trace transpose tril
-    tril_indices triu triu_indices unflatten unfold unsqueeze view view_as vstack zero zeros zeros_like
+    all any arange as_strided diagonal empty eq expand expand_as eye flip full isfinite isinf isnan linspace
+    logical_and logical_not logical_or logical_xor logspace movedim narrow ne ones permute randint randn randperm
+    reshape select squeeze t transpose tril_indices triu_indices unfold unsqueeze view view_as zeros
     """,
     ("value", "no-domain"): """
     abs acos acosh add addbmm addcdiv addcmul addmm addmv angle argwhere asin asinh atan atan2 atanh atleast_1d

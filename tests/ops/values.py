@@ -143,8 +143,9 @@ def dtype_name(t: Any) -> str:
 
 @functools.cache
 def function_of(op: str) -> Callable[..., Any]:
-    """Where users find the op: helix, helix.nn.functional, or a method."""
-    for place in (helix, helix.Tensor):
+    """Where users find the op: helix, helix.nn.functional, or a method. A function of the same name may be another."""
+    method_only = op in RECORDS and "function" not in RECORDS[op]["flags"]
+    for place in (helix.Tensor, helix) if method_only else (helix, helix.Tensor):
         if callable(getattr(place, op, None)):
             return getattr(place, op)
     return helix._core.nn_functions().get(op) or helix._core.op_named(op)

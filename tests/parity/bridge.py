@@ -23,8 +23,11 @@ def array_of(tensor: torch.Tensor) -> np.ndarray:
 
 
 def to_helix(value: Any) -> Any:
-    """A torch tensor, or what holds some, as helix has it. Layout in memory is not kept."""
+    """A torch tensor, or what holds some, as helix has it. Of its layout in memory, stretched axes are kept."""
     if isinstance(value, torch.Tensor):
+        if value.ndim and 0 in value.stride() and value.numel() > 1 and not value.requires_grad:
+            dense = value[tuple(slice(0, 1) if step == 0 else slice(None) for step in value.stride())]
+            return to_helix(dense.clone()).expand(tuple(value.shape))
         made = helix.tensor(array_of(value), dtype=dtype_name(value.dtype))
         return made.requires_grad_() if value.requires_grad else made
     if isinstance(value, torch.dtype):

@@ -59,7 +59,8 @@ def function_of(info: Any) -> Callable[..., Any] | None:
     """helix's function for a record: torch's wrappers of the tests are run on helix, all others are found by name."""
     if isinstance(info.op, FunctionType) and info.op.__module__.startswith("torch.testing."):
         return rebound(info.op) if all(attribute(helix, name) for name in names_in(info.op)) else None
-    return attribute(helix, info.name) or attribute(helix.Tensor, info.name)
+    found = attribute(helix, info.name)
+    return found if callable(found) else attribute(helix.Tensor, info.name)
 
 
 def names_in(wrapper: FunctionType) -> Iterator[str]:

@@ -179,7 +179,8 @@ def forms(info: Any, sample: Any, expected: Any, exact: bool) -> Iterator[tuple[
 def with_out(info: Any, sample: Any, expected: Any, exact: bool) -> Iterator[tuple[str, str]]:
     """out= of the right kind is filled, and handed back."""
     function = function_of(info)
-    if function is None or not tensors_in(expected, torch.Tensor):
+    results = expected if isinstance(expected, (tuple, list)) else [expected]
+    if function is None or not results or not all(isinstance(t, torch.Tensor) for t in results):
         return
     room = map_tensors(expected, lambda t: torch.empty_like(t, requires_grad=False))
     wanted = attempt(info.op, sample.input, sample.args, {**sample.kwargs, "out": room})
@@ -188,7 +189,7 @@ def with_out(info: Any, sample: Any, expected: Any, exact: bool) -> Iterator[tup
     out = map_tensors(expected, lambda t: helix.empty(tuple(t.shape), dtype=dtype_name(t.dtype)))
     input, args, kwargs = to_helix((sample.input, sample.args, sample.kwargs))
     found = attempt(function, input, args, {**kwargs, "out": out})
-    judgement = raised(found) or judge(out, wanted if isinstance(wanted, torch.Tensor) else tuple(wanted), values=exact)
+    judgement = raised(found) or judge(out, room, values=exact)
     if judgement:
         yield f"{judgement[0]}.out", judgement[1]
 

@@ -8,6 +8,7 @@
 #include "rng.h"
 #include "threads.h"
 #include "trace.h"
+#include "transfer.h"
 #include "written.h"
 
 _Thread_local hx_thread_mode hx_mode;
@@ -49,7 +50,14 @@ int64_t *hx_call_ints(hx_call *c, int n) {
 
 /* ---- checks before the shape rule ---- */
 
-static hx_status common_device(hx_call *c) {
+/* copy_ is the one op that takes its arguments from two devices. */
+static hx_status bring_source(hx_call *c, hx_inputs *tmp) {
+    hx_tensor *here;
+    HX_TRY(hx_tensor_to(c->in[1], c->in[0]->device, &here));
+    return hx_replace_input(tmp, &c->in, c->n_in, 1, here);
+}
+
+static hx_status common_device(hx_call *c, hx_inputs *tmp) {
     hx_tensor *first = NULL;
     for (int i = 0; i < c->n_in; i++) {
         hx_tensor *t = c->in[i];
@@ -63,6 +71,7 @@ static hx_status common_device(hx_call *c) {
                 first = t;
                 continue;
             }
+            if (c->inplace && i == 1 && c->op == HX_OPREF(copy)) return c->device = first->device, bring_source(c, tmp);
             return hx_fail_about(FACTS(.expected = first->device->name, .got = t->device->name), HX_E_DEVICE,
                                  HX1201_DEVICE,
                                  "arguments live on different devices: %s and %s. helix does not copy between "
@@ -70,7 +79,7 @@ static hx_status common_device(hx_call *c) {
                                  hx_tensor_text(t));
         }
     }
-    if (first)
+    if (first && !(c->op->flags & HX_LIKE && c->device))
         c->device = first->device;
     else if (!c->device)
         c->device = hx_mode.creation ? hx_mode.creation : hx_cpu();
@@ -356,25 +365,37 @@ static hx_status grad_refused(void) {
                    "helix.no_grad()");
 }
 
-/* A composite without a vjp: autograd and trace see its parts. */
-static hx_status run_parts(hx_call *c, hx_tensor **target) {
-    HX_TRY(decompose(c));
-    if (!target) return HX_OK;
-    hx_call copy;
-    hx_call_init(&copy, HX_OPREF(copy));
-    copy.in = (hx_tensor *[]){target[0], c->out[0]};
-    copy.n_in = 2;
-    copy.inplace = true;
-    hx_status status = hx_dispatch(&copy);
-    release_outputs(c, c->n_out);
-    if (!status) c->out[0] = copy.out[0];
-    return status;
-}
-
 static void spec_of(hx_spec *s, const hx_tensor *t) {
     s->dtype = t->dtype;
     s->ndim = t->ndim;
     hx_copy_sizes(s->shape, t->shape, t->ndim);
+}
+
+/* Copies a result to where it belongs, and puts that in its place. */
+static hx_status write_part(hx_tensor **result, hx_tensor *target) {
+    hx_call copy;
+    hx_call_init(&copy, HX_OPREF(copy));
+    copy.in = (hx_tensor *[]){target, *result};
+    copy.n_in = 2;
+    copy.inplace = true;
+    HX_TRY(hx_dispatch(&copy));
+    hx_tensor_release(*result);
+    *result = copy.out[0];
+    return HX_OK;
+}
+
+/* A composite without a vjp: autograd and trace see its parts. */
+static hx_status run_parts(hx_call *c, hx_tensor **target) {
+    HX_TRY(decompose(c));
+    hx_status status = HX_OK;
+    for (int i = 0; target && i < c->n_out && !status; i++) {
+        hx_spec made;
+        spec_of(&made, c->out[i]);
+        status = hx_check_written(target[i], &made, written_name(c));
+    }
+    for (int i = 0; target && i < c->n_out && !status; i++) status = write_part(&c->out[i], target[i]);
+    if (status) release_outputs(c, c->n_out);
+    return status;
 }
 
 /* Does backward need the values that this in-place call writes over? Certainly so for the gradient of another input,
@@ -437,7 +458,7 @@ hx_status hx_dispatch(hx_call *c) {
     c->ints_used = 0;
     hx_inputs tmp;
     tmp.in = NULL; /* the rest is set when something is cast */
-    hx_status status = common_device(c);
+    hx_status status = common_device(c, &tmp);
     if (!status && op->shape) status = op->shape(c);
     if (!status) status = finish(c, &tmp, target);
     hx_release_inputs(&tmp);

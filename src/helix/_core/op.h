@@ -162,6 +162,7 @@ typedef struct hx_op_info {
     struct hx_op_kernels *kernels; /* found kernels, one a backend; dispatch fills them */
 } hx_op_info;
 
+#define HX_LIKE (1u << 22) /* makes a tensor after the pattern of another: takes device= and requires_grad= */
 enum {
     HX_PRIMITIVE = 1 << 0, /* has kernels and no decomposition */
     HX_NON_DIFF = 1 << 1,  /* result does not depend smoothly on inputs: outputs never require grad; silent for
@@ -176,7 +177,7 @@ enum {
     HX_VALUES = 1 << 9,    /* the output shape depends on values: the kernel is run by `decompose`; not traceable */
     HX_MUTATES = 1 << 10,  /* writes into inputs given by groups/writes; has no outputs */
     HX_CREATES = 1 << 11,  /* no tensor inputs: takes device= */
-    HX_OUT = 1 << 12,      /* takes out= */
+    HX_OUT = 1 << 12,      /* takes out=: set by the registry for every public op that makes its results */
     HX_RANDOM = 1 << 13,
     HX_INTERNAL_OP = 1 << 14, /* not shown in Python (a fused backward, for instance) */
     HX_NONDIFF_OUT1 = 1 << 15, /* outputs after the first never require grad (indices of max, topk) */
@@ -185,7 +186,7 @@ enum {
     HX_SPECIAL = 1 << 18      /* also (or only) a function of helix.special, there without the special_ of its name */
 };
 #define HX_PUBLIC (HX_METHOD | HX_FUNCTION)
-#define HX_ELEMENTWISE (HX_PRIMITIVE | HX_INPLACE | HX_ALIAS_OK | HX_PUBLIC | HX_OUT)
+#define HX_ELEMENTWISE (HX_PRIMITIVE | HX_INPLACE | HX_ALIAS_OK | HX_PUBLIC)
 #define SAVE_IN(i) (1u << (i))
 #define SAVE_OUT(i) (1u << (16 + (i)))
 #define SAVE_LIST (1u << 15) /* all tensors of the TENSORS list */

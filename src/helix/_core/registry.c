@@ -97,6 +97,7 @@ hx_status hx_op_register(const hx_op *op, const hx_op_support *cpu) {
     if (registry.count == MAX_OPS) return hx_fail(HX_E_VALUE, HX1403_VALUE, "more than %d ops", MAX_OPS);
     int id = registry.count;
     registry.ops[id] = *op;
+    if (!(op->flags & (HX_VIEW | HX_MUTATES | HX_INTERNAL_OP))) registry.ops[id].flags |= HX_OUT;
     work_out(op, &registry.info[id], id);
     registry.ops[id].info = &registry.info[id];
     if (cpu) {

@@ -314,6 +314,7 @@ cdef extern from "op.h" nogil:
         int n_params, n_tensors, n_attr, n_outputs
         int list_at, rng_attr
         const hx_attr *defaults
+        const char **attr_names
     ctypedef struct hx_op:
         const char *name
         const hx_param *params
@@ -339,7 +340,7 @@ cdef extern from "op.h" nogil:
         hx_tensor **out
         hx_device *device
     enum: HX_PRIMITIVE, HX_NON_DIFF, HX_GRAD_ERROR, HX_VIEW, HX_INPLACE, HX_ALIAS_OK, HX_METHOD, HX_FUNCTION, HX_NN, HX_FFT, HX_SPECIAL
-    enum: HX_VALUES, HX_MUTATES, HX_CREATES, HX_OUT, HX_RANDOM, HX_INTERNAL_OP, HX_NONDIFF_OUT1
+    enum: HX_LIKE, HX_VALUES, HX_MUTATES, HX_CREATES, HX_OUT, HX_RANDOM, HX_INTERNAL_OP, HX_NONDIFF_OUT1
     const hx_op *hx_op_find(const char *name)
     int hx_op_count()
     const hx_op *hx_op_at(int i)

@@ -49,6 +49,7 @@ cdef class Op:
     cdef tuple names        # interned parameter names
     cdef dict other_names   # accepted spelling -> position
     cdef Op dtype_form      # the op of x.view(dtype), for view alone
+    cdef bint takes_unbiased # var(x, True) says unbiased, not an axis
     cdef object result_type # struct sequence of several outputs, or None
     cdef object __weakref__
 
@@ -131,6 +132,7 @@ cdef Op make_op(const hx_op *record, bint inplace):
     if op.n_positional < 0:
         op.n_positional = i
     op.names = tuple(names)
+    op.takes_unbiased = "unbiased" in names
     for i, name in enumerate(names):
         for other in PARAMETER_ALIASES.get(name, ()):
             if other not in names:
@@ -180,6 +182,7 @@ cdef struct Frame:
     PyObject *keep                   # a list of what must live during the call, or NULL
     Py_ssize_t spread                # how many positional arguments the spread parameter takes; -1: not spread
     PyObject *const *positional
+    bint inplace                     # op_(x), or op(x, inplace=True)
     PyObject *out
     PyObject *device
     PyObject *requires_grad
@@ -195,6 +198,7 @@ cdef PyObject *call_op(PyObject *callable, PyObject *const *args, size_t nargsf,
         return call_op(<PyObject *>op.dtype_form, args, nargsf, kwnames)
     f.n_owned = f.ints_used = 0
     f.keep = f.out = f.device = f.requires_grad = NULL
+    f.inplace = op.inplace
     f.in_ = f.tensors
     f.positional = args
     f.spread = -1
@@ -234,6 +238,9 @@ cdef int bind(Op op, Frame *f, Py_ssize_t n, PyObject *kwnames) except -1:
                 f.value[i] = f.positional[op.list_param + f.spread + (i - op.list_param - 1)]
     if kwnames != NULL:
         bind_keywords(op, f, n, <tuple>kwnames)
+    if op.takes_unbiased and f.value[1] != NULL and f.value[2] == NULL and PyBool_Check(<object>f.value[1]):
+        f.value[2] = f.value[1]
+        f.value[1] = NULL
     return 0
 
 
@@ -301,6 +308,10 @@ cdef int bind_one(Op op, Frame *f, Py_ssize_t i, PyObject *value, object name) e
     return 0
 
 
+# How memory is laid out or allocated: torch's words, of which helix has one choice each.
+cdef frozenset LAYOUT_KEYWORDS = frozenset(("layout", "memory_format", "pin_memory"))
+
+
 cdef int bind_rare(Op op, Frame *f, object name, PyObject *value) except -1:
     """Other keywords: other spellings, names that are not interned, device=, requires_grad=."""
     cdef object at = op.other_names.get(name)
@@ -310,10 +321,15 @@ cdef int bind_rare(Op op, Frame *f, object name, PyObject *value) except -1:
         return bind_one(op, f, at, value, name)
     if name == "out" and op.op.flags & HX_OUT and not op.inplace:
         f.out = value
-    elif name == "device" and op.op.flags & HX_CREATES:
+    elif name == "device" and op.op.flags & (HX_CREATES | HX_LIKE):
         f.device = value
-    elif name == "requires_grad" and op.op.flags & HX_CREATES:
+    elif name == "requires_grad" and op.op.flags & (HX_CREATES | HX_LIKE):
         f.requires_grad = value
+    elif name == "inplace" and op.op.flags & HX_NN and op.op.flags & HX_INPLACE:
+        f.inplace = bool(<object>value)
+    elif name in LAYOUT_KEYWORDS and (op.op.flags & (HX_CREATES | HX_LIKE) or op.__name__ in ("clone", "contiguous")):
+        from helix.layouts import check
+        check(op.__name__, name, <object>value)
     else:
         unknown_keyword(op, name)
     return 0
@@ -323,7 +339,7 @@ cdef list keyword_extras(Op op):
     extras = []
     if op.op.flags & HX_OUT and not op.inplace:
         extras.append("out")
-    if op.op.flags & HX_CREATES:
+    if op.op.flags & (HX_CREATES | HX_LIKE):
         extras += ["device", "requires_grad"]
     return extras
 
@@ -383,7 +399,7 @@ cdef hx_tensor *tensor_argument(Op op, Frame *f, int i, int t, object value) exc
     cdef hx_tensor *made
     if isinstance(value, Tensor):
         return (<Tensor>value).t
-    if op.inplace and i == 0:
+    if f.inplace and i == 0:
         wrong_kind(op, i, "a tensor, because it is written", value)
     made = cached_number(value, f.in_[0]) if op.op.flags & HX_ALIAS_OK and t > 0 else NULL
     if made == NULL:
@@ -465,11 +481,11 @@ cdef object dispatch_frame(Op op, Frame *f):
     cdef hx_call *c = &f.call
     cdef tuple results
     cdef int i
-    c.inplace = op.inplace
+    c.inplace = f.inplace
     if f.device != NULL and f.device != Py_None:
         c.device = find_device(<object>f.device)
     elif op.op.flags & HX_CREATES:
-        c.device = wanted_device()
+        c.device = (<Tensor><object>f.out).t.device if f.out != NULL and isinstance(<object>f.out, Tensor) else wanted_device()
     if f.out != NULL and f.out != Py_None:
         bind_out(op, f)
     if hx_dispatch(c) != HX_OK:
@@ -513,5 +529,17 @@ cdef int bind_out(Op op, Frame *f) except -1:
                 fail(HX_E_TYPE, HX1103_ARGUMENT, op.__name__, f"out[{i}] must be a tensor, got {short_repr(out[i])}.", "out",
                      "a tensor", short_repr(out[i]))
             f.call.out[i] = (<Tensor>out[i]).t
+    if op.op.flags & HX_CREATES:
+        take_dtype(op, f)
     f.call.has_out = True
+    return 0
+
+
+cdef int take_dtype(Op op, Frame *f) except -1:
+    """A tensor made from nothing has the dtype of out, unless one is given."""
+    cdef int i
+    for i in range(op.op.info.n_attr):
+        if op.op.info.attr_names[i] == <bytes>b"dtype" and f.call.attr[i].kind == HX_A_NONE:
+            f.call.attr[i].kind = HX_A_DTYPE
+            f.call.attr[i].v.i = f.call.out[0].dtype
     return 0

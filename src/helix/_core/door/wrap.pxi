@@ -173,3 +173,27 @@ cdef object refuse_foreign(object value, str op, str name):
         remedy = " Make it one with helix.tensor(...)."
     fail(HX_E_TYPE, HX1103_ARGUMENT, op, f"{name} must be a tensor or a number, got {short_repr(value)}.{remedy}",
          name, "a tensor or a number", short_repr(value))
+
+
+def become(Tensor x, Tensor other):
+    """Makes the object `x` show what `other` shows, with its history; graphs and views keep the tensor that x was."""
+    cdef hx_tensor *before = x.t
+    if x is other:
+        return x
+    if hx_requires_grad(before) and before.history == NULL and hx_grad_enabled():
+        fail(HX_E_GRADIENT, HX1504_LEAF, "become", "a leaf that requires grad cannot be changed in place; wrap the change "
+             "in helix.no_grad().")
+    cdef hx_tensor *after = hx_tensor_retain(other.t)
+    after.flags |= before.flags & HX_T_REQUIRES_GRAD
+    after.wrapper = <void *>x
+    before.wrapper = NULL
+    x.t = after
+    hx_tensor_release(before)
+    return x
+
+
+def storage_elements(Tensor x):
+    """How many elements of its dtype the storage of x holds."""
+    if x.t.storage == NULL:
+        return x.t.numel
+    return <int64_t>(x.t.storage.mem.nbytes // hx_dtype_size(<hx_dtype>x.t.dtype))

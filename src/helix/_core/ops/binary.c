@@ -272,7 +272,7 @@ static hx_status decompose_ldexp(hx_call *c) {
 
 #define TWO PARAMS(TENSOR("input"), TENSOR("other"))
 #define COMPOSED (HX_ELEMENTWISE & ~HX_PRIMITIVE)
-#define NO_GRADIENT (HX_PRIMITIVE | HX_NON_DIFF | HX_INPLACE | HX_PUBLIC | HX_OUT)
+#define NO_GRADIENT (HX_PRIMITIVE | HX_NON_DIFF | HX_INPLACE | HX_PUBLIC)
 #define COMPOSED_NO_GRADIENT (NO_GRADIENT & ~HX_PRIMITIVE)
 #define STRETCH "Shapes are stretched to one another, dtypes promoted; a Python number may stand for either tensor.\n"
 

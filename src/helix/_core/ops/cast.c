@@ -59,7 +59,7 @@ const hx_op hx_ops_cast[] = {
             "    [1, -1]\n",
      .shape = shape_cast,
      .vjp = vjp_pass,
-     .flags = HX_PRIMITIVE | HX_PUBLIC | HX_OUT},
+     .flags = HX_PRIMITIVE | HX_PUBLIC},
     {.name = "clone",
      .params = PARAMS(TENSOR("input")),
      .doc = "A copy with its own, contiguous memory.\n\n"

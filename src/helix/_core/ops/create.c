@@ -170,8 +170,8 @@ static hx_status decompose_eye(hx_call *c) {
 
 #define CREATES (HX_PRIMITIVE | HX_CREATES | HX_NON_DIFF | HX_FUNCTION)
 #define CREATES_BY_PARTS (HX_CREATES | HX_NON_DIFF | HX_FUNCTION)
-#define LIKE (HX_NON_DIFF | HX_FUNCTION)
-#define NEW (HX_NON_DIFF | HX_METHOD)
+#define LIKE (HX_NON_DIFF | HX_FUNCTION | HX_LIKE)
+#define NEW (HX_NON_DIFF | HX_METHOD | HX_LIKE)
 
 const hx_op hx_ops_create[] = {
     {.name = "full",

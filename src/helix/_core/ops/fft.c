@@ -296,13 +296,13 @@ static hx_status ifftshift_parts(hx_call *c) { return shifted(c, true); }
 
 #define NORM STRING("norm", "backward", "backward|ortho|forward")
 #define ONE(parts)                                                                                            \
-    .name = "fft_" #parts, .shape = parts##_shape, .decompose = parts##_parts, .flags = HX_FFT | HX_OUT,      \
+    .name = "fft_" #parts, .shape = parts##_shape, .decompose = parts##_parts, .flags = HX_FFT,      \
     .params = PARAMS(TENSOR("input"), OPT_INT("n"), INT("dim", -1), NORM)
 #define SEVERAL(parts)                                                                                        \
-    .name = "fft_" #parts, .shape = parts##_shape, .decompose = parts##_parts, .flags = HX_FFT | HX_OUT,      \
+    .name = "fft_" #parts, .shape = parts##_shape, .decompose = parts##_parts, .flags = HX_FFT,      \
     .params = PARAMS(TENSOR("input"), OPT_INTS("s"), OPT_INTS("dim"), NORM)
 #define FREQUENCIES(parts)                                                                                    \
-    .name = "fft_" #parts, .shape = parts##_shape, .decompose = parts##_parts, .flags = HX_FFT | HX_CREATES | HX_NON_DIFF | HX_OUT, \
+    .name = "fft_" #parts, .shape = parts##_shape, .decompose = parts##_parts, .flags = HX_FFT | HX_CREATES | HX_NON_DIFF, \
     .params = PARAMS(REQ_INT("n"), FLOAT("d", 1), OPT_DTYPE("dtype", KW))
 #define SHIFT(parts)                                                                                          \
     .name = "fft_" #parts, .decompose = parts##_parts, .flags = HX_FFT, .params = PARAMS(TENSOR("input"), OPT_INTS("dim"))

@@ -548,12 +548,12 @@ static hx_status atleast_3d_parts(hx_call *c) {
 #define BOTH(n, parts) .name = n, .decompose = parts, .flags = HX_PUBLIC
 
 const hx_op hx_ops_join[] = {
-    {.name = "cat", .shape = cat_rule, .vjp = cat_vjp, .decompose = cat_parts, .flags = HX_FUNCTION | HX_OUT,
+    {.name = "cat", .shape = cat_rule, .vjp = cat_vjp, .decompose = cat_parts, .flags = HX_FUNCTION,
      .params = PARAMS(TENSORS("tensors"), INT("dim", 0)), .aliases = "concat, concatenate",
      .doc = "Joins tensors along an existing axis.\n\n"
             "Shapes are equal but for axis `dim`; dtypes are promoted to one. HX1002 when the shapes differ.\n\n"
             "Example:\n    >>> helix.cat([helix.tensor([1, 2]), helix.tensor([3])]).tolist()\n    [1, 2, 3]"},
-    {.name = "stack", .shape = stack_rule, .vjp = stack_vjp, .decompose = stack_parts, .flags = HX_FUNCTION | HX_OUT,
+    {.name = "stack", .shape = stack_rule, .vjp = stack_vjp, .decompose = stack_parts, .flags = HX_FUNCTION,
      .params = PARAMS(TENSORS("tensors"), INT("dim", 0)),
      .doc = "Joins tensors of one shape along a new axis.\n\n"
             "Example:\n    >>> helix.stack([helix.tensor([1, 2]), helix.tensor([3, 4])]).tolist()\n"

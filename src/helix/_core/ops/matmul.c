@@ -338,11 +338,11 @@ static hx_status kron_parts(hx_call *c) {
     "wrap. Raises ShapeError (HX1002) when the inner sizes differ.\n\n"
 #define SPECIAL(n, rule, second)                                                                              \
     .name = n, .shape = rule, .vjp = matmul_vjp, .decompose = product_parts, .saves = SAVE_IN(0) | SAVE_IN(1), \
-    .flags = HX_PUBLIC | HX_OUT, .params = TWO_OPERANDS(second)
+    .flags = HX_PUBLIC, .params = TWO_OPERANDS(second)
 
 const hx_op hx_ops_matmul[] = {
     {.name = "matmul", .shape = matmul_shape, .vjp = matmul_vjp, .saves = SAVE_IN(0) | SAVE_IN(1),
-     .flags = HX_PRIMITIVE | HX_PUBLIC | HX_OUT, .params = TWO_OPERANDS("other"),
+     .flags = HX_PRIMITIVE | HX_PUBLIC, .params = TWO_OPERANDS("other"),
      .doc = "The matrix product; with a vector, the matrix-vector product; with two, their dot product.\n\n"
             "The last two axes are matrices (..., m, k) and (..., k, n); the axes in front are batches and are stretched\n"
             "to one another.\n" PRODUCT_DOC

@@ -176,7 +176,7 @@ static hx_status vjp_fill(hx_vjp *v) {
 }
 
 #define CREATES (HX_PRIMITIVE | HX_CREATES | HX_NON_DIFF | HX_RANDOM | HX_FUNCTION)
-#define LIKE (HX_NON_DIFF | HX_RANDOM | HX_FUNCTION)
+#define LIKE (HX_NON_DIFF | HX_RANDOM | HX_FUNCTION | HX_LIKE)
 /* Primitives, although made of others in principle: parts would round otherwise, and so give other numbers. */
 #define DRAWS (HX_PRIMITIVE | HX_RANDOM | HX_INPLACE | HX_ALIAS_OK | HX_METHOD)
 

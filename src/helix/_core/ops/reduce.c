@@ -476,29 +476,29 @@ static hx_status aminmax_parts(hx_call *c) {
              "of |x - mean|^2.\n"
 
 const hx_op hx_ops_reduce[] = {
-    {.name = "sum", .shape = sum_shape, .vjp = sum_vjp, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_OUT,
+    {.name = "sum", .shape = sum_shape, .vjp = sum_vjp, .flags = HX_PRIMITIVE | HX_PUBLIC,
      .params = PARAMS(OVER_AXES, OPT_DTYPE("dtype", KW)),
      .doc = "Adds the elements over the given axes.\n\n" AXES_DOC
             "Integers and bool are added in int64 (wrapping), floats in blocks of fixed size, so the result has the\n"
             "same bits for any number of threads. dtype: the input is cast to it first. An empty sum is 0.\n\n"
             "Example:\n    >>> helix.sum(helix.tensor([[1., 2.], [3., 4.]]), dim=0).tolist()\n    [4.0, 6.0]"},
-    {.name = "mean", .shape = mean_shape, .vjp = mean_vjp, .decompose = mean_parts, .flags = HX_PUBLIC | HX_OUT,
+    {.name = "mean", .shape = mean_shape, .vjp = mean_vjp, .decompose = mean_parts, .flags = HX_PUBLIC,
      .params = PARAMS(OVER_AXES, OPT_DTYPE("dtype", KW)),
      .doc = "The arithmetic mean over the given axes.\n\n" AXES_DOC
             "Floating and complex dtypes, or any with dtype=. The mean of nothing is NaN.\n\n"
             "Example:\n    >>> helix.mean(helix.tensor([[1., 2.], [3., 4.]]), dim=1).tolist()\n    [1.5, 3.5]"},
     {.name = "prod", .shape = sum_shape, .vjp = prod_vjp, .decompose = prod_parts, .saves = SAVE_IN(0),
-     .flags = HX_PUBLIC | HX_OUT, .params = PARAMS(OVER_AXES, OPT_DTYPE("dtype", KW)),
+     .flags = HX_PUBLIC, .params = PARAMS(OVER_AXES, OPT_DTYPE("dtype", KW)),
      .doc = "Multiplies the elements over the given axes.\n\n" AXES_DOC
             "Integers and bool give int64 (wrapping). An empty product is 1.\n\n"
             "Example:\n    >>> helix.prod(helix.tensor([2., 3., 4.])).item()\n    24.0"},
     {.name = "amax", .shape = extreme_shape, .vjp = extreme_vjp, .saves = SAVE_IN(0) | SAVE_OUT(0),
-     .flags = HX_PRIMITIVE | HX_PUBLIC | HX_OUT, .params = PARAMS(OVER_AXES),
+     .flags = HX_PRIMITIVE | HX_PUBLIC, .params = PARAMS(OVER_AXES),
      .doc = "The largest element over the given axes.\n\n" AXES_DOC
             "NaN counts as largest. Equal largest elements share the gradient evenly. Fails (HX1404) over no elements.\n\n"
             "Example:\n    >>> helix.amax(helix.tensor([[1., 5.], [3., 4.]]), dim=1).tolist()\n    [5.0, 4.0]"},
     {.name = "amin", .shape = extreme_shape, .vjp = extreme_vjp, .saves = SAVE_IN(0) | SAVE_OUT(0),
-     .flags = HX_PRIMITIVE | HX_PUBLIC | HX_OUT, .params = PARAMS(OVER_AXES),
+     .flags = HX_PRIMITIVE | HX_PUBLIC, .params = PARAMS(OVER_AXES),
      .doc = "The smallest element over the given axes.\n\n" AXES_DOC
             "NaN is passed on. Equal smallest elements share the gradient evenly. Fails (HX1404) over no elements.\n\n"
             "Example:\n    >>> helix.amin(helix.tensor([[1., 5.], [3., 4.]]), dim=1).tolist()\n    [1.0, 3.0]"},

@@ -130,13 +130,13 @@ static hx_status diff_parts(hx_call *c) {
 
 const hx_op hx_ops_scan[] = {
     {.name = "cumsum", .shape = cumsum_shape, .vjp = cumsum_vjp,
-     .flags = HX_PRIMITIVE | HX_PUBLIC | HX_INPLACE | HX_OUT,
+     .flags = HX_PRIMITIVE | HX_PUBLIC | HX_INPLACE,
      .params = PARAMS(ALONG, OPT_DTYPE("dtype", KW)),
      .doc = "The sum of the elements up to each one along an axis.\n\n"
             "Integers and bool give int64; floats run in double. dtype: the input is cast to it first.\n\n"
             "Example:\n    >>> helix.cumsum(helix.tensor([1., 2., 3.]), dim=0).tolist()\n    [1.0, 3.0, 6.0]"},
     {.name = "cumprod", .shape = cumsum_shape, .vjp = cumprod_vjp, .saves = SAVE_IN(0),
-     .flags = HX_PRIMITIVE | HX_PUBLIC | HX_INPLACE | HX_OUT, .params = PARAMS(ALONG, OPT_DTYPE("dtype", KW)),
+     .flags = HX_PRIMITIVE | HX_PUBLIC | HX_INPLACE, .params = PARAMS(ALONG, OPT_DTYPE("dtype", KW)),
      .doc = "The product of the elements up to each one along an axis.\n\n"
             "Integers and bool give int64; floats run in double. dtype: the input is cast to it first.\n\n"
             "Example:\n    >>> helix.cumprod(helix.tensor([1., 2., 3.]), dim=0).tolist()\n    [1.0, 2.0, 6.0]"},

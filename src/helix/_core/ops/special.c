@@ -174,7 +174,7 @@ static hx_status vjp_polygamma(hx_vjp *v) {
 #define TWO PARAMS(TENSOR("input"), TENSOR("other"))
 #define POLYNOMIAL PARAMS(TENSOR("input"), TENSOR("n"))
 #define OF_DEGREE "\n\nn is cut to whole numbers; it is stretched against input. Not differentiable.\n\n"
-#define SHOWN (HX_SPECIAL | HX_OUT | HX_ALIAS_OK)
+#define SHOWN (HX_SPECIAL | HX_ALIAS_OK)
 #define EVERYWHERE (SHOWN | HX_PUBLIC | HX_INPLACE)
 
 const hx_op hx_ops_special[] = {
@@ -360,7 +360,7 @@ const hx_op hx_ops_special[] = {
             "    >>> round(helix.igamma(helix.tensor(2.0, dtype=helix.float64), 1.0).item(), 3)\n"
             "    0.264\n",
      .shape = shape_two, .decompose = decompose_igamma, .vjp = vjp_igamma, .saves = SAVE_IN(0) | SAVE_IN(1),
-     .flags = HX_PUBLIC | HX_INPLACE | HX_OUT | HX_ALIAS_OK},
+     .flags = HX_PUBLIC | HX_INPLACE | HX_ALIAS_OK},
     {.name = "igammac", .params = TWO,
      .doc = "The regularized upper incomplete gamma function Q(input, other), in helix.special gammaincc.\n\n"
             "NaN where either is negative. Differentiable in other.\n\n"
@@ -368,7 +368,7 @@ const hx_op hx_ops_special[] = {
             "    >>> round(helix.igammac(helix.tensor(2.0, dtype=helix.float64), 1.0).item(), 3)\n"
             "    0.736\n",
      .shape = shape_two, .decompose = decompose_igammac, .vjp = vjp_igammac, .saves = SAVE_IN(0) | SAVE_IN(1),
-     .flags = HX_PUBLIC | HX_INPLACE | HX_OUT | HX_ALIAS_OK},
+     .flags = HX_PUBLIC | HX_INPLACE | HX_ALIAS_OK},
     {.name = "polygamma", .params = PARAMS(REQ_INT("n"), TENSOR("input")),
      .doc = "The n-th derivative of digamma.\n\n"
             "Fails with HX1403 for a negative n.\n\n"
@@ -376,14 +376,14 @@ const hx_op hx_ops_special[] = {
             "    >>> round(helix.polygamma(1, helix.tensor(1.0, dtype=helix.float64)).item(), 3)\n"
             "    1.645\n",
      .shape = shape_polygamma, .decompose = decompose_polygamma, .vjp = vjp_polygamma, .saves = SAVE_IN(0),
-     .flags = HX_FUNCTION | HX_SPECIAL | HX_OUT | HX_ALIAS_OK},
+     .flags = HX_FUNCTION | HX_SPECIAL | HX_ALIAS_OK},
     {.name = "mvlgamma", .params = PARAMS(TENSOR("input"), REQ_INT("p")),
      .doc = "The logarithm of the multivariate gamma function of dimension p, in helix.special multigammaln.\n\n"
             "Fails with HX1403 unless p is at least 1.\n\n"
             "Example:\n"
             "    >>> round(helix.mvlgamma(helix.tensor(2.0, dtype=helix.float64), 2).item(), 3)\n"
             "    0.452\n",
-     .shape = shape_mvlgamma, .decompose = decompose_mvlgamma, .flags = HX_PUBLIC | HX_INPLACE | HX_OUT},
+     .shape = shape_mvlgamma, .decompose = decompose_mvlgamma, .flags = HX_PUBLIC | HX_INPLACE},
     {.name = "special_chebyshev_polynomial_t", .params = POLYNOMIAL,
      .doc = "The Chebyshev polynomial of the first kind T_n(input); 0 for n <= -1. " OF_DEGREE
             "Example:\n"

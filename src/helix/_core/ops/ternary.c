@@ -153,7 +153,7 @@ const hx_op hx_ops_ternary[] = {
             "Example:\n"
             "    >>> helix.where(helix.tensor([True, False]), helix.tensor([1, 2]), 0).tolist()\n"
             "    [1, 0]\n",
-     .shape = shape_where, .vjp = vjp_where, .saves = SAVE_IN(0), .flags = HX_PRIMITIVE | HX_FUNCTION | HX_OUT},
+     .shape = shape_where, .vjp = vjp_where, .saves = SAVE_IN(0), .flags = HX_PRIMITIVE | HX_FUNCTION},
     {.name = "clamp",
      .params = PARAMS(TENSOR("input"), OPT_TENSOR("min"), OPT_TENSOR("max")),
      .doc = "Values below min become min, values above max become max. NaN stays.\n\n"

@@ -548,7 +548,7 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.logical_not(helix.tensor([0, 2])).tolist()\n"
             "    [True, False]\n",
-     .shape = shape_bool, .decompose = decompose_logical_not, .flags = HX_PUBLIC | HX_NON_DIFF | HX_INPLACE | HX_OUT},
+     .shape = shape_bool, .decompose = decompose_logical_not, .flags = HX_PUBLIC | HX_NON_DIFF | HX_INPLACE},
     {.name = "bitwise_not", .params = ONE,
      .doc = "Every bit turned round; for bool the other value.\n\n"
             "Example:\n"
@@ -566,7 +566,7 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.angle(helix.tensor([2.0, 1.0])).tolist()\n"
             "    [0.0, 0.0]\n",
-     .shape = shape_angle, .decompose = decompose_angle, .vjp = vjp_angle, .saves = SAVE_IN(0), .flags = HX_PUBLIC | HX_OUT},
+     .shape = shape_angle, .decompose = decompose_angle, .vjp = vjp_angle, .saves = SAVE_IN(0), .flags = HX_PUBLIC},
     {.name = "conj_physical", .params = ONE,
      .doc = "The complex conjugate, as a new tensor (complex dtypes).\n\n"
             "Example:\n"
