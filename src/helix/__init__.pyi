@@ -328,6 +328,7 @@ int16: _dtype
 int32: _dtype
 int64: _dtype
 int8: _dtype
+def int_mm(input: Tensor | Number, mat2: Tensor | Number, *, out: Any = None) -> Tensor: ...
 from helix.ops import is_complex as is_complex
 from helix.predicates import is_conj as is_conj
 from helix.ops import is_floating_point as is_floating_point

@@ -1,6 +1,6 @@
 /* Activations and their fused backward kernels. float32 on registers, float64 on doubles; the derivatives take
  * (gradient, input) or (gradient, result). */
-#include "maps.h"
+#include "activation.h"
 #include "vmath.h"
 
 /* ---- functions of one value ---- */
@@ -287,6 +287,29 @@ VF2(sigmoid_backward_f32, g *x *(1.0f - x))
 PLAIN2(sigmoid_backward_f64, double, g *x *(1 - x))
 MAP(sigmoid_backward)
 ACTIVATION(sigmoid_backward, sigmoid_backward)
+
+/* ---- behind other kernels ---- */
+
+VF(tanh_f32, hx_vf_tanh(x))
+PLAIN(tanh_f64, double, 1, tanh(x))
+static const hx_map tanh_map = {tanh_f32, tanh_f64, NULL, NULL, HX_MAP_SAME, false, 0};
+VF(sigmoid_f32, hx_vf_sigmoid(x))
+PLAIN(sigmoid_f64, double, 1, d_sigmoid(x))
+MAP(sigmoid)
+
+hx_loop hx_activation_loop(const hx_attr *name, hx_dtype dtype, hx_mapping *m) {
+    static const struct {
+        const char *name;
+        const hx_map *map;
+    } known[] = {{"relu", &relu}, {"gelu", &gelu_erf}, {"gelu_tanh", &gelu_tanh}, {"silu", &silu}, {"tanh", &tanh_map},
+                 {"sigmoid", &sigmoid}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strlen(known[i].name) == name->count && memcmp(known[i].name, name->v.str, name->count) == 0) {
+            *m = (hx_mapping){known[i].map, NULL, 1, dtype, dtype};
+            return hx_map_loop(dtype);
+        }
+    return NULL;
+}
 
 HX_KERNELS(activation) = {KERNEL(relu, k_relu, HX_SET_REAL & ~HX_BIT(HX_BOOL) & ~HX_BIT(HX_U64)),
                           KERNEL(slope_backward, k_slope_backward, HX_SET_FLOAT),

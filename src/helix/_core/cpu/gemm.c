@@ -61,6 +61,8 @@ typedef struct tile_out {
     int64_t d_row, d_col;
     int64_t columns;
     double alpha, beta;
+    const float *scale;   /* of the columns of quantized numbers, and what is taken off their sums; else NULL */
+    const int32_t *less;
     const char *next;   /* what is multiplied later, to be fetched now */
     int64_t next_bytes;
     const char *later;  /* where sums go once they are narrowed, NULL elsewhere; rows are later_row bytes apart */
@@ -149,11 +151,14 @@ static hx_code run_empty(const problem *x) {
     return run_packed(&y);
 }
 
+static hx_dtype b_dtype(const hx_gemm_args *g) { return g->b_bytes ? g->b_bytes : g->dtype; }
+
 static bool run_tiny(const hx_gemm_args *g) {
     if (g->batch_ndim || g->load_b || g->m > TINY || g->k > TINY || g->k == 0 || g->n == 0) return false;
     if (g->dtype == HX_F32 && g->n <= lanes_f32) tiny_f32(g);
     else if (g->dtype == HX_F64 && g->n <= lanes_f64) tiny_f64(g);
     else return false;
+    if (g->activate) activate(g, g->c, g->c_row, g->m, g->n);
     return true;
 }
 
@@ -173,9 +178,10 @@ hx_code hx_gemm(const hx_gemm_args *args) {
     if (x.m == 0 || x.n == 0 || x.items == 0) return HX_OK;
     x.source = (int64_t)hx_dtype_size(args->dtype);
     x.result = (int64_t)hx_dtype_size(args->out);
-    if (args->out != args->dtype) x.kind.narrow = NULL;
+    if (b_dtype(args) != args->dtype) x.kind.pack_columns = kinds[b_dtype(args)].pack_columns;
+    if (args->out != args->dtype) x.kind.narrow = args->scale ? finish_scaled : NULL;
     if (x.n == 1 && x.m > 1 && args->c_row == 1 && !args->load_b && x.kind.scale == 1 &&
-        (!args->d || args->d_row < 2)) {
+        (!args->d || args->d_row < 2) && !args->scale && !args->b_bytes) {
         x.m = 1;
         x.n = args->m;
         x.g.a = args->b, x.g.a_row = args->b_col, x.g.a_col = args->b_row, x.g.a_batch = args->b_batch;
@@ -191,6 +197,6 @@ hx_code hx_gemm(const hx_gemm_args *args) {
     case PLAN_DIRECT: run_direct(&x); return HX_OK;
     case PLAN_PACKED: break;
     }
-    if (args->dtype == HX_BF16 && !args->load_b) use_best_bf16(&x.kind);
+    if (!args->load_b) use_best_unit(&x.kind, args->dtype, b_dtype(args));
     return run_packed(&x);
 }

@@ -1,4 +1,4 @@
-/* Matrix products: C = alpha * A B + beta * D, in batches, for any strides of A and B.
+/* Matrix products: C = f(alpha * A B + beta * D), in batches, for any strides of A and B.
  *
  * The engine packs blocks of A and B into the order its register tiles read them (Goto and van de Geijn,
  * "Anatomy of high-performance matrix multiplication", TOMS 2008) and multiplies small or skinny operands where
@@ -18,7 +18,8 @@ typedef void (*hx_gemm_load)(const void *ctx, int64_t batch, int64_t k0, int64_t
  *   hx_gemm_args g = {.dtype = HX_F32, .out = HX_F32, .m = m, .n = n, .k = k, .alpha = 1, .beta = 1, ...}; */
 typedef struct hx_gemm_args {
     hx_dtype dtype;       /* of A and B: any but bool */
-    hx_dtype out;         /* of C and D: `dtype`; or HX_F32 for f16 and bf16; or HX_I32 for i8 */
+    hx_dtype b_bytes;     /* HX_I8 or HX_U8: of B, where A has the other one. 0 (HX_BOOL): as `dtype` */
+    hx_dtype out;         /* of C and D: `dtype`; or HX_F32 for f16 and bf16; or HX_I32 for i8 and u8, or HX_F32 with `scale` */
     int64_t m, n, k;
     const void *a;
     int64_t a_row, a_col; /* A[i, p] = a[i * a_row + p * a_col] */
@@ -32,6 +33,10 @@ typedef struct hx_gemm_args {
     int64_t d_row, d_col; /* bias of each column: 0, 1; bias of each row: 1, 0; accumulate: c_row, 1.
                              d_col is 0 or 1; only 1 for complex */
     double alpha, beta;   /* beta is not read without d */
+    const float *scale;   /* of quantized numbers, for each column: C = scale * (A B - less) + D, in float. alpha is not read */
+    const int32_t *less;  /* may be NULL with `scale` */
+    hx_loop activate;     /* f, in place on finished elements of C, while they are in a cache; NULL: none */
+    const void *activate_ctx;
     int batch_ndim;       /* 0: one product */
     const int64_t *batch_shape, *a_batch, *b_batch, *c_batch, *d_batch; /* batch_ndim each; strides may be 0 */
 } hx_gemm_args;

@@ -118,6 +118,19 @@ FINISH_NARROW(f16, float, uint16_t, hx_f16_to_f32, hx_f32_to_f16)
 FINISH_NARROW(u8, uint32_t, uint8_t, SAME, TO_BYTE)
 FINISH_NARROW(u16, uint32_t, uint16_t, SAME, TO_SHORT)
 
+/* Whole sums of quantized numbers: what the zero point of A has added is taken off, columns are scaled. */
+static void finish_scaled(const void *sums, int64_t pitch, int64_t rows, const tile_out *o) {
+    for (int64_t i = 0; i < rows; i++) {
+        const int32_t *s = (const int32_t *)sums + i * pitch;
+        float *c = (float *)o->c + i * o->c_row;
+        const float *d = o->d ? (const float *)o->d + i * o->d_row : NULL;
+        for (int64_t j = 0; j < o->columns; j++) {
+            int32_t sum = o->less ? (int32_t)((uint32_t)s[j] - (uint32_t)o->less[j]) : s[j];
+            c[j] = (float)sum * o->scale[j] + (d ? d[j * o->d_col] : 0);
+        }
+    }
+}
+
 /* ---- complex operands ---- */
 
 /* A[i, p] as columns 2p (real) and 2p + 1 (imaginary). */
@@ -199,23 +212,31 @@ static const kind kinds[HX_DTYPE_COUNT] = {
     [HX_C128] = COMPLEXES(c128, double, f64),
 };
 
-#ifdef HX_ISA_AVX512
-#include "gemm_bf16.h"
-#ifdef __linux__
-#include "gemm_amx.h"
+#if defined HX_ISA_AVX512 || defined HX_ISA_AVX2
+#include "gemm_units.h"
+#include "gemm_dot.h"
 #endif
+#if defined HX_ISA_AVX512 && defined __linux__
+#include "gemm_amx.h"
+#define HAS_AMX amx_ready()
+#else
+#define HAS_AMX false
+#define use_amx_bf16(x) (void)(x)
+#define use_amx_bytes(x, a, b) (void)(x)
 #endif
 
-/* Chooses by what the processor has; without such instructions bfloat16 is widened while it is packed. */
-static void use_best_bf16(kind *x) {
-    (void)x;
+/* Chooses by what the processor has; without such units bfloat16 and bytes are widened while they are packed. */
+static void use_best_unit(kind *x, hx_dtype a, hx_dtype b) {
+    (void)x, (void)b;
+    if (a == HX_BF16) {
+        if (HAS_AMX) use_amx_bf16(x);
 #ifdef HX_ISA_AVX512
-#ifdef __linux__
-    if (amx_ready()) {
-        use_amx(x);
-        return;
+        else if (bf16_dot_pays()) use_bf16_dot(x);
+#endif
+    } else if (a == HX_I8 || a == HX_U8) {
+        if (HAS_AMX) use_amx_bytes(x, a, b);
+#if defined HX_ISA_AVX512 || defined HX_ISA_AVX2
+        else if (b == HX_I8 && byte_dot_ready()) use_byte_dot(x, a);
+#endif
     }
-#endif
-    if (bf16_pays()) use_bf16(x);
-#endif
 }

@@ -20,12 +20,12 @@ static void pack_b(void *ctx, int64_t begin, int64_t end) {
     const hx_gemm_args *g = &x->g;
     int64_t width = x->kind.columns, scale = x->kind.scale;
     if (!g->load_b)
-        for (int64_t k0 = 0; k0 < x->k; k0 += PACK_DEPTH)
+        for (int64_t k0 = 0, step = most(PACK_DEPTH, x->kind.k_step); k0 < x->k; k0 += step)
             for (int64_t q = begin; q < end; q++) {
                 int64_t j = p->column + q * width;
                 x->kind.pack_columns(p->b + (q * p->k + k0) * width * x->kind.packed, width,
                                      p->it.b + (j * g->b_col + k0 * g->b_row) / scale * x->source, g->b_row, g->b_col,
-                                     least(PACK_DEPTH, x->k - k0), least(width, p->column + p->columns - j));
+                                     least(step, x->k - k0), least(width, p->column + p->columns - j));
             }
     else for (int64_t q = begin; q < end; q++) {
         int64_t j = p->column + q * width, wide = least(width, p->column + p->columns - j);
@@ -33,6 +33,11 @@ static void pack_b(void *ctx, int64_t begin, int64_t end) {
         if (wide < width) memset(panel, 0, (size_t)(width * p->k * x->kind.packed));
         g->load_b(g->load_ctx, p->it.index, 0, x->k, j, j + wide, panel, width);
     }
+}
+
+static void store_narrow(const problem *x, const void *sums, int64_t pitch, int64_t rows, const tile_out *o) {
+    x->kind.narrow(sums, pitch, rows, o);
+    if (x->g.activate) activate(&x->g, o->c, o->c_row, rows, o->columns);
 }
 
 /* Rows [row, end) times columns [column, last) of C. Narrow sums of one block of k go to C tile by tile, those of several
@@ -80,18 +85,19 @@ static void packed_block(const packed_plan *p, char *room, int64_t row, int64_t 
                 to->next = next;
                 to->next_bytes = j + width < last ? ahead : 0;
                 kd->full(rows, depth, room + (i - row) * depth * kd->packed, b, to);
+                if (g->activate && !kd->narrow && k0 + depth >= x->k) activate(g, to->c, to->c_row, rows, columns);
                 if (!kd->narrow || scratch) continue;
                 turn ^= 1;
-                if (waiting) kd->narrow(sums[turn], width, waiting, &to_c[turn]);
+                if (waiting) store_narrow(x, sums[turn], width, waiting, &to_c[turn]);
                 waiting = rows;
             }
         }
     }
-    if (waiting) kd->narrow(sums[turn ^ 1], width, waiting, &to_c[turn ^ 1]);
+    if (waiting) store_narrow(x, sums[turn ^ 1], width, waiting, &to_c[turn ^ 1]);
     if (scratch) {
         tile_out o;
         place(&o, x, &p->it, row, column, last - column);
-        kd->narrow(scratch, pitch, end - row, &o);
+        store_narrow(x, scratch, pitch, end - row, &o);
     }
 }
 
@@ -126,7 +132,7 @@ static void packed_grid(packed_plan *p) {
     p->group_columns = per_group * x->kind.columns;
     p->groups = ceil_div(column_panels, per_group);
     p->n_slots = least(threads, p->row_blocks * p->groups);
-    p->a_bytes = ((p->block_rows + 1) * p->depth + x->kind.columns) * x->kind.packed;
+    p->a_bytes = ((p->block_rows + 1) * p->depth + x->kind.columns) * x->kind.packed + HX_VECTOR_BYTES;
     p->a_bytes = ceil_div(p->a_bytes, 64) * 64;
     p->slot_bytes = p->a_bytes + (p->gathers ? p->block_rows * p->group_columns * x->kind.sum : 0);
     p->slot_bytes = ceil_div(p->slot_bytes, 64) * 64;

@@ -48,10 +48,20 @@ static ALWAYS_INLINE void place(tile_out *o, const problem *x, const item *it, i
     o->columns = columns;
     o->alpha = g->alpha;
     o->beta = g->beta;
+    o->scale = g->scale ? g->scale + column : NULL;
+    o->less = g->less ? g->less + column : NULL;
     o->next = NULL;
     o->next_bytes = 0;
     o->later = NULL;
     o->later_row = 0;
+}
+
+static void activate(const hx_gemm_args *g, void *c, int64_t c_row, int64_t rows, int64_t columns) {
+    const int64_t size = (int64_t)hx_dtype_size(g->out), step[2] = {size, size};
+    for (int64_t i = 0; i < rows; i++) {
+        char *row = (char *)c + i * c_row * size;
+        g->activate((char *[]){row, row}, step, columns, g->activate_ctx);
+    }
 }
 
 /* ---- the direct plan ---- */
@@ -82,6 +92,7 @@ static void direct_rows(const problem *x, const item *it, int64_t row, int64_t e
             place(&o, x, it, i, j, wide);
             x->kind.tiles[high - 1][by_row][vectors - 1](x->k, it->a + i * g->a_row * size,
                                                          by_row ? g->a_row : g->a_col, b, b_step, &o);
+            if (g->activate) activate(g, o.c, o.c_row, high, wide);
             i += high;
         }
     }
@@ -151,6 +162,7 @@ static void skinny_task(void *ctx, int64_t t) {
     tile_out o;
     place(&o, x, &it, 0, j, columns);
     (x->kind.narrow ? x->kind.narrow : x->kind.finish_block)(sums, p->width, x->m, &o);
+    if (x->g.activate) activate(&x->g, o.c, o.c_row, x->m, columns);
 }
 
 static bool skinny_fits(const problem *x) {

@@ -1,4 +1,5 @@
 /* Kernels of the matmul family: views to hx_gemm. */
+#include "activation.h"
 #include "gemm.h"
 
 typedef struct side {
@@ -15,7 +16,7 @@ static side side_of(const hx_view *v, bool left) {
 
 typedef struct batch {
     int ndim;
-    int64_t shape[HX_MAX_RANK], a[HX_MAX_RANK], b[HX_MAX_RANK], c[HX_MAX_RANK];
+    int64_t shape[HX_MAX_RANK], a[HX_MAX_RANK], b[HX_MAX_RANK], c[HX_MAX_RANK], d[HX_MAX_RANK];
 } batch;
 
 static int64_t stride_at(const hx_view *v, int batch_ndim, int i) {
@@ -23,23 +24,27 @@ static int64_t stride_at(const hx_view *v, int batch_ndim, int i) {
     return v->ndim < 3 || at < 0 || v->shape[at] == 1 ? 0 : v->strides[at];
 }
 
-/* Batch axes from the innermost on; those that only lengthen A are folded into its rows. */
-static void set_batch(hx_gemm_args *g, batch *t, const hx_view *a, const hx_view *b, const hx_view *c, int matrix) {
+/* Batch axes from the innermost on; those that only lengthen A are folded into its rows. `d`: strides of what is added,
+ * along c's axes; NULL: the same for every row, or nothing. */
+static void set_batch(hx_gemm_args *g, batch *t, const hx_view *a, const hx_view *b, const hx_view *c, int matrix,
+                      const int64_t *d) {
     int ndim = c->ndim - matrix;
     int64_t step = g->m * g->n;
     bool folding = a->ndim > 1 && b->ndim > 1;
     for (int i = ndim - 1; i >= 0; i--) {
         int64_t size = c->shape[i], sa = stride_at(a, ndim, i), sb = stride_at(b, ndim, i), sc = step;
+        int64_t sd = d ? d[i] : 0;
         step *= size;
         if (size == 1) continue;
-        if (folding && t->ndim == 0 && sb == 0 && (sa == g->m * g->a_row || g->m == 1)) {
-            if (g->m == 1) g->a_row = sa;
+        if (folding && t->ndim == 0 && sb == 0 && (g->m == 1 || (sa == g->m * g->a_row && sd == g->m * g->d_row))) {
+            if (g->m == 1) g->a_row = sa, g->d_row = sd;
             g->m *= size;
             continue;
         }
         t->shape[t->ndim] = size;
         t->a[t->ndim] = sa;
         t->b[t->ndim] = sb;
+        t->d[t->ndim] = sd;
         t->c[t->ndim++] = sc;
     }
     g->batch_ndim = t->ndim;
@@ -47,6 +52,7 @@ static void set_batch(hx_gemm_args *g, batch *t, const hx_view *a, const hx_view
     g->a_batch = t->a;
     g->b_batch = t->b;
     g->c_batch = t->c;
+    g->d_batch = t->d;
 }
 
 /* Copies a row-major result into an output of any strides. */
@@ -88,38 +94,186 @@ HX_KERNEL(k_matmul) {
                       .c_row = r.columns, .alpha = 1};
     batch t = {0};
     int matrix = (a->ndim > 1) + (b->ndim > 1);
-    if (c->ndim > matrix) set_batch(&g, &t, a, b, c, matrix);
+    if (c->ndim > matrix) set_batch(&g, &t, a, b, c, matrix, NULL);
     return run(&g, c);
 }
 
-/* input (..., in), weight (out, in), bias (out) */
-HX_KERNEL(k_linear) {
-    HX_UNUSED;
-    const hx_view *x = &call->in[0], *w = &call->in[1], *bias = &call->in[2], *c = &call->out[0];
+/* A vector of n elements with adjacent ones: itself, or a copy in *room (to be freed), which is NULL for lack of memory. */
+static const void *dense_vector(const hx_view *v, int64_t n, void **room) {
+    int64_t size = (int64_t)hx_dtype_size((hx_dtype)v->dtype);
+    *room = NULL;
+    if (n < 2 || v->strides[0] == 1) return v->data;
+    if (!(*room = hx_pool_alloc((size_t)(n * size)))) return NULL;
+    for (int64_t i = 0; i < n; i++)
+        memcpy((char *)*room + i * size, (const char *)v->data + i * v->strides[0] * size, (size_t)size);
+    return *room;
+}
+static void free_vector(void *room, int64_t n, int64_t size) {
+    if (room) hx_pool_free(room, (size_t)(n * size));
+}
+
+/* input (..., in) times weight (out, in) */
+static hx_gemm_args layer(const hx_view *x, const hx_view *w, const hx_view *c, batch *t) {
     side l = side_of(x, true);
     int64_t n = w->shape[0];
-    hx_gemm_args g = {.dtype = (hx_dtype)x->dtype, .out = (hx_dtype)x->dtype, .m = l.rows, .n = n, .k = l.columns,
+    hx_gemm_args g = {.dtype = (hx_dtype)x->dtype, .out = (hx_dtype)c->dtype, .m = l.rows, .n = n, .k = l.columns,
                       .a = x->data, .a_row = l.row, .a_col = l.column, .b = w->data, .b_row = w->strides[1],
                       .b_col = w->strides[0], .c_row = n, .alpha = 1, .beta = 1};
+    if (c->ndim > 2) set_batch(&g, t, x, w, c, 2, NULL);
+    return g;
+}
+
+static hx_code run_linear(const hx_op_call *call, const hx_attr *activation) {
+    const hx_view *bias = &call->in[2], *c = &call->out[0];
     batch t = {0};
-    if (c->ndim > 2) set_batch(&g, &t, x, w, c, 2);
-    if (hx_absent(bias)) return run(&g, c);
-    g.d_col = 1;
-    if (n < 2 || bias->strides[0] == 1) {
-        g.d = bias->data;
-        return run(&g, c);
+    hx_mapping map;
+    void *room = NULL;
+    hx_gemm_args g = layer(&call->in[0], &call->in[1], c, &t);
+    if (activation) {
+        g.activate = hx_activation_loop(activation, g.out, &map);
+        g.activate_ctx = &map;
     }
-    int64_t size = (int64_t)hx_dtype_size((hx_dtype)bias->dtype);
-    char *dense = hx_pool_alloc((size_t)(n * size));
-    if (!dense) return HX_E_MEMORY;
-    for (int64_t i = 0; i < n; i++)
-        memcpy(dense + i * size, (const char *)bias->data + i * bias->strides[0] * size, (size_t)size);
-    g.d = dense;
+    if (!hx_absent(bias)) {
+        g.d_col = 1;
+        if (!(g.d = dense_vector(bias, g.n, &room))) return HX_E_MEMORY;
+    }
     hx_code code = run(&g, c);
-    hx_pool_free(dense, (size_t)(n * size));
+    free_vector(room, g.n, (int64_t)hx_dtype_size(g.dtype));
+    return code;
+}
+HX_KERNEL(k_linear) {
+    HX_UNUSED;
+    return run_linear(call, NULL);
+}
+HX_KERNEL(k_linear_activation) {
+    HX_UNUSED;
+    return run_linear(call, &call->attr[0]);
+}
+
+/* The elements of a view of any strides, which are those of `shape`, in row-major order. */
+static void *gather(const hx_view *v, const hx_view *shape, const int64_t *strides) {
+    int64_t size = (int64_t)hx_dtype_size((hx_dtype)v->dtype), at[HX_MAX_RANK] = {0}, offset = 0;
+    char *to = hx_pool_alloc((size_t)(shape->numel * size));
+    for (int64_t i = 0; to && i < shape->numel; i++) {
+        memcpy(to + i * size, (const char *)v->data + offset * size, (size_t)size);
+        for (int d = shape->ndim - 1; d >= 0; d--) {
+            offset += strides[d];
+            if (++at[d] < shape->shape[d]) break;
+            offset -= at[d] * strides[d];
+            at[d] = 0;
+        }
+    }
+    return to;
+}
+
+/* beta * input + alpha * a @ b of matrices or batches of as many axes as the result has; input is stretched. */
+HX_KERNEL(k_add_matmul) {
+    HX_UNUSED;
+    const hx_view *d = &call->in[0], *a = &call->in[1], *b = &call->in[2], *c = &call->out[0];
+    side l = side_of(a, true), r = side_of(b, false);
+    int64_t strides[HX_MAX_RANK];
+    if (!c->numel) return HX_OK;
+    for (int i = 0; i < c->ndim; i++) {
+        int at = i - (c->ndim - d->ndim);
+        strides[i] = at < 0 || d->shape[at] == 1 ? 0 : d->strides[at];
+    }
+    int64_t row = strides[c->ndim - 2], column = strides[c->ndim - 1];
+    void *room = NULL;
+    if (column != 0 && column != 1) {
+        if (!(room = gather(d, c, strides))) return HX_E_MEMORY;
+        int64_t step = 1;
+        for (int i = c->ndim - 1; i >= 0; step *= c->shape[i--]) strides[i] = step;
+        row = r.columns;
+        column = 1;
+    }
+    hx_gemm_args g = {.dtype = (hx_dtype)a->dtype, .out = (hx_dtype)a->dtype, .m = l.rows, .n = r.columns, .k = l.columns,
+                      .a = a->data, .a_row = l.row, .a_col = l.column, .b = b->data, .b_row = r.row, .b_col = r.column,
+                      .c_row = r.columns, .d = room ? room : d->data, .d_row = row, .d_col = column,
+                      .beta = call->attr[0].v.f, .alpha = call->attr[1].v.f};
+    batch t = {0};
+    if (c->ndim > 2) set_batch(&g, &t, a, b, c, 2, strides);
+    hx_code code = run(&g, c);
+    if (room) hx_pool_free(room, (size_t)c->numel * hx_dtype_size(g.dtype));
     return code;
 }
 
+/* ---- bytes ---- */
+
+/* Bytes of one matrix have a sign, those of the other perhaps not. */
+static void set_bytes(hx_gemm_args *g, const hx_view *b) {
+    if ((hx_dtype)b->dtype != g->dtype) g->b_bytes = (hx_dtype)b->dtype;
+}
+
+HX_KERNEL(k_int_mm) {
+    HX_UNUSED;
+    const hx_view *a = &call->in[0], *b = &call->in[1], *c = &call->out[0];
+    hx_gemm_args g = {.dtype = (hx_dtype)a->dtype, .out = HX_I32, .m = a->shape[0], .n = b->shape[1], .k = a->shape[1],
+                      .a = a->data, .a_row = a->strides[0], .a_col = a->strides[1], .b = b->data, .b_row = b->strides[0],
+                      .b_col = b->strides[1], .c_row = b->shape[1], .alpha = 1};
+    set_bytes(&g, b);
+    return run(&g, c);
+}
+
+/* What a zero point adds to the sum of each output: zero point x the sum of its row of the weight. */
+typedef struct row_sums {
+    const hx_view *w;
+    int32_t *sums, zero_point;
+} row_sums;
+
+static void add_rows(void *ctx, int64_t begin, int64_t end) {
+    const row_sums *p = ctx;
+    const int64_t k = p->w->shape[1], step = p->w->strides[1];
+    for (int64_t j = begin; j < end; j++) {
+        const char *from = (const char *)p->w->data + j * p->w->strides[0];
+        uint32_t sum = 0;
+        if (p->w->dtype == HX_U8) for (int64_t i = 0; i < k; i++) sum += *(const uint8_t *)(from + i * step);
+        else if (step == 1) for (int64_t i = 0; i < k; i++) sum += (uint32_t)((const int8_t *)from)[i];
+        else for (int64_t i = 0; i < k; i++) sum += (uint32_t)*(const int8_t *)(from + i * step);
+        p->sums[j] = (int32_t)(sum * (uint32_t)p->zero_point);
+    }
+}
+
+/* scale of each column, and the sums that the zero point adds (none for 0), in one block of room. */
+static char *column_numbers(const hx_op_call *call, int64_t n, hx_gemm_args *g) {
+    const hx_view *scale = &call->in[2];
+    float *numbers = hx_pool_alloc((size_t)(2 * n) * sizeof *numbers);
+    if (!numbers) return NULL;
+    const float *from = scale->data;
+    for (int64_t j = 0; j < n; j++) numbers[j] = from[scale->ndim && scale->shape[0] > 1 ? j * scale->strides[0] : 0];
+    g->scale = numbers;
+    row_sums p = {&call->in[1], (int32_t *)(numbers + n), (int32_t)call->attr[0].v.i};
+    if (p.zero_point) {
+        hx_parallel_range(n, hx_grain(p.w->shape[1]), add_rows, &p);
+        g->less = p.sums;
+    }
+    return (char *)numbers;
+}
+
+HX_KERNEL(k_quantized_linear) {
+    HX_UNUSED;
+    const hx_view *bias = &call->in[3], *c = &call->out[0];
+    batch t = {0};
+    hx_mapping map;
+    void *room = NULL;
+    hx_gemm_args g = layer(&call->in[0], &call->in[1], c, &t);
+    if (!c->numel) return HX_OK;
+    set_bytes(&g, &call->in[1]);
+    g.activate = hx_activation_loop(&call->attr[1], g.out, &map);
+    g.activate_ctx = &map;
+    char *numbers = column_numbers(call, g.n, &g);
+    if (!numbers) return HX_E_MEMORY;
+    hx_code code = HX_OK;
+    if (!hx_absent(bias)) {
+        g.d_col = 1;
+        if (!(g.d = dense_vector(bias, g.n, &room))) code = HX_E_MEMORY;
+    }
+    if (!code) code = run(&g, c);
+    free_vector(room, g.n, sizeof(float));
+    hx_pool_free(numbers, (size_t)(2 * g.n) * sizeof(float));
+    return code;
+}
+
+#define BYTES (HX_BIT(HX_I8) | HX_BIT(HX_U8))
 #define PRODUCTS (HX_SET_ALL & ~HX_BIT(HX_BOOL))
 
 HX_KERNELS(matmul) = {KERNEL(matmul, k_matmul, PRODUCTS),
@@ -128,4 +282,8 @@ HX_KERNELS(matmul) = {KERNEL(matmul, k_matmul, PRODUCTS),
                       KERNEL(mv, k_matmul, PRODUCTS),
                       KERNEL(dot, k_matmul, PRODUCTS),
                       KERNEL(linear, k_linear, PRODUCTS),
+                      KERNEL(linear_activation, k_linear_activation, HX_SET_FLOAT),
+                      KERNEL(add_matmul, k_add_matmul, HX_SET_FLOAT),
+                      KERNEL(int_mm, k_int_mm, BYTES),
+                      KERNEL(quantized_linear, k_quantized_linear, BYTES),
                       {0}};

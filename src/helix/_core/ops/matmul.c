@@ -4,8 +4,8 @@
 /* ---- shape rules ---- */
 
 /* Both operands are cast to their common dtype. */
-static hx_status common_dtype(hx_call *c, const char *first, const char *second, hx_dtype *dtype) {
-    const hx_tensor *a = c->in[0], *b = c->in[1];
+static hx_status common_dtype(hx_call *c, const hx_tensor *a, const char *first, const hx_tensor *b, const char *second,
+                              hx_dtype *dtype) {
     *dtype = (hx_dtype)a->dtype;
     if (a->dtype != b->dtype) c->compute = (int8_t)(*dtype = hx_promote(*dtype, (hx_dtype)b->dtype));
     if (*dtype != HX_BOOL) return HX_OK;
@@ -34,13 +34,12 @@ static hx_status not_a_product(const hx_tensor *t, const char *name) {
                    "needed. To scale by a number use mul.", name, hx_dtype_name((hx_dtype)t->dtype));
 }
 
-static hx_status product_shape(hx_call *c, const char *a_name, const char *b_name) {
-    const hx_tensor *a = c->in[0], *b = c->in[1];
+static hx_status product_of(hx_call *c, const hx_tensor *a, const char *a_name, const hx_tensor *b, const char *b_name) {
     hx_spec *s = &c->spec[0];
     hx_dtype dtype;
     if (!a->ndim) return not_a_product(a, a_name);
     if (!b->ndim) return not_a_product(b, b_name);
-    HX_TRY(common_dtype(c, a_name, b_name, &dtype));
+    HX_TRY(common_dtype(c, a, a_name, b, b_name, &dtype));
     if (a->shape[a->ndim - 1] != b->shape[b->ndim > 1 ? b->ndim - 2 : 0]) return inner_differs(a, a_name, b, b_name);
     int ndim = 0;
     if (a->ndim > 2) HX_TRY(hx_broadcast_into(s->shape, &ndim, a->shape, a->ndim - 2));
@@ -52,6 +51,9 @@ static hx_status product_shape(hx_call *c, const char *a_name, const char *b_nam
     return HX_OK;
 }
 
+static hx_status product_shape(hx_call *c, const char *a_name, const char *b_name) {
+    return product_of(c, c->in[0], a_name, c->in[1], b_name);
+}
 static hx_status matmul_shape(hx_call *c) { return product_shape(c, "input", "other"); }
 
 static hx_status ranked_shape(hx_call *c, int a_rank, int b_rank, const char *b_name) {
@@ -84,7 +86,7 @@ static hx_status linear_shape(hx_call *c) {
     hx_dtype dtype;
     if (!x->ndim) return not_a_product(x, "input");
     HX_TRY(hx_require_rank(w, "weight", 2));
-    HX_TRY(common_dtype(c, "input", "weight", &dtype));
+    HX_TRY(common_dtype(c, x, "input", w, "weight", &dtype));
     if (x->shape[x->ndim - 1] != w->shape[1])
         return hx_fail_about(FACTS("input", hx_text("%lld", (long long)w->shape[1]),
                                    hx_text("%lld", (long long)x->shape[x->ndim - 1]), true, -1), HX_E_SHAPE,
@@ -103,6 +105,70 @@ static hx_status linear_shape(hx_call *c) {
     s->shape[x->ndim - 1] = w->shape[0];
     s->ndim = x->ndim;
     s->dtype = (uint8_t)dtype;
+    return HX_OK;
+}
+
+static hx_status linear_activation_shape(hx_call *c) {
+    HX_TRY(hx_require_dtype(c->in[0], "input", HX_SET_FLOAT));
+    return linear_shape(c);
+}
+
+/* Stretches `input` of a sum to the product's shape. */
+static hx_status does_not_stretch(const hx_tensor *base, const int64_t *shape, int ndim) {
+    const char *product = hx_shape_text(shape, ndim);
+    return hx_fail_about(FACTS("input", product, hx_shape_text(base->shape, base->ndim)), HX_E_SHAPE, HX1003_BROADCAST,
+                         "input of shape %s does not stretch to the product's shape %s",
+                         hx_shape_text(base->shape, base->ndim), product);
+}
+static bool stretches(const hx_tensor *base, const int64_t *shape, int ndim) {
+    int more = ndim - base->ndim;
+    for (int i = 0; i < base->ndim && more >= 0; i++)
+        if (base->shape[i] != 1 && base->shape[i] != shape[i + more]) return false;
+    return more >= 0;
+}
+
+static hx_status add_matmul_shape(hx_call *c) {
+    const hx_tensor *base = c->in[0], *a = c->in[1], *b = c->in[2];
+    HX_TRY(product_of(c, a, "a", b, "b"));
+    const hx_spec *s = &c->spec[0];
+    if (a->ndim < 2 || b->ndim < 2) return hx_refuse_rank(a->ndim < 2 ? a : b, "a factor", "have two axes or more");
+    HX_TRY(hx_require_dtype(a, "a", HX_SET_FLOAT));
+    if (base->dtype != s->dtype) c->compute = (int8_t)s->dtype;
+    return stretches(base, s->shape, s->ndim) ? HX_OK : does_not_stretch(base, s->shape, s->ndim);
+}
+
+#define BYTES (HX_BIT(HX_I8) | HX_BIT(HX_U8))
+
+static hx_status int_mm_shape(hx_call *c) {
+    HX_TRY(hx_require_dtype(c->in[0], "input", BYTES));
+    HX_TRY(hx_require_dtype(c->in[1], "mat2", BYTES));
+    HX_TRY(ranked_shape(c, 2, 2, "mat2"));
+    c->compute = -1;
+    c->spec[0].dtype = HX_I32;
+    return HX_OK;
+}
+
+static hx_status quantized_linear_shape(hx_call *c) {
+    const hx_tensor *x = c->in[0], *w = c->in[1], *scale = c->in[2], *bias = c->in[3];
+    int64_t zero = c->attr[0].v.i, low = x->dtype == HX_I8 ? -128 : 0;
+    HX_TRY(hx_require_dtype(x, "input", BYTES));
+    HX_TRY(hx_require_dtype(w, "weight", BYTES));
+    HX_TRY(hx_require_dtype(scale, "scale", HX_SET_FLOAT));
+    if (bias) HX_TRY(hx_require_dtype(bias, "bias", HX_SET_FLOAT));
+    c->in[2] = (hx_tensor *)bias;
+    hx_status status = linear_shape(c);
+    c->in[2] = (hx_tensor *)scale;
+    HX_TRY(status);
+    if (scale->ndim > 1 || (scale->ndim == 1 && scale->shape[0] != 1 && scale->shape[0] != w->shape[0]))
+        return hx_fail_about(FACTS("scale", hx_text("() or (%lld,)", (long long)w->shape[0]),
+                                   hx_shape_text(scale->shape, scale->ndim)), HX_E_SHAPE, HX1002_INNER,
+                             "scale has shape %s; a weight of shape %s needs one number, or one for each row: (%lld,).",
+                             hx_shape_text(scale->shape, scale->ndim), hx_shape_text(w->shape, 2), (long long)w->shape[0]);
+    if (zero < low || zero > low + 255)
+        return hx_refuse(HX_E_VALUE, HX1403_VALUE, "zero_point", "be a value of input's dtype", "%lld", (long long)zero);
+    c->compute = -1;
+    c->cast[2] = c->cast[3] = HX_F32;
+    c->spec[0].dtype = HX_F32;
     return HX_OK;
 }
 
@@ -163,6 +229,15 @@ static hx_status linear_vjp(hx_vjp *v) {
     return HX_OK;
 }
 
+static hx_tensor *times(hx_tensor *t, const hx_attr *factor) { return factor->v.f == 1 ? t : CALL(mul, t, factor->v.f); }
+
+static hx_status add_matmul_vjp(hx_vjp *v) {
+    GIN(0, times(G, ATTR(0)));
+    GIN(1, times(CALL(matmul, G, turned(IN(2))), ATTR(1)));
+    GIN(2, times(CALL(matmul, turned(IN(1)), G), ATTR(1)));
+    return HX_OK;
+}
+
 /* ---- composites ---- */
 
 static hx_status product_parts(hx_call *c) {
@@ -173,6 +248,41 @@ static hx_status product_parts(hx_call *c) {
 static hx_status linear_parts(hx_call *c) {
     hx_tensor *y = CALL(matmul, c->in[0], turned(c->in[1]));
     RESULT(0, c->in[2] ? CALL(add, y, c->in[2]) : y);
+    return HX_OK;
+}
+
+static hx_tensor *activated(hx_tensor *t, const hx_attr *name) {
+    if (hx_str_is(name, "relu")) return CALL(relu, t);
+    if (hx_str_is(name, "gelu")) return CALL(gelu, t);
+    if (hx_str_is(name, "gelu_tanh")) return CALL(gelu, t, "tanh");
+    if (hx_str_is(name, "silu")) return CALL(silu, t);
+    if (hx_str_is(name, "tanh")) return CALL(tanh, t);
+    return hx_str_is(name, "sigmoid") ? CALL(sigmoid, t) : t;
+}
+
+static hx_status linear_activation_parts(hx_call *c) {
+    hx_tensor *y = c->in[2] ? CALL(linear, c->in[0], c->in[1], c->in[2]) : CALL(linear, c->in[0], c->in[1]);
+    RESULT(0, activated(y, &c->attr[0]));
+    return HX_OK;
+}
+
+static hx_status add_matmul_parts(hx_call *c) {
+    hx_tensor *product = times(CALL(matmul, c->in[1], c->in[2]), &c->attr[1]);
+    RESULT(0, CALL(add, times(c->in[0], &c->attr[0]), product));
+    return HX_OK;
+}
+
+static hx_status int_mm_parts(hx_call *c) {
+    RESULT(0, CALL(matmul, CALL(cast, c->in[0], HX_I32), CALL(cast, c->in[1], HX_I32)));
+    return HX_OK;
+}
+
+static hx_status quantized_linear_parts(hx_call *c) {
+    hx_tensor *x = CALL(cast, c->in[0], HX_I32), *w = CALL(cast, c->in[1], HX_I32);
+    if (c->attr[0].v.i) x = CALL(sub, x, c->attr[0].v.i);
+    hx_tensor *y = CALL(mul, CALL(cast, CALL(matmul, x, turned(w)), HX_F32), c->in[2]);
+    if (c->in[3]) y = CALL(add, y, c->in[3]);
+    RESULT(0, activated(y, &c->attr[1]));
     return HX_OK;
 }
 
@@ -192,11 +302,7 @@ static hx_status scaled_sum(hx_call *c, hx_tensor *product) {
         hx_tensor *zero = CALL(zeros_like, base);
         base = CALL(add, zero, base, beta);
     }
-    if (base && base->ndim > product->ndim)
-        return hx_fail_about(FACTS("input", hx_shape_text(product->shape, product->ndim),
-                                   hx_shape_text(base->shape, base->ndim)), HX_E_SHAPE, HX1003_BROADCAST,
-                             "input of shape %s does not stretch to the product's shape %s",
-                             hx_shape_text(base->shape, base->ndim), hx_shape_text(product->shape, product->ndim));
+    if (base && base->ndim > product->ndim) return does_not_stretch(base, product->shape, product->ndim);
     RESULT(0, CALL(add, base, product, alpha));
     if (c->out[0]->ndim == product->ndim && c->out[0]->numel == product->numel) return HX_OK;
     return hx_fail_about(FACTS("input", hx_shape_text(product->shape, product->ndim),
@@ -224,12 +330,27 @@ static bool adds_row(const hx_call *c) {
            row->dtype == a->dtype && a->dtype == b->dtype;
 }
 
+/* Are they floats of one dtype, and is input read? Then a product's kernel scales and adds as it writes. */
+static bool adds_matrix(const hx_call *c) {
+    const hx_tensor *base = c->in[0], *a = c->in[1], *b = c->in[2];
+    int64_t shape[3] = {a->shape[0], a->shape[a->ndim - 2], b->shape[b->ndim - 1]};
+    for (int i = 0; i < 2; i++)
+        if (c->attr[i].kind == HX_A_COMPLEX) return false;
+    return hx_number_as_float(&c->attr[0]) != 0 && hx_is_floating((hx_dtype)a->dtype) && a->dtype == b->dtype &&
+           base->dtype == a->dtype && stretches(base, shape + (a->ndim == 2), a->ndim);
+}
+static hx_status added_matrix(hx_call *c) {
+    RESULT(0, CALL(add_matmul, c->in[0], c->in[1], c->in[2], hx_number_as_float(&c->attr[0]), hx_number_as_float(&c->attr[1])));
+    return HX_OK;
+}
+
 static hx_status addmm_parts(hx_call *c) {
     HX_TRY(check_factors(c, "mat1", 2, "mat2", 2));
     if (adds_row(c)) {
         RESULT(0, CALL(linear, c->in[1], CALL(transpose, c->in[2], 0, 1), c->in[0]));
         return HX_OK;
     }
+    if (adds_matrix(c)) return added_matrix(c);
     return scaled_sum(c, CALL(mm, c->in[1], c->in[2]));
 }
 static hx_status addmv_parts(hx_call *c) {
@@ -238,6 +359,7 @@ static hx_status addmv_parts(hx_call *c) {
 }
 static hx_status baddbmm_parts(hx_call *c) {
     HX_TRY(check_factors(c, "batch1", 3, "batch2", 3));
+    if (adds_matrix(c)) return added_matrix(c);
     return scaled_sum(c, CALL(bmm, c->in[1], c->in[2]));
 }
 static hx_status addbmm_parts(hx_call *c) {
@@ -410,6 +532,36 @@ const hx_op hx_ops_matmul[] = {
      .doc = "input @ weight.mT + bias: (..., in) with a weight (out, in) and a bias (out) gives (..., out).\n\n" PRODUCT_DOC
             "Example:\n    >>> helix.nn.functional.linear(helix.tensor([1., 2.]), helix.tensor([[3., 4.]]), helix.tensor([1.])).tolist()\n"
             "    [12.0]"},
+    {.name = "linear_activation", .shape = linear_activation_shape, .decompose = linear_activation_parts, .flags = HX_NN,
+     .params = PARAMS(TENSOR("input"), TENSOR("weight"), OPT_TENSOR("bias"),
+                      STRING("activation", "relu", "relu|gelu|gelu_tanh|silu|tanh|sigmoid", KW)),
+     .doc = "activation(input @ weight.mT + bias), as linear and the activation would give it, in one pass where no gradient is\n"
+            "recorded: the activation is applied to a part of the result while that is still in the cache.\n\n" PRODUCT_DOC
+            "Example:\n    >>> x, w = helix.tensor([1., 2.]), helix.tensor([[3., 4.], [-3., -4.]])\n"
+            "    >>> helix.nn.functional.linear_activation(x, w, activation=\"relu\").tolist()\n    [11.0, 0.0]"},
+    {.name = "add_matmul", .shape = add_matmul_shape, .vjp = add_matmul_vjp, .decompose = add_matmul_parts,
+     .saves = SAVE_IN(1) | SAVE_IN(2), .flags = HX_INTERNAL_OP,
+     .params = PARAMS(TENSOR("input"), TENSOR("a"), TENSOR("b"), FLOAT("beta", 1), FLOAT("alpha", 1)),
+     .doc = "beta * input + alpha * (a @ b) of floats."},
+    {.name = "int_mm", .shape = int_mm_shape, .decompose = int_mm_parts, .flags = HX_FUNCTION | HX_NON_DIFF | HX_OUT,
+     .aliases = "_int_mm", .params = TWO_OPERANDS("mat2"),
+     .doc = "The product of two matrices (m, k) and (k, n) of int8 or uint8, summed in int32.\n\n"
+            "Sums of more than 2^31 wrap, which takes k above 33,000. Raises DTypeError (HX1101) for other dtypes, ShapeError\n"
+            "(HX1001, HX1002) for other ranks or inner sizes that differ.\n\n"
+            "Example:\n    >>> a = helix.tensor([[100, -100]], dtype=helix.int8)\n"
+            "    >>> helix.int_mm(a, a.mT).tolist()\n    [[20000]]"},
+    {.name = "quantized_linear", .shape = quantized_linear_shape, .decompose = quantized_linear_parts, .flags = HX_NN,
+     .params = PARAMS(TENSOR("input"), TENSOR("weight"), TENSOR("scale"), OPT_TENSOR("bias"), INT("zero_point", 0, KW),
+                      STRING("activation", "none", "none|relu|gelu|gelu_tanh|silu|tanh|sigmoid")),
+     .doc = "A linear layer of quantized numbers: activation(((input - zero_point) @ weight.mT) * scale + bias) in float32.\n\n"
+            "input (..., in) and weight (out, in) are int8 or uint8 and are multiplied exactly, in int32. scale is what one step\n"
+            "of the product is worth, the scale of input times that of the weight: one number, or one for each output (out).\n"
+            "A zero_point of 0 costs nothing; another one is a pass over the weight. Raises DTypeError (HX1101) for other dtypes,\n"
+            "ShapeError (HX1002) for sizes that differ, ParameterError (HX1403) for a zero_point outside input's dtype.\n\n"
+            "Example:\n    >>> x = helix.tensor([[130, 126]], dtype=helix.uint8)\n"
+            "    >>> w = helix.tensor([[1, 2], [3, -4]], dtype=helix.int8)\n"
+            "    >>> helix.nn.functional.quantized_linear(x, w, helix.tensor([0.5, 0.25]), zero_point=128).tolist()\n"
+            "    [[-1.0, 3.5]]"},
     {.name = "bilinear", .decompose = bilinear_parts, .flags = HX_NN,
      .params = PARAMS(TENSOR("input1"), TENSOR("input2"), TENSOR("weight"), OPT_TENSOR("bias")),
      .doc = "input1 weight[o] input2 + bias[o] for each output o: (..., in1) and (..., in2) with a weight (out, in1, in2)\n"
