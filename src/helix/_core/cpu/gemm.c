@@ -191,12 +191,12 @@ hx_code hx_gemm(const hx_gemm_args *args) {
     }
     x.n *= x.kind.scale;
     x.k *= x.kind.scale;
+    if (!args->load_b) use_best_unit(&x.kind, args->dtype, b_dtype(args));
     switch (choose_plan(&x)) {
     case PLAN_EMPTY: return run_empty(&x);
     case PLAN_SKINNY: return run_skinny(&x);
     case PLAN_DIRECT: run_direct(&x); return HX_OK;
     case PLAN_PACKED: break;
     }
-    if (!args->load_b) use_best_unit(&x.kind, args->dtype, b_dtype(args));
     return run_packed(&x);
 }

@@ -52,7 +52,7 @@ static ALWAYS_INLINE void amx_columns(const int size, void *panel_, int64_t widt
             const uint8_t *at = from + w * w_step * size;
             if (k_step != 1) {
                 for (int64_t i = 0; i < 16; i++, at += per * k_step * size) {
-                    for (int64_t l = 0; l < per; l++) __builtin_prefetch(at + (l * k_step + 2 * width) * size); /* two panels on */
+                    for (int64_t l = 0; l < per; l++) __builtin_prefetch(at + l * k_step * size + 128); /* panels to come */
                     word_line(size, panel + 64 * i, at, k_step, w_step, k - p - i * per, valid - w);
                 }
             } else if (by_words && p + deep <= k && w + 16 <= valid) {

@@ -105,6 +105,73 @@ BYTE_CODE static void byte_full_raised(int64_t rows, int64_t k, const void *a, c
     byte_tile(true, rows, k, a, b, o);
 }
 
+/* Rows for byte_dot: k bytes each. */
+static void byte_lay(void *row, int64_t width, const void *from, int64_t k_step, int64_t w_step, int64_t k, int64_t valid) {
+    (void)k_step, (void)k, (void)valid;
+    if (w_step == 1) memcpy(row, from, (size_t)width);
+    else for (int64_t i = 0; i < width; i++) ((uint8_t *)row)[i] = ((const uint8_t *)from)[i * w_step];
+}
+static void byte_lay_raised(void *row, int64_t width, const void *from, int64_t k_step, int64_t w_step, int64_t k,
+                            int64_t valid) {
+    byte_lay(row, width, from, k_step, w_step, k, valid);
+    for (int64_t i = 0; i < width; i++) ((uint8_t *)row)[i] ^= 0x80;
+}
+
+/* A may be read past its end: it is a copy with room behind. */
+BYTE_CODE static ALWAYS_INLINE void byte_dot_tile(const int rows, const int columns, const bool raised, int64_t k,
+                                                  const uint8_t *a, int64_t a_row, const uint8_t *b, int64_t b_col,
+                                                  uint32_t *sums, int64_t pitch) {
+    const byte_sums zero = DOT_SPLAT(0), raise = DOT_SPLAT((int32_t)0x80808080u);
+    byte_sums sum[DOT_ROWS][DOT_COLUMNS], extra[DOT_COLUMNS];
+    UNROLL for (int j = 0; j < columns; j++) extra[j] = zero;
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int j = 0; j < columns; j++) sum[i][j] = zero;
+    for (int64_t p = 0; p < k; p += (int64_t)sizeof zero) {
+        byte_sums line[DOT_COLUMNS];
+        if (p + (int64_t)sizeof zero <= k)
+            UNROLL for (int j = 0; j < columns; j++) line[j] = *(const byte_sums_at *)(b + j * b_col + p);
+        else
+            UNROLL for (int j = 0; j < columns; j++) {
+                line[j] = zero;
+                memcpy(&line[j], b + j * b_col + p, (size_t)(k - p));
+            }
+        UNROLL for (int i = 0; i < rows; i++) {
+            byte_sums x = *(const byte_sums_at *)(a + i * a_row + p);
+            UNROLL for (int j = 0; j < columns; j++) sum[i][j] = DOT_BYTES(sum[i][j], x, line[j]);
+        }
+        if (raised) UNROLL for (int j = 0; j < columns; j++) extra[j] = DOT_BYTES(extra[j], raise, line[j]);
+    }
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int j = 0; j < columns; j++)
+            sums[i * pitch + j] = total_u32((vec_u32)sum[i][j] - (vec_u32)extra[j]);
+}
+BYTE_CODE static ALWAYS_INLINE void byte_dots(const bool raised, int64_t rows, int64_t columns, int64_t k, const uint8_t *a,
+                                              int64_t a_row, const uint8_t *b, int64_t b_col, uint32_t *sums, int64_t pitch) {
+    int64_t j = 0, i;
+    for (; j + DOT_COLUMNS <= columns; j += DOT_COLUMNS, b += DOT_COLUMNS * b_col) {
+        for (i = 0; i + DOT_ROWS <= rows; i += DOT_ROWS)
+            byte_dot_tile(DOT_ROWS, DOT_COLUMNS, raised, k, a + i * a_row, a_row, b, b_col, sums + i * pitch + j, pitch);
+        for (; i < rows; i++) byte_dot_tile(1, DOT_COLUMNS, raised, k, a + i * a_row, a_row, b, b_col, sums + i * pitch + j, pitch);
+    }
+    for (; j < columns; j++, b += b_col)
+        for (i = 0; i < rows; i++) byte_dot_tile(1, 1, raised, k, a + i * a_row, a_row, b, b_col, sums + i * pitch + j, pitch);
+}
+BYTE_CODE static void byte_dot(int64_t rows, int64_t columns, int64_t k, const void *a, int64_t a_row, const void *b,
+                               int64_t b_col, void *sums, int64_t pitch) {
+    byte_dots(false, rows, columns, k, a, a_row, b, b_col, sums, pitch);
+}
+BYTE_CODE static void byte_dot_raised(int64_t rows, int64_t columns, int64_t k, const void *a, int64_t a_row, const void *b,
+                                      int64_t b_col, void *sums, int64_t pitch) {
+    byte_dots(true, rows, columns, k, a, a_row, b, b_col, sums, pitch);
+}
+
+/* Few rows go by dot products where columns of B, which have a sign, are contiguous. */
+static void use_byte_rows(kind *x, hx_dtype a) {
+    x->row_bytes = 1;
+    x->lay_rows = a == HX_I8 ? byte_lay_raised : byte_lay;
+    x->dot = a == HX_I8 ? byte_dot_raised : byte_dot;
+}
+
 /* Turns the description of 8-bit integers, of which B's have a sign, into this one. */
 static void use_byte_dot(kind *x, hx_dtype a) {
     x->rows = BYTE_ROWS;

@@ -178,6 +178,8 @@ typedef struct kind {
     finish_kernel narrow;       /* stores sums as C; NULL when tiles store C themselves */
     finish_kernel finish_block; /* stores sums as C of their own type */
     skinny_kernel dot, sweep;   /* NULL: not offered */
+    int row_bytes;              /* of an element of A as these read it, */
+    pack_kernel lay_rows;       /* and how a row of them is made */
     void (*enter)(void), (*leave)(void); /* around tiles, on every thread; NULL: nothing to do */
 } kind;
 
@@ -187,10 +189,12 @@ typedef struct kind {
 #define FLOATS(src, type, res, fin, is_native)                                                                \
     {SIZES(type, res), .native = is_native, .scale = 1,                                                       \
      .pack_rows = pack_##src##_##res, .pack_columns = pack_##src##_##res, .full = full_##res,                 \
-     .tiles = tiles_##res, .narrow = fin, .finish_block = finish_block_##res, .dot = dot_##src##_##res, .sweep = sweep_##src##_##res}
+     .tiles = tiles_##res, .narrow = fin, .finish_block = finish_block_##res, .dot = dot_##src##_##res, .sweep = sweep_##src##_##res, \
+     .row_bytes = sizeof(type), .lay_rows = pack_##src##_##res}
 #define INTEGERS(src, type, res, fin)                                                                         \
     {SIZES(type, res), .scale = 1, .pack_rows = pack_##src##_##res,                                           \
-     .pack_columns = pack_##src##_##res, .full = full_##res, .narrow = fin}
+     .pack_columns = pack_##src##_##res, .full = full_##res, .narrow = fin, \
+     .finish_block = finish_block_##res}
 #define COMPLEXES(src, type, res)                                                                             \
     {SIZES(type, res), .scale = 2, .pack_rows = pack_rows_##src,                                              \
      .pack_columns = pack_columns_##src, .full = full_##res}
@@ -234,6 +238,9 @@ static void use_best_unit(kind *x, hx_dtype a, hx_dtype b) {
         else if (bf16_dot_pays()) use_bf16_dot(x);
 #endif
     } else if (a == HX_I8 || a == HX_U8) {
+#if defined HX_ISA_AVX512 || defined HX_ISA_AVX2
+        if (b == HX_I8 && byte_dot_ready()) use_byte_rows(x, a);
+#endif
         if (HAS_AMX) use_amx_bytes(x, a, b);
 #if defined HX_ISA_AVX512 || defined HX_ISA_AVX2
         else if (b == HX_I8 && byte_dot_ready()) use_byte_dot(x, a);

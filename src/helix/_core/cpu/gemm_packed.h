@@ -19,8 +19,10 @@ static void pack_b(void *ctx, int64_t begin, int64_t end) {
     const problem *x = p->x;
     const hx_gemm_args *g = &x->g;
     int64_t width = x->kind.columns, scale = x->kind.scale;
+    /* A few rows of B through all panels; contiguous columns one panel after the other. */
+    const int64_t step = g->b_row == 1 ? x->k : most(PACK_DEPTH, x->kind.k_step);
     if (!g->load_b)
-        for (int64_t k0 = 0, step = most(PACK_DEPTH, x->kind.k_step); k0 < x->k; k0 += step)
+        for (int64_t k0 = 0; k0 < x->k; k0 += step)
             for (int64_t q = begin; q < end; q++) {
                 int64_t j = p->column + q * width;
                 x->kind.pack_columns(p->b + (q * p->k + k0) * width * x->kind.packed, width,

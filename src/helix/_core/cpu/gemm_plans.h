@@ -145,8 +145,8 @@ static void skinny_rows(void *ctx, int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; t++) {
         item it = item_at(x, t);
         for (int64_t i = 0; i < x->m; i++)
-            x->kind.pack_rows(p->rows + (t * x->m + i) * x->k * x->kind.sum, x->k, it.a + i * x->g.a_row * x->source,
-                              0, x->g.a_col, 1, x->k);
+            x->kind.lay_rows(p->rows + (t * x->m + i) * x->k * x->kind.row_bytes, x->k, it.a + i * x->g.a_row * x->source,
+                             0, x->g.a_col, 1, x->k);
     }
 }
 
@@ -156,7 +156,7 @@ static void skinny_task(void *ctx, int64_t t) {
     _Alignas(64) char sums[SKINNY_SUMS * sizeof(double)];
     item it = item_at(x, t / p->blocks);
     int64_t j = t % p->blocks * p->width, columns = least(p->width, x->n - j);
-    const char *a = p->rows ? p->rows + it.index * x->m * x->k * x->kind.sum : it.a;
+    const char *a = p->rows ? p->rows + it.index * x->m * x->k * x->kind.row_bytes : it.a;
     p->kernel(x->m, columns, x->k, a, p->rows ? x->k : x->g.a_row, it.b + j * x->g.b_col * x->source, p->b_step, sums,
               p->width);
     tile_out o;
@@ -168,7 +168,7 @@ static void skinny_task(void *ctx, int64_t t) {
 static bool skinny_fits(const problem *x) {
     const hx_gemm_args *g = &x->g;
     if (!x->kind.dot || g->load_b || x->m > (g->b_row == 1 ? DOT_HEIGHT : SKINNY_ROWS)) return false;
-    if (g->b_row != 1 && (g->b_col != 1 || x->n < 16)) return false;
+    if (g->b_row != 1 && (!x->kind.sweep || g->b_col != 1 || x->n < 16)) return false;
     return x->m <= 2 || x->n * x->k >= 1 << 15;
 }
 
@@ -183,7 +183,7 @@ static hx_code run_skinny(const problem *x) {
     p.blocks = ceil_div(x->n, p.width);
     int64_t nbytes = 0;
     if (!x->kind.native || g->a_col != 1) {
-        nbytes = (x->items * x->m * x->k + x->kind.columns) * x->kind.sum;
+        nbytes = x->items * x->m * x->k * x->kind.row_bytes + x->kind.columns * x->kind.sum;
         p.rows = hx_pool_alloc((size_t)nbytes);
         if (!p.rows) return HX_E_MEMORY;
         hx_parallel_range(x->items, hx_grain(x->m * x->k * 4), skinny_rows, &p);

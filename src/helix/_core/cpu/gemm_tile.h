@@ -63,6 +63,15 @@ static void TILE(finish_block)(const void *sums, int64_t pitch, int64_t rows, co
     }
 }
 
+/* The sum of all lanes, by halves. */
+static ALWAYS_INLINE TILE_TYPE TILE(total)(TILE(vec) x) {
+    TILE_TYPE lane[TILE(lanes)];
+    TILE(store)(lane, x);
+    UNROLL for (int half = TILE(lanes) / 2; half > 0; half /= 2)
+        UNROLL for (int i = 0; i < half; i++) lane[i] += lane[i + half];
+    return lane[0];
+}
+
 /* ---- tiles ---- */
 
 /* Stores the sums of a tile: full vectors straight from registers, anything else by way of memory. */
@@ -231,14 +240,6 @@ static void TILE(tiny)(const hx_gemm_args *g) {
 }
 
 /* ---- skinny products: few rows of A, packed contiguous; B is read once, where it lies ---- */
-
-static ALWAYS_INLINE TILE_TYPE TILE(total)(TILE(vec) x) {
-    TILE_TYPE lane[TILE(lanes)];
-    TILE(store)(lane, x);
-    UNROLL for (int half = TILE(lanes) / 2; half > 0; half /= 2)
-        UNROLL for (int i = 0; i < half; i++) lane[i] += lane[i + half];
-    return lane[0];
-}
 
 /* sums[i, j] of rows x columns dot products, in blocks of DOT_DEPTH so that errors do not grow with k; columns of B are
  * contiguous, b_col apart. */
