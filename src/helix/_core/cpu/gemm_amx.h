@@ -10,6 +10,7 @@
 enum {
     AMX_SIDE = 32,
     AMX_TILE = 1024,            /* bytes of a tile */
+    AMX_DOT_HEIGHT = 4,         /* rows up to which dot products of bytes are faster */
     AMX_PANEL_BYTES = 128 << 10 /* of a panel of B in a packed block: sums stay in their registers for 2048 of k */
 };
 
@@ -179,6 +180,7 @@ static void use_amx_bf16(kind *x) {
 }
 static void use_amx_bytes(kind *x, hx_dtype a, hx_dtype b) {
     use_amx(x, 1);
+    x->dot_height = AMX_DOT_HEIGHT;
     x->pack_rows = amx_rows_bytes;
     x->pack_columns = amx_columns_bytes;
     if (a == HX_I8) x->full = b == HX_I8 ? amx_full_i8_i8 : amx_full_i8_u8;

@@ -167,6 +167,7 @@ BYTE_CODE static void byte_dot_raised(int64_t rows, int64_t columns, int64_t k, 
 
 /* Few rows go by dot products where columns of B, which have a sign, are contiguous. */
 static void use_byte_rows(kind *x, hx_dtype a) {
+    x->dot_height = DOT_HEIGHT;
     x->row_bytes = 1;
     x->lay_rows = a == HX_I8 ? byte_lay_raised : byte_lay;
     x->dot = a == HX_I8 ? byte_dot_raised : byte_dot;
