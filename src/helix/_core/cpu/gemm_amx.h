@@ -11,7 +11,8 @@ enum {
     AMX_SIDE = 32,
     AMX_TILE = 1024,            /* bytes of a tile */
     AMX_DOT_HEIGHT = 4,         /* rows up to which dot products of bytes are faster */
-    AMX_PANEL_BYTES = 128 << 10 /* of a panel of B in a packed block: sums stay in their registers for 2048 of k */
+    AMX_PANEL_BYTES = 128 << 10, /* of a panel of B in a packed block, and */
+    AMX_NEAR_BYTES = 32 << 10    /* of its part that stays in the first-level cache while all rows pass by */
 };
 
 /* Does the processor have the unit, and does the system let this process use its registers? */
@@ -88,10 +89,10 @@ static ALWAYS_INLINE void amx_columns(const int size, void *panel_, int64_t widt
             _tile_zero(3);                                                                                    \
         }                                                                                                     \
         for (int64_t p = 0; p < k; p += deep, a += 2 * AMX_TILE, b += 2 * AMX_TILE) {                         \
-            _tile_loadd(4, a, 64);                                                                            \
+            _tile_stream_loadd(4, a, 64);                                                                     \
             _tile_loadd(6, b, 64);                                                                            \
             _tile_loadd(7, b + AMX_TILE, 64);                                                                 \
-            _tile_loadd(5, a + AMX_TILE, 64);                                                                 \
+            _tile_stream_loadd(5, a + AMX_TILE, 64);                                                          \
             multiply(0, 4, 6);                                                                                \
             multiply(1, 4, 7);                                                                                \
             multiply(2, 5, 6);                                                                                \
@@ -165,6 +166,7 @@ static void use_amx(kind *x, int packed) {
     x->rows = x->columns = AMX_SIDE;
     x->k_step = 64 / packed;
     x->panel_bytes = AMX_PANEL_BYTES;
+    x->near = AMX_NEAR_BYTES / (AMX_SIDE * packed);
     x->packed = packed;
     x->enter = amx_enter;
     x->leave = amx_leave;

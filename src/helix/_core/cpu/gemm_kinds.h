@@ -170,6 +170,7 @@ typedef struct kind {
     int rows, columns;       /* of the full tile */
     int k_step;              /* k of a packed block is filled up to a multiple of this */
     int panel_bytes;         /* most bytes of a panel of B in a packed block */
+    int near;                /* most k of the part of a panel that stays near the registers; 0: the whole */
     bool native;             /* sums are stored as they are, and tiles can read A and B where they lie */
     int scale;               /* 2 for complex: real numbers an element */
     pack_kernel pack_rows, pack_columns;

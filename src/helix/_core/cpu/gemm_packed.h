@@ -4,7 +4,7 @@ typedef struct packed_plan {
     const problem *x;
     item it;
     int64_t column, columns;         /* the columns at hand */
-    int64_t k, depth;                /* k filled up; k of a block */
+    int64_t k, depth, near;          /* k filled up; of a block; of the part of a panel that is multiplied by all rows */
     bool gathers;                    /* sums of several blocks of k are held until they are narrowed */
     int64_t row_blocks, block_rows;  /* tasks are row blocks x column groups */
     int64_t groups, group_columns;
@@ -37,70 +37,79 @@ static void pack_b(void *ctx, int64_t begin, int64_t end) {
     }
 }
 
-static void store_narrow(const problem *x, const void *sums, int64_t pitch, int64_t rows, const tile_out *o) {
-    x->kind.narrow(sums, pitch, rows, o);
-    if (x->g.activate) activate(&x->g, o->c, o->c_row, rows, o->columns);
+/* Stores sums in C; `ends`: no more of k is to come. */
+static void store_sums(const problem *x, const void *sums, int64_t pitch, int64_t rows, const tile_out *o, bool ends) {
+    (x->kind.narrow ? x->kind.narrow : x->kind.finish_block)(sums, pitch, rows, o);
+    if (x->g.activate && ends) activate(&x->g, o->c, o->c_row, rows, o->columns);
 }
 
-/* Rows [row, end) times columns [column, last) of C. Narrow sums of one block of k go to C tile by tile, those of several
- * blocks are gathered in scratch first. A tile is narrowed while the next one is multiplied. */
+/* place for the tile at (i, j); after the first block of k it adds to what is there. */
+static ALWAYS_INLINE void place_block(tile_out *o, const packed_plan *p, int64_t i, int64_t j, int64_t k0) {
+    place(o, p->x, &p->it, i, j, least(p->x->kind.columns, p->column + p->columns - j));
+    if (!k0) return;
+    o->d = o->c;
+    o->d_row = o->c_row;
+    o->d_col = 1;
+    o->beta = 1;
+}
+
+/* Rows [row, end) times columns [column, last) of C.
+ *
+ * Tiles leave their sums in C; or hold them until they can be narrowed: those of one tile, of a strip (a panel's, while the
+ * panel is taken in parts of k that stay in the first-level cache), or of the whole block (while k is taken in blocks). A
+ * tile is stored while the next one is multiplied. */
 static void packed_block(const packed_plan *p, char *room, int64_t row, int64_t end, int64_t column, int64_t last) {
     const problem *x = p->x;
     const hx_gemm_args *g = &x->g;
     const kind *kd = &x->kind;
-    char *scratch = p->gathers ? room + p->a_bytes : NULL;
-    int64_t width = kd->columns, high = kd->rows, pitch = p->group_columns;
+    const int64_t width = kd->columns, high = kd->rows, pitch = p->gathers ? p->group_columns : width;
+    const int64_t tiles = ceil_div(end - row, high);
+    char *held = p->gathers || p->near < p->depth ? room + p->a_bytes : NULL;
     _Alignas(64) char sums[2][TILE_BYTES];
-    tile_out to_c[2];
-    int64_t waiting = 0, turn = 0; /* rows of the tile before, still to be narrowed; its sums are in the other half */
     for (int64_t k0 = 0; k0 < x->k; k0 += p->depth) {
-        int64_t depth = least(p->depth, p->k - k0);
+        const int64_t depth = least(p->depth, p->k - k0), parts = ceil_div(depth, p->near);
+        const bool ends = k0 + depth >= x->k;
         for (int64_t i = row; i < end; i += high)
             kd->pack_rows(room + (i - row) * depth * kd->packed, high,
                           p->it.a + (i * g->a_row + k0 / kd->scale * g->a_col) * x->source, g->a_col, g->a_row,
                           least(depth, x->k - k0), least(high, end - i));
-        int64_t ahead = ceil_div(depth * width * kd->packed, 64 * ceil_div(end - row, high)) * 64;
+        const int64_t ahead = ceil_div(depth * width * kd->packed, 64 * parts * tiles) * 64;
         for (int64_t j = column; j < last; j += width) {
             if ((j - column) % (8 * width) == 0 && hx_stopped()) return;
             const char *b = p->b + ((j - p->column) * p->k + k0 * width) * kd->packed;
             const char *next = b + width * p->k * kd->packed;
-            for (int64_t i = row; i < end; i += high, next += ahead) {
-                int64_t rows = least(high, end - i), columns = least(width, last - j);
-                tile_out to_sums, *to = &to_c[turn];
-                place(to, x, &p->it, i, j, columns);
-                if (kd->narrow) {
-                    to_sums.later = scratch ? NULL : to->c;
-                    to_sums.later_row = to->c_row * x->result;
-                    to = &to_sums;
-                    to->c = scratch ? scratch + ((i - row) * pitch + j - column) * kd->sum : sums[turn];
-                    to->c_row = scratch ? pitch : width;
-                    to->columns = columns;
-                    to->alpha = 1;
-                    to->d = NULL;
+            tile_out to[2], hold = {.columns = width, .c_row = pitch, .d_row = pitch, .d_col = 1, .alpha = 1, .beta = 1};
+            for (int64_t s = 0; s < depth; s += p->near) {
+                const int64_t part = least(p->near, depth - s);
+                const bool stores = s + part == depth && !p->gathers;
+                const char *waiting = NULL; /* sums of the tile before, which are still to be stored */
+                for (int64_t t = 0, i = row; t < tiles; t++, i += high, next += ahead) {
+                    const char *a = room + ((i - row) * depth + s * high) * kd->packed;
+                    tile_out *o = &to[t % 2];
+                    place_block(o, p, i, j, k0);
+                    o->next = hold.next = next;
+                    o->next_bytes = hold.next_bytes = j + width < last ? ahead : 0;
+                    if (!kd->narrow && !held) {
+                        kd->full(least(high, end - i), part, a, b, o);
+                        if (g->activate && ends) activate(g, o->c, o->c_row, least(high, end - i), o->columns);
+                        continue;
+                    }
+                    hold.c = !held ? sums[t % 2] : held + ((i - row) * pitch + (p->gathers ? j - column : 0)) * kd->sum;
+                    hold.d = s || (p->gathers && k0) ? hold.c : NULL;
+                    hold.later = stores ? o->c : NULL;
+                    hold.later_row = o->c_row * x->result;
+                    kd->full(held ? high : least(high, end - i), part, a, b + s * width * kd->packed, &hold);
+                    if (waiting) store_sums(x, waiting, width, high, &to[(t + 1) % 2], ends);
+                    waiting = stores ? hold.c : NULL;
                 }
-                if (k0) {
-                    to->d = to->c;
-                    to->d_row = to->c_row;
-                    to->d_col = 1;
-                    to->beta = 1;
-                }
-                to->next = next;
-                to->next_bytes = j + width < last ? ahead : 0;
-                kd->full(rows, depth, room + (i - row) * depth * kd->packed, b, to);
-                if (g->activate && !kd->narrow && k0 + depth >= x->k) activate(g, to->c, to->c_row, rows, columns);
-                if (!kd->narrow || scratch) continue;
-                turn ^= 1;
-                if (waiting) store_narrow(x, sums[turn], width, waiting, &to_c[turn]);
-                waiting = rows;
+                if (waiting) store_sums(x, waiting, width, end - row - (tiles - 1) * high, &to[(tiles + 1) % 2], ends);
             }
         }
     }
-    if (waiting) store_narrow(x, sums[turn ^ 1], width, waiting, &to_c[turn ^ 1]);
-    if (scratch) {
-        tile_out o;
-        place(&o, x, &p->it, row, column, last - column);
-        store_narrow(x, scratch, pitch, end - row, &o);
-    }
+    if (!p->gathers) return;
+    tile_out o;
+    place(&o, x, &p->it, row, column, last - column);
+    store_sums(x, held, pitch, end - row, &o, true);
 }
 
 static void packed_slot(void *ctx, int64_t slot) {
@@ -136,7 +145,9 @@ static void packed_grid(packed_plan *p) {
     p->n_slots = least(threads, p->row_blocks * p->groups);
     p->a_bytes = ((p->block_rows + 1) * p->depth + x->kind.columns) * x->kind.packed + HX_VECTOR_BYTES;
     p->a_bytes = ceil_div(p->a_bytes, 64) * 64;
-    p->slot_bytes = p->a_bytes + (p->gathers ? p->block_rows * p->group_columns * x->kind.sum : 0);
+    p->slot_bytes = p->a_bytes;
+    if (p->gathers || p->near < p->depth)
+        p->slot_bytes += p->block_rows * (p->gathers ? p->group_columns : x->kind.columns) * x->kind.sum;
     p->slot_bytes = ceil_div(p->slot_bytes, 64) * 64;
 }
 
@@ -146,6 +157,7 @@ static hx_code run_packed(const problem *x) {
     int64_t held = most(1, COLUMN_BYTES / (p.k * width * x->kind.packed)) * width;
     int64_t blocks = ceil_div(p.k * width * x->kind.packed, x->kind.panel_bytes), step = most(8, x->kind.k_step);
     p.depth = ceil_div(ceil_div(p.k, blocks), step) * step;
+    p.near = x->kind.near ? least(x->kind.near, p.depth) : p.depth;
     p.gathers = x->kind.narrow && p.depth < p.k;
     p.columns = least(held, x->n);
     packed_grid(&p);
