@@ -15,45 +15,46 @@ REFUSED = {
     ceil celu conj_physical conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d
     cosine_similarity cross_entropy ctc_loss dot dropout einsum elu exponential feature_dropout floor
     floor_divide fmod gaussian_nll_loss gcd gelu group_norm hardshrink hardsigmoid hardswish hardtanh histc
-    huber_loss imag inner instance_norm l1_loss layer_norm lcm leaky_relu lerp linalg_vector_norm linear
-    local_response_norm log_softmax logsigmoid lp_pool1d lp_pool2d lp_pool3d margin_ranking_loss matmul
-    max_pool1d max_pool2d max_pool3d mean mish mm mse_loss multi_margin_loss multilabel_margin_loss
-    multilabel_soft_margin_loss multinomial mv nan_to_num neg nll_loss norm normal normalize pairwise_distance
-    positive pow rand_like randn_like relu relu6 remainder rms_norm round scaled_dot_product_attention selu silu
-    smooth_l1_loss soft_margin_loss softmax softmin softplus softshrink softsign square std std_mean sub
-    threshold triplet_margin_loss trunc uniform var var_mean vdot view_as_complex view_as_real
+    huber_loss imag inner instance_norm int_mm l1_loss layer_norm lcm leaky_relu lerp linalg_vector_norm linear
+    linear_activation local_response_norm log_softmax logsigmoid lp_pool1d lp_pool2d lp_pool3d
+    margin_ranking_loss matmul max_pool1d max_pool2d max_pool3d mean mish mm mse_loss multi_margin_loss
+    multilabel_margin_loss multilabel_soft_margin_loss multinomial mv nan_to_num neg nll_loss norm normal
+    normalize pairwise_distance positive pow quantized_linear rand_like randn_like relu relu6 remainder rms_norm
+    round scaled_dot_product_attention selu silu smooth_l1_loss soft_margin_loss softmax softmin softplus
+    softshrink softsign square std std_mean sub threshold triplet_margin_loss trunc uniform var var_mean vdot
+    view_as_complex view_as_real
     """,
     "int64": """
     adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d addcdiv addmm addmv avg_pool1d avg_pool2d
     avg_pool3d batch_norm celu conj_physical cosine_similarity cross_entropy ctc_loss dropout elu exponential
-    feature_dropout gelu group_norm hardshrink hardsigmoid hardswish hardtanh histc imag instance_norm l1_loss
-    layer_norm leaky_relu lerp linalg_vector_norm local_response_norm log_softmax logsigmoid lp_pool1d lp_pool2d
-    lp_pool3d mean mish mse_loss multi_margin_loss multilabel_margin_loss multinomial nll_loss norm normal
-    normalize rand_like randn_like relu6 rms_norm scaled_dot_product_attention selu silu softmax softmin
-    softplus softshrink softsign std std_mean threshold uniform var var_mean view_as_complex view_as_real
+    feature_dropout gelu group_norm hardshrink hardsigmoid hardswish hardtanh histc imag instance_norm int_mm
+    l1_loss layer_norm leaky_relu lerp linalg_vector_norm linear_activation local_response_norm log_softmax
+    logsigmoid lp_pool1d lp_pool2d lp_pool3d mean mish mse_loss multi_margin_loss multilabel_margin_loss
+    multinomial nll_loss norm normal normalize quantized_linear rand_like randn_like relu6 rms_norm
+    scaled_dot_product_attention selu silu softmax softmin softplus softshrink softsign std std_mean threshold
+    uniform var var_mean view_as_complex view_as_real
     """,
     "complex64": """
     adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
-    adaptive_max_pool3d amax amin aminmax argmax argmin argsort atan2 avg_pool1d avg_pool2d avg_pool3d
-    batch_norm binary_cross_entropy binary_cross_entropy_with_logits bitwise_and bitwise_left_shift bitwise_not
-    bitwise_or bitwise_right_shift bitwise_xor ceil celu clamp clamp_max clamp_min copysign
-    cosine_embedding_loss cosine_similarity cross_entropy ctc_loss cummax cummin deg2rad digamma dropout elu
-    erfc erfinv feature_dropout fft_ihfft fft_ihfft2 fft_ihfftn fft_rfft fft_rfft2 fft_rfftn floor floor_divide
-    fmax fmin fmod frac
-    gaussian_nll_loss gcd ge gelu group_norm gt hardshrink hardsigmoid hardswish hardtanh heaviside
-    hinge_embedding_loss histc hypot i0 igamma igammac instance_norm isneginf isposinf kl_div kthvalue
-    layer_norm lcm le leaky_relu lgamma linalg_vector_norm local_response_norm log_softmax logaddexp logaddexp2
-    logcumsumexp logit logsigmoid logsumexp lp_pool1d lp_pool2d lp_pool3d lt margin_ranking_loss max_pool1d
-    max_pool2d max_pool3d maximum minimum mish msort multi_margin_loss multilabel_margin_loss
-    multilabel_soft_margin_loss multinomial mvlgamma nan_to_num nanmean nansum nextafter nll_loss
-    pairwise_distance poisson_nll_loss polygamma prelu rad2deg relu relu6 remainder rms_norm round
-    scaled_dot_product_attention selu signbit silu soft_margin_loss softmax softmin softplus softshrink softsign
-    sort special_airy_ai special_bessel_j0 special_bessel_j1 special_bessel_y0 special_bessel_y1
-    special_chebyshev_polynomial_t special_chebyshev_polynomial_u special_chebyshev_polynomial_v
-    special_chebyshev_polynomial_w special_entr special_erfcx special_hermite_polynomial_h
-    special_hermite_polynomial_he special_i0e special_i1 special_i1e special_laguerre_polynomial_l
-    special_legendre_polynomial_p special_log_ndtr special_modified_bessel_i0 special_modified_bessel_i1
-    special_modified_bessel_k0 special_modified_bessel_k1 special_ndtr special_ndtri
+    adaptive_max_pool3d amax amin aminmax argmax argmin argsort atan2 avg_pool1d avg_pool2d avg_pool3d batch_norm
+    binary_cross_entropy binary_cross_entropy_with_logits bitwise_and bitwise_left_shift bitwise_not bitwise_or
+    bitwise_right_shift bitwise_xor ceil celu clamp clamp_max clamp_min copysign cosine_embedding_loss
+    cosine_similarity cross_entropy ctc_loss cummax cummin deg2rad digamma dropout elu erfc erfinv
+    feature_dropout fft_ihfft fft_ihfft2 fft_ihfftn fft_rfft fft_rfft2 fft_rfftn floor floor_divide fmax fmin
+    fmod frac gaussian_nll_loss gcd ge gelu group_norm gt hardshrink hardsigmoid hardswish hardtanh heaviside
+    hinge_embedding_loss histc hypot i0 igamma igammac instance_norm int_mm isneginf isposinf kl_div kthvalue
+    layer_norm lcm le leaky_relu lgamma linalg_vector_norm linear_activation local_response_norm log_softmax
+    logaddexp logaddexp2 logcumsumexp logit logsigmoid logsumexp lp_pool1d lp_pool2d lp_pool3d lt
+    margin_ranking_loss max_pool1d max_pool2d max_pool3d maximum minimum mish msort multi_margin_loss
+    multilabel_margin_loss multilabel_soft_margin_loss multinomial mvlgamma nan_to_num nanmean nansum nextafter
+    nll_loss pairwise_distance poisson_nll_loss polygamma prelu quantized_linear rad2deg relu relu6 remainder
+    rms_norm round scaled_dot_product_attention selu signbit silu soft_margin_loss softmax softmin softplus
+    softshrink softsign sort special_airy_ai special_bessel_j0 special_bessel_j1 special_bessel_y0
+    special_bessel_y1 special_chebyshev_polynomial_t special_chebyshev_polynomial_u
+    special_chebyshev_polynomial_v special_chebyshev_polynomial_w special_entr special_erfcx
+    special_hermite_polynomial_h special_hermite_polynomial_he special_i0e special_i1 special_i1e
+    special_laguerre_polynomial_l special_legendre_polynomial_p special_log_ndtr special_modified_bessel_i0
+    special_modified_bessel_i1 special_modified_bessel_k0 special_modified_bessel_k1 special_ndtr special_ndtri
     special_scaled_modified_bessel_k0 special_scaled_modified_bessel_k1 special_shifted_chebyshev_polynomial_t
     special_shifted_chebyshev_polynomial_u special_shifted_chebyshev_polynomial_v
     special_shifted_chebyshev_polynomial_w special_spherical_bessel_j0 special_xlog1py special_zeta threshold
@@ -61,7 +62,7 @@ REFUSED = {
     """,
     "float32": """
     bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor conj_physical gcd imag
-    lcm view_as_real
+    int_mm lcm view_as_real
     """,
 }
 
@@ -248,19 +249,19 @@ EXEMPT = {
     atleast_2d atleast_3d baddbmm bilinear bitwise_and bitwise_left_shift bitwise_not bitwise_or
     bitwise_right_shift bitwise_xor bmm bucketize cast ceil clamp_max clamp_min clone column_stack conj
     conj_physical contiguous copy copysign cos cosh deg2rad diag digamma dot dstack elu empty_like eq erf erfc
-    erfinv exp exp2 expand expand_as expm1 fft_conv fill fliplr flipud float_power floor fmax fmin frac
-    full_like gcd ge gt hardsigmoid hardswish hardtanh heaviside hstack hypot i0 igamma igammac imag inner
-    isfinite isin isinf isnan isneginf isposinf kron layer_norm lcm ldexp le leaky_relu lerp lgamma linear log
-    log10 log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor logit logsigmoid lt
-    masked_fill masked_scatter masked_select matmul maximum minimum mish mm msort mul mv nan_to_num ne neg
-    nextafter ones_like outer pairwise_distance positive pow prelu rad2deg rand_like randn_like ravel real
-    reciprocal relu relu6 reshape_as rms_norm rot90 round rsqrt selective_scan selu sigmoid sign signbit silu
-    sin sinc sinh softsign special_airy_ai special_bessel_j0 special_bessel_j1 special_bessel_y0
-    special_bessel_y1 special_chebyshev_polynomial_t special_chebyshev_polynomial_u
-    special_chebyshev_polynomial_v special_chebyshev_polynomial_w special_entr special_erfcx
-    special_hermite_polynomial_h special_hermite_polynomial_he special_i0e special_i1 special_i1e
-    special_laguerre_polynomial_l special_legendre_polynomial_p special_log_ndtr special_modified_bessel_i0
-    special_modified_bessel_i1 special_modified_bessel_k0 special_modified_bessel_k1 special_ndtr special_ndtri
+    erfinv exp exp2 expand expand_as expm1 fft_conv fill fliplr flipud float_power floor fmax fmin frac full_like
+    gcd ge gt hardsigmoid hardswish hardtanh heaviside hstack hypot i0 igamma igammac imag inner int_mm isfinite
+    isin isinf isnan isneginf isposinf kron layer_norm lcm ldexp le leaky_relu lerp lgamma linear log log10 log1p
+    log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor logit logsigmoid lt masked_fill
+    masked_scatter masked_select matmul maximum minimum mish mm msort mul mv nan_to_num ne neg nextafter
+    ones_like outer pairwise_distance positive pow prelu rad2deg rand_like randn_like ravel real reciprocal relu
+    relu6 reshape_as rms_norm rot90 round rsqrt selective_scan selu sigmoid sign signbit silu sin sinc sinh
+    softsign special_airy_ai special_bessel_j0 special_bessel_j1 special_bessel_y0 special_bessel_y1
+    special_chebyshev_polynomial_t special_chebyshev_polynomial_u special_chebyshev_polynomial_v
+    special_chebyshev_polynomial_w special_entr special_erfcx special_hermite_polynomial_h
+    special_hermite_polynomial_he special_i0e special_i1 special_i1e special_laguerre_polynomial_l
+    special_legendre_polynomial_p special_log_ndtr special_modified_bessel_i0 special_modified_bessel_i1
+    special_modified_bessel_k0 special_modified_bessel_k1 special_ndtr special_ndtri
     special_scaled_modified_bessel_k0 special_scaled_modified_bessel_k1 special_shifted_chebyshev_polynomial_t
     special_shifted_chebyshev_polynomial_u special_shifted_chebyshev_polynomial_v
     special_shifted_chebyshev_polynomial_w special_spherical_bessel_j0 special_xlog1py special_zeta sqrt square

@@ -66,14 +66,15 @@ static ALWAYS_INLINE void amx_columns(const int size, void *panel_, int64_t widt
         }
 }
 
-/* The bodies below are inlined into functions of this unit: so are the intrinsics, which say neither that they read memory
- * nor, with the registers being numbers, which of them they use. */
+/* A square of C, or with `add` more of it. Rows of A stream past columns of B that stay in the first-level cache. The
+ * intrinsics do not say that they read memory. */
 #define AMX_SQUARE(name, multiply, type)                                                                      \
     AMX_CODE static void amx_square_##name(int64_t k, const uint8_t *a, const uint8_t *b, type *c, int64_t c_row, bool add, \
                                            const tile_out *o) {                                               \
         const int64_t deep = 64 / AMX_SIZE;                                                                   \
         const char *next = o->next, *next_end = next + o->next_bytes;                                         \
-        const int64_t step = k > 0 ? ceil_div(o->next_bytes, ceil_div(k, deep) * 64) * 64 : 0; /* fetched a step */ \
+        const int64_t steps = ceil_div(k, deep), lines = o->later ? ceil_div(AMX_SIDE, most(1, steps)) : 0;   \
+        const int64_t step = ceil_div(o->next_bytes, most(1, steps) * 64) * 64; /* bytes fetched a step */    \
         const char *later = o->later, *later_end = later + AMX_SIDE * o->later_row;                           \
         const size_t pitch = (size_t)c_row * sizeof *c;                                                       \
         __asm__ volatile("" ::: "memory");                                                                    \
@@ -98,11 +99,7 @@ static ALWAYS_INLINE void amx_columns(const int size, void *panel_, int64_t widt
             multiply(2, 5, 6);                                                                                \
             multiply(3, 5, 7);                                                                                \
             for (int64_t i = 0; i < step && next < next_end; i += 64, next += 64) __builtin_prefetch(next, 0, 2); \
-            if (later && later < later_end) {                                                                 \
-                __builtin_prefetch(later, 1);                                                                 \
-                __builtin_prefetch(later + o->later_row, 1);                                                  \
-                later += 2 * o->later_row;                                                                    \
-            }                                                                                                 \
+            for (int64_t i = 0; i < lines && later < later_end; i++, later += o->later_row) __builtin_prefetch(later, 1);\
         }                                                                                                     \
         _tile_stored(0, c, pitch);                                                                            \
         _tile_stored(1, c + 16, pitch);                                                                       \

@@ -544,7 +544,7 @@ const hx_op hx_ops_matmul[] = {
      .params = PARAMS(TENSOR("input"), TENSOR("a"), TENSOR("b"), FLOAT("beta", 1), FLOAT("alpha", 1)),
      .doc = "beta * input + alpha * (a @ b) of floats."},
     {.name = "int_mm", .shape = int_mm_shape, .decompose = int_mm_parts, .flags = HX_FUNCTION | HX_NON_DIFF | HX_OUT,
-     .aliases = "_int_mm", .params = TWO_OPERANDS("mat2"),
+     .params = TWO_OPERANDS("mat2"),
      .doc = "The product of two matrices (m, k) and (k, n) of int8 or uint8, summed in int32.\n\n"
             "Sums of more than 2^31 wrap, which takes k above 33,000. Raises DTypeError (HX1101) for other dtypes, ShapeError\n"
             "(HX1001, HX1002) for other ranks or inner sizes that differ.\n\n"
