@@ -69,6 +69,10 @@ class ParameterError(HelixError, ValueError):
     """A parameter outside its domain."""
 
 
+class LinAlgError(ParameterError, RuntimeError):
+    """A matrix that has no such result: a singular one without inverse, for instance."""
+
+
 class SizeOverflowError(HelixError, OverflowError):
     """A size or number that does not fit."""
 

@@ -224,6 +224,10 @@ static const struct {
     {HX1404_EMPTY,
      "A reduction that has no identity, such as max, min, argmax or median, was asked for over no elements. Check "
      "for an empty tensor first, or reduce over an axis that is not empty."},
+    {HX1405_LINALG,
+     "A matrix has no such result: it is singular where an inverse is needed, not positive definite where a Cholesky factor "
+     "is, holds NaN or infinite elements, or an iteration for its eigenvalues or singular values did not converge. The "
+     "message names the matrix of the batch. The functions whose names end in _ex return LAPACK's info instead."},
     {HX1501_VERSION,
      "A tensor that the backward pass needs was changed in place after the forward pass saved it, so the gradient "
      "would be wrong. Use the form without the trailing underscore for that change, or clone the tensor before it "
@@ -263,6 +267,10 @@ static const struct {
      "While a computation is traced only shapes are known, and this step needs values: item(), bool(), a result "
      "whose shape depends on values, or conversion to NumPy. Move it out of the traced function, or replace it by "
      "an operation such as where."},
+    {HX1703_LAPACK,
+     "Linear algebra runs on LAPACK, which helix's wheel holds as OpenBLAS. This build was made without it, or it could "
+     "not be loaded; the message says why. Install scipy-openblas32 and build helix again, or set HELIX_BLAS to the path "
+     "of an OpenBLAS or LAPACK library. Products of matrices run on helix's own kernels in any case."},
     {HX1801_PLUGIN,
      "A backend was refused: it was built for another version of the contract, lacks a required slot, has the name "
      "of another backend, or reported a fault of its own. The message says which. Other devices are not affected."},

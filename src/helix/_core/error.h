@@ -31,6 +31,7 @@ enum {
     HX1402_MEMORY = 1402,     /* allocation refused */
     HX1403_VALUE = 1403,      /* parameter outside its domain */
     HX1404_EMPTY = 1404,      /* a reduction without identity over no elements */
+    HX1405_LINALG = 1405,     /* a matrix that has no such result */
     HX1501_VERSION = 1501,    /* saved tensor changed in place */
     HX1502_FREED = 1502,      /* backward a second time through freed buffers */
     HX1503_NO_GRAD = 1503,    /* nothing to differentiate, or op not differentiable */
@@ -42,6 +43,7 @@ enum {
     HX1601_ANOMALY = 1601,    /* NaN found in anomaly mode */
     HX1701_UNSUPPORTED = 1701,/* no kernel and no decomposition */
     HX1702_TRACE = 1702,      /* values needed while only shapes are known */
+    HX1703_LAPACK = 1703,     /* no library of linear algebra */
     HX1801_PLUGIN = 1801,     /* backend refused */
     HX1802_DEVICE_FAILED = 1802,/* a device reported a failure */
     HX1803_DEVICE_LOST = 1803,/* a device that is gone */

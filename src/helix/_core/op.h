@@ -183,7 +183,8 @@ enum {
     HX_NONDIFF_OUT1 = 1 << 15, /* outputs after the first never require grad (indices of max, topk) */
     HX_ADDS = 1 << 16,        /* the vjp reads `into`: it can add a gradient that covers a part of an input in place */
     HX_FFT = 1 << 17,         /* also (or only) a function of helix.fft, there without the fft_ of its name */
-    HX_SPECIAL = 1 << 18      /* also (or only) a function of helix.special, there without the special_ of its name */
+    HX_SPECIAL = 1 << 18,     /* also (or only) a function of helix.special, there without the special_ of its name */
+    HX_LINALG = 1 << 19       /* the same of helix.linalg and linalg_ */
 };
 #define HX_PUBLIC (HX_METHOD | HX_FUNCTION)
 #define HX_ELEMENTWISE (HX_PRIMITIVE | HX_INPLACE | HX_ALIAS_OK | HX_PUBLIC)

@@ -200,7 +200,7 @@ cdef dict KIND_NAMES = {
 cdef tuple FLAG_NAMES = (
     (HX_PRIMITIVE, "primitive"), (HX_NON_DIFF, "non_diff"), (HX_GRAD_ERROR, "grad_error"), (HX_VIEW, "view"),
     (HX_INPLACE, "inplace"), (HX_ALIAS_OK, "alias_ok"), (HX_METHOD, "method"), (HX_FUNCTION, "function"),
-    (HX_NN, "nn"), (HX_FFT, "fft"), (HX_SPECIAL, "special"), (HX_VALUES, "values"), (HX_MUTATES, "mutates"), (HX_CREATES, "creates"), (HX_OUT, "out"),
+    (HX_NN, "nn"), (HX_FFT, "fft"), (HX_SPECIAL, "special"), (HX_LINALG, "linalg"), (HX_VALUES, "values"), (HX_MUTATES, "mutates"), (HX_CREATES, "creates"), (HX_OUT, "out"),
     (HX_RANDOM, "random"), (HX_INTERNAL_OP, "internal"), (HX_NONDIFF_OUT1, "nondiff_out1"))
 
 

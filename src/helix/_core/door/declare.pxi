@@ -160,7 +160,7 @@ cdef extern from "error.h" nogil:
     ctypedef hx_code hx_status
     enum: HX1003_BROADCAST, HX1006_INPLACE, HX1101_DTYPE, HX1102_CAST, HX1103_ARGUMENT, HX1202_NO_DEVICE, HX1301_INDEX
     enum: HX1302_AXIS, HX1303_INDEXING, HX1401_OVERFLOW, HX1403_VALUE, HX1501_VERSION, HX1503_NO_GRAD, HX1504_LEAF
-    enum: HX1505_GRAD_SHAPE, HX1506_INFERENCE, HX1702_TRACE, HX1901_INTERNAL, HX1402_MEMORY, HX1701_UNSUPPORTED, HX1801_PLUGIN
+    enum: HX1405_LINALG, HX1505_GRAD_SHAPE, HX1506_INFERENCE, HX1702_TRACE, HX1901_INTERNAL, HX1402_MEMORY, HX1701_UNSUPPORTED, HX1801_PLUGIN
     hx_status hx_fail(hx_code code, int number, const char *format, ...)
     ctypedef struct hx_kept_facts:
         char argument[32]
@@ -339,7 +339,7 @@ cdef extern from "op.h" nogil:
         hx_spec *spec
         hx_tensor **out
         hx_device *device
-    enum: HX_PRIMITIVE, HX_NON_DIFF, HX_GRAD_ERROR, HX_VIEW, HX_INPLACE, HX_ALIAS_OK, HX_METHOD, HX_FUNCTION, HX_NN, HX_FFT, HX_SPECIAL
+    enum: HX_PRIMITIVE, HX_NON_DIFF, HX_GRAD_ERROR, HX_VIEW, HX_INPLACE, HX_ALIAS_OK, HX_METHOD, HX_FUNCTION, HX_NN, HX_FFT, HX_SPECIAL, HX_LINALG
     enum: HX_LIKE, HX_VALUES, HX_MUTATES, HX_CREATES, HX_OUT, HX_RANDOM, HX_INTERNAL_OP, HX_NONDIFF_OUT1
     const hx_op *hx_op_find(const char *name)
     int hx_op_count()

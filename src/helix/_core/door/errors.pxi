@@ -10,17 +10,19 @@ cdef tuple ERROR_CLASSES = (
     "CompileError", "DeviceTimeoutError", "BackendLoadError", None, "InternalError")
 
 
-cdef object error_class(int code):
+cdef object error_class(int code, int number=0):
     global errors_module
     if errors_module is None:
         from helix import errors as errors_module
     name = ERROR_CLASSES[code] if 0 < code < len(ERROR_CLASSES) else None
+    if number == HX1405_LINALG:
+        name = "LinAlgError"
     return getattr(errors_module, name or "InternalError")
 
 
 cdef object build_error(int code, int number, str op, str text, dict facts={}):
     cdef str label = f"HX{number}" if number else "HX1901"
-    return error_class(code)(f"{label} {op}: {text}" if op else f"{label} {text}", op=op or None, code=label, **facts)
+    return error_class(code, number)(f"{label} {op}: {text}" if op else f"{label} {text}", op=op or None, code=label, **facts)
 
 
 cdef dict facts_of(const hx_error *e, str op, str text):

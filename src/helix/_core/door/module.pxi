@@ -10,6 +10,7 @@ cdef dict function_names = {}
 cdef dict nn_names = {}
 cdef dict fft_names = {}
 cdef dict special_names = {}
+cdef dict linalg_names = {}
 
 
 def __getattr__(name):
@@ -37,6 +38,11 @@ def special_functions():
     return dict(special_names)
 
 
+def linalg_functions():
+    """The functions of helix.linalg that come from records, by name."""
+    return dict(linalg_names)
+
+
 cdef int install(const hx_op *record) except -1:
     """The function of a record, its in-place form, methods and further names."""
     cdef Op plain = make_op(record, False)
@@ -55,6 +61,8 @@ cdef int install(const hx_op *record) except -1:
             fft_names[intern(name.removeprefix("fft_"))] = plain
         if record.flags & HX_SPECIAL:
             special_names[intern(name.removeprefix("special_"))] = plain
+        if record.flags & HX_LINALG:
+            linalg_names[intern(name.removeprefix("linalg_"))] = plain
         if record.flags & HX_METHOD:
             door_add_to_type(<PyTypeObject *>Tensor, intern(name), plain)
         if inplace is not None:

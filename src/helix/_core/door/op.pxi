@@ -78,6 +78,8 @@ cdef class Op:
             return "helix.fft"
         if self.op.flags & HX_SPECIAL and not self.op.flags & HX_FUNCTION:
             return "helix.special"
+        if self.op.flags & HX_LINALG and not self.op.flags & HX_FUNCTION:
+            return "helix.linalg"
         return "helix.nn.functional" if not self.op.flags & HX_FUNCTION and self.op.flags & HX_NN else "helix"
 
     @property
