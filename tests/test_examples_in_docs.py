@@ -32,6 +32,8 @@ MODULES = (
     "einops",
     "errors",
     "io",
+    "linalg",
+    "matrix_ops",
     "kernel.raw",
     "ops",
     "order_statistics",
@@ -57,6 +59,8 @@ def examples():
             found.append(parser.get_doctest(value.__doc__, {"helix": helix}, name, None, 0))
     for name, function in helix._core.special_functions().items():
         found.append(parser.get_doctest(function.__doc__, {"helix": helix}, f"special.{name}", None, 0))
+    for name, function in helix._core.linalg_functions().items():
+        found.append(parser.get_doctest(function.__doc__, {"helix": helix}, f"linalg.{name}", None, 0))
     for name, function in helix._core.fft_functions().items():
         found.append(parser.get_doctest(function.__doc__, {"helix": helix}, f"fft.{name}", None, 0))
     return found

@@ -5,6 +5,7 @@ src/helix/__init__.pyi        the names of helix
 src/helix/nn/functional.pyi   the names of helix.nn.functional
 src/helix/fft.pyi             the names of helix.fft
 src/helix/special.pyi         the names of helix.special
+src/helix/linalg.pyi          the names of helix.linalg
 docs/errors.md                the paragraphs of the error numbers
 """
 
@@ -386,6 +387,7 @@ def made():
         ROOT / "nn" / "functional.pyi": names_stub(functional, types),
         ROOT / "fft.pyi": names_stub(importlib.import_module("helix.fft"), types),
         ROOT / "special.pyi": names_stub(importlib.import_module("helix.special"), types),
+        ROOT / "linalg.pyi": names_stub(importlib.import_module("helix.linalg"), types),
         ERRORS: error_paragraphs(ERRORS.read_text()),
     }
 

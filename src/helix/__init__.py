@@ -10,6 +10,7 @@ from helix import autograd, device, dtypes, errors, layouts, random, tensor  # n
 from helix import (  # noqa: E402
     composites,
     creation,
+    matrix_ops,
     ops,
     order_statistics,
     predicates,
@@ -27,6 +28,7 @@ globals().update(layouts.NAMES)
 for _module in (
     ops,
     product_ops,
+    matrix_ops,
     shape_ops,
     predicates,
     order_statistics,
@@ -96,6 +98,7 @@ _LAZY = (
     "functional",
     "graph",
     "io",
+    "linalg",
     "kernel",
     "models",
     "nn",

@@ -10,7 +10,7 @@ RECORDS: dict[str, dict[str, Any]] = {record["name"]: record for record in helix
 PUBLIC = {
     n: r
     for n, r in RECORDS.items()
-    if r["flags"] & {"function", "method", "nn", "fft", "special"} and "internal" not in r["flags"]
+    if r["flags"] & {"function", "method", "nn", "fft", "special", "linalg"} and "internal" not in r["flags"]
 }
 
 

@@ -119,11 +119,26 @@ static hx_status lu_order_shape(hx_call *c) {
     return HX_OK;
 }
 
+/* t with the batch axes of `shape`, which has `ndim` axes in all. */
+static hx_tensor *with_batch(hx_tensor *t, int64_t *shape, int ndim) {
+    if (!t) return NULL;
+    shape[ndim - 2] = SIZE(t, -2);
+    shape[ndim - 1] = SIZE(t, -1);
+    return CALL(expand, t, ((hx_ints){shape, ndim}));
+}
+
 /* Rows of t in the order that the exchanges come to, or back from it. */
 static hx_tensor *rows_in_order(hx_tensor *t, hx_tensor *pivots, bool back) {
     hx_tensor *order = t ? CALL(lu_order, pivots, SIZE(t, -2)) : NULL;
+    int64_t shape[HX_MAX_RANK];
+    int n = 0;
     if (back) order = CALL(argsort, order, -1);
-    return CALL(take_along_dim, t, CALL(unsqueeze, order, -1), -2);
+    if (!order || hx_broadcast_into(shape, &n, t->shape, t->ndim - 2)) return NULL;
+    if (hx_broadcast_into(shape, &n, order->shape, order->ndim - 1)) return NULL;
+    order = with_batch(CALL(unsqueeze, order, -1), shape, n + 2);
+    shape[n + 1] = SIZE(t, -1);
+    order = CALL(expand, order, ((hx_ints){shape, n + 2}));
+    return CALL(gather, with_batch(t, shape, n + 2), -2, order);
 }
 
 static hx_tensor *columns(hx_tensor *t, int64_t from, int64_t count) { return CALL(narrow, t, -1, from, count); }
