@@ -371,8 +371,7 @@ def vander(x, *, N=None):
         >>> helix.linalg.vander(helix.tensor([2, 3])).tolist()
         [[1, 2], [1, 3]]
     """
-    if not x.ndim:
-        fail(ShapeError, 1001, "linalg.vander", "takes a tensor of at least one axis.")
+    x = x if x.ndim else x[None]
     N = x.shape[-1] if N is None else N
     if N < (0 if N == x.shape[-1] else 2):
         fail(ParameterError, 1403, "linalg.vander", f"N must be at least 2, got {N}.")

@@ -46,7 +46,7 @@ static hx_status qr_shape(hx_call *c) {
     return HX_OK;
 }
 
-/* X + X^H, or the lower triangle of X - X^H, with half of the real diagonal: the parts that R and Q leave each other. */
+/* Without half of the real diagonal. */
 static hx_tensor *halved(hx_tensor *t) {
     if (!t) return NULL;
     hx_tensor *diagonal = diagonal_of(t);
@@ -54,11 +54,32 @@ static hx_tensor *halved(hx_tensor *t) {
     return CALL(sub, t, CALL(mul, diagonal_matrix(diagonal), 0.5));
 }
 
-static hx_tensor *wide_qr_gradient(hx_tensor *r, hx_tensor *gr, hx_tensor *inner, int64_t m, int64_t n) {
-    inner = halved(CALL(tril, skew(CALL(neg, inner))));
-    inner = CALL(triangular_base, CALL(narrow, r, -1, 0, m), inner, true, false, false, true);
-    inner = CALL(constant_pad, inner, 0, HX_INTS(0, n - m));
-    return gr ? CALL(add, inner, CALL(triu, gr)) : inner;
+/* A = Q R of at least as many rows as columns: (gQ + Q (M + M^H, the diagonal halved)) R^-H, where M is the upper triangle
+ * of gR R^H - Q^H gQ. S. Walter et al., "Algorithmic differentiation of the QR and eigenvalue decompositions", 2012. */
+static hx_tensor *tall_qr_gradient(hx_tensor *q, hx_tensor *r, hx_tensor *gq, hx_tensor *gr) {
+    hx_tensor *inner = gr ? product(gr, hx_adjoint(r)) : NULL;
+    if (gq) {
+        hx_tensor *part = product(hx_adjoint(q), gq);
+        inner = inner ? CALL(sub, inner, part) : CALL(neg, part);
+    }
+    inner = CALL(triu, inner);
+    inner = added(product(q, halved(CALL(add, inner, hx_adjoint(inner)))), gq);
+    return CALL(triangular_base, r, inner, true, false, false, true);
+}
+
+/* A = (X | Y) = Q (U | V): X fixes Q and U, and V is Q^H Y. */
+static hx_tensor *wide_qr_gradient(hx_tensor *q, hx_tensor *r, hx_tensor *gq, hx_tensor *gr, int64_t m, int64_t n) {
+    hx_tensor *u = CALL(narrow, r, -1, 0, m), *rest, *gu = NULL;
+    if (gr) {
+        hx_tensor *gv = CALL(narrow, gr, -1, m, n - m);
+        gu = CALL(narrow, gr, -1, 0, m);
+        gq = added(product(q, product(CALL(narrow, r, -1, m, n - m), hx_adjoint(gv))), gq);
+        rest = product(q, gv);
+    } else {
+        rest = CALL(zeros_like, CALL(narrow, product(q, r), -1, m, n - m));
+    }
+    hx_tensor *part[2] = {tall_qr_gradient(q, u, gq, gu), rest};
+    return CALL(cat, ((hx_list){part, 2}), -1);
 }
 
 static hx_status qr_vjp(hx_vjp *v) {
@@ -68,19 +89,8 @@ static hx_status qr_vjp(hx_vjp *v) {
     if (hx_str_is(ATTR(0), "complete") && m > n)
         return hx_fail(HX_E_GRADIENT, HX1503_NO_GRAD, "mode 'complete' of a matrix with more rows (%lld) than columns (%lld) has "
                        "columns of Q that A does not fix, so there is no gradient; use mode 'reduced'", (long long)m, (long long)n);
-    hx_tensor *q = OUT(0), *r = OUT(1), *gq = v->g[0], *gr = v->g[1], *inner = NULL;
-    if (gr) inner = product(gr, hx_adjoint(r));
-    if (gq) {
-        hx_tensor *part = product(hx_adjoint(q), gq);
-        inner = inner ? CALL(sub, inner, part) : CALL(neg, part);
-    }
-    if (m < n) {
-        GIN(0, product(q, wide_qr_gradient(r, gr, inner, m, n)));
-        return HX_OK;
-    }
-    inner = CALL(triu, inner);
-    inner = added(product(q, halved(CALL(add, inner, hx_adjoint(inner)))), gq);
-    GIN(0, CALL(triangular_base, r, inner, true, false, false, true));
+    if (m < n) GIN(0, wide_qr_gradient(OUT(0), OUT(1), v->g[0], v->g[1], m, n));
+    else GIN(0, tall_qr_gradient(OUT(0), OUT(1), v->g[0], v->g[1]));
     return HX_OK;
 }
 

@@ -76,6 +76,12 @@ static hx_tensor *one_plus_square(hx_tensor *x) { return CALL(add, CALL(square, 
 
 VJP(pass, G)
 VJP(zero, hx_full_like_spec(&v->in_spec[0], 0, NULL))
+/* x / |x| turns where x turns, and keeps where x grows. */
+static hx_tensor *sign_gradient(hx_tensor *x, hx_tensor *sign, hx_tensor *g) {
+    hx_tensor *size = CALL(abs, x), *along = CALL(mul, sign, CALL(real, CALL(mul, g, cj(sign))));
+    return CALL(where, CALL(eq, size, 0), CALL(zeros_like, x), CALL(div, CALL(sub, g, along), size));
+}
+VJP(sign, hx_is_complex((hx_dtype)v->in_spec[0].dtype) ? sign_gradient(X, Y, G) : hx_full_like_spec(&v->in_spec[0], 0, NULL))
 VJP(neg, CALL(neg, G))
 VJP(abs, CALL(mul, G, CALL(sign, X)))
 VJP(square, CALL(mul, G, CALL(mul, cj(X), 2)))
@@ -274,7 +280,7 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.sign(helix.tensor([3.0, 0.0, -2.0])).tolist()\n"
             "    [1.0, 0.0, -1.0]\n",
-     .aliases = "sgn", .shape = hx_shape_same, .vjp = vjp_zero, .grad_dtypes = HX_SET_FLOAT, .flags = HX_ELEMENTWISE},
+     .aliases = "sgn", .shape = hx_shape_same, .vjp = vjp_sign, .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = HX_ELEMENTWISE},
     {.name = "square", .params = ONE,
      .doc = "input * input.\n\n"
             "Example:\n"
