@@ -267,5 +267,15 @@ EXEMPT = {
     special_shifted_chebyshev_polynomial_w special_spherical_bessel_j0 special_xlog1py special_zeta sqrt square
     sub t tan tanh tanhshrink threshold trace tril triu trunc vdot view_as view_as_complex view_as_real vstack
     where xlogy zero zeros_like
+    erfinv exp exp2 expand expand_as expm1 fill fliplr flipud float_power floor fmax fmin frac full_like gcd ge
+    gt hardsigmoid hardswish hardtanh heaviside hstack hypot imag inner isfinite isin isinf isnan isneginf
+    isposinf kron layer_norm lcm ldexp le leaky_relu lerp lgamma linear log log10 log1p log2 logaddexp
+    logaddexp2 logical_and logical_not logical_or logical_xor logit logsigmoid lt masked_fill masked_scatter
+    masked_select matmul maximum minimum mish mm msort mul mv nan_to_num ne neg nextafter ones_like outer
+    pairwise_distance positive pow prelu rad2deg rand_like randn_like ravel real reciprocal relu relu6
+    reshape_as rms_norm rot90 round rsqrt selu sigmoid sign signbit silu sin sinc sinh softsign sqrt square sub
+    t tan tanh tanhshrink threshold trace tril triu trunc vdot view_as view_as_complex view_as_real vstack where
+    xlogy zero zeros_like det geqrf linalg_eig linalg_eigvals linalg_ldl_factor_ex linalg_lu_factor
+    linalg_solve_triangular linalg_svd linalg_svdvals matrix_exp slogdet
     """,
 }

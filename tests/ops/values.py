@@ -192,6 +192,8 @@ def torch_function_of(op: str) -> Callable[..., Any] | None:
         return getattr(torch.fft, op.removeprefix("fft_"))
     if op.startswith("special_"):
         return getattr(torch.special, op.removeprefix("special_"))
+    if op.startswith("linalg_"):
+        return getattr(torch.linalg, op.removeprefix("linalg_"))
     places = [torch, torch.nn.functional, torch.special, torch.linalg, torch.Tensor]
     for place in places[1:] + places[:1] if op in helix._core.nn_functions() else places:
         found = getattr(place, op, None)

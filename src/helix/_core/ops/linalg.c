@@ -206,9 +206,9 @@ static hx_tensor *lu_solved(hx_tensor *lu, hx_tensor *pivots, hx_tensor *b, bool
 }
 
 /* LU, pivots, B; attr: left, adjoint */
-static hx_status lu_solve_parts(hx_call *c) {
-    hx_tensor *lu = c->in[0], *pivots = c->in[1], *b = c->in[2];
-    bool left = c->attr[0].v.i, by_adjoint = c->attr[1].v.i;
+static hx_status lu_solve_shape(hx_call *c) {
+    const hx_tensor *lu = c->in[0], *pivots = c->in[1], *b = c->in[2];
+    bool left = c->attr[0].v.i;
     HX_TRY(hx_require_square(lu, "LU"));
     HX_TRY(hx_require_matrix(b, "B"));
     HX_TRY(hx_require_dtype(pivots, "pivots", HX_BIT(HX_I32)));
@@ -216,6 +216,12 @@ static hx_status lu_solve_parts(hx_call *c) {
     if (pivots->ndim != lu->ndim - 1 || SIZE(pivots, -1) != SIZE(lu, -1))
         return hx_refuse(HX_E_SHAPE, HX1002_INNER, "pivots", "have the shape of LU without its last axis", "shape %s",
                          hx_shape_text(pivots->shape, pivots->ndim));
+    return stretched_spec(&c->spec[0], lu, b, hx_promote((hx_dtype)lu->dtype, (hx_dtype)b->dtype), SIZE(b, -2), SIZE(b, -1));
+}
+
+static hx_status lu_solve_parts(hx_call *c) {
+    hx_tensor *lu = c->in[0], *pivots = c->in[1], *b = c->in[2];
+    bool left = c->attr[0].v.i, by_adjoint = c->attr[1].v.i;
     if (left) RESULT(0, lu_solved(lu, pivots, b, by_adjoint));
     else RESULT(0, hx_adjoint(lu_solved(lu, pivots, hx_adjoint(b), !by_adjoint)));
     return HX_OK;
@@ -282,6 +288,12 @@ static hx_status cholesky_ex_parts(hx_call *c) {
     return c->attr[1].v.i ? hx_check_info(c->out[1], NOT_POSITIVE) : HX_OK;
 }
 
+static hx_status like_square(hx_call *c) {
+    HX_TRY(hx_require_square(c->in[0], "A"));
+    hx_spec_like(&c->spec[0], c->in[0]);
+    return HX_OK;
+}
+
 static hx_status cholesky_parts(hx_call *c) {
     hx_tensor *out[2];
     if (!CALLN(out, 2, cholesky_base, c->in[0], (bool)c->attr[0].v.i)) return hx_error_last()->code;
@@ -334,17 +346,36 @@ static bool are_vectors(const hx_tensor *a, const hx_tensor *b) {
     return true;
 }
 
-/* A, B; attr: left. The solution and info. */
-static hx_status solved(hx_call *c, hx_tensor **x, hx_tensor **info) {
-    hx_tensor *a = c->in[0], *b = c->in[1], *out[4];
-    bool left = c->attr[0].v.i, vectors;
+/* A, B; attr: left */
+static hx_status solution_shape(hx_call *c) {
+    const hx_tensor *a = c->in[0], *b = c->in[1];
+    hx_spec *s = &c->spec[0];
+    bool left = c->attr[0].v.i;
+    int n = 0;
     HX_TRY(hx_require_square(a, "A"));
     if (!b->ndim) return hx_refuse_rank(b, "B", "be a vector or matrices");
-    vectors = are_vectors(a, b);
-    if (vectors && !left)
-        return hx_refuse(HX_E_VALUE, HX1403_VALUE, "left", "be True where B holds vectors", "False");
+    bool vectors = are_vectors(a, b);
+    if (vectors && !left) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "left",
+                                           hx_text("be True where B holds vectors, as shape %s is read", hx_shape_text(b->shape, b->ndim)),
+                                           "False");
+    hx_dtype dtype = hx_promote((hx_dtype)a->dtype, (hx_dtype)b->dtype);
+    if (!(HX_BIT(dtype) & HX_SET_LINALG)) return hx_refuse_matrix_dtype("B", dtype);
+    int own = vectors ? 1 : 2;
+    if (SIZE(b, left ? -own : -1) != SIZE(a, -1)) return unlike_sides(a, "A", b, "B", left && !vectors);
+    HX_TRY(hx_broadcast_into(s->shape, &n, a->shape, a->ndim - 2));
+    HX_TRY(hx_broadcast_into(s->shape, &n, b->shape, b->ndim - own));
+    for (int i = own; i > 0; i--) s->shape[n++] = SIZE(b, -i);
+    s->ndim = (uint8_t)n;
+    s->dtype = (uint8_t)dtype;
+    hx_spec_matrix(&c->spec[1], a, HX_I32, 0, 0, 0);
+    return HX_OK;
+}
+
+/* The solution and info. */
+static hx_status solved(hx_call *c, hx_tensor **x, hx_tensor **info) {
+    hx_tensor *a = c->in[0], *b = c->in[1], *out[4];
+    bool left = c->attr[0].v.i, vectors = are_vectors(a, b);
     if (vectors) b = CALL(unsqueeze, b, -1);
-    if (b && SIZE(b, left ? -2 : -1) != SIZE(a, -1)) return unlike_sides(a, "A", b, "B", left);
     if (!CALLN(out, 4, solve_base, left ? a : hx_adjoint(a), left ? b : hx_adjoint(b))) return hx_error_last()->code;
     *info = out[3];
     *x = vectors ? CALL(squeeze, out[0], -1) : left ? out[0] : hx_adjoint(out[0]);
@@ -570,22 +601,22 @@ const hx_op hx_ops_linalg[] = {
     {.name = "inverse_base", .shape = cholesky_spec, .vjp = inverse_vjp, .decompose = inverse_base_parts, .saves = SAVE_OUT(0),
      .flags = HX_INTERNAL_OP | HX_NONDIFF_OUT1, .outputs = "inverse, info", .params = PARAMS(TENSOR("A")),
      .doc = "A^-1, and LAPACK's info."},
-    {.name = "linalg_lu_factor", .decompose = lu_factor_parts, .flags = HX_LINALG | HX_OUT, .outputs = "LU, pivots",
+    {.name = "linalg_lu_factor", .shape = lu_spec, .decompose = lu_factor_parts, .flags = HX_LINALG | HX_OUT, .outputs = "LU, pivots",
      .params = PARAMS(TENSOR("A"), BOOL("pivot", true, KW)),
      .doc = "The LU factorization with exchanges of rows: L (unit lower) and U packed in one matrix, and the pivots (from 1, int32).\n\n"
             MATRICES "pivot=False exchanges no rows.\n\n"
             "Example:\n    >>> helix.linalg.lu_factor(helix.tensor([[1., 2.], [2., 2.]])).LU.tolist()\n    [[2.0, 2.0], [0.5, 1.0]]"},
-    {.name = "linalg_lu_factor_ex", .decompose = lu_factor_ex_parts, .flags = HX_LINALG | HX_OUT, .outputs = "LU, pivots, info",
+    {.name = "linalg_lu_factor_ex", .shape = lu_spec, .decompose = lu_factor_ex_parts, .flags = HX_LINALG | HX_OUT, .outputs = "LU, pivots, info",
      .params = PARAMS(TENSOR("A"), BOOL("pivot", true, KW), BOOL("check_errors", false)),
      .doc = "lu_factor, with LAPACK's info.\n\n" MATRICES HELD_INFO
             "\nExample:\n    >>> helix.linalg.lu_factor_ex(helix.zeros(2, 2)).info.item()\n    1"},
-    {.name = "linalg_lu_solve", .decompose = lu_solve_parts, .flags = HX_LINALG | HX_OUT,
+    {.name = "linalg_lu_solve", .shape = lu_solve_shape, .decompose = lu_solve_parts, .flags = HX_LINALG | HX_OUT,
      .params = PARAMS(TENSOR("LU"), TENSOR("pivots"), TENSOR("B"), BOOL("left", true, KW), BOOL("adjoint", false)),
      .doc = "Solves A X = B (X A = B with left=False, A^H with adjoint) from the factors that lu_factor gave.\n\n" MATRICES
             "Raises ShapeError (HX1002) when the sizes do not fit.\n\n"
             "Example:\n    >>> A = helix.tensor([[2., 0.], [0., 4.]])\n"
             "    >>> helix.linalg.lu_solve(*helix.linalg.lu_factor(A), helix.tensor([[2.], [4.]])).tolist()\n    [[1.0], [1.0]]"},
-    {.name = "linalg_solve_triangular", .decompose = solve_triangular_parts, .flags = HX_LINALG | HX_OUT,
+    {.name = "linalg_solve_triangular", .shape = triangular_shape, .decompose = solve_triangular_parts, .flags = HX_LINALG | HX_OUT,
      .params = PARAMS(TENSOR("A"), TENSOR("B"), BOOL("upper", false, .required = true, KW), BOOL("left", true),
                       BOOL("unitriangular", false)),
      .doc = "Solves A X = B (X A = B with left=False) with triangular A; the other triangle is not read.\n\n" MATRICES
@@ -593,30 +624,30 @@ const hx_op hx_ops_linalg[] = {
             NOT_SQUARE ".\n\n"
             "Example:\n    >>> A = helix.tensor([[2., 0.], [1., 1.]])\n"
             "    >>> helix.linalg.solve_triangular(A, helix.tensor([[2.], [3.]]), upper=False).tolist()\n    [[1.0], [2.0]]"},
-    {.name = "linalg_cholesky", .decompose = cholesky_parts, .flags = HX_LINALG | HX_OUT,
+    {.name = "linalg_cholesky", .shape = like_square, .decompose = cholesky_parts, .flags = HX_LINALG | HX_OUT,
      .params = PARAMS(TENSOR("A"), BOOL("upper", false, KW)),
      .doc = "The Cholesky factor L of Hermitian positive definite matrices A = L L^H, or with upper its adjoint.\n\n" MATRICES
             "Only the triangle that is asked for is read.\n"
             NOT_SQUARE ", LinAlgError (HX1405) for ones that are not positive definite.\n\n"
             "Example:\n    >>> helix.linalg.cholesky(helix.tensor([[4., 2.], [2., 2.]])).tolist()\n    [[2.0, 0.0], [1.0, 1.0]]"},
-    {.name = "linalg_cholesky_ex", .decompose = cholesky_ex_parts, .flags = HX_LINALG | HX_OUT, .outputs = "L, info",
+    {.name = "linalg_cholesky_ex", .shape = cholesky_spec, .decompose = cholesky_ex_parts, .flags = HX_LINALG | HX_OUT, .outputs = "L, info",
      .params = PARAMS(TENSOR("A"), BOOL("upper", false, KW), BOOL("check_errors", false)),
      .doc = "cholesky, with LAPACK's info: the order of the leading minor that is not positive.\n\n" MATRICES HELD_INFO
             "\nExample:\n    >>> helix.linalg.cholesky_ex(-helix.eye(2)).info.item()\n    1"},
-    {.name = "linalg_solve", .decompose = solve_parts, .flags = HX_LINALG | HX_OUT,
+    {.name = "linalg_solve", .shape = solution_shape, .decompose = solve_parts, .flags = HX_LINALG | HX_OUT,
      .params = PARAMS(TENSOR("A"), TENSOR("B"), BOOL("left", true, KW)),
      .doc = "Solves A X = B (X A = B with left=False).\n\n" MATRICES
             "B of one axis, or of A's shape without the last, holds vectors; else matrices, whose batches are stretched to A's.\n"
             NOT_SQUARE ", LinAlgError (HX1405) for singular ones.\n\n"
             "Example:\n    >>> helix.linalg.solve(helix.tensor([[2., 0.], [0., 4.]]), helix.tensor([2., 4.])).tolist()\n    [1.0, 1.0]"},
-    {.name = "linalg_solve_ex", .decompose = solve_ex_parts, .flags = HX_LINALG | HX_OUT, .outputs = "result, info",
+    {.name = "linalg_solve_ex", .shape = solution_shape, .decompose = solve_ex_parts, .flags = HX_LINALG | HX_OUT, .outputs = "result, info",
      .params = PARAMS(TENSOR("A"), TENSOR("B"), BOOL("left", true, KW), BOOL("check_errors", false)),
      .doc = "solve, with LAPACK's info.\n\n" MATRICES HELD_INFO
             "\nExample:\n    >>> helix.linalg.solve_ex(helix.zeros(2, 2), helix.ones(2)).info.item()\n    1"},
-    {.name = "inverse", .decompose = inv_parts, .flags = HX_PUBLIC | HX_LINALG | HX_OUT, .aliases = "inv", .params = PARAMS(TENSOR("A")),
+    {.name = "inverse", .shape = like_square, .decompose = inv_parts, .flags = HX_PUBLIC | HX_LINALG | HX_OUT, .aliases = "inv", .params = PARAMS(TENSOR("A")),
      .doc = "The inverse of square matrices.\n\n" MATRICES NOT_SQUARE ", LinAlgError (HX1405) for singular ones.\n\n"
             "Example:\n    >>> helix.inverse(helix.tensor([[2., 0.], [0., 4.]])).tolist()\n    [[0.5, 0.0], [0.0, 0.25]]"},
-    {.name = "linalg_inv_ex", .decompose = inv_ex_parts, .flags = HX_LINALG | HX_OUT, .outputs = "inverse, info",
+    {.name = "linalg_inv_ex", .shape = cholesky_spec, .decompose = inv_ex_parts, .flags = HX_LINALG | HX_OUT, .outputs = "inverse, info",
      .params = PARAMS(TENSOR("A"), BOOL("check_errors", false, KW)),
      .doc = "inv, with LAPACK's info.\n\n" MATRICES HELD_INFO
             "\nExample:\n    >>> helix.linalg.inv_ex(helix.zeros(2, 2)).info.item()\n    1"},
@@ -629,16 +660,16 @@ const hx_op hx_ops_linalg[] = {
      .doc = "The sign (for complex numbers: the phase) of the determinant, and the logarithm of its size; 0 and -inf where it is 0.\n\n"
             MATRICES NOT_SQUARE ".\n\n"
             "Example:\n    >>> helix.slogdet(-helix.eye(3)).sign.item()\n    -1.0"},
-    {.name = "linalg_ldl_factor", .decompose = ldl_factor_parts, .flags = HX_LINALG | HX_OUT | NO_GRADIENT, .outputs = "LD, pivots",
+    {.name = "linalg_ldl_factor", .shape = ldl_spec, .decompose = ldl_factor_parts, .flags = HX_LINALG | HX_OUT | NO_GRADIENT, .outputs = "LD, pivots",
      .params = PARAMS(TENSOR("A"), BOOL("hermitian", false, KW)),
      .doc = "The LDL factorization of symmetric (or Hermitian) matrices, as LAPACK packs it: D has blocks of 1 and 2.\n\n" MATRICES
             "The lower triangle is read. It has no gradient.\n" NOT_SQUARE ", LinAlgError (HX1405) where D is singular.\n\n"
             "Example:\n    >>> helix.linalg.ldl_factor(helix.tensor([[2., 0.], [0., 4.]])).LD.tolist()\n    [[2.0, 0.0], [0.0, 4.0]]"},
-    {.name = "linalg_ldl_factor_ex", .decompose = ldl_factor_ex_parts, .flags = HX_LINALG | HX_OUT | NO_GRADIENT,
+    {.name = "linalg_ldl_factor_ex", .shape = ldl_spec, .decompose = ldl_factor_ex_parts, .flags = HX_LINALG | HX_OUT | NO_GRADIENT,
      .outputs = "LD, pivots, info", .params = PARAMS(TENSOR("A"), BOOL("hermitian", false, KW), BOOL("check_errors", false)),
      .doc = "ldl_factor, with LAPACK's info.\n\n" MATRICES HELD_INFO
             "\nExample:\n    >>> helix.linalg.ldl_factor_ex(helix.zeros(2, 2)).info.item()\n    1"},
-    {.name = "linalg_ldl_solve", .decompose = ldl_solve_parts, .flags = HX_LINALG | HX_OUT | NO_GRADIENT,
+    {.name = "linalg_ldl_solve", .shape = ldl_solve_shape, .decompose = ldl_solve_parts, .flags = HX_LINALG | HX_OUT | NO_GRADIENT,
      .params = PARAMS(TENSOR("LD"), TENSOR("pivots"), TENSOR("B"), BOOL("hermitian", false, KW)),
      .doc = "Solves A X = B from the factors that ldl_factor gave.\n\n" MATRICES
             "It has no gradient. Raises ShapeError (HX1002) when the sizes do not fit.\n\n"

@@ -144,6 +144,14 @@ static hx_status eigh_vjp(hx_vjp *v) {
     return HX_OK;
 }
 
+static hx_status eigh_spec(hx_call *c) {
+    const hx_tensor *a = c->in[0];
+    HX_TRY(hx_require_square(a, "A"));
+    hx_spec_matrix(&c->spec[0], a, hx_real_of((hx_dtype)a->dtype), 1, SIZE(a, -1), 0);
+    hx_spec_like(&c->spec[1], a);
+    return HX_OK;
+}
+
 /* attr: UPLO */
 static hx_status eigh_of(hx_call *c, bool vectors, hx_tensor **out) {
     if (!CALLN(out, 3, eigh_base, c->in[0], hx_str_is(&c->attr[0], "U"), vectors)) return hx_error_last()->code;
@@ -169,7 +177,7 @@ static hx_status eigvalsh_parts(hx_call *c) {
 static hx_status eig_shape(hx_call *c) {
     const hx_tensor *a = c->in[0];
     HX_TRY(hx_require_square(a, "A"));
-    hx_dtype complex = hx_is_complex((hx_dtype)a->dtype) ? (hx_dtype)a->dtype : hx_complex_of((hx_dtype)a->dtype);
+    hx_dtype complex = hx_complex_of((hx_dtype)a->dtype);
     hx_spec_matrix(&c->spec[0], a, complex, 1, SIZE(a, -1), 0);
     hx_spec_matrix(&c->spec[1], a, complex, 2, SIZE(a, -1), SIZE(a, -1));
     if (!c->attr[0].v.i) hx_spec_set(&c->spec[1], complex, (int64_t[]){0}, 1);
@@ -209,6 +217,15 @@ static hx_status eig_vjp(hx_vjp *v) {
     return HX_OK;
 }
 
+static hx_status eig_spec(hx_call *c) {
+    const hx_tensor *a = c->in[0];
+    HX_TRY(hx_require_square(a, "A"));
+    hx_dtype complex = hx_complex_of((hx_dtype)a->dtype);
+    hx_spec_matrix(&c->spec[0], a, complex, 1, SIZE(a, -1), 0);
+    hx_spec_matrix(&c->spec[1], a, complex, 2, SIZE(a, -1), SIZE(a, -1));
+    return HX_OK;
+}
+
 static hx_status eig_parts(hx_call *c) {
     hx_tensor *out[3];
     if (!CALLN(out, 3, eig_base, c->in[0], true)) return hx_error_last()->code;
@@ -227,19 +244,24 @@ static hx_status eigvals_parts(hx_call *c) {
 
 /* ---- singular values ---- */
 
-/* attr: full_matrices, vectors */
-static hx_status svd_shape(hx_call *c) {
+static hx_status svd_spec(hx_call *c, bool full) {
     const hx_tensor *a = c->in[0];
     HX_TRY(hx_require_matrix(a, "A"));
-    hx_dtype dtype = (hx_dtype)a->dtype;
     int64_t m = SIZE(a, -2), n = SIZE(a, -1), k = m < n ? m : n;
-    bool full = c->attr[0].v.i, vectors = c->attr[1].v.i;
-    hx_spec_matrix(&c->spec[0], a, dtype, 2, m, full ? m : k);
-    hx_spec_matrix(&c->spec[1], a, hx_real_of(dtype), 1, k, 0);
-    hx_spec_matrix(&c->spec[2], a, dtype, 2, full ? n : k, n);
-    hx_spec_matrix(&c->spec[3], a, HX_I32, 0, 0, 0);
-    if (!vectors) hx_spec_set(&c->spec[0], dtype, (int64_t[]){0}, 1);
-    if (!vectors) hx_spec_set(&c->spec[2], dtype, (int64_t[]){0}, 1);
+    hx_spec_matrix(&c->spec[0], a, (hx_dtype)a->dtype, 2, m, full ? m : k);
+    hx_spec_matrix(&c->spec[1], a, hx_real_of((hx_dtype)a->dtype), 1, k, 0);
+    hx_spec_matrix(&c->spec[2], a, (hx_dtype)a->dtype, 2, full ? n : k, n);
+    return HX_OK;
+}
+
+/* attr: full_matrices, vectors */
+static hx_status svd_shape(hx_call *c) {
+    hx_dtype dtype = (hx_dtype)c->in[0]->dtype;
+    HX_TRY(svd_spec(c, c->attr[0].v.i));
+    hx_spec_matrix(&c->spec[3], c->in[0], HX_I32, 0, 0, 0);
+    if (c->attr[1].v.i) return HX_OK;
+    hx_spec_set(&c->spec[0], dtype, (int64_t[]){0}, 1);
+    hx_spec_set(&c->spec[2], dtype, (int64_t[]){0}, 1);
     return HX_OK;
 }
 
@@ -298,6 +320,13 @@ static hx_status svd_vjp(hx_vjp *v) {
     }
     HX_TRY(svd_rotations(u, gu, vh, gvh, &left, &right));
     GIN(0, svd_gradient(u, s, vh, svd_inner(s, left, right, gs), gu, gvh, m, n));
+    return HX_OK;
+}
+
+static hx_status public_svd_shape(hx_call *c) { return svd_spec(c, c->attr[0].v.i); }
+static hx_status svdvals_shape(hx_call *c) {
+    HX_TRY(svd_spec(c, false));
+    c->spec[0] = c->spec[1];
     return HX_OK;
 }
 
@@ -469,37 +498,37 @@ const hx_op hx_ops_spectral[] = {
      .doc = "The QR factorization as LAPACK keeps it: R in the upper triangle, below it the vectors of Householder reflections,\n"
             "whose factors are tau. householder_product makes Q of them. It has no gradient; linalg.qr has.\n\n" MATRICES
             "\nExample:\n    >>> helix.geqrf(helix.tensor([[0.], [2.]])).tau.tolist()\n    [1.0]"},
-    {.name = "linalg_qr", .decompose = qr_parts, .flags = HX_LINALG | HX_OUT, .outputs = "Q, R",
+    {.name = "linalg_qr", .shape = qr_shape, .decompose = qr_parts, .flags = HX_LINALG | HX_OUT, .outputs = "Q, R",
      .params = PARAMS(TENSOR("A"), STRING("mode", "reduced", "reduced|complete|r")),
      .doc = "A = Q R with orthonormal columns of Q and upper triangular R.\n\n" MATRICES
             "mode: reduced gives min(m, n) columns of Q, complete all m, and r no Q at all.\n"
             "The gradient is not defined for r, and for complete with more rows than columns. The first min(m, n) columns of A\n"
             "must be linearly independent for it.\n\n"
             "Example:\n    >>> [abs(x) for x in helix.linalg.qr(helix.tensor([[3.], [4.]])).R.flatten().tolist()]\n    [5.0]"},
-    {.name = "linalg_eigh", .decompose = eigh_parts, .flags = HX_LINALG | HX_OUT, .outputs = "eigenvalues, eigenvectors",
+    {.name = "linalg_eigh", .shape = eigh_spec, .decompose = eigh_parts, .flags = HX_LINALG | HX_OUT, .outputs = "eigenvalues, eigenvectors",
      .params = PARAMS(TENSOR("A"), STRING("UPLO", "L", "L|U|l|u")),
      .doc = "Eigenvalues of Hermitian (real: symmetric) matrices from the least on, and orthonormal eigenvectors as columns.\n\n"
             MATRICES "UPLO: the triangle that is read.\n" UNFIXED NOT_SQUARE ", " FAILS
             "Example:\n    >>> helix.linalg.eigh(helix.tensor([[2., 0.], [0., 1.]])).eigenvalues.tolist()\n    [1.0, 2.0]"},
-    {.name = "linalg_eigvalsh", .decompose = eigvalsh_parts, .flags = HX_LINALG | HX_OUT,
+    {.name = "linalg_eigvalsh", .shape = eigh_spec, .decompose = eigvalsh_parts, .flags = HX_LINALG | HX_OUT,
      .params = PARAMS(TENSOR("A"), STRING("UPLO", "L", "L|U|l|u")),
      .doc = "Eigenvalues of Hermitian (real: symmetric) matrices from the least on.\n\n" MATRICES
             "UPLO: the triangle that is read.\n" NOT_SQUARE ", " FAILS
             "Example:\n    >>> helix.linalg.eigvalsh(helix.tensor([[2., 0.], [0., 1.]])).tolist()\n    [1.0, 2.0]"},
-    {.name = "linalg_eig", .decompose = eig_parts, .flags = HX_LINALG | HX_OUT, .outputs = "eigenvalues, eigenvectors",
+    {.name = "linalg_eig", .shape = eig_spec, .decompose = eig_parts, .flags = HX_LINALG | HX_OUT, .outputs = "eigenvalues, eigenvectors",
      .params = PARAMS(TENSOR("A")),
      .doc = "Eigenvalues and eigenvectors (as columns of length 1) of square matrices, complex and in no order.\n\n" MATRICES UNFIXED
             NOT_SQUARE ", " FAILS
             "Example:\n    >>> helix.linalg.eig(helix.tensor([[0., 1.], [-1., 0.]])).eigenvalues.tolist()\n    [1j, -1j]"},
-    {.name = "linalg_eigvals", .decompose = eigvals_parts, .flags = HX_LINALG | HX_OUT, .params = PARAMS(TENSOR("A")),
+    {.name = "linalg_eigvals", .shape = eig_spec, .decompose = eigvals_parts, .flags = HX_LINALG | HX_OUT, .params = PARAMS(TENSOR("A")),
      .doc = "Eigenvalues of square matrices, complex and in no order.\n\n" MATRICES NOT_SQUARE ", " FAILS
             "Example:\n    >>> helix.linalg.eigvals(helix.tensor([[0., 1.], [-1., 0.]])).tolist()\n    [1j, -1j]"},
-    {.name = "linalg_svd", .decompose = svd_parts, .flags = HX_LINALG | HX_OUT, .outputs = "U, S, Vh",
+    {.name = "linalg_svd", .shape = public_svd_shape, .decompose = svd_parts, .flags = HX_LINALG | HX_OUT, .outputs = "U, S, Vh",
      .params = PARAMS(TENSOR("A"), BOOL("full_matrices", true)),
      .doc = "A = U diag(S) Vh with orthonormal columns of U and rows of Vh, and singular values from the largest on.\n\n" MATRICES
             "full_matrices: U and Vh are square; else they have min(m, n) columns and rows.\n" UNFIXED "Raises " FAILS
             "Example:\n    >>> helix.linalg.svd(helix.tensor([[0., 2.], [1., 0.]])).S.tolist()\n    [2.0, 1.0]"},
-    {.name = "linalg_svdvals", .decompose = svdvals_parts, .flags = HX_LINALG | HX_OUT, .params = PARAMS(TENSOR("A")),
+    {.name = "linalg_svdvals", .shape = svdvals_shape, .decompose = svdvals_parts, .flags = HX_LINALG | HX_OUT, .params = PARAMS(TENSOR("A")),
      .doc = "Singular values from the largest on.\n\n" MATRICES "Raises " FAILS
             "Example:\n    >>> helix.linalg.svdvals(helix.tensor([[0., 2.], [1., 0.]])).tolist()\n    [2.0, 1.0]"},
     {0}};
