@@ -13,7 +13,7 @@ from helix import _core
 from helix._core import Tensor
 from helix.dtypes import finfo
 from helix.errors import LinAlgError, ParameterError, ShapeError
-from helix.matrix_ops import cross_along, fail, lu_unpack, matrix_power, orgqr, square, written
+from helix.matrix_ops import cross_along, fail, lu_unpack, orgqr, square, written
 from helix.shape_ops import broadcast_shapes
 
 globals().update(_core.linalg_functions())
@@ -78,7 +78,12 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
         result = S.sum(-1) if ord == "nuc" else _largest(S, ord > 0)
         return written(_with_axes(result, sorted((rows, columns))) if keepdim else result, out)
     if not isinstance(ord, (int, float)) or abs(ord) not in _SUMS:
-        fail(ParameterError, 1403, "linalg.matrix_norm", f"ord must be 'fro', 'nuc', 1, 2, inf or -1, -2, -inf, got {ord!r}.")
+        fail(
+            ParameterError,
+            1403,
+            "linalg.matrix_norm",
+            f"ord must be 'fro', 'nuc', 1, 2, inf or -1, -2, -inf, got {ord!r}.",
+        )
     if not A.is_floating_point() and not A.is_complex():
         fail(ParameterError, 1101, "linalg.matrix_norm", f"takes floating and complex tensors, got {A.dtype.name}.")
     summed, left = (rows, columns) if _SUMS[abs(ord)] == -2 else (columns, rows)
@@ -111,7 +116,12 @@ def norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None):
     axes = dim if dim is None or isinstance(dim, int) else tuple(dim)
     if dim is None:
         if A.ndim not in (1, 2):
-            fail(ShapeError, 1001, "linalg.norm", f"takes vectors and matrices where dim is not given, got {tuple(A.shape)}.")
+            fail(
+                ShapeError,
+                1001,
+                "linalg.norm",
+                f"takes vectors and matrices where dim is not given, got {tuple(A.shape)}.",
+            )
         axes = tuple(range(-A.ndim, 0))
     if not isinstance(axes, int) and len(axes) == 2:
         return matrix_norm(A, ord, axes, keepdim, dtype=dtype, out=out)
@@ -187,7 +197,7 @@ def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None, out=None)
     if not S.shape[-1]:
         return written(_op("zeros")(tuple(S.shape[:-1]), dtype=_core.int64, device=A.device), out)
     limit = _op("maximum")(atol[..., None], rtol[..., None] * _op("amax")(S, -1, True))
-    return written((S > limit).sum(-1), out)
+    return written((limit < S).sum(-1), out)
 
 
 def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
@@ -207,7 +217,7 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
 
 # ---- least squares ----
 
-_LSTSQ = namedtuple("linalg_lstsq", ("solution", "residuals", "rank", "singular_values"))
+LeastSquares = namedtuple("LeastSquares", ("solution", "residuals", "rank", "singular_values"))
 
 
 def lstsq(A, B, rcond=None, *, driver=None):
@@ -241,7 +251,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
     full = m > n and driver != "gelsy" and (driver == "gels" or (rank == n).all().item())
     difference = A @ X - B if full else None
     residuals = (difference * difference.conj()).real.sum(-2) if full else _empty(S)
-    return _LSTSQ(
+    return LeastSquares(
         X[..., 0] if vectors else X,
         residuals,
         _empty(rank) if driver == "gels" else rank,
@@ -255,7 +265,7 @@ def _empty(like):
 
 # ---- factors ----
 
-_PLU = namedtuple("linalg_lu", ("P", "L", "U"))
+Factors = namedtuple("Factors", ("P", "L", "U"))
 
 
 def lu(A, *, pivot=True, out=None):
@@ -267,7 +277,7 @@ def lu(A, *, pivot=True, out=None):
         [[2.0, 2.0], [0.0, 1.0]]
     """
     factors, pivots, _ = _op("linalg_lu_factor_ex")(A, pivot=pivot)
-    return written(_PLU(*lu_unpack(factors, pivots, True, pivot)), out)
+    return written(Factors(*lu_unpack(factors, pivots, True, pivot)), out)
 
 
 def householder_product(A, tau, *, out=None):
@@ -350,7 +360,12 @@ def multi_dot(tensors, *, out=None):
         tensors[-1] = tensors[-1][:, None]
     for t in tensors:
         if t.ndim != 2:
-            fail(ShapeError, 1001, "linalg.multi_dot", f"takes matrices (vectors at the ends), got shape {tuple(t.shape)}.")
+            fail(
+                ShapeError,
+                1001,
+                "linalg.multi_dot",
+                f"takes matrices (vectors at the ends), got shape {tuple(t.shape)}.",
+            )
     for a, b in zip(tensors, tensors[1:]):
         if a.shape[1] != b.shape[0]:
             fail(ShapeError, 1002, "linalg.multi_dot", f"{tuple(a.shape)} and {tuple(b.shape)} do not fit each other.")
@@ -373,7 +388,7 @@ def vander(x, *, N=None):
     """
     x = x if x.ndim else x[None]
     N = x.shape[-1] if N is None else N
-    if N < (0 if N == x.shape[-1] else 2):
+    if (0 if x.shape[-1] == N else 2) > N:
         fail(ParameterError, 1403, "linalg.vander", f"N must be at least 2, got {N}.")
     if not N:
         return _op("new_empty")(x, (*x.shape, 0))
@@ -424,7 +439,12 @@ def tensorsolve(A, B, dims=None, *, out=None):
         A = _op("permute")(A, [d for d in range(A.ndim) if d not in axes] + axes)
     shape = tuple(A.shape[B.ndim :])
     if prod(A.shape[: B.ndim]) != prod(shape) or B.numel() != prod(shape):
-        fail(ShapeError, 1002, "linalg.tensorsolve", f"A of {tuple(A.shape)} and B of {tuple(B.shape)} do not fit each other.")
+        fail(
+            ShapeError,
+            1002,
+            "linalg.tensorsolve",
+            f"A of {tuple(A.shape)} and B of {tuple(B.shape)} do not fit each other.",
+        )
     flat = _op("linalg_solve")(A.reshape(B.numel(), prod(shape)), B.reshape(B.numel()))
     return written(flat.reshape(shape), out)
 

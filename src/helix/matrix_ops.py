@@ -23,9 +23,16 @@ def written(result, out):
     parts, targets = (result, out) if isinstance(result, tuple) else ((result,), (out,))
     for part, target in zip(parts, targets, strict=True):
         if target.shape != part.shape:
-            fail(ShapeError, 1006, "out", f"the result has shape {tuple(part.shape)}, but out has {tuple(target.shape)}.")
+            fail(
+                ShapeError, 1006, "out", f"the result has shape {tuple(part.shape)}, but out has {tuple(target.shape)}."
+            )
         if not _core.can_cast(part.dtype, target.dtype):
-            fail(DTypeError, 1102, "out", f"the result's dtype {part.dtype.name} cannot be stored in {target.dtype.name}.")
+            fail(
+                DTypeError,
+                1102,
+                "out",
+                f"the result's dtype {part.dtype.name} cannot be stored in {target.dtype.name}.",
+            )
     for part, target in zip(parts, targets, strict=True):
         target.copy_(part)
     return out
@@ -104,7 +111,7 @@ def qr(input, some=True, *, out=None):
     return written(_op("linalg_qr")(input, "reduced" if some else "complete"), out)
 
 
-_SVD = namedtuple("svd", ("U", "S", "V"))
+SVD = namedtuple("SVD", ("U", "S", "V"))
 
 
 def svd(input, some=True, compute_uv=True, *, out=None):
@@ -118,10 +125,10 @@ def svd(input, some=True, compute_uv=True, *, out=None):
     """
     if compute_uv:
         U, S, Vh = _op("linalg_svd")(input, full_matrices=not some)
-        return written(_SVD(U, S, _op("conj")(Vh.mT) if Vh.is_complex() else Vh.mT), out)
+        return written(SVD(U, S, _op("conj")(Vh.mT) if Vh.is_complex() else Vh.mT), out)
     S, batch = _op("linalg_svdvals")(input), tuple(input.shape[:-2])
     zeros = [_op("new_zeros")(input, (*batch, n, n)) for n in input.shape[-2:]]
-    return written(_SVD(zeros[0], S, zeros[1]), out)
+    return written(SVD(zeros[0], S, zeros[1]), out)
 
 
 def lu(A, pivot=True, get_infos=False, *, out=None):
@@ -147,7 +154,7 @@ def lu_solve(b, LU_data, LU_pivots, *, out=None):
     return written(_op("linalg_lu_solve")(LU_data, LU_pivots, b), out)
 
 
-_PLU = namedtuple("lu_unpack", ("P", "L", "U"))
+Factors = namedtuple("Factors", ("P", "L", "U"))
 
 
 def permutation(pivots, rows, like):
@@ -175,10 +182,10 @@ def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True, *, out=N
         k = m if m < n else n
         L = LU_data[..., :k].tril(-1) + _eye(LU_data, m, k)
         U = LU_data[..., :k, :].triu()
-    return written(_PLU(P, L, U), out)
+    return written(Factors(P, L, U), out)
 
 
-_SOLUTION = namedtuple("triangular_solve", ("solution", "cloned_coefficient"))
+Solution = namedtuple("Solution", ("solution", "cloned_coefficient"))
 
 
 def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False, *, out=None):
@@ -190,7 +197,7 @@ def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False, *, 
     """
     left = A.mT if transpose else A
     solution = _op("linalg_solve_triangular")(left, b, upper=upper != transpose, unitriangular=unitriangular)
-    return written(_SOLUTION(solution, A.clone()), out)
+    return written(Solution(solution, A.clone()), out)
 
 
 def reflections(V, tau, rows, columns):
@@ -217,7 +224,12 @@ def orgqr(input, tau, *, out=None):
         [[0.6000000238418579], [0.800000011920929]]
     """
     if input.ndim < 2 or input.shape[-2] < input.shape[-1]:
-        fail(ShapeError, 1001, "orgqr", f"takes matrices with at least as many rows as columns, got {tuple(input.shape)}.")
+        fail(
+            ShapeError,
+            1001,
+            "orgqr",
+            f"takes matrices with at least as many rows as columns, got {tuple(input.shape)}.",
+        )
     if tau.shape[-1] > input.shape[-1] or tau.ndim != input.ndim - 1 or tau.shape[:-1] != input.shape[:-2]:
         fail(ShapeError, 1002, "orgqr", f"tau of shape {tuple(tau.shape)} does not fit input of {tuple(input.shape)}.")
     if tau.dtype is not input.dtype:
@@ -281,7 +293,9 @@ def cross(input, other, dim=None, *, out=None):
 
 def cross_along(name, input, other, dim):
     if input.ndim != other.ndim:
-        fail(ShapeError, 1001, name, f"takes tensors of as many axes, got {tuple(input.shape)} and {tuple(other.shape)}.")
+        fail(
+            ShapeError, 1001, name, f"takes tensors of as many axes, got {tuple(input.shape)} and {tuple(other.shape)}."
+        )
     a, b = broadcast_tensors(input, other)
     if a.ndim == 0 or not -a.ndim <= dim < a.ndim or input.shape[dim] != 3 or other.shape[dim] != 3:
         fail(ShapeError, 1002, name, f"axis {dim} must have size 3, got {tuple(input.shape)} and {tuple(other.shape)}.")

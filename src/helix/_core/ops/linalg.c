@@ -606,7 +606,8 @@ const hx_op hx_ops_linalg[] = {
      .doc = "The LU factorization with exchanges of rows: L (unit lower) and U packed in one matrix, and the pivots (from 1, int32).\n\n"
             MATRICES "pivot=False exchanges no rows.\n\n"
             "Example:\n    >>> helix.linalg.lu_factor(helix.tensor([[1., 2.], [2., 2.]])).LU.tolist()\n    [[2.0, 2.0], [0.5, 1.0]]"},
-    {.name = "linalg_lu_factor_ex", .shape = lu_spec, .decompose = lu_factor_ex_parts, .flags = HX_LINALG | HX_OUT, .outputs = "LU, pivots, info",
+    {.name = "linalg_lu_factor_ex", .shape = lu_spec, .decompose = lu_factor_ex_parts,
+     .flags = HX_LINALG | HX_OUT, .outputs = "LU, pivots, info",
      .params = PARAMS(TENSOR("A"), BOOL("pivot", true, KW), BOOL("check_errors", false)),
      .doc = "lu_factor, with LAPACK's info.\n\n" MATRICES HELD_INFO
             "\nExample:\n    >>> helix.linalg.lu_factor_ex(helix.zeros(2, 2)).info.item()\n    1"},
@@ -630,7 +631,8 @@ const hx_op hx_ops_linalg[] = {
             "Only the triangle that is asked for is read.\n"
             NOT_SQUARE ", LinAlgError (HX1405) for ones that are not positive definite.\n\n"
             "Example:\n    >>> helix.linalg.cholesky(helix.tensor([[4., 2.], [2., 2.]])).tolist()\n    [[2.0, 0.0], [1.0, 1.0]]"},
-    {.name = "linalg_cholesky_ex", .shape = cholesky_spec, .decompose = cholesky_ex_parts, .flags = HX_LINALG | HX_OUT, .outputs = "L, info",
+    {.name = "linalg_cholesky_ex", .shape = cholesky_spec, .decompose = cholesky_ex_parts,
+     .flags = HX_LINALG | HX_OUT, .outputs = "L, info",
      .params = PARAMS(TENSOR("A"), BOOL("upper", false, KW), BOOL("check_errors", false)),
      .doc = "cholesky, with LAPACK's info: the order of the leading minor that is not positive.\n\n" MATRICES HELD_INFO
             "\nExample:\n    >>> helix.linalg.cholesky_ex(-helix.eye(2)).info.item()\n    1"},
@@ -640,11 +642,13 @@ const hx_op hx_ops_linalg[] = {
             "B of one axis, or of A's shape without the last, holds vectors; else matrices, whose batches are stretched to A's.\n"
             NOT_SQUARE ", LinAlgError (HX1405) for singular ones.\n\n"
             "Example:\n    >>> helix.linalg.solve(helix.tensor([[2., 0.], [0., 4.]]), helix.tensor([2., 4.])).tolist()\n    [1.0, 1.0]"},
-    {.name = "linalg_solve_ex", .shape = solution_shape, .decompose = solve_ex_parts, .flags = HX_LINALG | HX_OUT, .outputs = "result, info",
+    {.name = "linalg_solve_ex", .shape = solution_shape, .decompose = solve_ex_parts,
+     .flags = HX_LINALG | HX_OUT, .outputs = "result, info",
      .params = PARAMS(TENSOR("A"), TENSOR("B"), BOOL("left", true, KW), BOOL("check_errors", false)),
      .doc = "solve, with LAPACK's info.\n\n" MATRICES HELD_INFO
             "\nExample:\n    >>> helix.linalg.solve_ex(helix.zeros(2, 2), helix.ones(2)).info.item()\n    1"},
-    {.name = "inverse", .shape = like_square, .decompose = inv_parts, .flags = HX_PUBLIC | HX_LINALG | HX_OUT, .aliases = "inv", .params = PARAMS(TENSOR("A")),
+    {.name = "inverse", .shape = like_square, .decompose = inv_parts,
+     .flags = HX_PUBLIC | HX_LINALG | HX_OUT, .aliases = "inv", .params = PARAMS(TENSOR("A")),
      .doc = "The inverse of square matrices.\n\n" MATRICES NOT_SQUARE ", LinAlgError (HX1405) for singular ones.\n\n"
             "Example:\n    >>> helix.inverse(helix.tensor([[2., 0.], [0., 4.]])).tolist()\n    [[0.5, 0.0], [0.0, 0.25]]"},
     {.name = "linalg_inv_ex", .shape = cholesky_spec, .decompose = inv_ex_parts, .flags = HX_LINALG | HX_OUT, .outputs = "inverse, info",
@@ -660,7 +664,8 @@ const hx_op hx_ops_linalg[] = {
      .doc = "The sign (for complex numbers: the phase) of the determinant, and the logarithm of its size; 0 and -inf where it is 0.\n\n"
             MATRICES NOT_SQUARE ".\n\n"
             "Example:\n    >>> helix.slogdet(-helix.eye(3)).sign.item()\n    -1.0"},
-    {.name = "linalg_ldl_factor", .shape = ldl_spec, .decompose = ldl_factor_parts, .flags = HX_LINALG | HX_OUT | NO_GRADIENT, .outputs = "LD, pivots",
+    {.name = "linalg_ldl_factor", .shape = ldl_spec, .decompose = ldl_factor_parts,
+     .flags = HX_LINALG | HX_OUT | NO_GRADIENT, .outputs = "LD, pivots",
      .params = PARAMS(TENSOR("A"), BOOL("hermitian", false, KW)),
      .doc = "The LDL factorization of symmetric (or Hermitian) matrices, as LAPACK packs it: D has blocks of 1 and 2.\n\n" MATRICES
             "The lower triangle is read. It has no gradient.\n" NOT_SQUARE ", LinAlgError (HX1405) where D is singular.\n\n"

@@ -505,7 +505,8 @@ const hx_op hx_ops_spectral[] = {
             "The gradient is not defined for r, and for complete with more rows than columns. The first min(m, n) columns of A\n"
             "must be linearly independent for it.\n\n"
             "Example:\n    >>> [abs(x) for x in helix.linalg.qr(helix.tensor([[3.], [4.]])).R.flatten().tolist()]\n    [5.0]"},
-    {.name = "linalg_eigh", .shape = eigh_spec, .decompose = eigh_parts, .flags = HX_LINALG | HX_OUT, .outputs = "eigenvalues, eigenvectors",
+    {.name = "linalg_eigh", .shape = eigh_spec, .decompose = eigh_parts,
+     .flags = HX_LINALG | HX_OUT, .outputs = "eigenvalues, eigenvectors",
      .params = PARAMS(TENSOR("A"), STRING("UPLO", "L", "L|U|l|u")),
      .doc = "Eigenvalues of Hermitian (real: symmetric) matrices from the least on, and orthonormal eigenvectors as columns.\n\n"
             MATRICES "UPLO: the triangle that is read.\n" UNFIXED NOT_SQUARE ", " FAILS
@@ -528,7 +529,8 @@ const hx_op hx_ops_spectral[] = {
      .doc = "A = U diag(S) Vh with orthonormal columns of U and rows of Vh, and singular values from the largest on.\n\n" MATRICES
             "full_matrices: U and Vh are square; else they have min(m, n) columns and rows.\n" UNFIXED "Raises " FAILS
             "Example:\n    >>> helix.linalg.svd(helix.tensor([[0., 2.], [1., 0.]])).S.tolist()\n    [2.0, 1.0]"},
-    {.name = "linalg_svdvals", .shape = svdvals_shape, .decompose = svdvals_parts, .flags = HX_LINALG | HX_OUT, .params = PARAMS(TENSOR("A")),
+    {.name = "linalg_svdvals", .shape = svdvals_shape, .decompose = svdvals_parts,
+     .flags = HX_LINALG | HX_OUT, .params = PARAMS(TENSOR("A")),
      .doc = "Singular values from the largest on.\n\n" MATRICES "Raises " FAILS
             "Example:\n    >>> helix.linalg.svdvals(helix.tensor([[0., 2.], [1., 0.]])).tolist()\n    [2.0, 1.0]"},
     {0}};
