@@ -51,7 +51,9 @@ def examples():
     found = []
     for name in MODULES:
         module = importlib.import_module(f"helix.{name}")
-        found += [t for t in doctest.DocTestFinder().find(module, globs={"helix": helix, "xp": helix.array_api}) if t.examples]
+        found += [
+            t for t in doctest.DocTestFinder().find(module, globs={"helix": helix, "xp": helix.array_api}) if t.examples
+        ]
     parser = doctest.DocTestParser()
     for name in dir(helix._core):
         value = getattr(helix._core, name)
