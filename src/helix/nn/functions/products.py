@@ -1,0 +1,139 @@
+"""Products and distances: classes from features, groups of products, convolution of time series, all pairs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ... import _core, bmm, cat, stack, triu_indices, zeros
+from ...errors import ArgumentError, ParameterError, ShapeError
+from ...tensor import Tensor
+from .refuse import refuse
+
+_linear, _cross_entropy = _core.op_named("linear"), _core.op_named("cross_entropy")
+_conv1d, _normalize = _core.op_named("conv1d"), _core.op_named("normalize")
+
+
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+) -> Tensor:
+    """cross_entropy of linear(input, linear_weight, linear_bias).
+
+    input: (batch, features); linear_weight: (classes, features), or (classes, d1, ..., features) for logits of shape
+    (batch, classes, d1, ...). The other keywords are those of cross_entropy. `options`, torch's ways to compute in
+    chunks, are not taken (HX1103).
+
+    Example:
+        >>> x, w = helix.zeros(2, 3), helix.zeros(4, 3)
+        >>> round(helix.nn.functional.linear_cross_entropy(x, w, helix.tensor([0, 1])).item(), 4)
+        1.3863
+    """
+    if options is not None:
+        refuse(ArgumentError, "linear_cross_entropy", "options must be None: products are not computed in chunks.")
+    outputs = linear_weight.shape[:-1]
+    bias = None if linear_bias is None else linear_bias.reshape(-1)
+    logits = _linear(input, linear_weight.reshape(-1, linear_weight.shape[-1]), bias)
+    logits = logits.reshape(*input.shape[:-1], *outputs)
+    ignored = -100 if ignore_index is None else ignore_index
+    return _cross_entropy(logits, target, weight, ignored, reduction, label_smoothing)
+
+
+def _bounds(offs: Tensor, size: int) -> list[int]:
+    bounds = [0, *offs.tolist()]
+    if any(b < a for a, b in zip(bounds, bounds[1:])) or bounds[-1] > size:
+        refuse(ParameterError, "grouped_mm", f"offs must rise and end at {size} at most, got {bounds[1:]}.")
+    return bounds
+
+
+def _padded(parts: list[Tensor], dim: int, rest: int) -> Tensor:
+    """The parts one after the other, and zeros for what no group covers."""
+    if rest:
+        shape = list(parts[0].shape)
+        shape[dim] = rest
+        parts = [*parts, zeros(shape, dtype=parts[0].dtype, device=parts[0].device)]
+    return cat(parts, dim)
+
+
+def grouped_mm(
+    mat_a: Tensor, mat_b: Tensor, *, offs: Tensor | None = None, bias: Tensor | None = None, out_dtype: Any = None
+) -> Tensor:
+    """Products of groups of matrices, where `offs` says at which row or column each group ends.
+
+    (m, k) with (groups, k, n): rows of mat_a belong to groups; the result is (m, n). (groups, m, k) with (k, n): columns
+    of mat_b do. (m, k) with (k, n): k does, and the result is (groups, m, n). (groups, m, k) with (groups, k, n):
+    no offs. What lies beyond the last end is 0. Fails with HX1103 when offs is missing or too much.
+
+    Example:
+        >>> a, b = helix.ones(3, 2), helix.tensor([[[1.0], [1.0]], [[2.0], [2.0]]])
+        >>> helix.nn.functional.grouped_mm(a, b, offs=helix.tensor([1, 3])).flatten().tolist()
+        [2.0, 4.0, 4.0]
+    """
+    ranks = mat_a.ndim, mat_b.ndim
+    if not set(ranks) <= {2, 3}:
+        refuse(ShapeError, "grouped_mm", f"operands must have 2 or 3 axes, got {ranks[0]} and {ranks[1]}.")
+    if (offs is None) != (ranks == (3, 3)):
+        refuse(ArgumentError, "grouped_mm", "offs is for operands with 2 axes: it is missing, or none of both has 2.")
+    if offs is None:
+        result = bmm(mat_a, mat_b)
+    elif ranks == (2, 3):
+        at = _bounds(offs, mat_a.shape[0])
+        result = _padded([mat_a[i:j] @ b for i, j, b in zip(at, at[1:], mat_b)], 0, mat_a.shape[0] - at[-1])
+    elif ranks == (3, 2):
+        at = _bounds(offs, mat_b.shape[1])
+        result = _padded([a @ mat_b[:, i:j] for i, j, a in zip(at, at[1:], mat_a)], 1, mat_b.shape[1] - at[-1])
+    else:
+        at = _bounds(offs, mat_a.shape[1])
+        result = stack([mat_a[:, i:j] @ mat_b[i:j] for i, j in zip(at, at[1:])])
+    if bias is not None:
+        result = result + bias
+    return result if out_dtype is None else result.to(out_dtype)
+
+
+def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
+    """Convolution of series of shape (time, batch, channels) with weights (width, in_channels, out_channels).
+
+    Example:
+        >>> x, w = helix.ones(4, 1, 2), helix.ones(3, 2, 1)
+        >>> helix.nn.functional.conv_tbc(x, w, helix.zeros(1)).flatten().tolist()
+        [6.0, 6.0]
+    """
+    if input.ndim != 3 or weight.ndim != 3:
+        text = f"input and weight must have 3 axes, got shapes {tuple(input.shape)} and {tuple(weight.shape)}."
+        refuse(ShapeError, "conv_tbc", text)
+    return _conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad).permute(2, 0, 1)
+
+
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """The p-norms of the differences of all pairs of rows: (0, 1), (0, 2), ..., (n - 2, n - 1).
+
+    Fails with HX1403 for a negative p.
+
+    Example:
+        >>> helix.nn.functional.pdist(helix.tensor([[0.0], [3.0], [4.0]])).tolist()
+        [3.0, 4.0, 1.0]
+    """
+    if input.ndim != 2:
+        refuse(ShapeError, "pdist", f"input must have 2 axes, got shape {tuple(input.shape)}.")
+    if p < 0:
+        refuse(ParameterError, "pdist", f"p must not be negative, got {p}.")
+    first, second = triu_indices(input.shape[0], input.shape[0], 1, device=input.device)
+    return (input[first] - input[second]).norm(p, -1)
+
+
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None) -> Tensor:
+    """input divided by its p-norm along `dim`, or by eps where that is larger.
+
+    Example:
+        >>> [round(x, 6) for x in helix.nn.functional.normalize(helix.tensor([[3.0, 4.0]])).tolist()[0]]
+        [0.6, 0.8]
+    """
+    made = _normalize(input, p, dim, eps)
+    return made if out is None else out.copy_(made)
