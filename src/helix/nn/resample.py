@@ -18,7 +18,7 @@ class Upsample(Module):
         self.scale_factor: Any = tuple(map(float, scale_factor)) if several else scale_factor and float(scale_factor)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.interpolate(input, self.size, self.scale_factor, self.mode, bool(self.align_corners))
+        return F.interpolate(input, self.size, self.scale_factor, self.mode, self.align_corners)
 
     def extra_repr(self) -> str:
         given = f"scale_factor={self.scale_factor}" if self.scale_factor is not None else f"size={self.size}"

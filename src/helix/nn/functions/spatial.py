@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ... import _core, arange, cat, linspace, ones, sinc
+from ... import _core, arange, bfloat16, cat, float16, linspace, ones, sinc
 from ...errors import ParameterError, ShapeError
 from ...tensor import Tensor
 from .refuse import refuse
@@ -51,6 +51,35 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
     parts.append(ones(*spatial, 1, dtype=theta.dtype, device=theta.device))
     points = cat(parts, -1).reshape(1, -1, n + 1)
     return (points @ theta.transpose(1, 2)).reshape(size[0], *spatial, n)
+
+
+_grid_sampler = _core.op_named("grid_sampler")
+
+
+def grid_sample(
+    input: Tensor,
+    grid: Tensor,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool | None = None,
+) -> Tensor:
+    """An image read at the points of a grid.
+
+    input: (batch, channels, height, width), grid: (batch, rows, columns, 2), whose last axis holds x and y in [-1, 1];
+    or with a depth, (batch, channels, depth, height, width), (batch, planes, rows, columns, 3). The result is (batch,
+    channels, rows, columns). mode: 'bilinear', 'nearest', 'bicubic' (without depth). padding_mode: outside of the image
+    are 'zeros', its 'border' or its 'reflection'. align_corners: -1 and 1 are the centres of the outer points, not their
+    borders. Differentiable once in input and grid. Fails with HX1002 for a grid that does not fit.
+
+    Example:
+        >>> image, points = helix.tensor([[[[0.0, 2.0]]]]), helix.tensor([[[[0.0, 0.0], [0.5, 0.0]]]])
+        >>> helix.nn.functional.grid_sample(image, points, align_corners=True).tolist()
+        [[[[1.0, 1.5]]]]
+    """
+    if input.dtype in (float16, bfloat16) and grid.dtype == input.dtype:
+        made = _grid_sampler(input.float(), grid.float(), mode, padding_mode, bool(align_corners))
+        return made.to(input.dtype)
+    return _grid_sampler(input, grid, mode, padding_mode, bool(align_corners))
 
 
 # ---- interpolation ----

@@ -10,6 +10,7 @@ from ...errors import ParameterError
 from ...tensor import Tensor
 from .refuse import refuse
 
+_one_hot = _core.op_named("one_hot")
 _embedding, _embedding_bag = _core.op_named("embedding"), _core.op_named("embedding_bag")
 
 
@@ -106,3 +107,15 @@ def embedding_bag(
         include_last_offset=include_last_offset,
         padding_idx=padding_idx,
     )
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """Each class index as a vector of zeros with a one in its place; int64.
+
+    num_classes: the length; without it the largest index and one more. Fails with HX1301 for an index outside.
+
+    Example:
+        >>> helix.nn.functional.one_hot(helix.tensor([2, 0]), 3).tolist()
+        [[0, 0, 1], [1, 0, 0]]
+    """
+    return _one_hot(tensor, num_classes)

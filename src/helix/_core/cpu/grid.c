@@ -1,0 +1,67 @@
+/* Images read at the points of a grid. A block of points is turned into taps (where to read, with what weight) once and
+ * then applied to every channel, so that the inner loops run over points and become gathers. */
+#include "cpu.h"
+
+enum { BLOCK = 128, MOST_TAPS = 16, CHANNELS = 8 };
+typedef enum { BILINEAR, NEAREST, BICUBIC } mode;
+typedef enum { ZEROS, BORDER, REFLECTION } outside;
+
+/* Sizes: axes of the image and of the result, the fastest last. */
+typedef struct geometry {
+    int axes;
+    mode mode;
+    outside outside;
+    bool align;
+    int64_t batch, channels, size[3], plane, points;
+} geometry;
+
+static bool says(const hx_attr *a, const char *text) {
+    return a->count == strlen(text) && !memcmp(a->v.str, text, a->count);
+}
+
+static geometry geometry_of(const hx_op_call *call) {
+    const hx_view *input = &call->in[0], *grid = &call->in[1];
+    const hx_attr *a = call->attr;
+    geometry g = {.axes = input->ndim - 2, .batch = input->shape[0], .channels = input->shape[1], .plane = 1, .points = 1};
+    g.mode = says(&a[0], "bilinear") ? BILINEAR : says(&a[0], "nearest") ? NEAREST : BICUBIC;
+    g.outside = says(&a[1], "zeros") ? ZEROS : says(&a[1], "border") ? BORDER : REFLECTION;
+    g.align = a[2].v.i;
+    for (int d = 0; d < g.axes; d++) {
+        g.size[d] = input->shape[d + 2];
+        g.plane *= g.size[d];
+        g.points *= grid->shape[d + 1];
+    }
+    return g;
+}
+
+static int taps_of(const geometry *g) {
+    if (g->mode == NEAREST) return 1;
+    return g->mode == BICUBIC ? 16 : 1 << g->axes;
+}
+
+#define T float
+#define NAME(x) x##_f32
+#include "grid_body.h"
+#undef T
+#undef NAME
+#define T double
+#define NAME(x) x##_f64
+#include "grid_body.h"
+
+HX_KERNEL(k_grid_sampler) {
+    HX_UNUSED;
+    if (call->in[0].dtype == HX_F32) forward_f32(call);
+    else forward_f64(call);
+    return HX_OK;
+}
+HX_KERNEL(k_grid_sampler_backward) {
+    HX_UNUSED;
+    if (call->in[0].dtype == HX_F32) backward_f32(call);
+    else backward_f64(call);
+    return HX_OK;
+}
+
+#define FLOATS (HX_BIT(HX_F32) | HX_BIT(HX_F64))
+HX_KERNELS(grid) = {KERNEL_CONTIGUOUS(grid_sampler, k_grid_sampler, FLOATS),
+                    KERNEL_CONTIGUOUS(grid_sampler_backward, k_grid_sampler_backward, FLOATS),
+                    {0}};
