@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..tensor import Tensor
 from . import functional as F
 from .module import Module
@@ -34,16 +36,16 @@ class _ChannelDropout(_Dropout):
 class Dropout1d(_ChannelDropout):
     """Channel dropout for (N, C, L) or (C, L)."""
 
-    _function = staticmethod(F.dropout1d)
+    _function: Any = staticmethod(F.dropout1d)
 
 
 class Dropout2d(_ChannelDropout):
     """Channel dropout for (N, C, H, W) or (C, H, W)."""
 
-    _function = staticmethod(F.dropout2d)
+    _function: Any = staticmethod(F.dropout2d)
 
 
 class Dropout3d(_ChannelDropout):
     """Channel dropout for (N, C, D, H, W) or (C, D, H, W)."""
 
-    _function = staticmethod(F.dropout3d)
+    _function: Any = staticmethod(F.dropout3d)

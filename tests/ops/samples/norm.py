@@ -28,6 +28,7 @@ SAMPLES = [
     Sample("normalize", (X, 3, -1), name="p"),
     Sample("cosine_similarity", (X, T((3, 4, 5)))),
     Sample("cosine_similarity", (X, T((3, 4, 5)), -1), name="last"),
+    Sample("cosine_similarity", (T((1, 2, 3)), T((2, 1, 3)), -2), name="stretched"),
     Sample(
         "local_response_norm",
         (T((2, 5, 3, 2)), 3),

@@ -60,12 +60,18 @@ static hx_status grid_sampler_vjp(hx_vjp *v) {
     return HX_OK;
 }
 
+/* As in torch: asking is an error, and recording is none, for the gradient may not be what is differentiated. */
+static hx_status grid_sampler_backward_vjp(hx_vjp *v) {
+    (void)v;
+    return hx_fail(HX_E_GRADIENT, HX1503_NO_GRAD, "is not differentiable again: grid_sample has first derivatives only");
+}
+
 const hx_op hx_ops_grid[] = {
     {.name = "grid_sampler", .shape = grid_sampler_shape, .vjp = grid_sampler_vjp, .saves = SAVE_IN(0) | SAVE_IN(1),
      .flags = HX_PRIMITIVE | HX_INTERNAL_OP, .params = PARAMS(TENSOR("input"), TENSOR("grid"), SAMPLING),
      .doc = "What helix.nn.functional.grid_sample computes."},
     {.name = "grid_sampler_backward", .outputs = "input_gradient, grid_gradient", .shape = grid_sampler_backward_shape,
-     .flags = HX_PRIMITIVE | HX_INTERNAL_OP | HX_NON_DIFF | HX_GRAD_ERROR,
+     .vjp = grid_sampler_backward_vjp, .flags = HX_PRIMITIVE | HX_INTERNAL_OP,
      .params = PARAMS(TENSOR("input"), TENSOR("grid"), TENSOR("gradient"), SAMPLING),
      .doc = "The gradients of grid_sampler."},
     {0}};

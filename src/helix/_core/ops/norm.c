@@ -217,8 +217,18 @@ static hx_status normalize_parts(hx_call *c) {
     return HX_OK;
 }
 
+/* The axis counts after both are stretched to one shape. */
 static hx_status cosine_similarity_parts(hx_call *c) {
     hx_tensor *a = c->in[0], *b = c->in[1];
+    int64_t shape[HX_MAX_RANK];
+    int ndim = 0;
+    HX_TRY(hx_broadcast_into(shape, &ndim, a->shape, a->ndim));
+    hx_status status = hx_broadcast_into(shape, &ndim, b->shape, b->ndim);
+    if (status) return hx_error_argument(c->op->name, c->op->params[1].name), status;
+    if (a->ndim != ndim || b->ndim != ndim || memcmp(a->shape, b->shape, (size_t)ndim * sizeof *shape)) {
+        a = CALL(expand, a, ((hx_ints){shape, ndim}));
+        b = CALL(expand, b, ((hx_ints){shape, ndim}));
+    }
     hx_ints dim = {&c->attr[0].v.i, 1};
     double eps = c->attr[1].v.f;
     hx_tensor *pa = CALL(maximum, CALL(linalg_vector_norm, a, 2.0, dim, true), eps);

@@ -6,7 +6,28 @@ from collections.abc import Callable
 from typing import Any
 
 from ... import _core
+from ...errors import ParameterError
 from ...tensor import Tensor
+from .refuse import refuse
+
+__all__ = [
+    "celu",
+    "elu",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "leaky_relu",
+    "log_softmax",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "silu",
+    "softmax",
+    "softmin",
+    "tanh",
+    "threshold",
+]
 
 
 def _named(function: Callable[..., Any], name: str, plain: Any) -> Any:
@@ -56,6 +77,8 @@ def _leaky(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -
 
 
 def _clipped(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    if min_val > max_val:
+        refuse(ParameterError, "hardtanh", f"min_val must not be above max_val, got {min_val} and {max_val}.")
     return _hardtanh_(input, min_val, max_val) if inplace else _hardtanh(input, min_val, max_val)
 
 

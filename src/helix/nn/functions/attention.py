@@ -10,6 +10,10 @@ from ...errors import ArgumentError, ShapeError
 from ...tensor import Tensor
 from .refuse import refuse
 
+__all__ = [
+    "multi_head_attention_forward",
+]
+
 _linear, _dropout = _core.op_named("linear"), _core.op_named("dropout")
 _attention = _core.op_named("scaled_dot_product_attention")
 _pad = _core.op_named("pad")
@@ -147,5 +151,3 @@ def _attend(
     if share:
         weights = _dropout(weights, share, True)
     return weights @ v, weights
-
-

@@ -10,6 +10,28 @@ from ...errors import ArgumentError, ParameterError, ShapeError
 from ...tensor import Tensor
 from .refuse import refuse
 
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cosine_embedding_loss",
+    "cross_entropy",
+    "hinge_embedding_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "margin_ranking_loss",
+    "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
+    "nll_loss",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+    "soft_margin_loss",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
+]
+
 
 def _reduction(op: str, reduction: str, size_average: Any, reduce: Any) -> str:
     if size_average is None and reduce is None:
@@ -277,6 +299,8 @@ def triplet_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     reduction = _reduction("triplet_margin_loss", reduction, size_average, reduce)
+    if margin <= 0:
+        refuse(ParameterError, "triplet_margin_loss", f"margin must be above 0, got {margin}.")
     return _triplet_margin_loss(anchor, positive, negative, margin, p, eps, swap, reduction)
 
 

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from ... import _core, arange, cat, full, rand
 from ...errors import ArgumentError, ParameterError, ShapeError
 from ...tensor import Tensor
 from .refuse import refuse
+
+__all__ = [
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool1d_with_indices",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_with_indices",
+    "adaptive_max_pool3d",
+    "adaptive_max_pool3d_with_indices",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
+    "max_pool1d_with_indices",
+    "max_pool2d_with_indices",
+    "max_pool3d_with_indices",
+]
 
 
 def _max_pool_with_indices(name: str) -> Any:
@@ -117,15 +136,18 @@ def _fractional(
         if o < 1 or k < 1 or o + k - 1 > size:
             text = f"{o} windows of {k} do not fit into the {size} elements of spatial axis {axis}."
             refuse(ParameterError, op, text)
-    planes = input.reshape(-1, *sizes)
+    count = prod(input.shape[:-n])
+    planes = input.reshape(count, *sizes)
     if samples is None:
         batch = (1,) if input.ndim == n + 1 else (input.shape[0],)
         samples = rand((*batch, input.shape[-n - 1], n), dtype=input.dtype, device=input.device)
-    values, indices = _max_of_windows(planes, samples.reshape(-1, n), window, out)
+    values, indices = _max_of_windows(planes, samples.reshape(count, n), window, out)
     return values.reshape(*input.shape[:-n], *out), indices.reshape(*input.shape[:-n], *out)
 
 
-def _max_of_windows(planes: Tensor, samples: Tensor, window: Sequence[int], out: Sequence[int]) -> tuple[Tensor, Tensor]:
+def _max_of_windows(
+    planes: Tensor, samples: Tensor, window: Sequence[int], out: Sequence[int]
+) -> tuple[Tensor, Tensor]:
     """Largest values, and where they stand in the flattened plane."""
     n, sizes = len(window), planes.shape[1:]
     position: Any = 0
@@ -135,11 +157,8 @@ def _max_of_windows(planes: Tensor, samples: Tensor, window: Sequence[int], out:
         shape = [at.shape[0]] + [1] * (2 * n)
         shape[1 + axis], shape[1 + n + axis] = o, k
         position = position * size + at.reshape(shape)
-    count = 1
-    for k in window:
-        count *= k
-    position = position.reshape(planes.shape[0], -1, count)
-    seen = planes.reshape(planes.shape[0], -1).gather(1, position.flatten(1)).reshape(position.shape)
+    position = position.reshape(planes.shape[0], prod(out), prod(window))
+    seen = planes.flatten(1).gather(1, position.flatten(1)).reshape(position.shape)
     values, where = seen.max(-1)
     return values, position.gather(-1, where.unsqueeze(-1)).squeeze(-1)
 

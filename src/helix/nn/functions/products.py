@@ -9,6 +9,14 @@ from ...errors import ArgumentError, ParameterError, ShapeError
 from ...tensor import Tensor
 from .refuse import refuse
 
+__all__ = [
+    "conv_tbc",
+    "grouped_mm",
+    "linear_cross_entropy",
+    "normalize",
+    "pdist",
+]
+
 _linear, _cross_entropy = _core.op_named("linear"), _core.op_named("cross_entropy")
 _conv1d, _normalize = _core.op_named("conv1d"), _core.op_named("normalize")
 
@@ -38,6 +46,9 @@ def linear_cross_entropy(
     """
     if options is not None:
         refuse(ArgumentError, "linear_cross_entropy", "options must be None: products are not computed in chunks.")
+    if ignore_index is not None and target.dtype.is_floating_point:
+        text = "ignore_index is for targets that are class indices, not probabilities."
+        refuse(ParameterError, "linear_cross_entropy", text)
     outputs = linear_weight.shape[:-1]
     bias = None if linear_bias is None else linear_bias.reshape(-1)
     logits = _linear(input, linear_weight.reshape(-1, linear_weight.shape[-1]), bias)

@@ -10,6 +10,18 @@ from ...errors import ParameterError
 from ...tensor import Tensor
 from .refuse import refuse
 
+__all__ = [
+    "alpha_dropout",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "feature_alpha_dropout",
+    "gumbel_softmax",
+    "rrelu",
+    "rrelu_",
+]
+
 _rrelu_slope = (1.0 / 8, 1.0 / 3)
 # What SELU tends to far below 0: -scale * alpha (Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017).
 _SATURATION = -1.7580993408473766
@@ -29,10 +41,10 @@ def _dropout(name: str, op: str) -> Any:
     return function
 
 
-dropout = _dropout("dropout", "dropout")
-dropout1d = _dropout("dropout1d", "feature_dropout")
-dropout2d = _dropout("dropout2d", "feature_dropout")
-dropout3d = _dropout("dropout3d", "feature_dropout")
+dropout: Any = _dropout("dropout", "dropout")
+dropout1d: Any = _dropout("dropout1d", "feature_dropout")
+dropout2d: Any = _dropout("dropout2d", "feature_dropout")
+dropout3d: Any = _dropout("dropout3d", "feature_dropout")
 
 
 def _check_share(op: str, p: float) -> None:

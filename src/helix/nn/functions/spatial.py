@@ -10,6 +10,17 @@ from ...errors import ParameterError, ShapeError
 from ...tensor import Tensor
 from .refuse import refuse
 
+__all__ = [
+    "affine_grid",
+    "channel_shuffle",
+    "grid_sample",
+    "interpolate",
+    "native_channel_shuffle",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
+]
+
 _interpolate = _core.op_named("interpolate")
 
 

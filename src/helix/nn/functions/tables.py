@@ -10,6 +10,12 @@ from ...errors import ParameterError
 from ...tensor import Tensor
 from .refuse import refuse
 
+__all__ = [
+    "embedding",
+    "embedding_bag",
+    "one_hot",
+]
+
 _one_hot = _core.op_named("one_hot")
 _embedding, _embedding_bag = _core.op_named("embedding"), _core.op_named("embedding_bag")
 
