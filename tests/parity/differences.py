@@ -23,32 +23,30 @@ BY_REASON: dict[str, str] = {
     "torch's values have eight digits": """
         special.bessel_j0:value special.bessel_y1:value
     """,
+    "options= says how to compute in chunks, and helix does not compute in chunks": """
+        nn.functional.linear_cross_entropy.chunked:refused nn.functional.linear_cross_entropy.chunked_none:refused
+    """,
+    "the sample's distance_function is a layer of torch's": """
+        nn.functional.triplet_margin_with_distance_loss:refused
+    """,
     "not built yet": """
         addbmm:refused,refused.inplace arange:value as_strided_scatter:gradient baddbmm:refused bfloat16:refused
         bool:refused byte:refused cat:error cdouble:refused cfloat:refused char:refused clamp_max:refused
         clamp_min:refused conj_physical:refused double:refused float:refused float_power:missing.inplace
         half:refused int:refused logaddexp:refused logcumsumexp:refused logsumexp:refused long:refused
-        nan_to_num:refused narrow:error nextafter:refused nn.functional.adaptive_avg_pool2d:refused
-        nn.functional.adaptive_avg_pool3d:refused nn.functional.adaptive_max_pool2d:refused
-        nn.functional.adaptive_max_pool3d:refused nn.functional.avg_pool1d:refused
+        nan_to_num:refused narrow:error nextafter:refused nn.functional.avg_pool1d:refused
         nn.functional.avg_pool2d:refused nn.functional.avg_pool3d:refused nn.functional.batch_norm:refused
         nn.functional.conv1d:refused nn.functional.conv2d:refused nn.functional.conv3d:refused
-        nn.functional.ctc_loss:gradient,refused nn.functional.dropout:refused.inplace
-        nn.functional.dropout2d:refused.inplace nn.functional.dropout3d:refused.inplace
-        nn.functional.embedding:refused nn.functional.group_norm:refused nn.functional.hardshrink:refused
-        nn.functional.hardsigmoid:missing.inplace nn.functional.hardtanh:error,refused
-        nn.functional.interpolate.area:refused nn.functional.interpolate.bicubic:refused
-        nn.functional.interpolate.bilinear:refused nn.functional.interpolate.linear:refused
-        nn.functional.interpolate.nearest:refused nn.functional.interpolate.nearest-exact:refused
-        nn.functional.interpolate.trilinear:refused nn.functional.local_response_norm:refused
-        nn.functional.max_pool3d:error nn.functional.mish:missing.inplace
-        nn.functional.multi_margin_loss:error,refused nn.functional.multilabel_margin_loss:refused
-        nn.functional.pad.replicate_negative:refused nn.functional.pairwise_distance:refused
-        nn.functional.relu6:refused nn.functional.rms_norm:refused nn.functional.silu.complex:refused
-        nn.functional.softsign:refused nn.functional.threshold:refused
-        nn.functional.triplet_margin_loss:error,refused norm.nuc:refused pca_lowrank:refused roll:error
-        scatter:error scatter_add:error searchsorted:refused sgn:gradient short:refused square:refused
-        svd_lowrank:refused take:error tensordot:refused to:refused tril_indices:refused triu_indices:refused
+        nn.functional.ctc_loss:gradient,refused nn.functional.group_norm:refused
+        nn.functional.hardshrink:refused nn.functional.hardsigmoid:missing.inplace
+        nn.functional.hardtanh:refused nn.functional.local_response_norm:refused nn.functional.max_pool3d:error
+        nn.functional.mish:missing.inplace nn.functional.multi_margin_loss:error,refused
+        nn.functional.multilabel_margin_loss:refused nn.functional.pad.replicate_negative:refused
+        nn.functional.pairwise_distance:refused nn.functional.relu6:refused nn.functional.rms_norm:refused
+        nn.functional.silu.complex:refused nn.functional.softsign:refused nn.functional.threshold:refused
+        nn.functional.triplet_margin_loss:refused norm.nuc:refused pca_lowrank:refused roll:error scatter:error
+        scatter_add:error searchsorted:refused sgn:gradient short:refused square:refused svd_lowrank:refused
+        take:error tensordot:refused to:refused tril_indices:refused triu_indices:refused
     """,
 }
 

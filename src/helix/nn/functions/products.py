@@ -50,6 +50,9 @@ def linear_cross_entropy(
         text = "ignore_index is for targets that are class indices, not probabilities."
         refuse(ParameterError, "linear_cross_entropy", text)
     outputs = linear_weight.shape[:-1]
+    if len(outputs) > 1 and input.ndim < 2:
+        text = f"a linear_weight of shape {tuple(linear_weight.shape)} goes with input (batch, features), got {tuple(input.shape)}."
+        refuse(ShapeError, "linear_cross_entropy", text)
     bias = None if linear_bias is None else linear_bias.reshape(-1)
     logits = _linear(input, linear_weight.reshape(-1, linear_weight.shape[-1]), bias)
     logits = logits.reshape(*input.shape[:-1], *outputs)
