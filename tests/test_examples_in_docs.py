@@ -39,6 +39,7 @@ MODULES = (
     "order_statistics",
     "predicates",
     "product_ops",
+    "nn.functions.activations",
     "nn.functions.attention",
     "nn.functions.losses",
     "nn.functions.pooling",

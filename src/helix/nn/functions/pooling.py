@@ -72,7 +72,7 @@ def _adaptive_max_pool(n: int) -> tuple[Any, Any]:
         return op(input, _sizes(input, output_size, n), True)
 
     pool.__name__ = pool.__qualname__ = name
-    pool.__doc__ = f"{op.__doc__}\nNone in output_size keeps the size of that axis."
+    pool.__doc__ = f"{op.__doc__.rstrip()}\n\nNone in output_size keeps the size of that axis."
     with_indices.__name__ = with_indices.__qualname__ = f"{name}_with_indices"
     with_indices.__doc__ = f"{name} with return_indices: (values, indices)."
     return pool, with_indices
@@ -91,7 +91,7 @@ def _adaptive_avg_pool(n: int) -> Any:
         return op(input, _sizes(input, output_size, n))
 
     pool.__name__ = pool.__qualname__ = name
-    pool.__doc__ = f"{op.__doc__}\nNone in output_size keeps the size of that axis."
+    pool.__doc__ = f"{op.__doc__.rstrip()}\n\nNone in output_size keeps the size of that axis."
     return pool
 
 
