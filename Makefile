@@ -4,6 +4,7 @@ JOBS ?= 2
 N ?= 50000
 VALID ?= 500
 CASES ?= ABCD
+EXAMPLES ?= 100
 PROFILE ?= train
 
 VENV := .venv
@@ -13,7 +14,7 @@ SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test core-test tiny bench callgrind wheel lint format stubs numerics torch-parity torch-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean interrupts forks same-bits
+.PHONY: help install train test core-test array-api tiny bench callgrind wheel lint format stubs numerics torch-parity torch-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean interrupts forks same-bits
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -52,6 +53,13 @@ core-test: install  ## the C tests of the core, without Python
 
 test: $(VENV)/.checks core-test $(VENV)/.plugins  ## everything: C tests, then the Python tests
 	$(BIN)/python -m pytest
+
+array-api: $(VENV)/.checks install  ## the array API standard's public test suite, cloned with its submodule into SUITE=folder
+	@test -n "$(SUITE)" || { echo "SUITE=folder: a clone of github.com/data-apis/array-api-tests, with its submodule"; exit 2; }
+	$(BIN)/python -m pip install -qq -r "$(SUITE)/requirements.txt"
+	cd "$(SUITE)" && ARRAY_API_TESTS_MODULE=helix.array_api ARRAY_API_TESTS_VERSION=2025.12 \
+		$(abspath $(BIN))/python -m pytest -q -p no:cacheprovider array_api_tests --max-examples $(EXAMPLES) \
+		--xfails-file $(CURDIR)/tests/array_api/xfails.txt
 
 tiny: $(VENV)/.checks install  ## the quickest check that all parts still meet (seconds)
 	$(BIN)/python -m pytest -q -x -n 0 tests/test_tiny.py
