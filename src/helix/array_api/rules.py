@@ -125,8 +125,16 @@ def common_dtype(function, values):
     return dtype
 
 
+def _alike(values):
+    """True for arrays of one dtype: the common case, made quick."""
+    dtype = getattr(values[0], "dtype", None)
+    return all([isinstance(value, Tensor) and value.dtype is dtype for value in values])  # noqa: C419
+
+
 def operands(function, category, *values):
     """Arrays of one dtype, which must be of the category, from arrays and Python numbers."""
+    if _alike(values) and values[0].dtype in _SETS[category]:
+        return values
     dtype = common_dtype(function, values)
     if dtype not in _SETS[category]:
         fail(DTypeError, 1101, function, f"takes {category} dtypes, got {dtype.name}.")
@@ -141,8 +149,9 @@ def axes_of(function, axis, ndim):
     """The given axes, or all, counted from the front, each once."""
     if axis is None:
         return tuple(range(ndim))
-    given = axis if isinstance(axis, tuple) else (axis,)
-    found = tuple(one_axis(function, i, ndim) for i in given)
+    if isinstance(axis, int):
+        return (one_axis(function, axis, ndim),)
+    found = tuple([one_axis(function, i, ndim) for i in axis])
     if len(set(found)) < len(found):
         fail(ParameterError, 1302, function, f"axis {axis} names an axis twice.")
     return found
