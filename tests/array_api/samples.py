@@ -216,7 +216,12 @@ def shapes(rng: np.random.Generator) -> Iterator[Call]:
         yield from (call("concat", (x, y)), call("concat", [x, y], axis=None), call("stack", [x, y], axis=-1))
         yield from (call("flip", x), call("flip", x, axis=0), call("roll", x, 1), call("roll", x, (1, -1), axis=(0, 1)))
         yield from (call("repeat", x, 2), call("repeat", x, np.array([1, 0, 2]), axis=1), call("tile", x, (2, 1, 2)))
-        yield from (call("tril", x, k=1), call("triu", x, k=-1), call("take", x, np.array([2, 0, -1]), axis=1))
+        yield from (
+            call("tril", x, k=1),
+            call("triu", x, k=9),
+            call("triu", x, k=-1),
+            call("take", x, np.array([2, 0, -1]), axis=1),
+        )
         yield call("take_along_axis", x, np.array([[0], [2]]), axis=1)
     yield from (
         call("concat", (x.real.astype("float32"), numbers(rng, "float64", (2, 3)))),
@@ -247,7 +252,12 @@ def creations(rng: np.random.Generator) -> Iterator[Call]:
         call("arange", 5, 1, 2),
         call("arange", 0, 1, 0.25, dtype=kept),
     )
-    yield from (call("eye", 3, 4, k=-1, dtype=kept), call("eye", 2, dtype=Type("int8")), call("eye", 0, 2, dtype=kept))
+    yield from (
+        call("eye", 3, 4, k=-1, dtype=kept),
+        call("eye", 2, dtype=Type("int8")),
+        call("eye", 0, 2, dtype=kept),
+        call("eye", 2, k=2**63, dtype=kept),
+    )
     yield from (call("linspace", 0, 1, 7, dtype=kept), call("linspace", 2.0, -1.0, 5, dtype=kept, endpoint=False))
     yield from (call("linspace", 0, 1 + 2j, 3, dtype=Type("complex128")), call("linspace", 0, 1, 0, dtype=kept))
     yield from (call("full", (2, 3), 7), call("full", 2, True), call("full", (), 1.5, dtype=kept))

@@ -27,9 +27,7 @@ SHAPES = arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 
 
 def values(dtype: st.SearchStrategy, shape: st.SearchStrategy = SHAPES) -> st.SearchStrategy[np.ndarray]:
-    return arrays.arrays(
-        dtype, shape, elements=st.integers(0, 100)
-    )
+    return arrays.arrays(dtype, shape, elements=st.integers(0, 100))
 
 
 NUMBERS = values(st.sampled_from(["int8", "uint16", "int64", "float32", "float64"]))

@@ -192,8 +192,10 @@ def eye(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None):
         Array([[0., 1., 0.],
                [0., 0., 1.]])
     """
+    n_cols = n_rows if n_cols is None else n_cols
+    k = min(max(k, -n_rows), n_cols)
     rows = _op("arange")(n_rows, device=device).reshape(-1, 1)
-    columns = _op("arange")(n_rows if n_cols is None else n_cols, device=device)
+    columns = _op("arange")(n_cols, device=device)
     return array(cast(rows + k == columns, dtype or _core.get_default_dtype()))
 
 
@@ -218,7 +220,7 @@ def _triangle(name, does, shown):
         x = checked(name, "any", x)
         if x.ndim < 2:
             fail(ParameterError, 1001, name, f"takes matrices, got an array of {x.ndim} dimensions.")
-        return array(_op(name)(x, k))
+        return array(_op(name)(x, min(max(k, -x.shape[-2]), x.shape[-1])))
 
     text = f"""The {does} of matrices, and zeros elsewhere.
 
