@@ -150,11 +150,6 @@ def to_dense(self, dtype=None, *, masked_grad=True):
     return self if dtype is None else self.to(dtype)
 
 
-def as_subclass(self, cls):
-    """An object of a subclass of Tensor over the same memory."""
-    return _core.Tensor._make_subclass(cls, self)
-
-
 def where(self, condition, other):
     """The tensor's elements where condition holds, and those of other elsewhere."""
     return op("where")(condition, self, other)
@@ -181,7 +176,6 @@ METHODS = {name + "_": _view_in_place(name) for name in VIEWS.split()} | {
         pin_memory,
         cuda,
         to_dense,
-        as_subclass,
         where,
     )
 }
