@@ -302,7 +302,46 @@ def transforms(rng: np.random.Generator) -> Iterator[Call]:
         yield from (call(f"fft.{name}", 7, d=0.5, dtype=Type("float64")), call(f"fft.{name}", 4, dtype=Type("float32")))
 
 
-FAMILIES = (elementwise, reductions, orders, shapes, creations, products, transforms)
+def linear_algebra(rng: np.random.Generator) -> Iterator[Call]:
+    for dtype in KINDS["floating-point"]:
+        x, line = numbers(rng, dtype, (2, 3, 3)), numbers(rng, dtype, (3,))
+        definite = x @ x.conj().swapaxes(-1, -2) + 4 * np.eye(3, dtype=dtype)
+        for name in ("det", "inv", "slogdet", "svdvals", "pinv", "matrix_rank", "eigvalsh", "cholesky"):
+            yield call(f"linalg.{name}", definite)
+        yield from (call("linalg.det", x), call("linalg.pinv", x[:, :2]), call("linalg.cholesky", definite, upper=True))
+        yield from (
+            call("linalg.matrix_rank", definite, rtol=0.1),
+            call("linalg.pinv", definite, rtol=np.full(2, 0.1, x.real.dtype)),
+        )
+        yield from (
+            call("linalg.solve", definite, line),
+            call("linalg.solve", definite, x),
+            call("linalg.solve", definite[0], x),
+        )
+        yield from (
+            call("linalg.solve", definite, x[0]),
+            call("linalg.cross", x, line),
+            call("linalg.cross", x, x, axis=-2),
+        )
+        yield from (call("linalg.matrix_power", definite / 8, n) for n in (0, 1, 5, -2))
+        for order in ("fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf):
+            yield call("linalg.matrix_norm", x, ord=order, keepdims=order == "nuc")
+        for order in (0, 1, 2, 3, -1, np.inf, -np.inf, 0.5):
+            yield from (call("linalg.vector_norm", x, ord=order), call("linalg.vector_norm", x, axis=(0, 2), ord=order))
+            yield call("linalg.vector_norm", x, axis=-1, keepdims=True, ord=order)
+    for dtype in KINDS["numeric"]:
+        x, line = numbers(rng, dtype, (2, 3, 4)), numbers(rng, dtype, (4,))
+        yield from (call("linalg.trace", x), call("linalg.trace", x, offset=-1), call("linalg.diagonal", x, offset=1))
+        yield from (
+            call("linalg.outer", line, line[:2]),
+            call("linalg.matmul", x, line),
+            call("linalg.vecdot", x, line),
+        )
+        yield from (call("linalg.matrix_transpose", x), call("linalg.tensordot", x, line, axes=1))
+    yield call("linalg.trace", numbers(rng, "int8", (3, 3)), dtype=Type("float64"))
+
+
+FAMILIES = (linear_algebra, elementwise, reductions, orders, shapes, creations, products, transforms)
 
 
 def calls(family: Any) -> list[Call]:
