@@ -12,7 +12,7 @@ from math import inf, prod
 from helix import _core
 from helix._core import Tensor
 from helix.dtypes import finfo
-from helix.errors import LinAlgError, ParameterError, ShapeError
+from helix.errors import IndexRangeError, LinAlgError, ParameterError, ShapeError
 from helix.matrix_ops import cross_along, fail, lu_unpack, orgqr, square, written
 from helix.shape_ops import broadcast_shapes
 
@@ -28,7 +28,7 @@ def _need_matrices(name, A):
 
 def _axis(name, dim, ndim):
     if not -ndim <= dim < ndim:
-        fail(ShapeError, 1302, name, f"axis {dim} is out of range for {ndim} axes.")
+        fail(IndexRangeError, 1302, name, f"axis {dim} is out of range for {ndim} axes.")
     return dim % ndim
 
 
@@ -220,7 +220,7 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
 LeastSquares = namedtuple("LeastSquares", ("solution", "residuals", "rank", "singular_values"))
 
 
-def lstsq(A, B, rcond=None, *, driver=None):
+def lstsq(A, B, rcond=None, *, driver=None, out=None):
     """X with the least |A X - B|, and the shortest such X where there are several.
 
     A: (..., m, n); B: (..., m, k), or (..., m) for vectors. driver: LAPACK's gelsy (by default), gelsd, gelss, or gels, which
@@ -250,13 +250,14 @@ def lstsq(A, B, rcond=None, *, driver=None):
         fail(LinAlgError, 1405, "linalg.lstsq", "A is not of full rank, or it or B holds NaN or infinite elements.")
     full = m > n and driver != "gelsy" and (driver == "gels" or (rank == n).all().item())
     difference = A @ X - B if full else None
-    residuals = (difference * difference.conj()).real.sum(-2) if full else _empty(S)
-    return LeastSquares(
+    residuals = (difference * difference.conj()).real.sum(-2) if full else X.flatten()[:0].abs()
+    result = LeastSquares(
         X[..., 0] if vectors else X,
         residuals,
         _empty(rank) if driver == "gels" else rank,
         S if driver in ("gelsd", "gelss") else _empty(S),
     )
+    return written(result, out)
 
 
 def _empty(like):

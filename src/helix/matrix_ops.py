@@ -6,7 +6,7 @@ from collections import namedtuple
 
 from helix import _core
 from helix._core import Tensor
-from helix.errors import DTypeError, ParameterError, ShapeError
+from helix.errors import DTypeError, IndexRangeError, ParameterError, ShapeError
 from helix.shape_ops import broadcast_tensors
 
 _op = _core.op_named
@@ -139,8 +139,7 @@ def lu(A, pivot=True, get_infos=False, *, out=None):
         >>> pivots.tolist()
         [2, 2]
     """
-    parts = _op("linalg_lu_factor_ex")(A, pivot=pivot)
-    return written(tuple(parts) if get_infos else tuple(parts)[:2], out)
+    return written(_op("linalg_lu_factor_ex" if get_infos else "linalg_lu_factor")(A, pivot=pivot), out)
 
 
 def lu_solve(b, LU_data, LU_pivots, *, out=None):
@@ -297,7 +296,9 @@ def cross_along(name, input, other, dim):
             ShapeError, 1001, name, f"takes tensors of as many axes, got {tuple(input.shape)} and {tuple(other.shape)}."
         )
     a, b = broadcast_tensors(input, other)
-    if a.ndim == 0 or not -a.ndim <= dim < a.ndim or input.shape[dim] != 3 or other.shape[dim] != 3:
+    if not -a.ndim <= dim < a.ndim:
+        fail(IndexRangeError, 1302, name, f"axis {dim} is out of range for {a.ndim} axes.")
+    if input.shape[dim] != 3 or other.shape[dim] != 3:
         fail(ShapeError, 1002, name, f"axis {dim} must have size 3, got {tuple(input.shape)} and {tuple(other.shape)}.")
     roll = _op("roll")
     return roll(a, -1, dim) * roll(b, -2, dim) - roll(a, -2, dim) * roll(b, -1, dim)

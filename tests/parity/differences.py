@@ -20,6 +20,15 @@ BY_REASON: dict[str, str] = {
     "the sample is a view with more memory around it, which is not carried over": """
         as_strided.partial_views:refused,value
     """,
+    "vectors are fixed only up to their sign, or a factor of size 1": """
+        linalg.eig:value linalg.eigh:value linalg.svd:value svd:value
+    """,
+    "the triangle of a factor that is not read has no gradient; torch gives it one": """
+        cholesky_inverse:gradient cholesky_solve:gradient
+    """,
+    "small elements beside large ones: both are as exact as float32 allows relative to the norm, helix by Padé": """
+        matrix_exp:value
+    """,
     "torch's values have eight digits": """
         special.bessel_j0:value special.bessel_y1:value
     """,
@@ -45,7 +54,7 @@ BY_REASON: dict[str, str] = {
         nn.functional.pairwise_distance:refused nn.functional.relu6:refused nn.functional.rms_norm:refused
         nn.functional.silu.complex:refused nn.functional.softsign:refused nn.functional.threshold:refused
         nn.functional.triplet_margin_loss:refused norm.nuc:refused pca_lowrank:refused roll:error scatter:error
-        scatter_add:error searchsorted:refused sgn:gradient short:refused square:refused svd_lowrank:refused
+        scatter_add:error searchsorted:refused short:refused square:refused svd_lowrank:refused
         take:error tensordot:refused to:refused tril_indices:refused triu_indices:refused
     """,
 }

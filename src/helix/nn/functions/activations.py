@@ -100,7 +100,9 @@ def _over_dim(name: str) -> Any:
         return plain(input, dim, dtype)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{plain.__doc__.rstrip()}\n\nWithout a dim: 0 for 0, 1 or 3 axes, else 1, as in torch's old code."
+    function.__doc__ = (
+        f"{plain.__doc__.rstrip()}\n\nWithout a dim: 0 for 0, 1 or 3 axes, else 1, as in torch's old code."
+    )
     return function
 
 
