@@ -21,7 +21,7 @@ with warnings.catch_warnings():
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of means over nothing
 fixed = settings(
-    derandomize=True, max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    derandomize=True, max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 SHAPES = arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 
