@@ -35,6 +35,7 @@ enum {
     PANEL_BYTES = 32 << 10, /* of a panel of B in a packed block: the size of a first-level cache */
     BLOCK_HEIGHT = 504,   /* rows of A in a packed block, and */
     BLOCK_BYTES = 1 << 20, /* their bytes: inside the second-level cache */
+    FEW_BYTES = 256 << 10, /* of panels of B that are packed where they are used */
     TILE_BYTES = 4096,    /* most sums of a full tile */
     PACK_DEPTH = 32,      /* rows of B that are packed together, panel after panel */
     DOT_DEPTH = 4096,     /* products summed in one register of a dot product */

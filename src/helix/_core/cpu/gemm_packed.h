@@ -9,31 +9,41 @@ typedef struct packed_plan {
     int64_t row_blocks, block_rows;  /* tasks are row blocks x column groups */
     int64_t groups, group_columns;
     char *b, *slots;
+    int64_t few, local_at;           /* panels of B that are packed where all rows pass them next; 0: B is packed first */
     int64_t slot_bytes, a_bytes;
     int64_t n_slots;
     _Atomic int64_t next;
 } packed_plan;
 
+/* Rows [k0, end) of columns from j on, `panels` panels whose k are `pitch`. Contiguous columns are packed panel after panel,
+ * else a few rows through all panels. */
+static void pack_panels(const packed_plan *p, char *to, int64_t pitch, int64_t j, int64_t panels, int64_t k0, int64_t end) {
+    const problem *x = p->x;
+    const hx_gemm_args *g = &x->g;
+    const int64_t width = x->kind.columns, scale = x->kind.scale;
+    const int64_t step = g->b_row == 1 ? end - k0 : most(PACK_DEPTH, x->kind.k_step);
+    for (int64_t k = k0; k < end; k += step)
+        for (int64_t q = 0; q < panels; q++) {
+            int64_t at = j + q * width;
+            x->kind.pack_columns(to + (q * pitch + k - k0) * width * x->kind.packed, width,
+                                 p->it.b + (at * g->b_col + k * g->b_row) / scale * x->source, g->b_row, g->b_col,
+                                 least(step, end - k), least(width, p->column + p->columns - at));
+        }
+}
+
 static void pack_b(void *ctx, int64_t begin, int64_t end) {
     const packed_plan *p = ctx;
     const problem *x = p->x;
     const hx_gemm_args *g = &x->g;
-    int64_t width = x->kind.columns, scale = x->kind.scale;
-    /* A few rows of B through all panels; contiguous columns one panel after the other. */
-    const int64_t step = g->b_row == 1 ? x->k : most(PACK_DEPTH, x->kind.k_step);
-    if (!g->load_b)
-        for (int64_t k0 = 0; k0 < x->k; k0 += step)
-            for (int64_t q = begin; q < end; q++) {
-                int64_t j = p->column + q * width;
-                x->kind.pack_columns(p->b + (q * p->k + k0) * width * x->kind.packed, width,
-                                     p->it.b + (j * g->b_col + k0 * g->b_row) / scale * x->source, g->b_row, g->b_col,
-                                     least(step, x->k - k0), least(width, p->column + p->columns - j));
-            }
-    else for (int64_t q = begin; q < end; q++) {
+    const int64_t width = x->kind.columns, panel_bytes = width * p->k * x->kind.packed;
+    if (!g->load_b) {
+        pack_panels(p, p->b + begin * panel_bytes, p->k, p->column + begin * width, end - begin, 0, x->k);
+        return;
+    }
+    for (int64_t q = begin; q < end; q++) {
         int64_t j = p->column + q * width, wide = least(width, p->column + p->columns - j);
-        char *panel = p->b + q * width * p->k * x->kind.packed;
-        if (wide < width) memset(panel, 0, (size_t)(width * p->k * x->kind.packed));
-        g->load_b(g->load_ctx, p->it.index, 0, x->k, j, j + wide, panel, width);
+        if (wide < width) memset(p->b + q * panel_bytes, 0, (size_t)panel_bytes);
+        g->load_b(g->load_ctx, p->it.index, 0, x->k, j, j + wide, p->b + q * panel_bytes, width);
     }
 }
 
@@ -64,6 +74,7 @@ static void packed_block(const packed_plan *p, char *room, int64_t row, int64_t 
     const kind *kd = &x->kind;
     const int64_t width = kd->columns, high = kd->rows, pitch = p->gathers ? p->group_columns : width;
     const int64_t tiles = ceil_div(end - row, high);
+    char *local = room + p->local_at;
     char *held = p->gathers || p->near < p->depth ? room + p->a_bytes : NULL;
     _Alignas(64) char sums[2][TILE_BYTES];
     for (int64_t k0 = 0; k0 < x->k; k0 += p->depth) {
@@ -76,8 +87,13 @@ static void packed_block(const packed_plan *p, char *room, int64_t row, int64_t 
         const int64_t ahead = ceil_div(depth * width * kd->packed, 64 * parts * tiles) * 64;
         for (int64_t j = column; j < last; j += width) {
             if ((j - column) % (8 * width) == 0 && hx_stopped()) return;
+            const int64_t of_few = p->few ? (j - column) / width % p->few : 0;
             const char *b = p->b + ((j - p->column) * p->k + k0 * width) * kd->packed;
             const char *next = b + width * p->k * kd->packed;
+            if (p->few) {
+                b = local + of_few * depth * width * kd->packed;
+                if (!of_few) pack_panels(p, local, depth, j, least(p->few, ceil_div(last - j, width)), k0, least(k0 + depth, x->k));
+            }
             tile_out to[2], hold = {.columns = width, .c_row = pitch, .d_row = pitch, .d_col = 1, .alpha = 1, .beta = 1};
             for (int64_t s = 0; s < depth; s += p->near) {
                 const int64_t part = least(p->near, depth - s);
@@ -88,7 +104,7 @@ static void packed_block(const packed_plan *p, char *room, int64_t row, int64_t 
                     tile_out *o = &to[t % 2];
                     place_block(o, p, i, j, k0);
                     o->next = hold.next = next;
-                    o->next_bytes = hold.next_bytes = j + width < last ? ahead : 0;
+                    o->next_bytes = hold.next_bytes = j + width < last && !p->few ? ahead : 0;
                     if (!kd->narrow && !held) {
                         kd->full(least(high, end - i), part, a, b, o);
                         if (g->activate && ends) activate(g, o->c, o->c_row, least(high, end - i), o->columns);
@@ -148,7 +164,9 @@ static void packed_grid(packed_plan *p) {
     p->slot_bytes = p->a_bytes;
     if (p->gathers || p->near < p->depth)
         p->slot_bytes += p->block_rows * (p->gathers ? p->group_columns : x->kind.columns) * x->kind.sum;
-    p->slot_bytes = ceil_div(p->slot_bytes, 64) * 64;
+    p->local_at = ceil_div(p->slot_bytes, 64) * 64;
+    if (p->row_blocks == 1 && !x->g.load_b) p->few = most(1, FEW_BYTES / (p->depth * x->kind.columns * x->kind.packed));
+    p->slot_bytes = p->local_at + ceil_div(p->few * p->depth * x->kind.columns * x->kind.packed, 64) * 64;
 }
 
 static hx_code run_packed(const problem *x) {
@@ -161,7 +179,8 @@ static hx_code run_packed(const problem *x) {
     p.gathers = x->kind.narrow && p.depth < p.k;
     p.columns = least(held, x->n);
     packed_grid(&p);
-    int64_t b_bytes = ceil_div(p.columns, width) * width * p.k * x->kind.packed;
+    if (p.few) held = x->n;
+    int64_t b_bytes = p.few ? 0 : ceil_div(p.columns, width) * width * p.k * x->kind.packed;
     size_t nbytes = (size_t)(ceil_div(b_bytes, 64) * 64 + p.n_slots * p.slot_bytes);
     p.b = hx_pool_alloc(nbytes);
     if (!p.b) return HX_E_MEMORY;
@@ -171,7 +190,7 @@ static hx_code run_packed(const problem *x) {
         for (p.column = 0; p.column < x->n; p.column += held) {
             p.columns = least(held, x->n - p.column);
             int64_t panels = ceil_div(p.columns, width);
-            hx_parallel_range(panels, most(8, hx_grain(p.k * width * x->kind.packed)), pack_b, &p);
+            if (!p.few) hx_parallel_range(panels, most(8, hx_grain(p.k * width * x->kind.packed)), pack_b, &p);
             p.groups = ceil_div(p.columns, p.group_columns);
             atomic_store(&p.next, 0);
             hx_parallel(p.n_slots, packed_slot, &p);
