@@ -35,14 +35,15 @@ enum {
     PANEL_BYTES = 32 << 10, /* of a panel of B in a packed block: the size of a first-level cache */
     BLOCK_HEIGHT = 504,   /* rows of A in a packed block, and */
     BLOCK_BYTES = 1 << 20, /* their bytes: inside the second-level cache */
-    FEW_BYTES = 256 << 10, /* of panels of B that are packed where they are used */
+    FEW_BYTES = 512 << 10, /* of panels of B that are packed where they are used */
+    LOW_ROWS = 128,       /* rows up to which it costs little to take k in more blocks */
     TILE_BYTES = 4096,    /* most sums of a full tile */
     PACK_DEPTH = 32,      /* rows of B that are packed together, panel after panel */
     DOT_DEPTH = 4096,     /* products summed in one register of a dot product */
     DIRECT_DEPTH = 512,   /* largest k of the direct plan */
     AHEAD = 16,           /* of k: how far in front packed rows of 8-byte elements are fetched */
     TINY = 8,             /* rows and k of products that need no plan */
-    SKINNY_ROWS = 16,     /* rows up to which B is swept row by row */
+    SWEEP_HEIGHT = 16,    /* rows up to which B is swept row by row */
     DOT_HEIGHT = 48,      /* rows up to which columns of B are read by dot products */
     SKINNY_SUMS = 8192    /* sums a skinny task holds: 32 KB of f32 */
 };

@@ -10,7 +10,8 @@
 enum {
     AMX_SIDE = 32,
     AMX_TILE = 1024,            /* bytes of a tile */
-    AMX_DOT_HEIGHT = 4,         /* rows up to which dot products of bytes are faster */
+    AMX_DOT_HEIGHT = 4,         /* rows up to which B is read where it lies, without this unit: by columns, */
+    AMX_SWEEP_HEIGHT = 8,       /* and by rows */
     AMX_PANEL_BYTES = 128 << 10, /* of a panel of B in a packed block, and */
     AMX_NEAR_BYTES = 32 << 10    /* of its part that stays in the first-level cache while all rows pass by */
 };
@@ -165,6 +166,8 @@ static void use_amx(kind *x, int packed) {
     x->panel_bytes = AMX_PANEL_BYTES;
     x->near = AMX_NEAR_BYTES / (AMX_SIDE * packed);
     x->packed = packed;
+    x->dot_height = AMX_DOT_HEIGHT;
+    x->sweep_height = AMX_SWEEP_HEIGHT;
     x->enter = amx_enter;
     x->leave = amx_leave;
 }
@@ -179,7 +182,6 @@ static void use_amx_bf16(kind *x) {
 }
 static void use_amx_bytes(kind *x, hx_dtype a, hx_dtype b) {
     use_amx(x, 1);
-    x->dot_height = AMX_DOT_HEIGHT;
     x->pack_rows = amx_rows_bytes;
     x->pack_columns = amx_columns_bytes;
     if (a == HX_I8) x->full = b == HX_I8 ? amx_full_i8_i8 : amx_full_i8_u8;

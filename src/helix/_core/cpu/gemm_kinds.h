@@ -179,7 +179,7 @@ typedef struct kind {
     finish_kernel narrow;       /* stores sums as C; NULL when tiles store C themselves */
     finish_kernel finish_block; /* stores sums as C of their own type */
     skinny_kernel dot, sweep;   /* NULL: not offered */
-    int dot_height;             /* rows up to which dot products read B, where its columns are contiguous */
+    int dot_height, sweep_height; /* rows up to which they read B, where its columns, or its rows, are contiguous */
     int row_bytes;              /* of an element of A as these read it, */
     pack_kernel lay_rows;       /* and how a row of them is made */
     void (*enter)(void), (*leave)(void); /* around tiles, on every thread; NULL: nothing to do */
@@ -192,7 +192,7 @@ typedef struct kind {
     {SIZES(type, res), .native = is_native, .scale = 1,                                                       \
      .pack_rows = pack_##src##_##res, .pack_columns = pack_##src##_##res, .full = full_##res,                 \
      .tiles = tiles_##res, .narrow = fin, .finish_block = finish_block_##res, .dot = dot_##src##_##res, .sweep = sweep_##src##_##res, \
-     .dot_height = DOT_HEIGHT, .row_bytes = sizeof(type), .lay_rows = pack_##src##_##res}
+     .dot_height = DOT_HEIGHT, .sweep_height = SWEEP_HEIGHT, .row_bytes = sizeof(type), .lay_rows = pack_##src##_##res}
 #define INTEGERS(src, type, res, fin)                                                                         \
     {SIZES(type, res), .scale = 1, .pack_rows = pack_##src##_##res,                                           \
      .pack_columns = pack_##src##_##res, .full = full_##res, .narrow = fin, \

@@ -175,6 +175,8 @@ static hx_code run_packed(const problem *x) {
     int64_t held = most(1, COLUMN_BYTES / (p.k * width * x->kind.packed)) * width;
     int64_t blocks = ceil_div(p.k * width * x->kind.packed, x->kind.panel_bytes), step = most(8, x->kind.k_step);
     p.depth = ceil_div(ceil_div(p.k, blocks), step) * step;
+    /* Rows of B are packed through as many panels as fit: the lower the panels, the longer the runs that are read. */
+    if (x->kind.near && x->m <= LOW_ROWS && x->g.b_row != 1) p.depth = least(p.depth, x->kind.near);
     p.near = x->kind.near ? least(x->kind.near, p.depth) : p.depth;
     p.gathers = x->kind.narrow && p.depth < p.k;
     p.columns = least(held, x->n);

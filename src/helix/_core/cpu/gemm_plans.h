@@ -167,7 +167,7 @@ static void skinny_task(void *ctx, int64_t t) {
 
 static bool skinny_fits(const problem *x) {
     const hx_gemm_args *g = &x->g;
-    if (!x->kind.dot || g->load_b || x->m > (g->b_row == 1 ? x->kind.dot_height : SKINNY_ROWS)) return false;
+    if (!x->kind.dot || g->load_b || x->m > (g->b_row == 1 ? x->kind.dot_height : x->kind.sweep_height)) return false;
     if (g->b_row != 1 && (!x->kind.sweep || g->b_col != 1 || x->n < 16)) return false;
     return x->m <= 2 || x->n * x->k >= 1 << 15;
 }
