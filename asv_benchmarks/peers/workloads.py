@@ -274,9 +274,53 @@ _add("C.f32_batched64_128x64x128", _product(128, 64, 128, 64), flops=2 * 64 * 12
 _add("C.f32_gemv_1x4096x4096", _product(1, 4096, 4096), flops=2 * 4096**2, bytes=4 * 4096**2)
 _add("C.f32_skinny_8x4096x4096", _product(8, 4096, 4096), flops=16 * 4096**2, bytes=4 * 4096**2)
 _add("C.f32_tall_2048x256x1024", _product(2048, 256, 1024), flops=2 * 2048 * 256 * 1024)
-for _n in (512, 2048):
+for _n in (256, 512, 1024, 2048):
     _add(f"C.bf16_{_n}", _product(_n, _n, _n, dtype="bfloat16"), flops=2 * _n**3)
 _add("C.bf16_gemv_1x4096x4096", _product(1, 4096, 4096, dtype="bfloat16"), flops=2 * 4096**2, bytes=2 * 4096**2)
+_add("C.bf16_skinny_8x4096x4096", _product(8, 4096, 4096, dtype="bfloat16"), flops=16 * 4096**2, bytes=2 * 4096**2)
+_add("C.bf16_tall_2048x256x1024", _product(2048, 256, 1024, dtype="bfloat16"), flops=2 * 2048 * 256 * 1024)
+
+
+def _byte_product(m: int, k: int, n: int) -> Build:
+    """Weights as layers store them, (n, k)."""
+
+    def build(lib: Any) -> Callable[[], Any]:
+        t = lib.t
+        a = (lib.array(normal("ga", m, k)) * 40).clamp(-127, 127).to(t.int8)
+        b = (lib.array(normal("gb", n, k)) * 40).clamp(-127, 127).to(t.int8).t()
+        product = getattr(t, "int_mm", None) or t._int_mm
+        return lib.inference(lambda: product(a, b))
+
+    return build
+
+
+for _m, _k, _n in ((512, 512, 512), (2048, 2048, 2048), (32, 4096, 4096), (1, 4096, 4096)):
+    _add(f"C.int8_{_m}x{_k}x{_n}", _byte_product(_m, _k, _n), flops=2 * _m * _k * _n, bytes=_k * _n)
+
+
+def _layer(kind: str, dtype: str) -> Build:
+    """A layer of a transformer block at 256 tokens, with what follows it."""
+
+    def build(lib: Any) -> Callable[[], Any]:
+        t, F = lib.t, lib.F
+        cast = getattr(t, dtype)
+        x, w = lib.array(normal("lx", 256, 512)).to(cast), lib.array(normal("lw", 2048, 512, scale=0.05)).to(cast)
+        b, rest = lib.array(normal("lb", 2048)).to(cast), lib.array(normal("lr", 256, 2048)).to(cast)
+        fused = getattr(F, "linear_activation", None)
+        runs: dict[str, Callable[[], Any]] = {
+            "bias": lambda: F.linear(x, w, b),
+            "gelu": lambda: fused(x, w, b, activation="gelu") if fused else F.gelu(F.linear(x, w, b)),
+            "relu": lambda: fused(x, w, b, activation="relu") if fused else F.relu(F.linear(x, w, b)),
+            "residual": lambda: t.addmm(rest, x, w.t()),
+        }
+        return lib.inference(runs[kind])
+
+    return build
+
+
+for _kind in ("bias", "relu", "gelu", "residual"):
+    for _dtype, _short in (("float32", "f32"), ("bfloat16", "bf16")):
+        _add(f"C.{_short}_layer_{_kind}_256x512x2048", _layer(_kind, _dtype), flops=2 * 256 * 512 * 2048)
 
 # ---- D: convolution, pooling, batch norm ---------------------------------------------------------------------
 

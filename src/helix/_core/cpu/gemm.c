@@ -47,7 +47,7 @@ enum {
     DOT_HEIGHT = 48,      /* rows up to which columns of B are read by dot products */
     SKINNY_SUMS = 8192    /* sums a skinny task holds: 32 KB of f32 */
 };
-#define DIRECT_WORK (160.0 * 160 * 160)  /* multiplications up to which nothing is packed */
+#define DIRECT_WORK (256.0 * 256 * 256)  /* multiplications up to which nothing is packed */
 #define TASK_WORK (64.0 * 64 * 64)       /* multiplications worth a task of their own */
 #define COLUMN_BYTES (48ll << 20)        /* of packed B held at a time */
 
