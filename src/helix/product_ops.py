@@ -56,7 +56,11 @@ def tensordot(a, b, dims=2, *, out=None):
         5
     """
     first, second = _pairs(a, b, dims)
-    for i, j in zip(first, second):
+    for i, j in zip(first, second):  # a pair of sizes 1 and n: the one is stretched, so the other's terms are added
+        if a.shape[i] == 1 and b.shape[j] != 1:
+            b = _core.op_named("sum")(b, j, True)
+        elif b.shape[j] == 1 and a.shape[i] != 1:
+            a = _core.op_named("sum")(a, i, True)
         if a.shape[i] != b.shape[j]:
             raise ShapeError(
                 f"HX1002 tensordot: a has size {a.shape[i]} (axis {i} of {tuple(a.shape)}), b has size {b.shape[j]} (axis "

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
+
 from helix import _core
+from helix.layouts import check
 from helix._core import Tensor
 from helix.errors import ArgumentError, ParameterError
 
@@ -12,12 +15,16 @@ __all__ = ["Tensor"]
 SERVED_VERSIONS = ("2022.12", "2023.12", "2024.12", "2025.12")
 
 
-def to(self, *args, dtype=None, device=None, copy=False, non_blocking=False):
+def to(self, *args, dtype=None, device=None, copy=False, non_blocking=False, memory_format=None):
     """The tensor as another dtype, on another device, or both; itself when nothing changes.
 
     Takes `to(dtype)`, `to(device)`, `to(device, dtype)` or `to(other)`. `copy` makes a new tensor in any case;
     `non_blocking` is accepted and changes nothing on the CPU.
     """
+    check("to", "memory_format", memory_format)
+    if args and isinstance(args[-1], builtins.bool):  # to(device, dtype, non_blocking, copy), as far as given
+        flags = [a for a in args if isinstance(a, builtins.bool)]
+        args, copy = args[: -len(flags)], copy or (len(flags) > 1 and flags[1])
     device, dtype = _destination(args, device, dtype)
     result = self
     if dtype is not None and self.dtype is not dtype:
@@ -60,8 +67,9 @@ def type(self, dtype=None):
     return self.dtype if dtype is None else to(self, dtype)
 
 
-def cpu(self):
+def cpu(self, memory_format=None):
     """The tensor in host memory."""
+    check("cpu", "memory_format", memory_format)
     return to(self, device="cpu")
 
 
@@ -86,7 +94,8 @@ def array_namespace(self, *, api_version=None):
 
 
 def _caster(name, dtype):
-    def cast(self):
+    def cast(self, memory_format=None):
+        check(name, "memory_format", memory_format)
         return to(self, dtype)
 
     cast.__name__ = cast.__qualname__ = name

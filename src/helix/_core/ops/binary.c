@@ -347,7 +347,7 @@ const hx_op hx_ops_binary[] = {
             "Example:\n"
             "    >>> helix.float_power(helix.tensor([2, 4]), -1).tolist()\n"
             "    [0.5, 0.25]\n",
-     .decompose = decompose_float_power, .flags = HX_PUBLIC},
+     .decompose = decompose_float_power, .flags = HX_PUBLIC | HX_INPLACE},
     {.name = "ldexp", .params = TWO,
      .doc = "input * 2**other.\n\n"
             "Example:\n"

@@ -108,6 +108,11 @@ static hx_status range_length(const hx_attr *start, const hx_attr *end, const hx
     return HX_OK;
 }
 
+/* A float of the size of whole numbers, cut towards zero. */
+static void cut_number(hx_attr *a) {
+    if (a->kind == HX_A_FLOAT && fabs(a->v.f) < 0x1p62) *a = (hx_attr){.kind = HX_A_INT, .v.i = (int64_t)a->v.f};
+}
+
 static hx_status shape_arange(hx_call *c) {
     hx_attr *start = &c->attr[0], *end = &c->attr[1], *step = &c->attr[2];
     if (!hx_given(end)) {
@@ -120,6 +125,12 @@ static hx_status shape_arange(hx_call *c) {
     HX_TRY(real_number(end, "end"));
     HX_TRY(real_number(step, "step"));
     bool whole = start->kind != HX_A_FLOAT && end->kind != HX_A_FLOAT && step->kind != HX_A_FLOAT;
+    if (hx_given(&c->attr[3]) && hx_is_integral((hx_dtype)c->attr[3].v.i) && !whole) {
+        cut_number(start);
+        cut_number(end);
+        cut_number(step);
+        whole = start->kind != HX_A_FLOAT && end->kind != HX_A_FLOAT && step->kind != HX_A_FLOAT;
+    }
     int64_t n = 0;
     HX_TRY(range_length(start, end, step, whole, &n));
     hx_spec_set(&c->spec[0], dtype_or(&c->attr[3], whole ? HX_I64 : hx_default_float()), &n, 1);

@@ -524,7 +524,8 @@ static hx_status triangle_indices(hx_call *c, bool lower) {
     hx_spec s = {.dtype = HX_BOOL, .ndim = 2, .shape = {rows, columns}};
     hx_tensor *all = hx_full_like_spec(&s, 1, c->device);
     hx_tensor *part = lower ? CALL(tril, all, &c->attr[2]) : CALL(triu, all, &c->attr[2]);
-    RESULT(0, CALL(clone, CALL(transpose, CALL(argwhere, part), 0, 1)));
+    hx_tensor *found = CALL(clone, CALL(transpose, CALL(argwhere, part), 0, 1));
+    RESULT(0, hx_given(&c->attr[3]) ? CALL(cast, found, &c->attr[3]) : found);
     return HX_OK;
 }
 static hx_status tril_indices_parts(hx_call *c) { return triangle_indices(c, true); }
@@ -619,11 +620,11 @@ const hx_op hx_ops_join[] = {
      .doc = "The upper triangle of matrices: zeros below the diagonal.\n\n"
             "Example:\n    >>> helix.tensor([[1, 2], [3, 4]]).triu().tolist()\n    [[1, 2], [0, 4]]"},
     {.name = "tril_indices", .decompose = tril_indices_parts, .flags = HX_FUNCTION | HX_CREATES | HX_NON_DIFF,
-     .params = PARAMS(REQ_INT("row"), REQ_INT("col"), INT("offset", 0)),
+     .params = PARAMS(REQ_INT("row"), REQ_INT("col"), INT("offset", 0), OPT_DTYPE("dtype", KW)),
      .doc = "Row and column numbers of the lower triangle of a (row, col) matrix, as a (2, n) tensor.\n\n"
             "Example:\n    >>> helix.tril_indices(2, 2).tolist()\n    [[0, 1, 1], [0, 0, 1]]"},
     {.name = "triu_indices", .decompose = triu_indices_parts, .flags = HX_FUNCTION | HX_CREATES | HX_NON_DIFF,
-     .params = PARAMS(REQ_INT("row"), REQ_INT("col"), INT("offset", 0)),
+     .params = PARAMS(REQ_INT("row"), REQ_INT("col"), INT("offset", 0), OPT_DTYPE("dtype", KW)),
      .doc = "Row and column numbers of the upper triangle of a (row, col) matrix, as a (2, n) tensor.\n\n"
             "Example:\n    >>> helix.triu_indices(2, 2).tolist()\n    [[0, 0, 1], [0, 1, 1]]"},
     {FUNCTION("atleast_1d", atleast_1d_parts), .params = PARAMS(TENSOR("input")),

@@ -122,7 +122,17 @@ static hx_status decompose_lerp(hx_call *c) {
     RESULT(0, CALL(where, CALL(lt, CALL(abs, weight), 0.5), near, far));
     return HX_OK;
 }
+/* A factor with a fraction goes with floating and complex tensors. */
+static hx_status check_value(const hx_call *c) {
+    bool whole = c->attr[0].kind != HX_A_FLOAT && c->attr[0].kind != HX_A_COMPLEX;
+    for (int i = 0; i < 3; i++) whole = whole || !hx_is_integral((hx_dtype)c->in[i]->dtype);
+    if (whole) return HX_OK;
+    return hx_fail_about(FACTS("value", "a whole number", hx_text("%g", hx_number_as_float(&c->attr[0]))), HX_E_DTYPE,
+                         HX1101_DTYPE, "value is %g, but the result is of dtype %s; give a whole value or float tensors",
+                         hx_number_as_float(&c->attr[0]), hx_dtype_name((hx_dtype)c->in[0]->dtype));
+}
 static hx_status decompose_addcmul(hx_call *c) {
+    HX_TRY(check_value(c));
     RESULT(0, CALL(add, c->in[0], CALL(mul, c->in[1], c->in[2]), &c->attr[0]));
     return HX_OK;
 }
@@ -133,12 +143,13 @@ static hx_status decompose_addcdiv(hx_call *c) {
 
 /* ---- composites ---- */
 
+static bool both_bool(const hx_call *c) { return c->in[0]->dtype == HX_BOOL && c->in[1]->dtype == HX_BOOL; }
 static hx_status decompose_clamp_min(hx_call *c) {
-    RESULT(0, CALL(clamp, c->in[0], c->in[1]));
+    RESULT(0, both_bool(c) ? CALL(maximum, c->in[0], c->in[1]) : CALL(clamp, c->in[0], c->in[1]));
     return HX_OK;
 }
 static hx_status decompose_clamp_max(hx_call *c) {
-    RESULT(0, CALL(clamp, c->in[0], DEFAULT, c->in[1]));
+    RESULT(0, both_bool(c) ? CALL(minimum, c->in[0], c->in[1]) : CALL(clamp, c->in[0], DEFAULT, c->in[1]));
     return HX_OK;
 }
 

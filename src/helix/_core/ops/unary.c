@@ -17,6 +17,19 @@ static hx_status shape_real(hx_call *c) {
     if (hx_is_complex((hx_dtype)c->in[0]->dtype)) return refuse(c, "complex", "Take .real or .abs() first.");
     return shape_number(c);
 }
+static hx_status shape_any_real(hx_call *c) {
+    if (hx_is_complex((hx_dtype)c->in[0]->dtype)) return refuse(c, "complex", "Take .real or .abs() first.");
+    return hx_shape_same(c);
+}
+/* bool is counted: 0 and 1. */
+static hx_status shape_counted(hx_call *c) {
+    HX_TRY(hx_shape_same(c));
+    if (c->in[0]->dtype == HX_BOOL) {
+        c->compute = HX_I64;
+        c->spec[0].dtype = HX_I64;
+    }
+    return HX_OK;
+}
 static hx_status shape_real_float(hx_call *c) {
     if (hx_is_complex((hx_dtype)c->in[0]->dtype)) return refuse(c, "complex", "Take .real or .abs() first.");
     return hx_shape_float(c);
@@ -286,7 +299,7 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.square(helix.tensor([3.0, -2.0])).tolist()\n"
             "    [9.0, 4.0]\n",
-     .shape = shape_number, .decompose = decompose_square, .vjp = vjp_square, .saves = SAVE_IN(0), .flags = COMPOSED},
+     .shape = shape_counted, .decompose = decompose_square, .vjp = vjp_square, .saves = SAVE_IN(0), .flags = COMPOSED},
     {.name = "reciprocal", .params = ONE,
      .doc = "1 / input.\n\n"
             "Example:\n"
@@ -566,7 +579,7 @@ const hx_op hx_ops_unary[] = {
             "Example:\n"
             "    >>> helix.nan_to_num(helix.tensor([helix.nan, 1.0])).tolist()\n"
             "    [0.0, 1.0]\n",
-     .shape = shape_real, .decompose = decompose_nan_to_num, .vjp = vjp_nan_to_num, .saves = SAVE_IN(0), .flags = COMPOSED},
+     .shape = shape_any_real, .decompose = decompose_nan_to_num, .vjp = vjp_nan_to_num, .saves = SAVE_IN(0), .flags = COMPOSED},
     {.name = "angle", .params = ONE,
      .doc = "The angle of complex values in (-pi, pi]; 0 or pi for real ones.\n\n"
             "Example:\n"

@@ -1,0 +1,73 @@
+"""`python -m tests.parity.table` writes docs/torch-ops.md: every op that torch documents, and what helix has of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from .names import MODULES, counterpart, names_of, reason
+from .probe import abilities, info_of, infos
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "torch-ops.md"
+HEAD = """# torch's ops
+
+What torch documents as functions and methods of tensors, and what helix has of it: same name, keywords, result dtypes and
+gradients, held to torch's by `tests/parity`. Written by `make torch-table`, which calls every op on samples of torch's.
+
+- **present**: helix has it, or the reason why not.
+- **gradient**, **second**: gradients and gradients of gradients were computed on a sample; `zero` where the second is.
+  Empty where torch has none either, or no sample.
+- **dtypes** in which a sample of torch's was taken: `b` bool, `int` all integers, `float` float16 to float64, `complex` both.
+  Empty where torch has no sample.
+
+"""
+COLUMNS = "| op | present | gradient | second | dtypes |\n|---|---|---|---|---|\n"
+
+
+def row(module: str, name: str) -> str:
+    if counterpart(module, name) is None:
+        return f"| `{name}` | no: {reason(name) or 'not built yet'} | | | |\n"
+    info = info_of(module, name)
+    key = next((k for k, v in infos().items() if v is info), None)
+    gradient, second, dtypes = abilities(key) if key else ("", "", "")
+    return f"| `{name}` | yes | {gradient} | {second} | {dtypes} |\n".replace("|  |", "| |").replace("|  |", "| |")
+
+
+def counts(module: str) -> Counter[str]:
+    """How many names are there, absent for a reason, and missing."""
+    found: Counter[str] = Counter()
+    for name in names_of(module):
+        there = counterpart(module, name) is not None
+        found["present" if there else "absent" if reason(name) else "missing"] += 1
+    return found
+
+
+def summary() -> Iterator[str]:
+    yield "| module | documented | present | of those that apply | absent for a reason | missing |\n|---|---|---|---|---|---|\n"
+    for module in MODULES:
+        n = counts(module)
+        whole = n["present"] + n["absent"] + n["missing"]
+        share = 100 * n["present"] / (n["present"] + n["missing"])
+        yield f"| `{module}` | {whole} | {n['present']} | {share:.1f} % | {n['absent']} | {n['missing']} |\n"
+
+
+def sections() -> Iterator[str]:
+    for module in MODULES:
+        yield f"\n## {module}\n\n{COLUMNS}"
+        yield from (row(module, name) for name in names_of(module))
+
+
+def page() -> str:
+    return HEAD + "".join(summary()) + "".join(sections())
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    PAGE.write_text(page())
+
+
+if __name__ == "__main__":
+    main()
