@@ -18,10 +18,10 @@ REFUSED = {
     huber_loss imag inner instance_norm int_mm l1_loss layer_norm lcm leaky_relu lerp linalg_vector_norm linear
     linear_activation local_response_norm log_softmax logsigmoid lp_pool1d lp_pool2d lp_pool3d
     margin_ranking_loss matmul max_pool1d max_pool2d max_pool3d mean mish mm mse_loss multi_margin_loss
-    multilabel_margin_loss multilabel_soft_margin_loss multinomial mv nan_to_num neg nll_loss norm normal
+    multilabel_margin_loss multilabel_soft_margin_loss multinomial mv neg nll_loss norm normal
     normalize pairwise_distance positive pow quantized_linear rand_like randn_like relu relu6 remainder rms_norm
     round scaled_dot_product_attention selu silu smooth_l1_loss soft_margin_loss softmax softmin softplus
-    softshrink softsign square std std_mean sub threshold triplet_margin_loss trunc uniform var var_mean vdot
+    softshrink softsign std std_mean sub threshold triplet_margin_loss trunc uniform var var_mean vdot
     view_as_complex view_as_real
     """,
     "int64": """

@@ -73,5 +73,3 @@ def counterpart(module: str, name: str) -> Any:
 def reason(name: str) -> str:
     """Why a name is absent; empty where nothing says so."""
     return next((why for pattern, why in ABSENT if re.fullmatch(pattern, name)), "")
-
-

@@ -264,7 +264,9 @@ static hx_status decompose_float_power(hx_call *c) {
     return HX_OK;
 }
 static hx_status decompose_ldexp(hx_call *c) {
-    RESULT(0, CALL(mul, c->in[0], CALL(exp2, c->in[1])));
+    hx_tensor *x = c->in[0], *made = CALL(mul, x, CALL(exp2, c->in[1]));
+    bool keeps = hx_is_differentiable((hx_dtype)x->dtype) && !(x->flags & HX_T_NUMBER) && hx_is_integral((hx_dtype)c->in[1]->dtype);
+    RESULT(0, keeps ? CALL(cast, made, (int)x->dtype) : made);
     return HX_OK;
 }
 
