@@ -5,9 +5,9 @@ from __future__ import annotations
 import builtins
 
 from helix import _core
-from helix.layouts import check
 from helix._core import Tensor
 from helix.errors import ArgumentError, ParameterError
+from helix.layouts import check
 
 __all__ = ["Tensor"]
 

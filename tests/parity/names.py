@@ -20,8 +20,17 @@ MODULES = ("torch", "torch.Tensor", "torch.linalg", "torch.fft", "torch.special"
 
 # Helpers of torch's own that stand in a module beside its functions.
 INTERNAL = frozenset(
-    """Optional assert_int_or_pair boolean_dispatch handle_torch_function has_torch_function has_torch_function_unary
-    has_torch_function_variadic native_channel_shuffle _assert_async""".split()
+    [
+        "Optional",
+        "assert_int_or_pair",
+        "boolean_dispatch",
+        "handle_torch_function",
+        "has_torch_function",
+        "has_torch_function_unary",
+        "has_torch_function_variadic",
+        "native_channel_shuffle",
+        "_assert_async",
+    ]
 )
 
 SPARSE = "sparse layouts: helix tensors are dense"

@@ -77,7 +77,7 @@ def short(taken: list[str]) -> str:
 def sample_in(info: Any, dtype: torch.dtype, gradient: bool) -> Any:
     if not info.supports_dtype(dtype, "cpu"):
         return None
-    samples = attempt(chosen, partial(info.sample_inputs, "cpu", dtype, requires_grad=gradient), (1,), {})
+    samples = attempt(chosen, partial(info.sample_inputs, "cpu", dtype, requires_grad=gradient), (1, 1), {})
     return samples[0] if isinstance(samples, list) and samples else None
 
 

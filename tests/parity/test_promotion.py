@@ -14,12 +14,69 @@ import helix
 from .bridge import dtype_name
 from .walk import attempt
 
-DTYPES = """bool uint8 int8 int16 int32 int64 float16 bfloat16 float32 float64 complex64 complex128""".split()
+DTYPES = [
+    "bool",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+]
 NUMBERS = {"bool": True, "int": 2, "float": 2.5, "complex": 1 + 2j}
-OPS = """add sub mul div true_divide floor_divide remainder fmod pow float_power atan2 hypot copysign logaddexp logaddexp2
-    xlogy maximum minimum fmax fmin heaviside eq ne lt le gt ge logical_and logical_or logical_xor bitwise_and bitwise_or
-    bitwise_xor bitwise_left_shift bitwise_right_shift gcd lcm ldexp nextafter isclose where clamp_min clamp_max lerp
-    addcmul addcdiv""".split()
+OPS = [
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "true_divide",
+    "floor_divide",
+    "remainder",
+    "fmod",
+    "pow",
+    "float_power",
+    "atan2",
+    "hypot",
+    "copysign",
+    "logaddexp",
+    "logaddexp2",
+    "xlogy",
+    "maximum",
+    "minimum",
+    "fmax",
+    "fmin",
+    "heaviside",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "logical_and",
+    "logical_or",
+    "logical_xor",
+    "bitwise_and",
+    "bitwise_or",
+    "bitwise_xor",
+    "bitwise_left_shift",
+    "bitwise_right_shift",
+    "gcd",
+    "lcm",
+    "ldexp",
+    "nextafter",
+    "isclose",
+    "where",
+    "clamp_min",
+    "clamp_max",
+    "lerp",
+    "addcmul",
+    "addcdiv",
+]
 
 
 # Refused, although torch takes these pairs: what stands in one of the operands, and why.

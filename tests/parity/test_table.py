@@ -7,7 +7,7 @@ import pytest
 from .names import MODULES, counterpart, names_of, reason
 from .table import COLUMNS, HEAD, PAGE, counts, row, summary
 
-EVERY = 12  # of the rows, every so many is probed again
+EVERY = 20  # of the rows, every so many is probed again
 
 
 def test_the_head_and_the_counts() -> None:

@@ -52,15 +52,15 @@ def walk(info: Any, limit: int | None = None, errors: bool = True) -> Iterator[D
         yield from on_errors(info, function, name, limit)
 
 
-def chosen(samples: Callable[[], Any], limit: int | None) -> list[Any]:
-    """The samples, or at most `limit` of the first ones, evenly spread, made from a fixed seed."""
+def chosen(samples: Callable[[], Any], limit: int | None, pool: int = POOL) -> list[Any]:
+    """The samples, or at most `limit` of the first `pool`, evenly spread, made from a fixed seed."""
     torch.manual_seed(0)
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
     if limit is None:
         return list(samples())
-    pool = list(itertools.islice(samples(), POOL))
-    return pool if len(pool) <= limit else [pool[i * len(pool) // limit] for i in range(limit)]
+    first = list(itertools.islice(samples(), pool))
+    return first if len(first) <= limit else [first[i * len(first) // limit] for i in range(limit)]
 
 
 def described(sample: Any) -> str:
