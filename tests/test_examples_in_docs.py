@@ -35,6 +35,7 @@ MODULES = (
     "linalg",
     "matrix_ops",
     "kernel.raw",
+    "low_rank",
     "ops",
     "order_statistics",
     "predicates",

@@ -115,6 +115,7 @@ DRAWS: dict[str, tuple[Callable[[helix.Tensor], helix.Tensor], float, float]] = 
     "geometric_": (lambda x: x.geometric_(0.3), 2.0, 7.0),
     "random_": (lambda x: x.random_(0, 1001), 500.0, 900.0),
     "exponential_": (lambda x: x.exponential_(2.0), 0.34657359, 1.1512925),
+    "poisson": (lambda x: helix.poisson(x + 20.0), 20.0, 26.0),
     "normal": (lambda x: helix.normal(x + 1, helix.tensor(2.0)), 1.0, 3.5631031),
 }
 

@@ -10,6 +10,7 @@ from helix import autograd, device, dtypes, errors, layouts, random, tensor  # n
 from helix import (  # noqa: E402
     composites,
     creation,
+    low_rank,
     matrix_ops,
     ops,
     order_statistics,
@@ -35,6 +36,7 @@ for _module in (
     statistics,
     composites,
     creation,
+    low_rank,
     tensor_memory,
     threading_knobs,
 ):
