@@ -152,5 +152,27 @@ def mode(input, dim=-1, keepdim=False, *, out=None):
     return _pair("mode", out, _chosen(input, op("gather")(order, dim, run.argmax(dim, True)), dim, keepdim))
 
 
-FUNCTIONS = {f.__name__: f for f in (quantile, nanquantile, nanmedian, mode)}
-_core.add_methods(FUNCTIONS)
+def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=None, sorter=None, out=None):
+    """Where each value would go in an ascending sequence so that it stays ascending: before equal elements, or after.
+
+    sorted_sequence: one for all values, or one for each row of input. right=True, or side="right": after equal ones.
+    sorter: the positions that put sorted_sequence in order, as `argsort` gives them. Returns int64 (int32 with out_int32).
+    Raises ShapeError for rows that do not fit, ParameterError where right and side disagree.
+
+    Example:
+        >>> helix.searchsorted(helix.tensor([1.0, 3.0, 5.0]), helix.tensor([3.0, 4.0])).tolist()
+        [1, 2]
+    """
+    if sorter is not None:
+        if sorter.shape != sorted_sequence.shape or sorter.dtype is not _core.int64:
+            shape = f"sorter must be int64 of shape {tuple(sorted_sequence.shape)}, got {sorter.dtype.name} {tuple(sorter.shape)}."
+            fail(ShapeError, 1002, "searchsorted", shape)
+        sorted_sequence = op("gather")(sorted_sequence, -1, sorter)
+    more = {} if out is None else {"out": out}
+    side = ("right" if right else "left") if side is None else side
+    return op("searchsorted")(sorted_sequence, input, out_int32=out_int32, right=right, side=side, **more)
+
+
+METHODS = {f.__name__: f for f in (quantile, nanquantile, nanmedian, mode)}
+FUNCTIONS = METHODS | {"searchsorted": searchsorted}
+_core.add_methods(METHODS)

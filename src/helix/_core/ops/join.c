@@ -205,7 +205,7 @@ static hx_status repeat_each(hx_call *c, hx_tensor *t, int axis, int64_t times) 
 }
 
 /* Element i of the result comes from the number of running totals that are <= i: a count of marks before it. */
-static hx_status repeat_interleave_parts(hx_call *c) {
+static hx_status repeat_elements(hx_call *c) {
     hx_tensor *t = c->in[0], *repeats = c->in[1];
     hx_scalar number;
     int axis;
@@ -252,6 +252,18 @@ static hx_tensor *rolled(hx_tensor *t, int axis, int64_t shift) {
     int64_t by = (shift % n + n) % n;
     hx_tensor *parts[2] = {CALL(narrow, t, axis, n - by, by), CALL(narrow, t, axis, 0, n - by)};
     return CALL(cat, ((hx_list){parts, 2}), axis);
+}
+
+/* output_size says what comes out, so that it need not be added up; here it is held to that. */
+static hx_status repeat_interleave_parts(hx_call *c) {
+    HX_TRY(repeat_elements(c));
+    int64_t wanted = hx_int_or(&c->attr[1], -1);
+    int axis = hx_given(&c->attr[0]) ? (int)c->attr[0].v.i : 0;
+    if (!hx_given(&c->attr[1]) || !c->out[0]) return HX_OK;
+    int64_t made = c->out[0]->shape[axis < 0 ? axis + c->out[0]->ndim : axis];
+    if (made == wanted) return HX_OK;
+    return hx_refuse(HX_E_VALUE, HX1403_VALUE, "output_size", hx_text("be %lld, the sum of repeats", (long long)made), "%lld",
+                     (long long)wanted);
 }
 
 static hx_status roll_parts(hx_call *c) {
@@ -579,7 +591,7 @@ const hx_op hx_ops_join[] = {
      .doc = "The input repeated along its last axes, as a copy.\n\n"
             "Example:\n    >>> helix.tensor([[1, 2]]).tile(2).tolist()\n    [[1, 2, 1, 2]]"},
     {BOTH("repeat_interleave", repeat_interleave_parts),
-     .params = PARAMS(TENSOR("input"), TENSOR("repeats"), OPT_INT("dim")),
+     .params = PARAMS(TENSOR("input"), TENSOR("repeats"), OPT_INT("dim"), OPT_INT("output_size", KW)),
      .doc = "Each element repeated in place, along axis `dim` or in the flattened input.\n\n"
             "repeats: one number, or an integer tensor with one for each element of the axis.\n\n"
             "Example:\n    >>> helix.tensor([1, 2]).repeat_interleave(2).tolist()\n    [1, 1, 2, 2]"},
