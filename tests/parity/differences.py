@@ -33,29 +33,40 @@ BY_REASON: dict[str, str] = {
         special.bessel_j0:value special.bessel_y1:value
     """,
     "options= says how to compute in chunks, and helix does not compute in chunks": """
-        nn.functional.linear_cross_entropy.chunked:refused nn.functional.linear_cross_entropy.chunked_none:refused
+        nn.functional.linear_cross_entropy.chunked:refused
+        nn.functional.linear_cross_entropy.chunked_none:refused
     """,
     "the sample's distance_function is a layer of torch's": """
         nn.functional.triplet_margin_with_distance_loss:refused
     """,
     "not built yet": """
-        addbmm:refused,refused.inplace arange:value as_strided_scatter:gradient baddbmm:refused bfloat16:refused
-        bool:refused byte:refused cat:error cdouble:refused cfloat:refused char:refused clamp_max:refused
-        clamp_min:refused conj_physical:refused double:refused float:refused float_power:missing.inplace
-        half:refused int:refused logaddexp:refused logcumsumexp:refused logsumexp:refused long:refused
-        nan_to_num:refused narrow:error nextafter:refused nn.functional.avg_pool1d:refused
-        nn.functional.avg_pool2d:refused nn.functional.avg_pool3d:refused nn.functional.batch_norm:refused
-        nn.functional.conv1d:refused nn.functional.conv2d:refused nn.functional.conv3d:refused
-        nn.functional.ctc_loss:gradient,refused nn.functional.group_norm:refused
-        nn.functional.hardshrink:refused nn.functional.hardsigmoid:missing.inplace
-        nn.functional.hardtanh:refused nn.functional.local_response_norm:refused nn.functional.max_pool3d:error
+        as_strided_scatter:gradient logaddexp:refused logcumsumexp:refused logsumexp:refused narrow:error
+        nextafter:refused nn.functional.avg_pool1d:refused nn.functional.avg_pool2d:refused
+        nn.functional.avg_pool3d:refused nn.functional.batch_norm:refused nn.functional.conv1d:refused
+        nn.functional.conv2d:refused nn.functional.conv3d:refused nn.functional.ctc_loss:gradient,refused
+        nn.functional.group_norm:refused nn.functional.hardshrink:refused
+        nn.functional.hardsigmoid:missing.inplace nn.functional.hardtanh:refused
+        nn.functional.local_response_norm:refused nn.functional.max_pool3d:error
         nn.functional.mish:missing.inplace nn.functional.multi_margin_loss:error,refused
         nn.functional.multilabel_margin_loss:refused nn.functional.pad.replicate_negative:refused
         nn.functional.pairwise_distance:refused nn.functional.relu6:refused nn.functional.rms_norm:refused
         nn.functional.silu.complex:refused nn.functional.softsign:refused nn.functional.threshold:refused
-        nn.functional.triplet_margin_loss:refused norm.nuc:refused pca_lowrank:refused roll:error scatter:error
-        scatter_add:error searchsorted:refused short:refused square:refused svd_lowrank:refused
-        take:error tensordot:refused to:refused tril_indices:refused triu_indices:refused
+        nn.functional.triplet_margin_loss:refused norm.nuc:refused roll:error
+    """,
+    "a number with a fraction beside integers is an error, and not cut off": """
+        addbmm:refused addmv:refused baddbmm:refused
+    """,
+    "a tensor that is written keeps its shape": """
+        addbmm:refused.inplace
+    """,
+    "the source is cast to the dtype of the tensor that is written": """
+        scatter:error scatter_add:error
+    """,
+    "conj_physical is for complex tensors; conj takes all": """
+        conj_physical:refused
+    """,
+    "out= may not be stretched memory, and is refused as a leaf or by its dtype alone": """
+        cat:error take:error
     """,
 }
 
