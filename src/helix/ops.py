@@ -73,13 +73,19 @@ def median(input, dim=None, keepdim=False, *, axis=None, keepdims=None, out=None
 def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None, *, axis=None, keepdims=None):
     """The p-norm over the given axes; "fro" (and 2) is the Euclidean or Frobenius norm.
 
-    p: any number, inf for the largest |x|, -inf for the smallest, 0 for the count of elements that are not zero.
+    p: any number, inf for the largest |x|, -inf for the smallest, 0 for the count of elements that are not zero; "nuc"
+    for the sum of the singular values of matrices, which lie in the two axes dim.
 
     Example:
         >>> helix.norm(helix.tensor([[3., 0.], [0., 4.]])).item()
         5.0
     """
     dim, keepdim = dim if axis is None else axis, keepdim or bool(keepdims)
+    if p == "nuc":
+        from helix.linalg import matrix_norm
+
+        pair = (-2, -1) if dim is None else dim
+        return into("norm", out, matrix_norm(input, "nuc", pair, keepdim, dtype=dtype))
     return into("norm", out, _op("norm")(input, 2 if p is None or p == "fro" else p, dim, keepdim, dtype))
 
 
