@@ -87,7 +87,9 @@ def pca_lowrank(A, q=None, center=True, niter=2):
     smaller = min(A.shape[-2:])
     q = min(6, smaller) if q is None else q
     if not 0 <= q <= smaller:
-        fail(ParameterError, 1403, "pca_lowrank", f"q must lie between 0 and {smaller}, the smaller size of A, got {q}.")
+        fail(
+            ParameterError, 1403, "pca_lowrank", f"q must lie between 0 and {smaller}, the smaller size of A, got {q}."
+        )
     return svd_lowrank(A - A.mean(-2, keepdim=True) if center else A, q, niter)
 
 
