@@ -9,17 +9,20 @@ typedef struct numbers {
     double a, b; /* the op's first and second number */
     float fa, fb;
 } numbers;
-#define A32 (((const numbers *)args)->fa)
-#define B32 (((const numbers *)args)->fb)
-#define A64 (((const numbers *)args)->a)
-#define B64 (((const numbers *)args)->b)
+/* Read before the loop: a read that only some elements ask for would keep the compiler from using vectors. */
+#define NUMBERS const numbers given = args ? *(const numbers *)args : (numbers){0, 0, 0, 0}
+#define A32 (given.fa)
+#define B32 (given.fb)
+#define A64 (given.a)
+#define B64 (given.b)
 
 /* Plain C, vectorised by the compiler. */
 #define PLAIN(name, T, n_in, expr)                                                                            \
     static void name(void *out, const T *const *in, int64_t n, const void *args) {                            \
         T *o = out;                                                                                           \
         const T *px = in[0], *py = in[n_in - 1];                                                              \
-        (void)args;                                                                                           \
+        NUMBERS;                                                                                              \
+        (void)given;                                                                                          \
         _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                \
             const T x = px[i], g = py[i];                                                                     \
             (void)g;                                                                                          \
@@ -29,7 +32,8 @@ typedef struct numbers {
 /* A register at a time: x is the input, g the gradient. */
 #define VF(name, expr)                                                                                        \
     static void name(void *out, const float *const *in, int64_t n, const void *args) {                        \
-        (void)args;                                                                                           \
+        NUMBERS;                                                                                              \
+        (void)given;                                                                                          \
         HX_VF_LOOP((float *)out, in[0], n, x, expr);                                                          \
     }
 #define VF2(name, expr)                                                                                       \
@@ -37,7 +41,8 @@ typedef struct numbers {
         const int lanes = HX_LANES_OF(float);                                                                 \
         float *o = out;                                                                                       \
         int64_t i = 0;                                                                                        \
-        (void)args;                                                                                           \
+        NUMBERS;                                                                                              \
+        (void)given;                                                                                          \
         for (; i + lanes <= n; i += lanes) {                                                                  \
             hx_vf g = hx_vf_load(in[0] + i), x = hx_vf_load(in[1] + i);                                       \
             hx_prefetch(in[0] + i, HX_AHEAD);                                                                 \
@@ -53,7 +58,8 @@ typedef struct numbers {
 #define PLAIN2(name, T, expr)                                                                                 \
     static void name(void *out, const T *const *in, int64_t n, const void *args) {                            \
         T *o = out;                                                                                           \
-        (void)args;                                                                                           \
+        NUMBERS;                                                                                              \
+        (void)given;                                                                                          \
         _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                \
             const T g = in[0][i], x = in[1][i];                                                               \
             o[i] = (T)(expr);                                                                                 \
@@ -96,25 +102,25 @@ HX_KERNEL(k_relu) {
     return hx_run_map(call, &relu, NULL, err);
 }
 /* The gradient where x > 0, else `a` times it: relu and leaky_relu. */
-PLAIN2(slope_backward_f32, float, x > 0 ? g : g *A32)
-PLAIN2(slope_backward_f64, double, x > 0 ? g : g *A64)
+PLAIN2(slope_backward_f32, float, g * (x > 0 ? 1 : A32))
+PLAIN2(slope_backward_f64, double, g * (x > 0 ? 1 : A64))
 MAP(slope_backward)
 ACTIVATION(slope_backward, slope_backward)
-PLAIN(leaky_relu_f32, float, 1, x > 0 ? x : x *A32)
-PLAIN(leaky_relu_f64, double, 1, x > 0 ? x : x *A64)
+PLAIN(leaky_relu_f32, float, 1, x * (x > 0 ? 1 : A32))
+PLAIN(leaky_relu_f64, double, 1, x * (x > 0 ? 1 : A64))
 MAP(leaky_relu)
 ACTIVATION(leaky_relu, leaky_relu)
 /* The gradient where a < x < b, else 0: hardtanh, relu6. */
-PLAIN2(inside_backward_f32, float, x > A32 && x < B32 ? g : 0)
-PLAIN2(inside_backward_f64, double, x > A64 && x < B64 ? g : 0)
+PLAIN2(inside_backward_f32, float, (x > A32) & (x < B32) ? g : 0)
+PLAIN2(inside_backward_f64, double, (x > A64) & (x < B64) ? g : 0)
 MAP(inside_backward)
 ACTIVATION(inside_backward, inside_backward)
 PLAIN(threshold_f32, float, 1, x <= A32 ? B32 : x)
 PLAIN(threshold_f64, double, 1, x <= A64 ? B64 : x)
 MAP(threshold)
 ACTIVATION(threshold, threshold)
-PLAIN(hardshrink_f32, float, 1, x >= -A32 && x <= A32 ? 0 : x)
-PLAIN(hardshrink_f64, double, 1, x >= -A64 && x <= A64 ? 0 : x)
+PLAIN(hardshrink_f32, float, 1, (x >= -A32) & (x <= A32) ? 0 : x)
+PLAIN(hardshrink_f64, double, 1, (x >= -A64) & (x <= A64) ? 0 : x)
 MAP(hardshrink)
 ACTIVATION(hardshrink, hardshrink)
 PLAIN(softshrink_f32, float, 1, x > A32 ? x - A32 : x < -A32 ? x + A32 : x * 0)

@@ -9,6 +9,7 @@ typedef void (*hot_loop)(void *out, const void *a, const void *b, int64_t n, boo
 typedef struct binary {
     hx_map map; /* first: a binary is its map */
     hot_loop f32, f64, i32, i64;
+    void (*c64)(float *out, const float *a, const float *b, int64_t n); /* complex64, contiguous */
 } binary;
 
 #define EACH(T, R, x_at, y_at, expr)                                                                          \
@@ -60,8 +61,15 @@ LOOP(f64, f64, f64, 8, true)
 LOOP(i32, i64, i32, 4, true)
 LOOP(i64, i64, i64, 8, true)
 
+static void loop_c64(char **p, const int64_t *step, int64_t n, const void *ctx) {
+    const binary *op = (const binary *)((const hx_mapping *)ctx)->map;
+    if (step[0] == 8 && step[1] == 8 && step[2] == 8) op->c64((float *)p[0], (const float *)p[1], (const float *)p[2], n);
+    else hx_map_c128(p, step, n, ctx);
+}
+
 static hx_loop loop_of(const binary *op, int dtype) {
     switch (dtype) {
+    case HX_C64: return op->c64 ? loop_c64 : hx_map_c128;
     case HX_F64: return loop_f64;
     case HX_I32: return loop_i32;
     case HX_U32: return op->map.ordered ? hx_map_i64 : loop_i32;
@@ -90,6 +98,34 @@ static hx_code run(const hx_op_call *call, const binary *op, const void *args, h
 
 /* ---- arithmetic ---- */
 
+static void add_c64(float *out, const float *a, const float *b, int64_t n) {
+    for (int64_t i = 0; i < 2 * n; i++) out[i] = a[i] + b[i];
+}
+static void sub_c64(float *out, const float *a, const float *b, int64_t n) {
+    for (int64_t i = 0; i < 2 * n; i++) out[i] = a[i] - b[i];
+}
+/* By the formula, in double; products that are NaN twice are C's, which knows infinities. */
+static void mul_c64(float *out, const float *a, const float *b, int64_t n) {
+    enum { RUN = 256 };
+    float product[2 * RUN];
+    for (int64_t at = 0; at < n; at += RUN, a += 2 * RUN, b += 2 * RUN) {
+        int64_t run = n - at < RUN ? n - at : RUN, lost = 0;
+        for (int64_t i = 0; i < run; i++) {
+            double ar = a[2 * i], ai = a[2 * i + 1], br = b[2 * i], bi = b[2 * i + 1];
+            double re = ar * br - ai * bi, im = ar * bi + ai * br;
+            product[2 * i] = (float)re;
+            product[2 * i + 1] = (float)im;
+            lost += (re != re) & (im != im);
+        }
+        for (int64_t i = 0; lost && i < run; i++) {
+            hx_c128 z = (hx_c128)((const hx_c64 *)a)[i] * (hx_c128)((const hx_c64 *)b)[i];
+            product[2 * i] = (float)creal(z);
+            product[2 * i + 1] = (float)cimag(z);
+        }
+        memcpy(out + 2 * at, product, (size_t)run * 2 * sizeof *product);
+    }
+}
+
 #define WRAP(op) ((int64_t)((uint64_t)x op (uint64_t)y))
 #define ARITHMETIC(name, op)                                                                                  \
     HOT(name##_hot_f32, float, float, x op y)                                                                 \
@@ -101,7 +137,7 @@ static hx_code run(const hx_op_call *call, const binary *op, const void *args, h
     BODY(name##_i64, int64_t, int64_t, WRAP(op))                                                              \
     BODY(name##_c128, hx_c128, hx_c128, x op y)                                                               \
     static const binary name = {{name##_f32, name##_f64, name##_i64, name##_c128, HX_MAP_SAME, false, 0},     \
-                                name##_hot_f32, name##_hot_f64, name##_hot_i32, name##_hot_i64};
+                                name##_hot_f32, name##_hot_f64, name##_hot_i32, name##_hot_i64, name##_c64};
 ARITHMETIC(add, +)
 ARITHMETIC(sub, -)
 ARITHMETIC(mul, *)
@@ -126,7 +162,7 @@ static void scaled_i64(void *out, const int64_t *const *in, int64_t n, const voi
     for (int64_t i = 0; i < n; i++) o[i] = (uint64_t)in[0][i] + factor * (uint64_t)in[1][i];
 }
 static const binary scaled = {{scaled_f32, scaled_f64, scaled_i64, scaled_c128, HX_MAP_SAME, false, 0},
-                              NULL, NULL, NULL, NULL};
+                              NULL, NULL, NULL, NULL, NULL};
 
 static hx_code add_scaled(const hx_op_call *call, const binary *plain, double sign, hx_err *err) {
     const hx_attr *a = &call->attr[0];
@@ -193,19 +229,34 @@ static double floor_quotient(double x, double y) {
 }
 BODY(floor_divide_f64, double, double, floor_quotient(x, y))
 
-/* fmod; by one exact multiplication while the quotient is small. */
-static inline double rest_of_floats(double x, double y) {
-    double q = x / y;
-    if (!(fabs(q) < 0x1p28)) return fmod(x, y);
-    double whole = trunc(q);
-    return whole == 0 ? x : copysign(x - whole * y, x);
-}
+/* fmod of floats by one exact multiplication in double; where the quotient is too large for that, by fmod. */
 static inline double with_sign_of(double rest, double y) {
-    return rest != 0 && (rest < 0) != (y < 0) ? rest + y : rest == 0 ? copysign(rest, y) : rest;
+    return (rest != 0) & ((rest < 0) != (y < 0)) ? rest + y : rest == 0 ? copysign(rest, y) : rest;
 }
-BODY(fmod_f32, float, float, rest_of_floats(x, y))
+#define REST(name, finish)                                                                                    \
+    static void name(void *out, const float *const *in, int64_t n, const void *args) {                        \
+        (void)args;                                                                                           \
+        float *o = out, rest[HX_MAP_BLOCK];                                                                   \
+        for (int64_t at = 0; at < n; at += HX_MAP_BLOCK) {                                                    \
+            int64_t run = n - at < HX_MAP_BLOCK ? n - at : HX_MAP_BLOCK, far = 0;                             \
+            const float *a = in[0] + at, *b = in[1] + at;                                                     \
+            for (int64_t i = 0; i < run; i++) {                                                               \
+                double x = a[i], y = b[i], q = x / y, whole = trunc(q);                                       \
+                double r = whole == 0 ? x : copysign(x - whole * y, x);                                       \
+                far += !(fabs(q) < 0x1p28);                                                                   \
+                rest[i] = (float)finish(r, y);                                                                \
+            }                                                                                                 \
+            for (int64_t i = 0; far && i < run; i++) {                                                        \
+                double x = a[i], y = b[i];                                                                    \
+                if (!(fabs(x / y) < 0x1p28)) rest[i] = (float)finish(fmod(x, y), y);                          \
+            }                                                                                                 \
+            memcpy(o + at, rest, (size_t)run * sizeof *rest);                                                 \
+        }                                                                                                     \
+    }
+#define AS_IT_IS(rest, y) (rest)
+REST(fmod_f32, AS_IT_IS)
+REST(remainder_f32, with_sign_of)
 BODY(fmod_f64, double, double, fmod(x, y))
-BODY(remainder_f32, float, float, with_sign_of(rest_of_floats(x, y), y))
 BODY(remainder_f64, double, double, with_sign_of(fmod(x, y), y))
 
 static inline int64_t trunc_of(int64_t x, int64_t y) { return y == -1 ? (int64_t)(0 - (uint64_t)x) : x / y; }
@@ -236,7 +287,7 @@ WHOLE(fmod_i64, fmod_of(x, y), ux % uy)
 WHOLE(remainder_i64, remainder_of(x, y), ux % uy)
 
 #define WHOLE_OP(name, f32, f64, i64)                                                                         \
-    static const binary name = {{f32, f64, i64, NULL, HX_MAP_SAME, false, 0}, NULL, NULL, NULL, NULL};
+    static const binary name = {{f32, f64, i64, NULL, HX_MAP_SAME, false, 0}, NULL, NULL, NULL, NULL, NULL};
 WHOLE_OP(trunc_divide, trunc_divide_f32, trunc_divide_f64, trunc_divide_i64)
 WHOLE_OP(floor_divide, floor_divide_f32, floor_divide_f64, floor_divide_i64)
 WHOLE_OP(fmod_, fmod_f32, fmod_f64, fmod_i64)
@@ -300,7 +351,7 @@ static void pow_i64(void *out, const int64_t *const *in, int64_t n, const void *
     int64_t *o = out;
     for (int64_t i = 0; i < n; i++) o[i] = power_of(in[0][i], in[1][i], w->is_unsigned);
 }
-static const binary pow_ = {{pow_f32, pow_f64, pow_i64, pow_c128, HX_MAP_SAME, false, 0}, NULL, NULL, NULL, NULL};
+static const binary pow_ = {{pow_f32, pow_f64, pow_i64, pow_c128, HX_MAP_SAME, false, 0}, NULL, NULL, NULL, NULL, NULL};
 
 /* The exponents of everyday: one body each, chosen once a call. */
 #define FIXED_POWER(name, expr)                                                                               \
@@ -356,7 +407,7 @@ HX_INLINE double log_add(double x, double y) {
 #define FLOATS(name, expr32, expr64)                                                                          \
     BODY(name##_f32, float, float, expr32)                                                                    \
     BODY(name##_f64, double, double, expr64)                                                                  \
-    static const binary name##_ = {{name##_f32, name##_f64, NULL, NULL, HX_MAP_SAME, false, 64}, NULL, NULL, NULL, NULL}; \
+    static const binary name##_ = {{name##_f32, name##_f64, NULL, NULL, HX_MAP_SAME, false, 64}, NULL, NULL, NULL, NULL, NULL}; \
     HX_KERNEL(k_##name) {                                                                                     \
         HX_UNUSED;                                                                                            \
         return run(call, &name##_, NULL, err);                                                                \
@@ -388,7 +439,7 @@ CHOICE(minimum, x < y ? x : y, x < y || x != x ? x : y)
     BODY(name##_f64, double, double, number)                                                                  \
     BODY(name##_i64, int64_t, int64_t, expr)                                                                  \
     static const binary name##_ = {{name##_f32, name##_f64, name##_i64, NULL, HX_MAP_SAME, true, 0},          \
-                                   NULL, NULL, NULL, NULL};                                                   \
+                                   NULL, NULL, NULL, NULL, NULL};                                                   \
     HX_KERNEL(k_##name) {                                                                                     \
         HX_UNUSED;                                                                                            \
         return run(call, &name##_, NULL, err);                                                                \
@@ -451,7 +502,7 @@ COMPARISON_OP(ge, NULL)
     BODY(name##_i64, int64_t, uint8_t, (x != 0) op (y != 0))                                                  \
     BODY(name##_c128, hx_c128, uint8_t, (x != 0) op (y != 0))                                                 \
     static const binary name = {{name##_f32, name##_f64, name##_i64, name##_c128, HX_MAP_BOOL, false, 0},     \
-                                NULL, NULL, NULL, NULL};                                                      \
+                                NULL, NULL, NULL, NULL, NULL};                                                      \
     KERNEL_OF(name)
 LOGIC(logical_and, &)
 LOGIC(logical_or, |)

@@ -41,7 +41,17 @@ static inline void hx_run_f16(uint16_t *to, const float *from, int64_t n) {
 }
 #endif
 
+/* Side by side the compiler sees it, and takes registers at a time; elements may lie at any address. */
 #define HX_READ_STEPS(T, expr)                                                                                \
+    if (step == (int64_t)sizeof(T)) {                                                                         \
+        typedef T any __attribute__((aligned(1), may_alias));                                                 \
+        const any *from = (const any *)p;                                                                     \
+        for (int64_t i = 0; i < n; i++) {                                                                     \
+            T x = from[i];                                                                                    \
+            room[i] = expr;                                                                                   \
+        }                                                                                                     \
+        break;                                                                                                \
+    }                                                                                                         \
     for (int64_t i = 0; i < n; i++, p += step) {                                                              \
         T x;                                                                                                  \
         memcpy(&x, p, sizeof x);                                                                              \
@@ -137,6 +147,12 @@ static inline const uint8_t *hx_read_truth(const char *p, int dtype, int64_t ste
 #undef HX_READ_STEPS
 
 #define HX_WRITE_STEPS(T, expr)                                                                               \
+    if (step == (int64_t)sizeof(T)) {                                                                         \
+        typedef T any __attribute__((aligned(1), may_alias));                                                 \
+        any *to = (any *)p;                                                                                   \
+        for (int64_t i = 0; i < n; i++) to[i] = (T)(expr);                                                    \
+        break;                                                                                                \
+    }                                                                                                         \
     for (int64_t i = 0; i < n; i++, p += step) {                                                              \
         T y = (T)(expr);                                                                                      \
         memcpy(p, &y, sizeof y);                                                                              \

@@ -298,6 +298,10 @@ static void cast_from_complex(const cast *c, char *to, int64_t step, int64_t n, 
 static void cast_loop(char **p, const int64_t *step, int64_t n, const void *ctx) {
     const cast *c = ctx;
     block source, result;
+    if (c->to == HX_BOOL && step[0] == 1) {
+        hx_read_truth(p[1], c->from, step[1], n, (uint8_t *)p[0]);
+        return;
+    }
     for (int64_t at = 0; at < n; at += HX_MAP_BLOCK) {
         int64_t run = n - at < HX_MAP_BLOCK ? n - at : HX_MAP_BLOCK;
         char *to = p[0] + at * step[0];

@@ -137,16 +137,71 @@ static void multiply_columns(const scan_job *j, int64_t at, int64_t n) {
 SUM_ROW(float)
 SUM_ROW(double)
 
+/* The same with products of four, which floats cannot lead out of double's range. */
+static void product_row_float(const float *x, float *y, int64_t n) {
+    double a = 1;
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        double p = x[i], q = p * x[i + 1], r = (double)x[i + 2], s = r * x[i + 3];
+        y[i] = (float)(a * p);
+        y[i + 1] = (float)(a * q);
+        y[i + 2] = (float)(a * (q * r));
+        a *= q * s;
+        y[i + 3] = (float)a;
+    }
+    for (; i < n; i++) y[i] = (float)(a *= x[i]);
+}
+static void product_row_double(const double *x, double *y, int64_t n) {
+    double a = 1;
+    for (int64_t i = 0; i < n; i++) y[i] = a *= x[i];
+}
+
+/* A row of extremes: new ones are rare, so a branch is cheaper than a choice. */
+#define EXTREME_ROW(name, T, at_least)                                                                        \
+    static void name##_##T(const T *x, T *y, int64_t *indices, int64_t n) {                                   \
+        T m = x[0];                                                                                           \
+        int64_t best = 0;                                                                                     \
+        for (int64_t k = 0; k < n; k++) {                                                                     \
+            T v = x[k];                                                                                       \
+            if (v != v || (at_least)) m = v, best = k;                                                        \
+            y[k] = m;                                                                                         \
+            indices[k] = best;                                                                                \
+        }                                                                                                     \
+    }
+EXTREME_ROW(max_row, float, v >= m)
+EXTREME_ROW(max_row, double, v >= m)
+EXTREME_ROW(min_row, float, v <= m)
+EXTREME_ROW(min_row, double, v <= m)
+
+#define ROW_OF(T)                                                                                             \
+    static bool row_of_##T(const scan_job *j, const T *x, T *y, int64_t *indices) {                           \
+        switch (j->op) {                                                                                      \
+        case SUM: sum_row_##T(x, y, j->n, 0); return true;                                                    \
+        case PROD: product_row_##T(x, y, j->n); return true;                                                  \
+        case MAX: max_row_##T(x, y, indices, j->n); return true;                                              \
+        case MIN: min_row_##T(x, y, indices, j->n); return true;                                              \
+        default: return false;                                                                                \
+        }                                                                                                     \
+    }
+ROW_OF(float)
+ROW_OF(double)
+
+/* Rows that have a loop of their own. */
+static bool scan_row(const scan_job *j, int64_t at) {
+    if (j->inner != 1) return false;
+    int64_t *indices = j->op >= MAX ? j->indices + at / j->size : NULL;
+    if (j->dtype == HX_F32) return row_of_float(j, (const float *)(j->in + at), (float *)(j->out + at), indices);
+    if (j->dtype == HX_F64) return row_of_double(j, (const double *)(j->in + at), (double *)(j->out + at), indices);
+    return false;
+}
+
 static void scan_task(void *ctx, int64_t task) {
     const scan_job *j = ctx;
     int64_t outer = task / j->tiles, column = task % j->tiles * j->width;
     int64_t n = j->inner - column < j->width ? j->inner - column : j->width;
     int64_t at = (outer * j->n * j->inner + column) * j->size;
-    if (j->inner == 1 && j->op == SUM && j->dtype == HX_F32)
-        sum_row_float((const float *)(j->in + at), (float *)(j->out + at), j->n, 0);
-    else if (j->inner == 1 && j->op == SUM && j->dtype == HX_F64)
-        sum_row_double((const double *)(j->in + at), (double *)(j->out + at), j->n, 0);
-    else if (hx_is_complex((hx_dtype)j->dtype))
+    if (scan_row(j, at)) return;
+    if (hx_is_complex((hx_dtype)j->dtype))
         multiply_columns(j, at, n);
     else
         scan_columns(j, at, n);

@@ -57,7 +57,19 @@ static const hx_map itself = {.i64 = whole_i64}, not_zero = {.i64 = not_zero_i64
 F32(abs, fabsf(x))
 F64(abs, fabs(x))
 I64(abs, x < 0 ? 0 - (uint64_t)x : (uint64_t)x)
-BODY(abs_c128, hx_c128, double, cabs(x))
+/* Squares of parts far from 1 could leave the range: those, 0, infinities and NaN are left to cabs. */
+static void abs_c128(void *out, const hx_c128 *const *in, int64_t n, const void *args) {
+    (void)args;
+    double room[HX_MAP_BLOCK], *o = out;
+    for (int64_t at = 0; at < n; at += HX_MAP_BLOCK) {
+        int64_t run = n - at < HX_MAP_BLOCK ? n - at : HX_MAP_BLOCK;
+        const double *x = (const double *)(in[0] + at);
+        for (int64_t i = 0; i < run; i++) room[i] = sqrt(x[2 * i] * x[2 * i] + x[2 * i + 1] * x[2 * i + 1]);
+        for (int64_t i = 0; i < run; i++)
+            if (!(room[i] > 0x1p-400 && room[i] < 0x1p400)) room[i] = cabs(in[0][at + i]);
+        memcpy(o + at, room, (size_t)run * sizeof *room);
+    }
+}
 OP(abs, abs_f32, abs_f64, abs_i64, NULL, HX_MAP_SAME, 0)
 static const hx_map abs_complex = {.c128 = abs_c128, .result = HX_MAP_REAL};
 HX_KERNEL(k_abs_any) {

@@ -43,6 +43,8 @@ cdef int64_t int_value(object v) except? -1:
 
 
 cdef int64_t int_argument(Op op, int i, object v) except? -1:
+    if PyLong_Check(v):
+        return int_value(v)
     try:
         return int_value(v)
     except TypeError:
