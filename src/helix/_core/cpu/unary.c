@@ -144,16 +144,20 @@ static hx_c128 complex_expm1(hx_c128 x) {
     return CMPLX(re, im);
 }
 LIBM(expm1, expm1, complex_expm1)
-F32(exp2, hx_d_exp((double)x *LN_2))
+VF(exp2, hx_vf_exp2(x))
+F64(exp2, exp2(x))
 static hx_c128 complex_exp2(hx_c128 x) { return cexp(x * LN_2); }
-LIBM(exp2, exp2, complex_exp2)
+C128(exp2, complex_exp2(x))
+OP_COMPLEX(exp2, 0)
 VF(log, hx_vf_log(x))
 F64(log, hx_d_log(x))
 C128(log, clog(x))
 OP_COMPLEX(log, 0)
-F32(log2, hx_d_log(x) * LOG2_E)
+VF(log2, hx_vf_log2(x))
+F64(log2, log2(x))
 static hx_c128 complex_log2(hx_c128 x) { return clog(x) * LOG2_E; }
-LIBM(log2, log2, complex_log2)
+C128(log2, complex_log2(x))
+OP_COMPLEX(log2, 0)
 F32(log10, hx_d_log(x) * LOG10_E)
 static hx_c128 complex_log10(hx_c128 x) { return clog(x) * LOG10_E; }
 LIBM(log10, log10, complex_log10)

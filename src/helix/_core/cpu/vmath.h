@@ -94,6 +94,18 @@ static inline hx_vf hx_vf_exp(hx_vf x) {
     return hx_vf_scale2(p, k);
 }
 
+/* 2^x, 1 ULP; exact for whole x. */
+static inline hx_vf hx_vf_exp2(hx_vf x) {
+    x = hx_vf_clamp(x, -151.0f, 129.0f);
+    hx_vf k = hx_vf_round(x), r = (x - k) * 0x1.62e430p-1f;
+    hx_vf p = r * 0x1.6a22f4p-10f + 0x1.123a76p-7f;
+    p = p * r + 0x1.5558f6p-5f;
+    p = p * r + 0x1.555490p-3f;
+    p = p * r + 0x1.fffffcp-2f;
+    p = p * (r * r) + r + 1.0f;
+    return hx_vf_scale2(p, k);
+}
+
 /* 2 ULP. */
 static inline hx_vf hx_vf_expm1(hx_vf x) {
     hx_vf k, r = hx_vf_exp_split(hx_vf_clamp(x, -18.0f, 89.0f), &k);
@@ -146,6 +158,15 @@ static inline hx_vf hx_vf_log(hx_vf x) {
     hx_vf e, m = hx_vf_log_split(hx_vf_select(tiny, x * 0x1p25f, x), &e);
     e -= hx_vf_select(tiny, hx_vf_all(25.0f), hx_vf_all(0.0f));
     return hx_vf_log_ends(x, hx_vf_log_tail(m - 1.0f, e));
+}
+
+/* 2 ULP; exact for powers of two. */
+static inline hx_vf hx_vf_log2(hx_vf x) {
+    hx_vm tiny = hx_vf_lt(x, hx_vf_all(0x1p-126f));
+    hx_vf e, m = hx_vf_log_split(hx_vf_select(tiny, x * 0x1p25f, x), &e);
+    e -= hx_vf_select(tiny, hx_vf_all(25.0f), hx_vf_all(0.0f));
+    hx_vf t = hx_vf_log_tail(m - 1.0f, hx_vf_all(0.0f));
+    return hx_vf_log_ends(x, e + (t * 0x1.715476p+0f + t * 0x1.4ae0c0p-26f));
 }
 
 /* log(1 + x), 2 ULP. What 1 + x loses in rounding is added to the mantissa. */
