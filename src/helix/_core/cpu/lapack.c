@@ -36,29 +36,39 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 typedef struct variable {
     const char *name, *value;
-    bool set;
+    char before[64];
+    bool was_set;
 } variable;
 
 static void set(variable *v) {
-    v->set = v->value && !getenv(v->name) && setenv(v->name, v->value, 1) == 0;
+    const char *before = getenv(v->name);
+    v->was_set = before != NULL;
+    if (before) snprintf(v->before, sizeof v->before, "%s", before);
+    if (v->value) setenv(v->name, v->value, 1);
 }
 static void restore(const variable *v) {
-    if (v->set) unsetenv(v->name);
+    if (!v->value) return;
+    if (v->was_set) setenv(v->name, v->before, 1);
+    else unsetenv(v->name);
 }
 
-/* OpenBLAS tells processors apart by maker and model, and takes AVX2 kernels on some that have AVX-512. */
+/* OpenBLAS tells processors apart by maker and model, and takes AVX2 kernels on some that have AVX-512. helix's copy holds
+ * the kernels of these three alone (tools/openblas.py). */
 static const char *core_type(void) {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
         return "SKYLAKEX";
-#endif
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? "HASWELL" : "PRESCOTT";
+#else
     return NULL;
+#endif
 }
 
-/* helix's own threads share the work; the library is to start none. */
-static void *open_library(const char *path) {
-    variable type = {"OPENBLAS_CORETYPE", core_type(), false}, threads = {"OPENBLAS_NUM_THREADS", "1", false};
+/* helix's own threads share the work; the library is to start none. What the user set holds for the user's own library. */
+static void *open_library(const char *path, bool own) {
+    variable type = {.name = "OPENBLAS_CORETYPE", .value = own || !getenv("OPENBLAS_CORETYPE") ? core_type() : NULL};
+    variable threads = {.name = "OPENBLAS_NUM_THREADS", .value = "1"};
     set(&type);
     set(&threads);
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -90,7 +100,7 @@ static void *open_own(void) {
         FILE *file = fopen(path, "rb");
         if (!file) continue;
         fclose(file);
-        return open_library(path);
+        return open_library(path, true);
     }
     snprintf(reason, sizeof reason, "this build of helix holds no " LIBRARY);
     return NULL;
@@ -119,7 +129,7 @@ static bool fill(void *library, const char *prefix) {
 
 static void load(void) {
     const char *other = getenv("HELIX_BLAS");
-    void *library = other && *other ? open_library(other) : open_own();
+    void *library = other && *other ? open_library(other, false) : open_own();
     if (!library) return;
     const char *prefix = find(library, "scipy_", 'd', "gemm") ? "scipy_" : "";
     void (*set_threads)(int);
