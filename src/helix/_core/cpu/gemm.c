@@ -5,6 +5,7 @@
  *   packed       the rest: B is packed once, and tasks of rows x columns of C pack their rows of A
  * A complex product is a real one of (m, 2k) by (2k, 2n): A as it lies, B expanded while packed. */
 #include "gemm.h"
+#include "lapack.h"
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
@@ -175,6 +176,7 @@ static plan choose_plan(const problem *x) {
 
 hx_code hx_gemm(const hx_gemm_args *args) {
     if (run_tiny(args)) return HX_OK;
+    if (hx_blas_takes(args)) return hx_blas_gemm(args);
     problem x = {.g = *args, .kind = kinds[args->dtype], .m = args->m, .n = args->n, .k = args->k, .items = 1};
     for (int i = 0; i < args->batch_ndim; i++) x.items *= args->batch_shape[i];
     if (x.m == 0 || x.n == 0 || x.items == 0) return HX_OK;
