@@ -99,6 +99,9 @@ stubs: install  ## write the type stubs and the list of errors in the docs from 
 numerics: $(VENV)/.checks install  ## measure the elementary functions and write the table in docs/numerics.md
 	$(BIN)/python tools/numerics.py
 
+torch-table: $(VENV)/.checks install  ## what torch documents and what helix has of it: docs/torch-ops.md (2 minutes)
+	$(BIN)/python -m tests.parity.table
+
 torch-parity: $(VENV)/.checks install  ## every op on all of torch's own samples, and counts of what differs (10 minutes)
 	$(BIN)/python -m tests.parity
 

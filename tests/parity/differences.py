@@ -13,9 +13,7 @@ BY_REASON: dict[str, str] = {
         argsort:value kthvalue:value sort:value topk:value
     """,
     "an IndexError of torch that helix tells more exactly: ShapeError for a rank, ParameterError for nothing to reduce": """
-        amax:error amin:error fft.fft:error fft.fft2:error fft.fftn:error fft.hfft:error fft.ifft:error
-        fft.ifft2:error fft.ifftn:error fft.ihfft:error fft.irfft:error fft.irfft2:error fft.irfftn:error
-        fft.rfft:error fft.rfft2:error fft.rfftn:error max.binary:error min.binary:error
+        amax:error amin:error max.binary:error min.binary:error
     """,
     "the sample is a view with more memory around it, which is not carried over": """
         as_strided.partial_views:refused,value
@@ -40,21 +38,17 @@ BY_REASON: dict[str, str] = {
         nn.functional.triplet_margin_with_distance_loss:refused
     """,
     "not built yet": """
-        as_strided_scatter:gradient logaddexp:refused logcumsumexp:refused logsumexp:refused narrow:error
-        nextafter:refused nn.functional.avg_pool1d:refused nn.functional.avg_pool2d:refused
-        nn.functional.avg_pool3d:refused nn.functional.batch_norm:refused nn.functional.conv1d:refused
-        nn.functional.conv2d:refused nn.functional.conv3d:refused nn.functional.ctc_loss:gradient,refused
-        nn.functional.group_norm:refused nn.functional.hardshrink:refused
-        nn.functional.hardsigmoid:missing.inplace nn.functional.hardtanh:refused
-        nn.functional.local_response_norm:refused nn.functional.max_pool3d:error
+        nn.functional.avg_pool1d:refused nn.functional.avg_pool2d:refused nn.functional.avg_pool3d:refused
+        nn.functional.batch_norm:refused nn.functional.conv1d:refused nn.functional.conv2d:refused
+        nn.functional.conv3d:refused nn.functional.ctc_loss:gradient,refused nn.functional.group_norm:refused
+        nn.functional.hardshrink:refused nn.functional.hardsigmoid:missing.inplace
+        nn.functional.hardtanh:refused nn.functional.local_response_norm:refused nn.functional.max_pool3d:error
         nn.functional.mish:missing.inplace nn.functional.multi_margin_loss:error,refused
         nn.functional.multilabel_margin_loss:refused nn.functional.pad.replicate_negative:refused
-        nn.functional.pairwise_distance:refused nn.functional.relu6:refused nn.functional.rms_norm:refused
-        nn.functional.silu.complex:refused nn.functional.softsign:refused nn.functional.threshold:refused
-        nn.functional.triplet_margin_loss:refused roll:error
+        nn.functional.relu6:refused nn.functional.threshold:refused
     """,
     "a number with a fraction beside integers is an error, and not cut off": """
-        addbmm:refused addmv:refused baddbmm:refused
+        addbmm:refused baddbmm:refused
     """,
     "a tensor that is written keeps its shape": """
         addbmm:refused.inplace
@@ -67,6 +61,20 @@ BY_REASON: dict[str, str] = {
     """,
     "memory that out= shares with an input is not carried over, and is written rightly; cat takes the rows of a tensor": """
         cat:error take:error
+    """,
+    "an op without a gradient is an error for an input that requires one, at once": """
+        nextafter:refused
+    """,
+    "a tensor without dimensions has an axis 0, as in torch's other ops; a bool tensor is the number it holds": """
+        narrow:error roll:error
+    """,
+    "what was written over has the gradient 0; torch's is another": """
+        as_strided_scatter:gradient
+    """,
+    "not built for complex numbers": """
+        logaddexp:refused logcumsumexp:refused logsumexp:refused nn.functional.pairwise_distance:refused
+        nn.functional.rms_norm:refused nn.functional.silu.complex:refused nn.functional.softsign:refused
+        nn.functional.triplet_margin_loss:refused
     """,
 }
 
