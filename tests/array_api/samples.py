@@ -207,6 +207,7 @@ def orders(rng: np.random.Generator) -> Iterator[Call]:
             call(name, x) for name in ("unique_all", "unique_counts", "unique_inverse", "unique_values", "nonzero")
         )
         yield from (call("where", x != 0, x, x[0]), call("where", x != 0, x, x[0, 0].item()))
+    yield call("unique_all", np.array([complex(-0.0, 2), 1j, 2j, complex(0.0, -0.0), 0]))
     yield from (call("unique_all", special(dtype).reshape(-1)) for dtype in FLOATS)
 
 
@@ -237,7 +238,7 @@ def shapes(rng: np.random.Generator) -> Iterator[Call]:
     yield from (call("expand_dims", cube, axis=1), call("squeeze", cube, axis=1), call("squeeze", cube, axis=(-2,)))
     yield from (
         call("moveaxis", cube, 0, -1),
-        call("moveaxis", cube, (0, 1), (-1, 0)),
+        call("moveaxis", cube, (0, 1), (1, 0)),
         call("permute_dims", cube, (2, 0, -2)),
     )
     yield from (call("reshape", cube, (3, -1)), call("reshape", cube, (6,), copy=True), call("unstack", cube, axis=2))
@@ -324,6 +325,8 @@ def linear_algebra(rng: np.random.Generator) -> Iterator[Call]:
             call("linalg.cross", x, x, axis=-2),
         )
         yield from (call("linalg.matrix_power", definite / 8, n) for n in (0, 1, 5, -2))
+        cube = np.stack([definite[0]] * 3)
+        yield call("linalg.solve", cube, x[0])  # torch would take x[0] for a stack of vectors
         for order in ("fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf):
             yield call("linalg.matrix_norm", x, ord=order, keepdims=order == "nuc")
         for order in (0, 1, 2, 3, -1, np.inf, -np.inf, 0.5):

@@ -144,6 +144,7 @@ REFUSED = {
     "numbers alone": (lambda: xp.add(1, 2), TypeError),
     "mixed kinds": (lambda: xp.concat([xp.asarray([1]), xp.asarray([1.0])]), TypeError),
     "complex to real": (lambda: xp.astype(xp.asarray([1j]), xp.float32), TypeError),
+    "clip by an array of floats": (lambda: xp.clip(xp.asarray([1]), xp.asarray(0.5)), TypeError),
     "clip by a float": (lambda: xp.clip(xp.asarray([1]), 0.5), TypeError),
     "two numbers of other kinds": (lambda: xp.where(xp.asarray(True), 1, 2.0), TypeError),
     "no axis": (lambda: xp.sum(xp.ones(2), axis=1), ValueError),

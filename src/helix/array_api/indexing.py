@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from helix import _core
 from helix.array_api.rules import array, cast, checked, fail, one_axis
-from helix.errors import ParameterError, ShapeError
+from helix.errors import ParameterError
 
 __all__ = ["take", "take_along_axis"]
 
@@ -34,8 +34,5 @@ def take_along_axis(x, indices, /, *, axis=-1):
         [[2], [3]]
     """
     x, indices = checked("take_along_axis", "any", x), checked("take_along_axis", "integer", indices)
-    if x.ndim != indices.ndim:
-        text = f"x has {x.ndim} dimensions and indices have {indices.ndim}."
-        fail(ShapeError, 1001, "take_along_axis", text)
     axis = one_axis("take_along_axis", axis, x.ndim)
     return array(_core.op_named("take_along_dim")(x, cast(indices, _core.int64), axis))

@@ -39,10 +39,10 @@ class UniqueInverse(NamedTuple):
 def _order(x):
     """The positions that sort a vector, equal elements in their order."""
     if x.dtype in KINDS["complex floating"]:
-        by_imaginary = _op("argsort")(_op("imag")(x) + 0.0, 0, False, True)
-        real = _op("index_select")(_op("real")(x) + 0.0, 0, by_imaginary)
+        by_imaginary = _op("argsort")(_op("imag")(x), 0, False, True)
+        real = _op("index_select")(_op("real")(x), 0, by_imaginary)
         return _op("index_select")(by_imaginary, 0, _op("argsort")(real, 0, False, True))
-    return _op("argsort")(x + 0.0 if x.dtype.is_floating_point else x, 0, False, True)
+    return _op("argsort")(x, 0, False, True)
 
 
 def unique_all(x, /):
