@@ -37,6 +37,7 @@ enum {
     BLOCK_HEIGHT = 504,   /* rows of A in a packed block, and */
     BLOCK_BYTES = 1 << 20, /* their bytes: inside the second-level cache */
     FEW_BYTES = 512 << 10, /* of panels of B that are packed where they are used */
+    ACTIVATED_PANELS = 8, /* that are activated together: long runs, still in a cache */
     LOW_ROWS = 128,       /* rows up to which it costs little to take k in more blocks */
     TILE_BYTES = 4096,    /* most sums of a full tile */
     PACK_DEPTH = 32,      /* rows of B that are packed together, panel after panel */

@@ -113,7 +113,34 @@ TILE_PACK(u64, uint64_t, load_u64, SAME)
     }
 #define TO_BYTE(x) ((uint8_t)(x))
 #define TO_SHORT(x) ((uint16_t)(x))
-FINISH_NARROW(bf16, float, uint16_t, hx_bf16_to_f32, hx_f32_to_bf16)
+
+/* Rounds as hx_f32_to_bf16 does. */
+static ALWAYS_INLINE void narrow_bf16(uint16_t *to, vec_f32 x) {
+    const word_bits u = (word_bits)x, nan = (word_bits)((u & 0x7fffffffu) > 0x7f800000u);
+    const word_bits rounded = (u + 0x7fffu + (u >> 16 & 1u)) >> 16, quiet = u >> 16 | 0x40u;
+    *(half_bits *)to = __builtin_convertvector((nan & quiet) | (~nan & rounded), half_bits);
+}
+/* One register of a row; n lanes of it are there. */
+static ALWAYS_INLINE void finish_bf16_lanes(uint16_t *c, const float *s, const uint16_t *d, const tile_out *o, int64_t n) {
+    float sums[lanes_f32];
+    uint16_t left[lanes_f32], added[lanes_f32] = {0};
+    const bool whole = n >= lanes_f32;
+    if (!whole) memcpy(sums, s, (size_t)n * sizeof *s);
+    vec_f32 x = load_f32(whole ? s : sums) * splat_f32((float)o->alpha);
+    if (d) {
+        if (!whole && o->d_col) memcpy(added, d, (size_t)n * sizeof *d);
+        vec_f32 y = !o->d_col ? splat_f32(hx_bf16_to_f32(*d)) : widen_bf16(whole ? d : added);
+        x += y * splat_f32((float)o->beta);
+    }
+    narrow_bf16(whole ? c : left, x);
+    if (!whole) memcpy(c, left, (size_t)n * sizeof *c);
+}
+static void finish_bf16(const void *sums, int64_t pitch, int64_t rows, const tile_out *o) {
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < o->columns; j += lanes_f32)
+            finish_bf16_lanes((uint16_t *)o->c + i * o->c_row + j, (const float *)sums + i * pitch + j,
+                              o->d ? (const uint16_t *)o->d + i * o->d_row + j * o->d_col : NULL, o, o->columns - j);
+}
 FINISH_NARROW(f16, float, uint16_t, hx_f16_to_f32, hx_f32_to_f16)
 FINISH_NARROW(u8, uint32_t, uint8_t, SAME, TO_BYTE)
 FINISH_NARROW(u16, uint32_t, uint16_t, SAME, TO_SHORT)

@@ -47,10 +47,15 @@ static void pack_b(void *ctx, int64_t begin, int64_t end) {
     }
 }
 
-/* Stores sums in C; `ends`: no more of k is to come. */
-static void store_sums(const problem *x, const void *sums, int64_t pitch, int64_t rows, const tile_out *o, bool ends) {
+/* Stores sums in C. */
+static void store_sums(const problem *x, const void *sums, int64_t pitch, int64_t rows, const tile_out *o) {
     (x->kind.narrow ? x->kind.narrow : x->kind.finish_block)(sums, pitch, rows, o);
-    if (x->g.activate && ends) activate(&x->g, o->c, o->c_row, rows, o->columns);
+}
+
+static void activate_columns(const packed_plan *p, int64_t row, int64_t end, int64_t column, int64_t last) {
+    tile_out o;
+    place(&o, p->x, &p->it, row, column, last - column);
+    activate(&p->x->g, o.c, o.c_row, end - row, last - column);
 }
 
 /* place for the tile at (i, j); after the first block of k it adds to what is there. */
@@ -85,6 +90,7 @@ static void packed_block(const packed_plan *p, char *room, int64_t row, int64_t 
                           p->it.a + (i * g->a_row + k0 / kd->scale * g->a_col) * x->source, g->a_col, g->a_row,
                           least(depth, x->k - k0), least(high, end - i));
         const int64_t ahead = ceil_div(depth * width * kd->packed, 64 * parts * tiles) * 64;
+        int64_t waits = 0; /* panels that are still to be activated */
         for (int64_t j = column; j < last; j += width) {
             if ((j - column) % (8 * width) == 0 && hx_stopped()) return;
             const int64_t of_few = p->few ? (j - column) / width % p->few : 0;
@@ -107,7 +113,6 @@ static void packed_block(const packed_plan *p, char *room, int64_t row, int64_t 
                     o->next_bytes = hold.next_bytes = j + width < last && !p->few ? ahead : 0;
                     if (!kd->narrow && !held) {
                         kd->full(least(high, end - i), part, a, b, o);
-                        if (g->activate && ends) activate(g, o->c, o->c_row, least(high, end - i), o->columns);
                         continue;
                     }
                     hold.c = !held ? sums[t % 2] : held + ((i - row) * pitch + (p->gathers ? j - column : 0)) * kd->sum;
@@ -115,17 +120,22 @@ static void packed_block(const packed_plan *p, char *room, int64_t row, int64_t 
                     hold.later = stores ? o->c : NULL;
                     hold.later_row = o->c_row * x->result;
                     kd->full(held ? high : least(high, end - i), part, a, b + s * width * kd->packed, &hold);
-                    if (waiting) store_sums(x, waiting, width, high, &to[(t + 1) % 2], ends);
+                    if (waiting) store_sums(x, waiting, width, high, &to[(t + 1) % 2]);
                     waiting = stores ? hold.c : NULL;
                 }
-                if (waiting) store_sums(x, waiting, width, end - row - (tiles - 1) * high, &to[(tiles + 1) % 2], ends);
+                if (waiting) store_sums(x, waiting, width, end - row - (tiles - 1) * high, &to[(tiles + 1) % 2]);
+            }
+            if (g->activate && ends && !p->gathers && (++waits == ACTIVATED_PANELS || j + width >= last)) {
+                activate_columns(p, row, end, j - (waits - 1) * width, least(j + width, last));
+                waits = 0;
             }
         }
     }
     if (!p->gathers) return;
     tile_out o;
     place(&o, x, &p->it, row, column, last - column);
-    store_sums(x, held, pitch, end - row, &o, true);
+    store_sums(x, held, pitch, end - row, &o);
+    if (g->activate) activate_columns(p, row, end, column, last);
 }
 
 static void packed_slot(void *ctx, int64_t slot) {

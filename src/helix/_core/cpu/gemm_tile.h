@@ -78,13 +78,13 @@ static ALWAYS_INLINE TILE_TYPE TILE(total)(TILE(vec) x) {
 static ALWAYS_INLINE void TILE(leave)(const int rows, const int vectors, TILE(vec) (*sum)[TILE_VECTORS],
                                       const tile_out *o) {
     TILE_TYPE *c = o->c;
-    if (o->columns == vectors * TILE(lanes) && o->alpha == 1 && (!o->d || (o->d == o->c && o->beta == 1))) {
-        bool add = o->d;
-        UNROLL for (int i = 0; i < rows; i++, c += o->c_row)
-            UNROLL for (int v = 0; v < vectors; v++) {
-                TILE_TYPE *at = c + v * TILE(lanes);
-                TILE(store)(at, add ? sum[i][v] + TILE(load)(at) : sum[i][v]);
-            }
+    if (o->columns == vectors * TILE(lanes) && o->alpha == 1 && (!o->d || (o->d_col == 1 && o->beta == 1))) {
+        const TILE_TYPE *d = o->d;
+        UNROLL for (int i = 0; i < rows; i++, c += o->c_row) {
+            UNROLL for (int v = 0; v < vectors; v++)
+                TILE(store)(c + v * TILE(lanes), d ? sum[i][v] + TILE(load)(d + v * TILE(lanes)) : sum[i][v]);
+            if (d) d += o->d_row;
+        }
         return;
     }
     TILE_TYPE block[TILE_ROWS][TILE(columns)];
