@@ -52,6 +52,13 @@ static void store_sums(const problem *x, const void *sums, int64_t pitch, int64_
     (x->kind.narrow ? x->kind.narrow : x->kind.finish_block)(sums, pitch, rows, o);
 }
 
+/* Asks for what will be added to a tile. */
+static ALWAYS_INLINE void expect(const tile_out *o, int64_t rows, int64_t size) {
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < o->columns * size; j += 64)
+            __builtin_prefetch((const char *)o->d + i * o->d_row * size + j * o->d_col);
+}
+
 static void activate_columns(const packed_plan *p, int64_t row, int64_t end, int64_t column, int64_t last) {
     tile_out o;
     place(&o, p->x, &p->it, row, column, last - column);
@@ -117,6 +124,7 @@ static void packed_block(const packed_plan *p, char *room, int64_t row, int64_t 
                     }
                     hold.c = !held ? sums[t % 2] : held + ((i - row) * pitch + (p->gathers ? j - column : 0)) * kd->sum;
                     hold.d = s || (p->gathers && k0) ? hold.c : NULL;
+                    if (stores && o->d && o->d_row) expect(o, least(high, end - i), x->result);
                     hold.later = stores ? o->c : NULL;
                     hold.later_row = o->c_row * x->result;
                     kd->full(held ? high : least(high, end - i), part, a, b + s * width * kd->packed, &hold);
