@@ -50,6 +50,8 @@ MODULES = (
     "nn.functions.tables",
     "random",
     "shape_ops",
+    "signal.windows",
+    "spectrograms",
     "statistics",
     "tensor",
     "threading_knobs",

@@ -18,6 +18,7 @@ from helix import (  # noqa: E402
     product_ops,
     randomness,
     shape_ops,
+    spectrograms,
     statistics,
     tensor_memory,
     threading_knobs,
@@ -37,6 +38,7 @@ for _module in (
     composites,
     creation,
     low_rank,
+    spectrograms,
     tensor_memory,
     threading_knobs,
 ):
@@ -105,6 +107,7 @@ _LAZY = (
     "models",
     "nn",
     "optim",
+    "signal",
     "special",
     "testing",
     "train",
