@@ -15,6 +15,7 @@ import helix
 from helix.autograd import grad, gradgradcheck
 from helix.gradients import gradcheck
 
+torch.set_num_threads(1)
 RNG = np.random.default_rng(0)
 WINDOWS = helix.signal.windows.__all__
 MORE: dict[str, dict[str, Any]] = {
@@ -59,7 +60,7 @@ def test_windows_of_the_top_level(name: str, periodic: bool) -> None:
     ("call", "error"),
     [
         (lambda: helix.hann_window(-1), helix.errors.ParameterError),
-        (lambda: helix.hann_window(4, dtype=helix.int64), helix.errors.DTypeError),
+        (lambda: helix.hann_window(4, dtype=helix.int64), helix.errors.ParameterError),
         (lambda: helix.signal.windows.exponential(4, center=1.0), helix.errors.ParameterError),
         (lambda: helix.signal.windows.gaussian(4, std=0.0), helix.errors.ParameterError),
         (lambda: helix.signal.windows.kaiser(4, beta=-1.0), helix.errors.ParameterError),

@@ -198,6 +198,9 @@ def stft(
 
 def _summed(frames: Tensor, hop: int) -> Tensor:
     """Frames (batch, frames, n) added up where they stand in the signal."""
+    if frames.is_complex():
+        parts = op("view_as_real")(frames)
+        return op("view_as_complex")(op("stack")([_summed(parts[..., i], hop) for i in range(2)], -1))
     batch, count, n = frames.shape
     length = n + (count - 1) * hop
     columns = frames.transpose(1, 2)
@@ -260,20 +263,14 @@ def istft(
 
 def _overlapped(frames: Tensor, window: Tensor, hop: int, n_fft: int, center: bool, length: int | None) -> Tensor:
     """The weighted sum of frames over the sum of squared windows, without the padding."""
-    weighted = frames * window
-    if weighted.is_complex():
-        parts = op("view_as_real")(weighted)
-        total = op("view_as_complex")(op("stack")([_summed(parts[..., i], hop) for i in range(2)], -1))
-    else:
-        total = _summed(weighted, hop)
-    squares = (window.abs() ** 2).expand(1, frames.shape[1], n_fft)
-    envelope = _summed(squares, hop)
+    total = _summed(frames * window, hop)
+    envelope = _summed((window * window).expand(1, frames.shape[1], n_fft), hop)
     start = n_fft // 2 if center else 0
     covered = total.shape[-1]
     end = start + length if length is not None else covered - start
     kept = slice(start, min(end, covered))
     total, envelope = total[:, kept], envelope[:, kept]
-    if envelope.shape[-1] and envelope.detach().min().item() < 1e-11:
+    if envelope.shape[-1] and envelope.detach().abs().min().item() < 1e-11:
         fail(ParameterError, 1403, "istft", "the windows leave points of the signal uncovered.")
     signal = total / envelope
     return op("pad")(signal, (0, end - covered)) if end > covered else signal

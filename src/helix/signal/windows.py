@@ -2,7 +2,7 @@
 
 `sym`: the last point mirrors the first, as filters want it; otherwise the window is the first M of M + 1 points, one
 period, as spectra want it. A window is computed in float64; the default dtype is the default float. All raise HX1403 for
-a negative M and HX1101 for a dtype that is not floating. Formulas: Harris, "On the use of windows for harmonic analysis
+a negative M, and for a dtype that is not floating. Formulas: Harris, "On the use of windows for harmonic analysis
 with the discrete Fourier transform", Proc. IEEE 66 (1978).
 """
 
@@ -14,8 +14,8 @@ from typing import Any
 
 from helix import _core
 from helix._core import Tensor
-from helix.errors import DTypeError, ParameterError
-from helix.layouts import check
+from helix.errors import ParameterError
+from helix.layouts import strided
 from helix.written import fail, op
 
 __all__ = [
@@ -39,10 +39,11 @@ def made(
     name: str, M: int, sym: bool, shape: Shape, dtype: Any, layout: Any, device: Any, requires_grad: bool
 ) -> Tensor:
     """The values of `shape` at the points 0 ... M - 1, which stand in a symmetric window of the length it is told."""
-    check(name, "layout", layout)
+    if layout not in (None, strided):
+        fail(ParameterError, 1403, name, f"layout must be helix.strided, got {layout!r}.")
     dtype = _core.get_default_dtype() if dtype is None else _core.as_dtype(dtype)
     if not dtype.is_floating_point:
-        fail(DTypeError, 1101, name, f"dtype must be a floating one, got {dtype.name}.")
+        fail(ParameterError, 1403, name, f"dtype must be a floating one, got {dtype.name}.")
     if M < 0:
         fail(ParameterError, 1403, name, f"the length must not be negative, got {M}.")
     at = op("arange")(M, dtype=_core.float64, device=device)
