@@ -13,10 +13,12 @@ from helix.written import fail, op
 # ---- windows ----
 
 
+_FLOATS = (_core.float16, _core.bfloat16, _core.float32, _core.float64)
+
+
 def _window(name: str, window_length: int, periodic: bool, shape: Any, more: dict[str, Any]) -> Tensor:
-    return made(
-        name, window_length, not periodic, shape, more["dtype"], *(more[k] for k in ("layout", "device", "grad"))
-    )
+    layout, device, gradient = more["layout"], more["device"], more["grad"]
+    return made(name, window_length, not periodic, shape, more["dtype"], layout, device, gradient, _FLOATS)
 
 
 def hann_window(

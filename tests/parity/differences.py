@@ -37,9 +37,6 @@ BY_REASON: dict[str, str] = {
     "the sample's distance_function is a layer of torch's": """
         nn.functional.triplet_margin_with_distance_loss:refused
     """,
-    "torch gives the gradient of the window to a clone of the sample's, and none to the sample's own": """
-        istft:gradient
-    """,
     "not built yet": """
         nn.functional.avg_pool1d:refused nn.functional.avg_pool2d:refused nn.functional.avg_pool3d:refused
         nn.functional.batch_norm:refused nn.functional.conv1d:refused nn.functional.conv2d:refused

@@ -2,7 +2,7 @@
 
 `sym`: the last point mirrors the first, as filters want it; otherwise the window is the first M of M + 1 points, one
 period, as spectra want it. A window is computed in float64; the default dtype is the default float. All raise HX1403 for
-a negative M, and for a dtype that is not floating. Formulas: Harris, "On the use of windows for harmonic analysis
+a negative M, and for another dtype than float32 and float64. Formulas: Harris, "On the use of windows for harmonic analysis
 with the discrete Fourier transform", Proc. IEEE 66 (1978).
 """
 
@@ -36,14 +36,22 @@ Shape = Callable[[Tensor, int], Tensor]
 
 
 def made(
-    name: str, M: int, sym: bool, shape: Shape, dtype: Any, layout: Any, device: Any, requires_grad: bool
+    name: str,
+    M: int,
+    sym: bool,
+    shape: Shape,
+    dtype: Any,
+    layout: Any,
+    device: Any,
+    requires_grad: bool,
+    dtypes: tuple[Any, ...] = (_core.float32, _core.float64),
 ) -> Tensor:
     """The values of `shape` at the points 0 ... M - 1, which stand in a symmetric window of the length it is told."""
     if layout not in (None, strided):
         fail(ParameterError, 1403, name, f"layout must be helix.strided, got {layout!r}.")
     dtype = _core.get_default_dtype() if dtype is None else _core.as_dtype(dtype)
-    if not dtype.is_floating_point:
-        fail(ParameterError, 1403, name, f"dtype must be a floating one, got {dtype.name}.")
+    if dtype not in dtypes:
+        fail(ParameterError, 1403, name, f"dtype must be {' or '.join(d.name for d in dtypes)}, got {dtype.name}.")
     if M < 0:
         fail(ParameterError, 1403, name, f"the length must not be negative, got {M}.")
     at = op("arange")(M, dtype=_core.float64, device=device)
