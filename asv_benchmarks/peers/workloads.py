@@ -254,6 +254,35 @@ for _kind, _shape in (
     _add(f"B.{_kind}_{_shape[0]}x{_shape[1]}", _transform(_kind, _shape))
 
 
+def _linear_algebra(kind: str, n: int, batch: int) -> Build:
+    """Well-conditioned matrices of one seed: A A^T + n I where they are to be positive definite."""
+
+    def build(lib: Any) -> Callable[[], Any]:
+        lead = (batch,) if batch else ()
+        a = lib.array(normal("matrices", *lead, n, n)).to(lib.t.float64)
+        b = lib.array(normal("sides", *lead, n, 4)).to(lib.t.float64)
+        positive = a @ a.mT + n * lib.t.eye(n, dtype=lib.t.float64)
+        linalg = lib.t.linalg
+        call = {
+            "solve": lambda: linalg.solve(positive, b),
+            "cholesky": lambda: linalg.cholesky(positive),
+            "inv": lambda: linalg.inv(positive),
+            "eigh": lambda: linalg.eigh(positive),
+            "svd": lambda: linalg.svd(a, full_matrices=False),
+        }[kind]
+        return lib.inference(call)
+
+    return build
+
+
+for _kind, _sizes in (
+    *((k, ((512, 0), (32, 256), (4, 4096))) for k in ("solve", "cholesky", "inv")),
+    *((k, ((256, 0), (16, 512))) for k in ("eigh", "svd")),
+):
+    for _n, _batch in _sizes:
+        _add(f"B.{_kind}_f64_{_batch or 1}x{_n}", _linear_algebra(_kind, _n, _batch))
+
+
 # ---- C: products ---------------------------------------------------------------------------------------------
 
 

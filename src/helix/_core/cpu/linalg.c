@@ -90,6 +90,31 @@ HX_KERNEL(k_lu_order) {
 
 /* ---- triangular systems ---- */
 
+/* Substitution, a row at a time: small systems are over before BLAS has packed them. */
+#define SUBSTITUTE(T)                                                                                         \
+    for (int64_t step = 0; step < n; step++) {                                                                \
+        int64_t i = upper ? n - 1 - step : step;                                                              \
+        const T *row = (const T *)a + i * n;                                                                  \
+        T *restrict to = (T *)x + i * columns;                                                                \
+        for (int64_t j = upper ? i + 1 : 0; j < (upper ? n : i); j++) {                                       \
+            const T *from = (const T *)x + j * columns, factor = row[j];                                      \
+            for (int64_t c = 0; c < columns; c++) to[c] -= factor * from[c];                                  \
+        }                                                                                                     \
+        for (int64_t c = 0; !unit && c < columns; c++) to[c] /= row[i];                                       \
+    }
+enum { SMALL = 48 };
+static void substitute(int type, const void *a, int64_t n, void *x, int64_t columns, bool upper, bool unit) {
+    if (type == 0) {
+        SUBSTITUTE(float)
+    } else if (type == 1) {
+        SUBSTITUTE(double)
+    } else if (type == 2) {
+        SUBSTITUTE(_Complex float)
+    } else {
+        SUBSTITUTE(_Complex double)
+    }
+}
+
 /* Row-major X and A are the transposes of what BLAS sees, so that sides and triangles change places. */
 static void one_triangular(const task *t, int64_t i, char *scratch) {
     (void)scratch;
@@ -102,6 +127,10 @@ static void one_triangular(const task *t, int64_t i, char *scratch) {
     void *result = item(x, i, rows * columns);
     hx_int m = (hx_int)columns, n = (hx_int)rows, one = 1;
     memcpy(result, stretched_item(b, x, i), (size_t)(rows * columns * t->size));
+    if (side == 'R' && rows <= SMALL && !adjoint) {
+        substitute(t->type, matrix, rows, result, columns, attr[0].v.i, attr[2].v.i);
+        return;
+    }
     if (side == 'R' && columns == 1 && (t->type < 2 || !adjoint)) {
         t->lapack->trsv[t->type](&uplo, adjoint ? "N" : "T", &diag, &t->n, matrix, &t->n, result, &one, 1, 1, 1);
         return;
