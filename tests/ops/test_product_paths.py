@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,11 @@ def test_a_product_that_leaves_out_a_line_of_k_is_seen(rows):
 
     found = product_paths.differing(faulty, dtypes=(("float32", "float32"), ("int8", "int8")))
     assert len(found) > len(list(product_paths.shapes()))
+
+
+def test_a_read_past_an_operand_ends_the_process():
+    read = "from tests.ops.product_paths import *; ctypes.string_at(PLACES[0].ctypes.data + ROOM - 1, 2)"
+    assert subprocess.run([sys.executable, "-c", read], cwd=ROOT, capture_output=True).returncode == -signal.SIGSEGV
 
 
 def test_sums_of_bytes_wrap():
