@@ -113,6 +113,12 @@ def test_what_has_no_gradient_says_so():
         helix.geqrf(leaf(3, 3))
 
 
+def test_every_name_of_torch_linalg_is_there():
+    torch = pytest.importorskip("torch")
+    names = {name for name in dir(torch.linalg) if not name.startswith("_")} - {"common_notes"}
+    assert names == set(linalg.__all__) and all(hasattr(linalg, name) for name in names)
+
+
 # ---- shapes and memory ----
 
 

@@ -14,6 +14,7 @@ from helix._core import Tensor
 from helix.dtypes import finfo
 from helix.errors import IndexRangeError, LinAlgError, ParameterError, ShapeError
 from helix.matrix_ops import cross_along, fail, lu_unpack, orgqr, square, written
+from helix.matrix_ops import matrix_power as matrix_power
 from helix.shape_ops import broadcast_shapes
 
 globals().update(_core.linalg_functions())
