@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
+import helix
+
+from . import probe
 from .names import MODULES, counterpart, names_of, reason
-from .probe import abilities, info_of, infos
+from .probe import info_of, infos
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "torch-ops.md"
 HEAD = """# torch's ops
@@ -27,12 +32,21 @@ gradients, held to torch's by `tests/parity`. Written by `make torch-table`, whi
 COLUMNS = "| op | present | gradient | second | dtypes |\n|---|---|---|---|---|\n"
 
 
+found: dict[tuple[str, str], tuple[str, str, str]] = {}  # what several processes probed beforehand
+
+
+def probe_all(processes: int) -> None:
+    keys = list({id(info): key for key, info in reversed(infos().items())}.values())  # the first key of each
+    with multiprocessing.get_context("fork").Pool(processes) as pool:
+        found.update(zip(keys, pool.map(probe.abilities, keys, chunksize=8), strict=True))
+
+
 def row(module: str, name: str) -> str:
     if counterpart(module, name) is None:
         return f"| `{name}` | no: {reason(name) or 'not built yet'} | | | |\n"
     info = info_of(module, name)
     key = next((k for k, v in infos().items() if v is info), None)
-    gradient, second, dtypes = abilities(key) if key else ("", "", "")
+    gradient, second, dtypes = found.get(key) or probe.abilities(key) if key else ("", "", "")
     return f"| `{name}` | yes | {gradient} | {second} | {dtypes} |\n".replace("|  |", "| |").replace("|  |", "| |")
 
 
@@ -66,6 +80,8 @@ def page() -> str:
 
 def main() -> None:
     torch.set_num_threads(1)
+    helix.set_num_threads(1)
+    probe_all(int(sys.argv[1]) if sys.argv[1:] else 2)
     PAGE.write_text(page())
 
 

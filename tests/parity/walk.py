@@ -189,7 +189,7 @@ def with_out(info: Any, sample: Any, expected: Any, exact: bool) -> Iterator[tup
     out = map_tensors(expected, lambda t: helix.empty(tuple(t.shape), dtype=dtype_name(t.dtype)))
     input, args, kwargs = to_helix((sample.input, sample.args, sample.kwargs))
     found = attempt(function, input, args, {**kwargs, "out": out})
-    judgement = raised(found) or judge(out, room, values=exact)
+    judgement = raised(found) or judge(out, room if wanted is None else wanted, values=exact)
     if judgement:
         yield f"{judgement[0]}.out", judgement[1]
 
