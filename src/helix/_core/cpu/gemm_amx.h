@@ -20,7 +20,7 @@ enum {
 static bool amx_ready(void) {
     enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
     ASK_ONCE(known, unit_allowed(UNIT_TILE) && processor_has(7, 0, 3, 22) && processor_has(7, 0, 3, 24) &&
-                        processor_has(7, 0, 3, 25) &&
+                        processor_has(7, 0, 3, 25) && processor_has(7, 1, 0, 5) &&
                         syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0);
 }
 
@@ -144,6 +144,23 @@ AMX_SQUARE(u8_u8, _tile_dpbuud, uint32_t)
 #undef AMX_SIZE
 #undef AMX_FINISH
 
+/* Sums of this unit are not denormal, so the conversion, which has no denormals, rounds as hx_f32_to_bf16 does. */
+__attribute__((target("avx512bf16"))) static void amx_finish(const void *sums, int64_t pitch, int64_t rows,
+                                                             const tile_out *o) {
+    if (o->d || o->alpha != 1) {
+        finish_bf16(sums, pitch, rows, o);
+        return;
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        const float *s = (const float *)sums + i * pitch;
+        uint16_t *c = (uint16_t *)o->c + i * o->c_row;
+        int64_t j = 0;
+        for (; j + 32 <= o->columns; j += 32)
+            _mm512_storeu_si512(c + j, (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(s + j + 16), _mm512_loadu_ps(s + j)));
+        for (; j < o->columns; j++) c[j] = hx_f32_to_bf16(s[j]);
+    }
+}
+
 static void use_amx(kind *x, int packed) {
     x->rows = x->columns = AMX_SIDE;
     x->k_step = 64 / packed;
@@ -162,6 +179,7 @@ static void use_amx_bf16(kind *x) {
     x->pack_rows = amx_rows_halves;
     x->pack_columns = amx_columns_halves;
     x->full = amx_full_bf16;
+    if (x->narrow) x->narrow = amx_finish;
 }
 static void use_amx_bytes(kind *x, hx_dtype a, hx_dtype b) {
     use_amx(x, 1);
