@@ -283,6 +283,43 @@ for _kind, _sizes in (
         _add(f"B.{_kind}_f64_{_batch or 1}x{_n}", _linear_algebra(_kind, _n, _batch))
 
 
+# ---- B: special functions and spectrograms -------------------------------------------------------------------
+
+
+def _special(name: str, shape: tuple[int, int], dtype: str) -> Build:
+    """A function of helix.special; ndtri has shares of a normal distribution as its arguments."""
+
+    def build(lib: Any) -> Callable[[], Any]:
+        x = lib.array(normal("special", *shape).astype(dtype))
+        function = getattr(lib.t.special, name)
+        argument = lib.t.sigmoid(x) if name == "ndtri" else x * 4
+        return lib.inference(lambda: function(argument))
+
+    return build
+
+
+def _spectrogram(batch: int, length: int, n_fft: int, back: bool) -> Build:
+    """A batch of signals as spectra of Hann windows; or there and back."""
+
+    def build(lib: Any) -> Callable[[], Any]:
+        t, x = lib.t, lib.array(normal("spoken", batch, length))
+        window = t.hann_window(n_fft)
+
+        def spectra() -> Any:
+            return t.stft(x, n_fft, window=window, return_complex=True)
+
+        return lib.inference((lambda: t.istft(spectra(), n_fft, window=window)) if back else spectra)
+
+    return build
+
+
+for _name in ("i0e", "i1e", "erfcx", "ndtri", "log_ndtr", "bessel_j0"):
+    for _dtype in ("float32", "float64"):
+        _add(f"B.special_{_name}_{_dtype}_256x1024", _special(_name, (256, 1024), _dtype))
+for _back in (False, True):
+    _add(f"B.{'istft' if _back else 'stft'}_512_16x64000", _spectrogram(16, 64000, 512, _back))
+
+
 # ---- C: products ---------------------------------------------------------------------------------------------
 
 
@@ -407,6 +444,32 @@ for _mode in ("fwd", "fb"):
         _add(f"D.{_name}_{_mode}", _convolution(_name, _mode == "fb"))
     for _name in POOLS:
         _add(f"D.{_name}_{_mode}", _pool(_name, _mode == "fb"))
+
+
+def _sampling(mode: str, backward: bool) -> Build:
+    """A batch of images read at as many points, or its gradients too."""
+
+    def build(lib: Any) -> Callable[[], Any]:
+        F = lib.F
+        image = lib.array(normal("image", 4, 32, 128, 128)).requires_grad_(backward)
+        grid = lib.array(normal("grid", 4, 128, 128, 2, scale=0.5)).requires_grad_(backward)
+
+        def read() -> Any:
+            return F.grid_sample(image, grid, mode, align_corners=False)
+
+        def both() -> None:
+            image.grad = grid.grad = None
+            read().sum().backward()
+
+        return both if backward else lib.inference(read)
+
+    return build
+
+
+for _mode in ("bilinear", "nearest", "bicubic"):
+    _add(f"D.grid_sample_{_mode}_4x32x128x128", _sampling(_mode, False))
+    _add(f"D.grid_sample_{_mode}_fb_4x32x128x128", _sampling(_mode, True))
+
 
 # ---- F: attention --------------------------------------------------------------------------------------------
 
