@@ -2,7 +2,7 @@
  * then applied to every channel, so that the inner loops run over points and become gathers. */
 #include "cpu.h"
 
-enum { BLOCK = 128, MOST_TAPS = 16, CHANNELS = 8 };
+enum { BLOCK = 512, MOST_TAPS = 16, CHANNELS = 8 };
 typedef enum { BILINEAR, NEAREST, BICUBIC } mode;
 typedef enum { ZEROS, BORDER, REFLECTION } outside;
 
@@ -39,6 +39,7 @@ static int taps_of(const geometry *g) {
     return g->mode == BICUBIC ? 16 : 1 << g->axes;
 }
 
+#define HX_ALWAYS static inline __attribute__((always_inline))
 #define T float
 #define NAME(x) x##_f32
 #include "grid_body.h"

@@ -121,6 +121,19 @@ typedef struct NAME(job) {
     int64_t blocks, groups;
 } NAME(job);
 
+/* A channel at n points: the sum of `taps` reads, which is a constant where this is inlined. */
+HX_ALWAYS void NAME(read_points)(const T *restrict from, T *restrict to, const NAME(block) *b, int n, int taps) {
+    for (int p = 0; p < n; p++) {
+        T sum = 0;
+        for (int t = 0; t < taps; t++) {
+            int32_t at = b->at[t][p];
+            T value = from[at < 0 ? 0 : at];
+            sum += at < 0 ? 0 : b->weight[t][p] * value;
+        }
+        to[p] = sum;
+    }
+}
+
 /* One block of points, all channels. */
 static void NAME(read_block)(void *ctx, int64_t begin, int64_t end) {
     const NAME(job) *job = ctx;
@@ -132,17 +145,12 @@ static void NAME(read_block)(void *ctx, int64_t begin, int64_t end) {
         int n = (int)(g->points - first < BLOCK ? g->points - first : BLOCK);
         NAME(fill)(g, job->grid + image * g->points * g->axes, first, n, &b, false);
         for (int64_t c = 0; c < g->channels; c++) {
-            const T *restrict from = job->input + (image * g->channels + c) * g->plane;
-            T sum[BLOCK] = {0};
-            for (int t = 0; t < taps; t++) {
-                const int32_t *restrict at = b.at[t];
-                const T *restrict weight = b.weight[t];
-                for (int p = 0; p < n; p++) {
-                    T value = from[at[p] < 0 ? 0 : at[p]];
-                    sum[p] += at[p] < 0 ? 0 : weight[p] * value;
-                }
-            }
-            memcpy(job->out + (image * g->channels + c) * g->points + first, sum, (size_t)n * sizeof *sum);
+            const T *from = job->input + (image * g->channels + c) * g->plane;
+            T *to = job->out + (image * g->channels + c) * g->points + first;
+            if (taps == 1) NAME(read_points)(from, to, &b, n, 1);
+            else if (taps == 4) NAME(read_points)(from, to, &b, n, 4);
+            else if (taps == 8) NAME(read_points)(from, to, &b, n, 8);
+            else NAME(read_points)(from, to, &b, n, 16);
         }
     }
 }
