@@ -1,6 +1,7 @@
 /* Images read at the points of a grid. A block of points is turned into taps (where to read, with what weight) once and
  * then applied to every channel, so that the inner loops run over points and become gathers. */
 #include "cpu.h"
+#include "lanes.h"
 
 enum { BLOCK = 512, MOST_TAPS = 16, CHANNELS = 8 };
 typedef enum { BILINEAR, NEAREST, BICUBIC } mode;
@@ -18,6 +19,21 @@ typedef struct geometry {
 static bool says(const hx_attr *a, const char *text) {
     return a->count == strlen(text) && !memcmp(a->v.str, text, a->count);
 }
+
+/* A register of reads; 0 for indices below 0. */
+#if defined HX_ISA_AVX512
+static inline hx_vf gathered(const float *from, const int32_t *at) {
+    __m512i index = _mm512_loadu_si512(at);
+    return (hx_vf)_mm512_mask_i32gather_ps(_mm512_setzero_ps(), _mm512_cmpge_epi32_mask(index, _mm512_setzero_si512()),
+                                           index, from, 4);
+}
+#elif defined HX_ISA_AVX2
+static inline hx_vf gathered(const float *from, const int32_t *at) {
+    __m256i index = _mm256_loadu_si256((const __m256i *)at);
+    __m256i seen = _mm256_cmpgt_epi32(index, _mm256_set1_epi32(-1));
+    return (hx_vf)_mm256_mask_i32gather_ps(_mm256_setzero_ps(), from, index, _mm256_castsi256_ps(seen), 4);
+}
+#endif
 
 static geometry geometry_of(const hx_op_call *call) {
     const hx_view *input = &call->in[0], *grid = &call->in[1];
@@ -40,6 +56,30 @@ static int taps_of(const geometry *g) {
 }
 
 #define HX_ALWAYS static inline __attribute__((always_inline))
+
+/* As many of n points as full registers hold; at and weight are rows of BLOCK for each tap. */
+#if defined HX_ISA_AVX512 || defined HX_ISA_AVX2
+HX_ALWAYS int gather_points_f32(const float *from, float *to, const int32_t *at, const float *weight, int n, int taps) {
+    const int lanes = HX_LANES_OF(float);
+    int p = 0;
+    for (; p + lanes <= n; p += lanes) {
+        hx_vf sum = {0};
+        for (int t = 0; t < taps; t++) sum += gathered(from, at + t * BLOCK + p) * hx_vf_load(weight + t * BLOCK + p);
+        hx_vf_store(to + p, sum);
+    }
+    return p;
+}
+#else
+HX_ALWAYS int gather_points_f32(const float *from, float *to, const int32_t *at, const float *weight, int n, int taps) {
+    (void)from, (void)to, (void)at, (void)weight, (void)n, (void)taps;
+    return 0;
+}
+#endif
+HX_ALWAYS int gather_points_f64(const double *from, double *to, const int32_t *at, const double *weight, int n, int taps) {
+    (void)from, (void)to, (void)at, (void)weight, (void)n, (void)taps;
+    return 0;
+}
+
 #define T float
 #define NAME(x) x##_f32
 #include "grid_body.h"

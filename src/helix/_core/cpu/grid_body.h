@@ -123,7 +123,8 @@ typedef struct NAME(job) {
 
 /* A channel at n points: the sum of `taps` reads, which is a constant where this is inlined. */
 HX_ALWAYS void NAME(read_points)(const T *restrict from, T *restrict to, const NAME(block) *b, int n, int taps) {
-    for (int p = 0; p < n; p++) {
+    int done = NAME(gather_points)(from, to, &b->at[0][0], &b->weight[0][0], n, taps);
+    for (int p = done; p < n; p++) {
         T sum = 0;
         for (int t = 0; t < taps; t++) {
             int32_t at = b->at[t][p];
