@@ -264,7 +264,8 @@ def matrix_power(input, n, *, out=None):
     """
     square("matrix_power", input)
     if n == 0:
-        return written(_op("expand")(_eye(input, input.shape[-1]), input.shape).clone(), out)
+        everywhere = _op("ones")((), dtype=_core.bool, device=input.device)
+        return written(_op("where")(everywhere, _eye(input, input.shape[-1]), input), out)
     base, n = (_op("inverse")(input), -n) if n < 0 else (input, n)
     result = None
     while n:
