@@ -81,6 +81,15 @@ from helix._core import (  # noqa: E402
     tensor,
 )
 from helix.autograd import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: E402
+from helix.determinism import (  # noqa: E402
+    are_deterministic_algorithms_enabled,
+    is_batch_invariant,
+    is_deterministic,
+    is_deterministic_algorithms_warn_only_enabled,
+    use_batch_invariant,
+    use_deterministic,
+    use_deterministic_algorithms,
+)
 from helix.dtypes import finfo, iinfo  # noqa: E402
 from helix.headers import get_cython_path, get_include, get_pkgconfig_dir  # noqa: E402
 from helix.printing import get_printoptions, set_printoptions  # noqa: E402

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "autograd.h"
 #include "launch.h"
+#include "modes.h"
 #include "rng.h"
 #include "threads.h"
 #include "trace.h"
@@ -12,6 +13,7 @@
 #include "written.h"
 
 _Thread_local hx_thread_mode hx_mode;
+hx_modes hx_process_modes;
 
 bool hx_grad_set(bool enabled) {
     bool before = !hx_mode.no_grad;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "dispatch.h"
+#include "kernels.h"
+#include "modes.h"
 
 static struct {
     pthread_mutex_t lock;
@@ -85,21 +87,33 @@ static hx_status allowed(const hx_op *op, const hx_device *device, hx_tensor **i
         return HX_OK;
     }
     const char *shown = first_text(in, n_in, out, n_out);
+    const hx_op_support *own = hx_kernel_support(op, device);
+    const char *kernel = own->verdict != HX_NO && !own->deterministic && hx_determinism_get() == HX_SAME_BITS
+                             ? "deterministic kernel" : "kernel";
     if (hx_fallback_get() == HX_FALLBACK_ERROR)
         return hx_fail(HX_E_UNSUPPORTED, HX1701_UNSUPPORTED,
-                       "device '%s' has no kernel for %s, and no decomposition helps. helix.set_fallback('host') lets "
+                       "device '%s' has no %s for %s, and no decomposition helps. helix.set_fallback('host') lets "
                        "the CPU run it on copies.",
-                       device->name, shown);
+                       device->name, kernel, shown);
     bool first = count(op, device, bytes);
     if (!first || hx_fallback_get() != HX_FALLBACK_WARN || !state.warn) return HX_OK;
     char text[500];
     snprintf(text, sizeof text,
-             "%s on %s: device '%s' has no kernel for it, so the CPU runs it on copies of the tensors, each time "
+             "%s on %s: device '%s' has no %s for it, so the CPU runs it on copies of the tensors, each time "
              "(told once). helix.backends.fallback_stats() counts them; helix.set_fallback('host') keeps this quiet, "
              "'error' refuses.",
-             op->name, shown, device->name);
+             op->name, shown, device->name, kernel);
     state.warn(text);
     return HX_OK;
+}
+
+void hx_warn_of_other_bits(const hx_op *op, const hx_device *device) {
+    char text[300];
+    if (!state.warn) return;
+    snprintf(text, sizeof text,
+             "%s: the kernel of device '%s' may give other bits in the next call. helix.use_deterministic(True) does "
+             "without it.", op->name, device->name);
+    state.warn(text);
 }
 
 /* The bytes of the storage that the elements of t lie in: [low, high) elements from the storage's start. */

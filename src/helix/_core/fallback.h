@@ -15,6 +15,8 @@ hx_fallback hx_fallback_set(hx_fallback policy); /* gives the one before */
 hx_fallback hx_fallback_get(void);               /* at first HELIX_FALLBACK=error|warn|host */
 
 /* Called once an op and device under HX_FALLBACK_WARN; `text` says what was copied and what to do. */
+/* The device's kernel for op may give other bits in the next call, and the user wants to hear of it. */
+void hx_warn_of_other_bits(const hx_op *op, const hx_device *device);
 void hx_fallback_on_warning(void (*warn)(const char *text));
 
 /* Counts since the start or the last reset, one record an op and device. */

@@ -3,6 +3,7 @@
 #include "autograd.h"
 #include "dispatch.h"
 #include "kernels.h"
+#include "modes.h"
 #include "templates.h"
 #include "threads.h"
 #include "written.h"
@@ -48,7 +49,8 @@ static hx_dtype key_of(const hx_kernel_call *l) {
 
 const hx_op_support *hx_own_kernel(const hx_op *op, const hx_device *device, hx_dtype key) {
     const hx_op_support *s = hx_kernel_support(op, device);
-    return s->verdict != HX_NO && s->dtypes & HX_BIT(key) ? s : NULL;
+    if (s->verdict == HX_NO || !(s->dtypes & HX_BIT(key))) return NULL;
+    return s->deterministic || hx_determinism_get() != HX_SAME_BITS ? s : NULL;
 }
 
 static bool rendered(const hx_op *op, const hx_device *device, hx_dtype key) {
@@ -149,6 +151,7 @@ static hx_status run_there(const hx_kernel_call *l, const hx_op_support *s, cons
     HX_TRY(hx_device_usable(d));
     void *stream = hx_stream_native(d);
     if (s) {
+        if (!s->deterministic && hx_determinism_get() == HX_WARN_OF_OTHER_BITS) hx_warn_of_other_bits(l->op, d);
         hx_device_enter(d);
         code = s->kernel ? s->kernel(d->handle, stream, call, &err) : d->backend->op_run(d->handle, stream, call, &err);
         hx_device_leave(d);

@@ -345,7 +345,7 @@ static bool few_rows(const job *j) {
 
 /* Cuts the keys of a group: into enough chunks for so many tasks in all, of at least so many keys. */
 static void set_chunks(job *j, int64_t tasks, int64_t keys) {
-    int64_t chunks = least(ceil_div(tasks, j->groups), ceil_div(j->s, keys));
+    int64_t chunks = least(ceil_div(tasks, hx_batch_invariant() ? 1 : j->groups), ceil_div(j->s, keys));
     j->chunk_keys = ceil_div(ceil_div(j->s, chunks), BLOCK_KEYS) * BLOCK_KEYS;
     j->chunks = ceil_div(j->s, j->chunk_keys);
 }

@@ -122,6 +122,7 @@ static hx_code op_query(void *ctx, const char *op, hx_op_support *support) {
     const hx_cpu_kernel *k = table ? *place(op) : NULL;
     support->verdict = k ? k->verdict : HX_NO;
     support->kernel = k ? k->run : NULL;
+    support->deterministic = 1;
     support->dtypes = k ? k->dtypes : 0;
     return HX_OK;
 }

@@ -413,7 +413,7 @@ static bool CONV(prefers_joined)(const conv_plan *p, const conv_layout *l) {
     if (pixels > 16 * CONV(columns) || images * p->kc * at_least(extent, p->groups * p->src[0] * p->src[1] * p->src[2]) > INT32_MAX / 2)
         return false;
     int64_t shifted = round_up((p->count[1] - 1) * (p->count[2] + l->reach[2]) + p->count[2], CONV(columns));
-    int64_t joined = round_up(p->batch * pixels, CONV(columns)) / p->batch;
+    int64_t batch = hx_batch_invariant() ? 1 : p->batch, joined = round_up(batch * pixels, CONV(columns)) / batch;
     return (shifted - joined) * p->m > (VECTOR_BYTES == 64 ? 20 : 40) * joined;
 }
 

@@ -253,7 +253,7 @@ static bool winograd_fits(const conv_plan *p) {
 /* Leaves *done false where the plain sum must be taken. */
 static hx_code run_winograd(const conv_plan *p, const float *src, const float *weight, const float *bias, float *dst, bool *done) {
     *done = false;
-    if (!winograd_fits(p)) return HX_OK;
+    if (hx_batch_invariant() || !winograd_fits(p)) return HX_OK; /* one unusual value changes the form of all images */
     atomic_bool failed = false;
     int64_t lanes = hx_gemm_width(HX_F32);
     winograd_job job = {.p = p, .src = src, .weight = weight, .dst = dst, .height = ceil_div(p->count[1], 4),

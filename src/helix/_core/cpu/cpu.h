@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 #include "../dtype.h"
+#include "../modes.h"
 #include "../rng.h"
 #include "../shape.h"
 #include "../storage.h"

@@ -158,7 +158,7 @@ static hx_code run_empty(const problem *x) {
 static hx_dtype b_dtype(const hx_gemm_args *g) { return g->b_bytes ? g->b_bytes : g->dtype; }
 
 static bool run_tiny(const hx_gemm_args *g) {
-    if (g->batch_ndim || g->load_b || g->m > TINY || g->k > TINY || g->k == 0 || g->n == 0) return false;
+    if (hx_batch_invariant() || g->batch_ndim || g->load_b || g->m > TINY || g->k > TINY || g->k == 0 || g->n == 0) return false;
     if (g->dtype == HX_F32 && g->n <= lanes_f32) tiny_f32(g);
     else if (g->dtype == HX_F64 && g->n <= lanes_f64) tiny_f64(g);
     else return false;
@@ -171,13 +171,14 @@ typedef enum plan { PLAN_EMPTY, PLAN_SKINNY, PLAN_DIRECT, PLAN_PACKED } plan;
 /* The only place where shapes decide which kernels run. */
 static plan choose_plan(const problem *x) {
     if (x->k == 0) return PLAN_EMPTY;
+    if (hx_batch_invariant()) return PLAN_PACKED; /* its sums depend on k alone */
     if (skinny_fits(x)) return PLAN_SKINNY;
     return direct_fits(x) ? PLAN_DIRECT : PLAN_PACKED;
 }
 
 hx_code hx_gemm(const hx_gemm_args *args) {
     if (run_tiny(args)) return HX_OK;
-    if (hx_blas_takes(args)) return hx_blas_gemm(args);
+    if (!hx_batch_invariant() && hx_blas_takes(args)) return hx_blas_gemm(args);
     problem x = {.g = *args, .kind = kinds[args->dtype], .m = args->m, .n = args->n, .k = args->k, .items = 1};
     for (int i = 0; i < args->batch_ndim; i++) x.items *= args->batch_shape[i];
     if (x.m == 0 || x.n == 0 || x.items == 0) return HX_OK;
@@ -185,7 +186,7 @@ hx_code hx_gemm(const hx_gemm_args *args) {
     x.result = (int64_t)hx_dtype_size(args->out);
     if (b_dtype(args) != args->dtype) x.kind.pack_columns = kinds[b_dtype(args)].pack_columns;
     if (args->out != args->dtype) x.kind.narrow = args->scale ? finish_scaled : NULL;
-    if (x.n == 1 && x.m > 1 && args->c_row == 1 && !args->load_b && x.kind.scale == 1 &&
+    if (!hx_batch_invariant() && x.n == 1 && x.m > 1 && args->c_row == 1 && !args->load_b && x.kind.scale == 1 &&
         (!args->d || args->d_row < 2) && !args->scale && !args->b_bytes) {
         x.m = 1;
         x.n = args->m;

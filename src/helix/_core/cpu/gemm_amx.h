@@ -114,8 +114,13 @@ static ALWAYS_INLINE void amx_columns(const int size, void *panel_, int64_t widt
             return;                                                                                           \
         }                                                                                                     \
         type sums[AMX_SIDE * AMX_SIDE];                                                                       \
-        amx_square_##name(k, a, b, sums, AMX_SIDE, false, o);                                                 \
-        AMX_FINISH(sums, AMX_SIDE, rows, o);                                                                  \
+        const bool onto = add && o->alpha == 1 && o->d == o->c && o->beta == 1; /* summed as a full tile is */\
+        for (int64_t i = 0; onto && i < rows; i++)                                                            \
+            memcpy(sums + i * AMX_SIDE, (const type *)o->c + i * o->c_row, (size_t)o->columns * sizeof(type));\
+        amx_square_##name(k, a, b, sums, AMX_SIDE, onto, o);                                                  \
+        for (int64_t i = 0; onto && i < rows; i++)                                                            \
+            memcpy((type *)o->c + i * o->c_row, sums + i * AMX_SIDE, (size_t)o->columns * sizeof(type));      \
+        if (!onto) AMX_FINISH(sums, AMX_SIDE, rows, o);                                                       \
     }
 
 #define AMX_PACK(name, size)                                                                                  \

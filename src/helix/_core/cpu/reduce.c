@@ -530,6 +530,7 @@ static bool run_columns(job *j) {
     j->step = j->kept.step[last];
     j->tiles = up(j->width, COLUMNS);
     int64_t blocks = j->outs / j->width * j->tiles, wanted = j->outs * j->count < CHUNK ? 1 : up(16, blocks);
+    if (hx_batch_invariant()) wanted = up(16, j->tiles);
     j->rows = up(up(j->count, wanted), ROWS_AT_ONCE) * ROWS_AT_ONCE;
     if (j->rows < 64) j->rows = 64;
     j->parts = up(j->count, j->rows);
@@ -540,8 +541,10 @@ static bool run_columns(job *j) {
 
 /* Small rows would drown in calls; a tile of outputs reads them across. */
 static bool by_columns(const job *j) {
-    if (!j->kept.n || j->kept.size[j->kept.n - 1] < 16) return false;
+    if (!j->kept.n) return false;
     int64_t kept = llabs(j->kept.step[j->kept.n - 1]);
+    if (hx_batch_invariant()) return kept < llabs(j->run_step); /* axes inside the reduced ones, however long they are */
+    if (j->kept.size[j->kept.n - 1] < 16) return false;
     return kept <= llabs(j->run_step) || j->count < 16;
 }
 

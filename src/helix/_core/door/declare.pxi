@@ -444,6 +444,14 @@ cdef extern from "threads.h" nogil:
     void hx_whole_begin()
     void hx_whole_end()
 
+cdef extern from "modes.h" nogil:
+    ctypedef enum hx_determinism:
+        HX_ANY_BITS, HX_WARN_OF_OTHER_BITS, HX_SAME_BITS
+    hx_determinism hx_determinism_get()
+    void hx_determinism_set(hx_determinism wanted)
+    c_bool hx_batch_invariant()
+    void hx_batch_invariant_set(c_bool on)
+
 cdef extern from "cpu/cpu.h" nogil:
     const char *hx_cpu_isa()
 

@@ -137,6 +137,33 @@ def set_num_threads(n):
     hx_threads_set(<int>value)
 
 
+cdef tuple DETERMINISM = ("any", "warn", "same")
+
+
+def set_determinism(wanted):
+    """Which kernels of devices are used: of "any" bits, those with a "warn"ing, or of the "same" bits alone. Gives the one before."""
+    before = DETERMINISM[<int>hx_determinism_get()]
+    hx_determinism_set(<hx_determinism><int>DETERMINISM.index(wanted))
+    return before
+
+
+def get_determinism():
+    """What set_determinism set."""
+    return DETERMINISM[<int>hx_determinism_get()]
+
+
+def set_batch_invariant(on):
+    """Do rows of a batch get the same bits whatever stands beside them? Gives what was before."""
+    before = bool(hx_batch_invariant())
+    hx_batch_invariant_set(bool(on))
+    return before
+
+
+def get_batch_invariant():
+    """What set_batch_invariant set."""
+    return bool(hx_batch_invariant())
+
+
 def parallel_jobs():
     """For tests: jobs that kernels gave to several threads since the start."""
     return hx_threads_jobs()
