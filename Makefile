@@ -14,7 +14,7 @@ SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test core-test array-api tiny bench callgrind wheel lint format stubs numerics torch-parity torch-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean interrupts forks same-bits
+.PHONY: help install train test core-test array-api tiny bench callgrind wheel lint format stubs numerics torch-parity torch-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean interrupts forks same-bits numerics-exhaustive fuzz-million hammer
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -110,6 +110,15 @@ asan: $(VENV)/.checks  ## the generic tests under the address and undefined-beha
 
 fuzz: $(VENV)/.checks  ## N random op calls under the sanitizers, VALID valid ones of each op: make fuzz N=50000 VALID=500
 	$(BIN)/python tools/sanitized.py -m tests.fuzz --calls $(N) --valid $(VALID)
+
+numerics-exhaustive: $(VENV)/.checks install  ## functions of float32 at all 2^32 arguments (about 3 minutes each, 28 of them; goes on where it stopped)
+	$(BIN)/python -m tests.numerics.unary
+
+fuzz-million: $(VENV)/.checks  ## 1,000,000 random op calls under the sanitizers, in shards (about 3 hours; goes on where it stopped)
+	$(BIN)/python tools/sanitized.py -m tests.fuzz.shards --calls 1000000
+
+hammer: $(VENV)/.checks  ## eight callers for a minute under the sanitizer of data races
+	$(BIN)/python tools/sanitized.py --hammer 60
 
 same-bits: $(VENV)/.checks install  ## every sample of every op on 1, 2, 4 and 8 threads, and large calls in four processes (5 minutes)
 	$(BIN)/python -m tests.ops.grown

@@ -2,6 +2,7 @@
 
     python tools/sanitized.py -m pytest tests/ops
     python tools/sanitized.py --races
+    python tools/sanitized.py --hammer SECONDS
 
 The builds lie in build/asan and build/tsan and are brought up to date first. The interpreter is an ordinary one, so the
 sanitizers' libraries come first by LD_PRELOAD. A report ends the process with its own exit status (99; of a race 66).
@@ -47,6 +48,18 @@ def library(name: str) -> str:
     ).stdout.strip()
 
 
+def hammer(seconds: str) -> int:
+    """Eight callers for a while, and before them a race that must be reported."""
+    set_up(RACES, "races")
+    run("ninja", "-C", str(RACES), "tests/core/test_hammer")
+    environment = {**os.environ, "TSAN_OPTIONS": "halt_on_error=1:exitcode=66"}
+    program = str(RACES / "tests/core/test_hammer")
+    if subprocess.run([program, "planted"], env=environment, stderr=subprocess.DEVNULL).returncode != 66:
+        print("a planted race was not reported")
+        return 1
+    return subprocess.run([program, seconds], env=environment).returncode
+
+
 def find_races() -> None:
     """A child of a process with threads may start its own: the pool makes itself anew after a fork. 99 would tell meson that
     the planted race, which must fail, could not be run."""
@@ -59,6 +72,8 @@ def main() -> None:
     if sys.argv[1:] == ["--races"]:
         find_races()
         return
+    if sys.argv[1:2] == ["--hammer"]:
+        sys.exit(hammer(sys.argv[2]))
     build()
     environment = {
         **os.environ,
