@@ -1,4 +1,4 @@
-"""Measures the elementary functions on every instruction set of this machine and writes the table in docs/numerics.md."""
+"""Measures functions, sums and products on every instruction set of this machine and writes the tables in docs/numerics.md."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "numerics.md"
 BEGIN, END = "<!-- made by tools/numerics.py -->\n", "<!-- end -->\n"
+SUMS = "<!-- sums, made by tools/numerics.py -->\n"
 
 
 def isa_for(wanted: str) -> str:
@@ -34,10 +35,23 @@ def table(isas: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def table_of_sums(isas: list[str]) -> str:
+    found = {isa: json.loads(_python(isa, "-m", "tests.numerics.sums")) for isa in isas}
+    lines = [f"| what | {' | '.join(isas)} | bound |", f"|---|{'---|' * len(isas)}---|"]
+    for name, (_, bound) in found[isas[0]].items():
+        lines.append(f"| {name} | {' | '.join(f'{found[isa][name][0]:.2g}' for isa in isas)} | {bound:g} |")
+    return "\n".join(lines) + "\n"
+
+
+def replaced(page: str, begin: str, made: str) -> str:
+    before, rest = page.split(begin)
+    return before + begin + made + END + rest.split(END, 1)[1]
+
+
 def main() -> None:
     isas = [isa for isa in ("scalar", "avx2", "avx512", "neon") if isa_for(isa) == isa]
-    before, rest = PAGE.read_text().split(BEGIN)
-    PAGE.write_text(before + BEGIN + table(isas) + END + rest.split(END)[1])
+    page = replaced(PAGE.read_text(), BEGIN, table(isas))
+    PAGE.write_text(replaced(page, SUMS, table_of_sums(isas)))
 
 
 if __name__ == "__main__":
