@@ -115,22 +115,22 @@ def cases(n: int) -> dict[str, tuple[Callable[[], float], float]]:
         f"sum of {n:,}, float64: error / sum of sizes": (lambda: sum_error("float64", n), 64),
         "sum down columns, float32: error / sum of sizes": (lambda: axis_error("float32", n // 20), 24),
         "variance around 1e4, float32": (lambda: variance_error("float32", 1e4, n // 10), 16),
-        "variance around 1e8, float64": (lambda: variance_error("float64", 1e8, n // 10), 64),
+        "variance around 1e8, float64": (lambda: variance_error("float64", 1e8, n // 10), 16),
         "softmax of scores within 10, float32": (lambda: softmax_error("float32", 10), 32),
         "softmax of scores within 80, float32": (lambda: softmax_error("float32", 80), 192),
         "softmax of scores within 80, float64": (lambda: softmax_error("float64", 80), 192),
         "logsumexp around 1e4, float32": (lambda: logsumexp_error("float32", 1e4), 4),
         "logsumexp around 1e4, float64": (lambda: logsumexp_error("float64", 1e4), 4),
         **{
-            f"matmul of {m} x {k} x {n}, {t}: error / (k |A| |B|)": (lambda t=t, s=(m, k, n): product_error(t, *s), 1)
+            f"matmul of {m} x {k} x {n}, {t}: error / (k |A| |B|)": (lambda t=t, s=(m, k, n): product_error(t, *s), 0.1)
             for m, k, n in ((1, 1000, 64), (8, 300, 70), (120, 700, 90))
             for t in ("float32", "float64", "bfloat16", "float16")
         },
         **{
-            f"conv2d {s} x {s} of {c}, {t}: error / (terms |x| |w|)": (lambda t=t, s=s, c=c: convolution_error(t, s, c), 1)
+            f"conv2d {s} x {s} of {c}, {t}: error / (terms |x| |w|)": (lambda t=t, s=s, c=c: convolution_error(t, s, c), 0.1)
             for s, c in ((5, 8), (1, 64)) for t in ("float32", "float64")
         },
-        "conv2d 3 x 3 of 64 (Winograd), float32: error / (terms |x| |w|)": (lambda: convolution_error("float32", 3, 64), 1),
+        "conv2d 3 x 3 of 64 (Winograd), float32: error / (terms |x| |w|)": (lambda: convolution_error("float32", 3, 64), 0.1),
     }  # fmt: skip
 
 
