@@ -11,54 +11,59 @@ REFUSED = {
     "bool": """
     adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
     adaptive_max_pool3d addbmm addcdiv addcmul addmm addmv avg_pool1d avg_pool2d avg_pool3d baddbmm batch_norm
-    bilinear binary_cross_entropy binary_cross_entropy_with_logits bitwise_left_shift bitwise_right_shift bmm
-    ceil celu conj_physical conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d
-    cosine_similarity cross_entropy ctc_loss dot dropout einsum elu exponential feature_dropout floor
-    floor_divide fmod gaussian_nll_loss gcd gelu group_norm hardshrink hardsigmoid hardswish hardtanh histc
-    huber_loss imag inner instance_norm int_mm l1_loss layer_norm lcm leaky_relu lerp linalg_vector_norm linear
-    linear_activation local_response_norm log_softmax logsigmoid lp_pool1d lp_pool2d lp_pool3d
-    margin_ranking_loss matmul max_pool1d max_pool2d max_pool3d mean mish mm mse_loss multi_margin_loss
-    multilabel_margin_loss multilabel_soft_margin_loss multinomial mv neg nll_loss norm normal
-    normalize pairwise_distance positive pow quantized_linear rand_like randn_like relu relu6 remainder rms_norm
-    round scaled_dot_product_attention selu silu smooth_l1_loss soft_margin_loss softmax softmin softplus
-    softshrink softsign std std_mean sub threshold triplet_margin_loss trunc uniform var var_mean vdot
-    view_as_complex view_as_real
+    bilinear binary_cross_entropy binary_cross_entropy_with_logits bitwise_left_shift bitwise_right_shift bmm ceil
+    celu conj_physical conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d cosine_similarity
+    cross_entropy ctc_loss det dot dropout einsum elu exponential feature_dropout fft_conv floor floor_divide fmod
+    gaussian_nll_loss gcd gelu geqrf group_norm hardshrink hardsigmoid hardswish hardtanh histc huber_loss imag
+    inner instance_norm int_mm inverse l1_loss layer_norm lcm leaky_relu lerp linalg_cholesky linalg_cholesky_ex
+    linalg_eig linalg_eigh linalg_eigvals linalg_eigvalsh linalg_inv_ex linalg_ldl_factor linalg_ldl_factor_ex
+    linalg_ldl_solve linalg_lu_factor linalg_lu_factor_ex linalg_lu_solve linalg_qr linalg_solve linalg_solve_ex
+    linalg_solve_triangular linalg_svd linalg_svdvals linalg_vector_norm linear linear_activation
+    local_response_norm log_softmax logsigmoid lp_pool1d lp_pool2d lp_pool3d margin_ranking_loss matmul matrix_exp
+    max_pool1d max_pool2d max_pool3d mean mish mm mse_loss multi_margin_loss multilabel_margin_loss
+    multilabel_soft_margin_loss multinomial mv neg nll_loss norm normal normalize pairwise_distance positive pow
+    quantized_linear rand_like randn_like relu relu6 remainder rms_norm round scaled_dot_product_attention
+    selective_scan selu silu slogdet smooth_l1_loss soft_margin_loss softmax softmin softplus softshrink softsign
+    std std_mean sub threshold triplet_margin_loss trunc uniform var var_mean vdot view_as_complex view_as_real
     """,
     "int64": """
-    adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d addcdiv addmm addmv avg_pool1d avg_pool2d
-    avg_pool3d batch_norm celu conj_physical cosine_similarity cross_entropy ctc_loss dropout elu exponential
-    feature_dropout gelu group_norm hardshrink hardsigmoid hardswish hardtanh histc imag instance_norm int_mm
-    l1_loss layer_norm leaky_relu lerp linalg_vector_norm linear_activation local_response_norm log_softmax
-    logsigmoid lp_pool1d lp_pool2d lp_pool3d mean mish mse_loss multi_margin_loss multilabel_margin_loss
-    multinomial nll_loss norm normal normalize quantized_linear rand_like randn_like relu6 rms_norm
-    scaled_dot_product_attention selu silu softmax softmin softplus softshrink softsign std std_mean threshold
-    uniform var var_mean view_as_complex view_as_real
+    adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d addcdiv addmm addmv avg_pool1d avg_pool2d avg_pool3d
+    batch_norm celu conj_physical cosine_similarity cross_entropy ctc_loss det dropout elu exponential
+    feature_dropout fft_conv gelu geqrf group_norm hardshrink hardsigmoid hardswish hardtanh histc imag
+    instance_norm int_mm inverse l1_loss layer_norm leaky_relu lerp linalg_cholesky linalg_cholesky_ex linalg_eig
+    linalg_eigh linalg_eigvals linalg_eigvalsh linalg_inv_ex linalg_ldl_factor linalg_ldl_factor_ex linalg_ldl_solve
+    linalg_lu_factor linalg_lu_factor_ex linalg_lu_solve linalg_qr linalg_solve linalg_solve_ex
+    linalg_solve_triangular linalg_svd linalg_svdvals linalg_vector_norm linear_activation local_response_norm
+    log_softmax logsigmoid lp_pool1d lp_pool2d lp_pool3d matrix_exp mean mish mse_loss multi_margin_loss
+    multilabel_margin_loss multinomial nll_loss norm normal normalize quantized_linear rand_like randn_like relu6
+    rms_norm scaled_dot_product_attention selective_scan selu silu slogdet softmax softmin softplus softshrink
+    softsign std std_mean threshold uniform var var_mean view_as_complex view_as_real
     """,
     "complex64": """
     adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
     adaptive_max_pool3d amax amin aminmax argmax argmin argsort atan2 avg_pool1d avg_pool2d avg_pool3d batch_norm
     binary_cross_entropy binary_cross_entropy_with_logits bitwise_and bitwise_left_shift bitwise_not bitwise_or
     bitwise_right_shift bitwise_xor ceil celu clamp clamp_max clamp_min copysign cosine_embedding_loss
-    cosine_similarity cross_entropy ctc_loss cummax cummin deg2rad digamma dropout elu erfc erfinv
-    feature_dropout fft_ihfft fft_ihfft2 fft_ihfftn fft_rfft fft_rfft2 fft_rfftn floor floor_divide fmax fmin
-    fmod frac gaussian_nll_loss gcd ge gelu group_norm gt hardshrink hardsigmoid hardswish hardtanh heaviside
+    cosine_similarity cross_entropy ctc_loss cummax cummin deg2rad digamma dropout elu erfc erfinv feature_dropout
+    fft_conv fft_ihfft fft_ihfft2 fft_ihfftn fft_rfft fft_rfft2 fft_rfftn floor floor_divide fmax fmin fmod frac
+    gaussian_nll_loss gcd ge gelu group_norm gt hardshrink hardsigmoid hardswish hardtanh heaviside
     hinge_embedding_loss histc hypot i0 igamma igammac instance_norm int_mm isneginf isposinf kl_div kthvalue
     layer_norm lcm le leaky_relu lgamma linalg_vector_norm linear_activation local_response_norm log_softmax
     logaddexp logaddexp2 logcumsumexp logit logsigmoid logsumexp lp_pool1d lp_pool2d lp_pool3d lt
     margin_ranking_loss max_pool1d max_pool2d max_pool3d maximum minimum mish msort multi_margin_loss
     multilabel_margin_loss multilabel_soft_margin_loss multinomial mvlgamma nan_to_num nanmean nansum nextafter
     nll_loss pairwise_distance poisson_nll_loss polygamma prelu quantized_linear rad2deg relu relu6 remainder
-    rms_norm round scaled_dot_product_attention selu signbit silu soft_margin_loss softmax softmin softplus
-    softshrink softsign sort special_airy_ai special_bessel_j0 special_bessel_j1 special_bessel_y0
-    special_bessel_y1 special_chebyshev_polynomial_t special_chebyshev_polynomial_u
-    special_chebyshev_polynomial_v special_chebyshev_polynomial_w special_entr special_erfcx
-    special_hermite_polynomial_h special_hermite_polynomial_he special_i0e special_i1 special_i1e
-    special_laguerre_polynomial_l special_legendre_polynomial_p special_log_ndtr special_modified_bessel_i0
-    special_modified_bessel_i1 special_modified_bessel_k0 special_modified_bessel_k1 special_ndtr special_ndtri
+    rms_norm round scaled_dot_product_attention selective_scan selu signbit silu soft_margin_loss softmax softmin
+    softplus softshrink softsign sort special_airy_ai special_bessel_j0 special_bessel_j1 special_bessel_y0
+    special_bessel_y1 special_chebyshev_polynomial_t special_chebyshev_polynomial_u special_chebyshev_polynomial_v
+    special_chebyshev_polynomial_w special_entr special_erfcx special_hermite_polynomial_h
+    special_hermite_polynomial_he special_i0e special_i1 special_i1e special_laguerre_polynomial_l
+    special_legendre_polynomial_p special_log_ndtr special_modified_bessel_i0 special_modified_bessel_i1
+    special_modified_bessel_k0 special_modified_bessel_k1 special_ndtr special_ndtri
     special_scaled_modified_bessel_k0 special_scaled_modified_bessel_k1 special_shifted_chebyshev_polynomial_t
     special_shifted_chebyshev_polynomial_u special_shifted_chebyshev_polynomial_v
-    special_shifted_chebyshev_polynomial_w special_spherical_bessel_j0 special_xlog1py special_zeta threshold
-    topk triplet_margin_loss trunc view_as_complex xlogy
+    special_shifted_chebyshev_polynomial_w special_spherical_bessel_j0 special_xlog1py special_zeta threshold topk
+    triplet_margin_loss trunc view_as_complex xlogy
     """,
     "float32": """
     bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor conj_physical gcd imag
@@ -87,11 +92,12 @@ REFUSED_SECOND: dict[tuple[int, str], str] = {
     """,
     (1002, "vec"): "addmv",
     (1003, ""): """
-    addcdiv addcmul copy cosine_similarity expand_as float_power gaussian_nll_loss hinge_embedding_loss
+    addcdiv addcmul copy expand_as float_power gaussian_nll_loss hinge_embedding_loss
     huber_loss kl_div l1_loss ldexp lerp margin_ranking_loss masked_fill masked_scatter masked_select mse_loss
     multilabel_soft_margin_loss pairwise_distance poisson_nll_loss smooth_l1_loss soft_margin_loss
     triplet_margin_loss where
     """,
+    (1003, "x2"): "cosine_similarity",
     (1003, "own"): """
     add atan2 bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor copysign div eq
     floor_divide fmax fmin fmod gcd ge gt heaviside hypot lcm le logaddexp logaddexp2 logical_and logical_or
@@ -246,16 +252,17 @@ EXEMPT = {
     """,
     ("value", "no-domain"): """
     abs acos acosh add addbmm addcdiv addcmul addmm addmv angle argwhere asin asinh atan atan2 atanh atleast_1d
-    atleast_2d atleast_3d baddbmm bilinear bitwise_and bitwise_left_shift bitwise_not bitwise_or
-    bitwise_right_shift bitwise_xor bmm bucketize cast ceil clamp_max clamp_min clone column_stack conj
-    conj_physical contiguous copy copysign cos cosh deg2rad diag digamma dot dstack elu empty_like eq erf erfc
-    erfinv exp exp2 expand expand_as expm1 fft_conv fill fliplr flipud float_power floor fmax fmin frac full_like
-    gcd ge gt hardsigmoid hardswish hardtanh heaviside hstack hypot i0 igamma igammac imag inner int_mm isfinite
-    isin isinf isnan isneginf isposinf kron layer_norm lcm ldexp le leaky_relu lerp lgamma linear log log10 log1p
+    atleast_2d atleast_3d baddbmm bilinear bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift
+    bitwise_xor bmm bucketize cast ceil clamp_max clamp_min clone column_stack conj conj_physical contiguous copy
+    copysign cos cosh deg2rad det diag digamma dot dstack elu empty_like eq erf erfc erfinv exp exp2 expand
+    expand_as expm1 fft_conv fill fliplr flipud float_power floor fmax fmin frac full_like gcd ge geqrf gt
+    hardsigmoid hardswish hardtanh heaviside hstack hypot i0 igamma igammac imag inner int_mm isfinite isin isinf
+    isnan isneginf isposinf kron layer_norm lcm ldexp le leaky_relu lerp lgamma linalg_eig linalg_eigvals
+    linalg_ldl_factor_ex linalg_lu_factor linalg_solve_triangular linalg_svd linalg_svdvals linear log log10 log1p
     log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor logit logsigmoid lt masked_fill
-    masked_scatter masked_select matmul maximum minimum mish mm msort mul mv nan_to_num ne neg nextafter
+    masked_scatter masked_select matmul matrix_exp maximum minimum mish mm msort mul mv nan_to_num ne neg nextafter
     ones_like outer pairwise_distance positive pow prelu rad2deg rand_like randn_like ravel real reciprocal relu
-    relu6 reshape_as rms_norm rot90 round rsqrt selective_scan selu sigmoid sign signbit silu sin sinc sinh
+    relu6 reshape_as rms_norm rot90 round rsqrt selective_scan selu sigmoid sign signbit silu sin sinc sinh slogdet
     softsign special_airy_ai special_bessel_j0 special_bessel_j1 special_bessel_y0 special_bessel_y1
     special_chebyshev_polynomial_t special_chebyshev_polynomial_u special_chebyshev_polynomial_v
     special_chebyshev_polynomial_w special_entr special_erfcx special_hermite_polynomial_h
@@ -264,18 +271,8 @@ EXEMPT = {
     special_modified_bessel_k0 special_modified_bessel_k1 special_ndtr special_ndtri
     special_scaled_modified_bessel_k0 special_scaled_modified_bessel_k1 special_shifted_chebyshev_polynomial_t
     special_shifted_chebyshev_polynomial_u special_shifted_chebyshev_polynomial_v
-    special_shifted_chebyshev_polynomial_w special_spherical_bessel_j0 special_xlog1py special_zeta sqrt square
-    sub t tan tanh tanhshrink threshold trace tril triu trunc vdot view_as view_as_complex view_as_real vstack
-    where xlogy zero zeros_like
-    erfinv exp exp2 expand expand_as expm1 fill fliplr flipud float_power floor fmax fmin frac full_like gcd ge
-    gt hardsigmoid hardswish hardtanh heaviside hstack hypot imag inner isfinite isin isinf isnan isneginf
-    isposinf kron layer_norm lcm ldexp le leaky_relu lerp lgamma linear log log10 log1p log2 logaddexp
-    logaddexp2 logical_and logical_not logical_or logical_xor logit logsigmoid lt masked_fill masked_scatter
-    masked_select matmul maximum minimum mish mm msort mul mv nan_to_num ne neg nextafter ones_like outer
-    pairwise_distance positive pow prelu rad2deg rand_like randn_like ravel real reciprocal relu relu6
-    reshape_as rms_norm rot90 round rsqrt selu sigmoid sign signbit silu sin sinc sinh softsign sqrt square sub
+    special_shifted_chebyshev_polynomial_w special_spherical_bessel_j0 special_xlog1py special_zeta sqrt square sub
     t tan tanh tanhshrink threshold trace tril triu trunc vdot view_as view_as_complex view_as_real vstack where
-    xlogy zero zeros_like det geqrf linalg_eig linalg_eigvals linalg_ldl_factor_ex linalg_lu_factor
-    linalg_solve_triangular linalg_svd linalg_svdvals matrix_exp slogdet
+    xlogy zero zeros_like
     """,
 }
