@@ -13,9 +13,10 @@ from helix import _core
 from helix._core import Tensor
 from helix.dtypes import finfo
 from helix.errors import IndexRangeError, LinAlgError, ParameterError, ShapeError
-from helix.matrix_ops import cross_along, fail, lu_unpack, orgqr, square, written
+from helix.matrix_ops import cross_along, lu_unpack, orgqr, square
 from helix.matrix_ops import matrix_power as matrix_power
 from helix.shape_ops import broadcast_shapes
+from helix.written import fail, into
 
 globals().update(_core.linalg_functions())
 
@@ -48,7 +49,7 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
     """
     x = x if dtype is None else x.to(dtype)
     size = x.abs() if x.is_complex() else x
-    return written(_op("linalg_vector_norm")(size, ord, dim, keepdim), out)
+    return into("linalg.vector_norm", out, _op("linalg_vector_norm")(size, ord, dim, keepdim))
 
 
 _SUMS = {1: -2, inf: -1}  # the norms that are largest or smallest sums: the axis that is summed
@@ -77,7 +78,7 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
     if ord in ("nuc", 2, -2):
         S = _op("linalg_svdvals")(_op("movedim")(A, (rows, columns), (-2, -1)))
         result = S.sum(-1) if ord == "nuc" else _largest(S, ord > 0)
-        return written(_with_axes(result, sorted((rows, columns))) if keepdim else result, out)
+        return into("linalg.matrix_norm", out, _with_axes(result, sorted((rows, columns))) if keepdim else result)
     if not isinstance(ord, (int, float)) or abs(ord) not in _SUMS:
         fail(
             ParameterError,
@@ -90,7 +91,7 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
     summed, left = (rows, columns) if _SUMS[abs(ord)] == -2 else (columns, rows)
     sums = A.abs().sum(summed, True)
     result = _op("amax" if ord > 0 else "amin")(sums, left, True)
-    return written(result if keepdim else _op("squeeze")(result, (rows, columns)), out)
+    return into("linalg.matrix_norm", out, result if keepdim else _op("squeeze")(result, (rows, columns)))
 
 
 def _largest(S, largest):
@@ -145,15 +146,15 @@ def cond(A, p=None, *, out=None):
     if p is None or p in (2, -2):
         S = _op("linalg_svdvals")(A)
         if not S.shape[-1]:
-            return written(S.sum(-1), out)
+            return into("linalg.cond", out, S.sum(-1))
         least, most = _op("amin")(S, -1), _op("amax")(S, -1)
-        return written(least / most if p == -2 else most / least, out)
+        return into("linalg.cond", out, least / most if p == -2 else most / least)
     square("linalg.cond", A)
     if not A.numel():
-        return written(A.abs().sum((-2, -1)), out)
+        return into("linalg.cond", out, A.abs().sum((-2, -1)))
     inverse, info = _op("linalg_inv_ex")(A)
     result = matrix_norm(A, p) * matrix_norm(inverse if p != "nuc" else _finite(inverse, info), p)
-    return written(_op("where")(info == 0, result, inf), out)
+    return into("linalg.cond", out, _op("where")(info == 0, result, inf))
 
 
 def _finite(inverse, info):
@@ -196,9 +197,9 @@ def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None, out=None)
     atol, rtol = _tolerances("linalg.matrix_rank", A, tol if atol is None else atol, 0.0 if tol is not None else rtol)
     S = _values(A.detach(), hermitian)
     if not S.shape[-1]:
-        return written(_op("zeros")(tuple(S.shape[:-1]), dtype=_core.int64, device=A.device), out)
+        return into("linalg.matrix_rank", out, _op("zeros")(tuple(S.shape[:-1]), dtype=_core.int64, device=A.device))
     limit = _op("maximum")(atol[..., None], rtol[..., None] * _op("amax")(S, -1, True))
-    return written((limit < S).sum(-1), out)
+    return into("linalg.matrix_rank", out, (limit < S).sum(-1))
 
 
 def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
@@ -213,7 +214,7 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
     """
     _need_matrices("linalg.pinv", A)
     atol, rtol = _tolerances("linalg.pinv", A, atol, rcond if rtol is None else rtol)
-    return written(_op("pinv_base")(A, atol, rtol, hermitian), out)
+    return into("linalg.pinv", out, _op("pinv_base")(A, atol, rtol, hermitian))
 
 
 # ---- least squares ----
@@ -258,7 +259,7 @@ def lstsq(A, B, rcond=None, *, driver=None, out=None):
         _empty(rank) if driver == "gels" else rank,
         S if driver in ("gelsd", "gelss") else _empty(S),
     )
-    return written(result, out)
+    return into("linalg.lstsq", out, result)
 
 
 def _empty(like):
@@ -279,7 +280,7 @@ def lu(A, *, pivot=True, out=None):
         [[2.0, 2.0], [0.0, 1.0]]
     """
     factors, pivots, _ = _op("linalg_lu_factor_ex")(A, pivot=pivot)
-    return written(Factors(*lu_unpack(factors, pivots, True, pivot)), out)
+    return into("linalg.lu", out, Factors(*lu_unpack(factors, pivots, True, pivot)))
 
 
 def householder_product(A, tau, *, out=None):
@@ -316,8 +317,8 @@ def vecdot(x, y, *, dim=-1, out=None):
     """
     x = x.conj() if x.is_complex() else x
     if dim in (-1, x.ndim - 1) and x.ndim == y.ndim == 1:
-        return written(_op("dot")(x, y), out)
-    return written((x * y).sum(dim), out)
+        return into("linalg.vecdot", out, _op("dot")(x, y))
+    return into("linalg.vecdot", out, (x * y).sum(dim))
 
 
 def cross(input, other, *, dim=-1, out=None):
@@ -327,7 +328,7 @@ def cross(input, other, *, dim=-1, out=None):
         >>> helix.linalg.cross(helix.tensor([1., 0., 0.]), helix.tensor([0., 1., 0.])).tolist()
         [0.0, 0.0, 1.0]
     """
-    return written(cross_along("linalg.cross", input, other, dim), out)
+    return into("linalg.cross", out, cross_along("linalg.cross", input, other, dim))
 
 
 def _chain(sizes):
@@ -378,7 +379,7 @@ def multi_dot(tensors, *, out=None):
 
     result = product(0, len(tensors) - 1)
     result = result[0] if first else result
-    return written(result[..., 0] if last else result, out)
+    return into("linalg.multi_dot", out, result[..., 0] if last else result)
 
 
 def vander(x, *, N=None):
@@ -426,7 +427,7 @@ def tensorinv(A, ind=2, *, out=None):
     if prod(rows) != prod(columns):
         fail(ShapeError, 1002, "linalg.tensorinv", f"the sizes {rows} and {columns} must have the same product.")
     flat = _op("inverse")(A.reshape(prod(rows), prod(columns)))
-    return written(flat.reshape(*columns, *rows), out)
+    return into("linalg.tensorinv", out, flat.reshape(*columns, *rows))
 
 
 def tensorsolve(A, B, dims=None, *, out=None):
@@ -448,7 +449,7 @@ def tensorsolve(A, B, dims=None, *, out=None):
             f"A of {tuple(A.shape)} and B of {tuple(B.shape)} do not fit each other.",
         )
     flat = _op("linalg_solve")(A.reshape(B.numel(), prod(shape)), B.reshape(B.numel()))
-    return written(flat.reshape(shape), out)
+    return into("linalg.tensorsolve", out, flat.reshape(shape))
 
 
 __all__ = sorted(

@@ -8,34 +8,9 @@ from helix import _core
 from helix._core import Tensor
 from helix.errors import DTypeError, IndexRangeError, ParameterError, ShapeError
 from helix.shape_ops import broadcast_tensors
+from helix.written import fail, into
 
 _op = _core.op_named
-
-
-def fail(error, number, op, text):
-    raise error(f"HX{number} {op}: {text}", op=op, code=f"HX{number}")
-
-
-def written(result, out):
-    """The result, or `out` (a tensor, or one for each of several results) after the result was written there."""
-    if out is None:
-        return result
-    parts, targets = (result, out) if isinstance(result, tuple) else ((result,), (out,))
-    for part, target in zip(parts, targets, strict=True):
-        if target.shape != part.shape:
-            fail(
-                ShapeError, 1006, "out", f"the result has shape {tuple(part.shape)}, but out has {tuple(target.shape)}."
-            )
-        if not _core.can_cast(part.dtype, target.dtype):
-            fail(
-                DTypeError,
-                1102,
-                "out",
-                f"the result's dtype {part.dtype.name} cannot be stored in {target.dtype.name}.",
-            )
-    for part, target in zip(parts, targets, strict=True):
-        target.copy_(part)
-    return out
 
 
 def square(name, A):
@@ -72,7 +47,7 @@ def cholesky(input, upper=False, *, out=None):
         >>> helix.cholesky(helix.tensor([[4., 2.], [2., 2.]])).tolist()
         [[2.0, 0.0], [1.0, 1.0]]
     """
-    return written(_op("linalg_cholesky")(input, upper=upper), out)
+    return into("cholesky", out, _op("linalg_cholesky")(input, upper=upper))
 
 
 def cholesky_solve(input, input2, upper=False, *, out=None):
@@ -86,7 +61,7 @@ def cholesky_solve(input, input2, upper=False, *, out=None):
     square("cholesky_solve", input2)
     triangular = _op("triangular_base")
     first = triangular(input2, input, upper, True, False, upper)
-    return written(triangular(input2, first, upper, True, False, not upper), out)
+    return into("cholesky_solve", out, triangular(input2, first, upper, True, False, not upper))
 
 
 def cholesky_inverse(input, upper=False, *, out=None):
@@ -108,7 +83,7 @@ def qr(input, some=True, *, out=None):
         >>> Q.shape, R.shape
         ((2, 1), (1, 1))
     """
-    return written(_op("linalg_qr")(input, "reduced" if some else "complete"), out)
+    return into("qr", out, _op("linalg_qr")(input, "reduced" if some else "complete"))
 
 
 SVD = namedtuple("SVD", ("U", "S", "V"))
@@ -125,10 +100,10 @@ def svd(input, some=True, compute_uv=True, *, out=None):
     """
     if compute_uv:
         U, S, Vh = _op("linalg_svd")(input, full_matrices=not some)
-        return written(SVD(U, S, _op("conj")(Vh.mT) if Vh.is_complex() else Vh.mT), out)
+        return into("svd", out, SVD(U, S, _op("conj")(Vh.mT) if Vh.is_complex() else Vh.mT))
     S, batch = _op("linalg_svdvals")(input), tuple(input.shape[:-2])
     zeros = [_op("new_zeros")(input, (*batch, n, n)) for n in input.shape[-2:]]
-    return written(SVD(zeros[0], S, zeros[1]), out)
+    return into("svd", out, SVD(zeros[0], S, zeros[1]))
 
 
 def lu(A, pivot=True, get_infos=False, *, out=None):
@@ -139,7 +114,7 @@ def lu(A, pivot=True, get_infos=False, *, out=None):
         >>> pivots.tolist()
         [2, 2]
     """
-    return written(_op("linalg_lu_factor_ex" if get_infos else "linalg_lu_factor")(A, pivot=pivot), out)
+    return into("lu", out, _op("linalg_lu_factor_ex" if get_infos else "linalg_lu_factor")(A, pivot=pivot))
 
 
 def lu_solve(b, LU_data, LU_pivots, *, out=None):
@@ -150,7 +125,7 @@ def lu_solve(b, LU_data, LU_pivots, *, out=None):
         >>> helix.lu_solve(helix.tensor([[2.], [4.]]), *helix.lu(A)).tolist()
         [[1.0], [1.0]]
     """
-    return written(_op("linalg_lu_solve")(LU_data, LU_pivots, b), out)
+    return into("lu_solve", out, _op("linalg_lu_solve")(LU_data, LU_pivots, b))
 
 
 Factors = namedtuple("Factors", ("P", "L", "U"))
@@ -181,7 +156,7 @@ def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True, *, out=N
         k = m if m < n else n
         L = LU_data[..., :k].tril(-1) + _eye(LU_data, m, k)
         U = LU_data[..., :k, :].triu()
-    return written(Factors(P, L, U), out)
+    return into("lu_unpack", out, Factors(P, L, U))
 
 
 Solution = namedtuple("Solution", ("solution", "cloned_coefficient"))
@@ -196,7 +171,7 @@ def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False, *, 
     """
     left = A.mT if transpose else A
     solution = _op("linalg_solve_triangular")(left, b, upper=upper != transpose, unitriangular=unitriangular)
-    return written(Solution(solution, A.clone()), out)
+    return into("triangular_solve", out, Solution(solution, A.clone()))
 
 
 def reflections(V, tau, rows, columns):
@@ -235,7 +210,7 @@ def orgqr(input, tau, *, out=None):
         fail(DTypeError, 1101, "orgqr", f"tau must have input's dtype {input.dtype.name}, got {tau.dtype.name}.")
     m, n = input.shape[-2:]
     V, T, first = reflections(input, tau, m, n)
-    return written(_eye(input, m, n) - V @ (T @ first), out)
+    return into("orgqr", out, _eye(input, m, n) - V @ (T @ first))
 
 
 def ormqr(input, tau, other, left=True, transpose=False, *, out=None):
@@ -252,7 +227,7 @@ def ormqr(input, tau, other, left=True, transpose=False, *, out=None):
     V, T, Vh = reflections(input, tau, m, m)
     if transpose:
         T = _op("conj")(T.mT) if T.is_complex() else T.mT
-    return written(other - V @ (T @ (Vh @ other)) if left else other - ((other @ V) @ T) @ Vh, out)
+    return into("ormqr", out, other - V @ (T @ (Vh @ other)) if left else other - ((other @ V) @ T) @ Vh)
 
 
 def matrix_power(input, n, *, out=None):
@@ -265,7 +240,7 @@ def matrix_power(input, n, *, out=None):
     square("matrix_power", input)
     if n == 0:
         everywhere = _op("ones")((), dtype=_core.bool, device=input.device)
-        return written(_op("where")(everywhere, _eye(input, input.shape[-1]), input), out)
+        return into("matrix_power", out, _op("where")(everywhere, _eye(input, input.shape[-1]), input))
     base, n = (_op("inverse")(input), -n) if n < 0 else (input, n)
     result = None
     while n:
@@ -273,7 +248,7 @@ def matrix_power(input, n, *, out=None):
             result = base if result is None else result @ base
         n >>= 1
         base = base @ base if n else base
-    return written(result.clone() if result is input else result, out)
+    return into("matrix_power", out, result.clone() if result is input else result)
 
 
 def cross(input, other, dim=None, *, out=None):
@@ -288,7 +263,7 @@ def cross(input, other, dim=None, *, out=None):
         if dim is None:
             fail(ShapeError, 1002, "cross", f"no axis of input has size 3, got shape {tuple(input.shape)}.")
         dim -= input.ndim
-    return written(cross_along("cross", input, other, dim), out)
+    return into("cross", out, cross_along("cross", input, other, dim))
 
 
 def cross_along(name, input, other, dim):

@@ -15,9 +15,22 @@ def fail(error, number, name, text, **facts):
 
 
 def into(name, out, result):
-    """The result, or `out` with the result in it."""
+    """The result, or `out` with the result in it: a tensor, or one for each of several named results."""
     if out is None:
         return result
+    several = isinstance(result, tuple)
+    targets, parts = (tuple(out), tuple(result)) if several else ((out,), (result,))
+    if len(targets) != len(parts):
+        fail(ArgumentError, 1103, name, f"out must be {len(parts)} tensors, got {len(targets)}.")
+    for target, part in zip(targets, parts):
+        check_room(name, target, part)
+    written = [target.copy_(part) for target, part in zip(targets, parts)]
+    make = getattr(type(result), "_make", type(result))  # of a named tuple, or of a structure of the core's
+    return make(written) if several else written[0]
+
+
+def check_room(name, out, result):
+    """Refuses what a result cannot be written into."""
     if not isinstance(out, _core.Tensor):
         fail(ArgumentError, 1103, name, f"out must be a tensor, got {type(out).__name__}.")
     if out.shape != result.shape:
@@ -26,7 +39,6 @@ def into(name, out, result):
     if not _core.can_cast(result.dtype, out.dtype):
         text = f"a {result.dtype.name} result cannot be stored in out, a {out.dtype.name} tensor."
         fail(DTypeError, 1102, name, text, argument="out", expected=result.dtype.name, got=out.dtype.name)
-    return out.copy_(result)
 
 
 def in_place(function, name=None):
