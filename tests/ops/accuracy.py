@@ -36,7 +36,7 @@ def gated_tanh(x: float) -> float:
 
 @dataclass(frozen=True)
 class Case:
-    """reference: in a wider type, of one value or of an array.   reach: the largest argument.   signs: both are tried.
+    """reference: in a wider type, of one value or of an array.   reach: the largest argument, least: the smallest.   signs: both are tried.
     own: the unit is that of the argument, as for a function that is a factor near 0 or 1 times it.   count: of arguments."""
 
     function: Callable[[helix.Tensor], helix.Tensor]
@@ -45,6 +45,7 @@ class Case:
     signs: bool = True
     own: bool = False
     count: int = 4000
+    least: float = 0
 
 
 def many_digits(name: str, reach: float, signs: bool = True) -> Case:
@@ -75,19 +76,38 @@ FLOAT32 = {
     "sigmoid": Case(helix.sigmoid, logistic, 87),
     "sin": Case(helix.sin, np.sin, 1e4),
     "cos": Case(helix.cos, np.cos, 1e4),
+    "tan": Case(helix.tan, np.tan, 1e4),
+    "asin": Case(helix.asin, np.arcsin, 1),
+    "acos": Case(helix.acos, np.arccos, 1),
+    "atan": Case(helix.atan, np.arctan, 1e4),
     "erf": Case(helix.erf, np.frompyfunc(math.erf, 1, 1), 6),
     "erfc": Case(helix.erfc, np.frompyfunc(math.erfc, 1, 1), 9),
+    "lgamma": Case(helix.lgamma, np.frompyfunc(math.lgamma, 1, 1), 1e4, signs=False),
     "gelu": Case(gelu, np.frompyfunc(half_of_erfc, 1, 1), 12, own=True),
     "gelu (tanh)": Case(lambda x: gelu(x, approximate="tanh"), np.frompyfunc(gated_tanh, 1, 1), 12, own=True),
     **SPECIAL,
 }
 FLOAT64 = {
     "exp": Case(helix.exp, np.exp, 700),
+    "expm1": Case(helix.expm1, np.expm1, 700),
+    "exp2": Case(helix.exp2, np.exp2, 1000),
     "log": Case(helix.log, np.log, 1e300, signs=False),
     "log1p": Case(helix.log1p, np.log1p, 1e300, signs=False),
+    "log2": Case(helix.log2, np.log2, 1e300, signs=False),
     "tanh": Case(helix.tanh, np.tanh, 20),
-    "sin": Case(helix.sin, np.sin, 1e4),
-    "cos": Case(helix.cos, np.cos, 1e4),
+    "sinh": Case(helix.sinh, np.sinh, 710),
+    "cosh": Case(helix.cosh, np.cosh, 710),
+    "asinh": Case(helix.asinh, np.arcsinh, 1e300),
+    "acosh": Case(helix.acosh, np.arccosh, 1e300, signs=False, least=1),
+    "atanh": Case(helix.atanh, np.arctanh, 1),
+    "sin": Case(helix.sin, np.sin, 1e9),
+    "cos": Case(helix.cos, np.cos, 1e9),
+    "tan": Case(helix.tan, np.tan, 1e9),
+    "asin": Case(helix.asin, np.arcsin, 1),
+    "acos": Case(helix.acos, np.arccos, 1),
+    "atan": Case(helix.atan, np.arctan, 1e4),
+    "erf": Case(helix.erf, exact.FUNCTIONS["erf"], 5.9, count=100),
+    "erfc": Case(helix.erfc, exact.FUNCTIONS["erfc"], 26, count=100),
     **SPECIAL,
 }
 
@@ -96,6 +116,7 @@ def points(case: Case) -> np.ndarray:
     """As many in each power of two as in any other, and as many near the reach as near 0."""
     random, n = np.random.default_rng(0), case.count
     x = np.concatenate([np.exp(random.uniform(-12, math.log(case.reach), n)), random.uniform(1e-6, case.reach, n)])
+    x = x[x >= case.least]
     return np.concatenate([x, -x]) if case.signs else x
 
 

@@ -30,6 +30,8 @@ FUNCTIONS = {
         "i1e": lambda x: mp.exp(-abs(x)) * mp.besseli(1, x),
         "modified_bessel_k0": lambda x: mp.besselk(0, x),
         "modified_bessel_k1": lambda x: mp.besselk(1, x),
+        "erf": mp.erf,
+        "erfc": mp.erfc,
         "erfcx": lambda x: mp.exp(x * x) * mp.erfc(x),
         "ndtr": normal_tail,
         "log_ndtr": lambda x: mp.log(normal_tail(x)),

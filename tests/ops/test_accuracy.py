@@ -20,6 +20,7 @@ from .accuracy import FLOAT32, FLOAT64, SPECIAL, figures, worst
 ROOT = Path(__file__).parents[2]
 ISAS = ("scalar", "avx2", "avx512", "neon")
 CLOSEST = {"tanh": 2, "erf": 2}
+LOOSEST = {"erfc": 4}  # of float64
 NAMES = sorted(
     (FLOAT32.keys() | FLOAT64.keys()) - SPECIAL.keys()
 )  # mpmath takes its time: tests/test_special.py has these
@@ -45,12 +46,23 @@ def test_functions_are_right_to_a_few_units_of_the_last_place(isa):
     found = measured(isa)
     assert set(found["float32"]) | set(found["float64"]) == set(NAMES)
     far = {name: ulp for name, ulp in found["float32"].items() if not ulp <= CLOSEST.get(name, 4)}
-    assert not far and all(ulp <= 2 for ulp in found["float64"].values()), (far, found["float64"])
+    far |= {name: ulp for name, ulp in found["float64"].items() if not ulp <= LOOSEST.get(name, 2)}
+    assert not far
 
 
 def test_a_function_that_is_a_little_off_is_seen():
     off = replace(FLOAT32["exp"], function=lambda x: helix.exp(x) * (1 + 6e-7))
     assert worst(FLOAT32["exp"], np.float32, np.float64) <= 1.5 < 4 < worst(off, np.float32, np.float64)
+
+
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+def test_angles_in_one_block_that_need_another_reduction_each(name):
+    """Near multiples of pi / 2, beyond the reduction by four parts of it, and what has no sine at all."""
+    x = np.array([math.pi, 314159265.35, 1e22, -1e300, 22 * math.pi / 2, -0.0, 1.0, math.inf, math.nan])
+    made = getattr(helix, name)(helix.tensor(x)).numpy()
+    true = [getattr(math, name)(v) if math.isfinite(v) else math.nan for v in x]
+    np.testing.assert_array_max_ulp(made[:-2], np.array(true[:-2]), 2)
+    assert np.isnan(made[-2:]).all() and np.signbit(made[5]) == np.signbit(true[5])
 
 
 @pytest.mark.parametrize("dtype", [helix.float32, helix.float64])

@@ -400,23 +400,46 @@ HX_INLINE double hypotenuse(double x, double y) {
     return (fabs(x) == __builtin_inf()) | (fabs(y) == __builtin_inf()) ? __builtin_inf() : r;
 }
 HX_INLINE double log_add(double x, double y) {
-    double top = x > y ? x : y, r = top + hx_d_log1p(hx_d_exp(-fabs(x - y)));
+    double top = x > y ? x : y, r = top + hx_d_log1p_unit(hx_d_exp(-fabs(x - y)));
     return x == y ? x + 0x1.62e42fefa39efp-1 : (x != x) | (y != y) ? x + y : r;
+}
+HX_INLINE double log2_add(double x, double y) {
+    double top = x > y ? x : y, r = top + hx_d_log1p_unit(hx_d_exp2(-fabs(x - y))) * 0x1.71547652b82fep+0;
+    return x == y ? x + 1.0 : (x != x) | (y != y) ? x + y : r;
 }
 #define LOG_2 0x1.62e42fefa39efp-1
 #define FLOATS(name, expr32, expr64)                                                                          \
     BODY(name##_f32, float, float, expr32)                                                                    \
     BODY(name##_f64, double, double, expr64)                                                                  \
+    FLOATS_OP(name)
+#define FLOATS_OP(name)                                                                                       \
     static const binary name##_ = {{name##_f32, name##_f64, NULL, NULL, HX_MAP_SAME, false, 64}, NULL, NULL, NULL, NULL, NULL}; \
     HX_KERNEL(k_##name) {                                                                                     \
         HX_UNUSED;                                                                                            \
         return run(call, &name##_, NULL, err);                                                                \
     }
-FLOATS(atan2, angle_of(x, y), atan2(x, y))
-FLOATS(hypot, hypotenuse(x, y), hypot(x, y))
-FLOATS(logaddexp, log_add(x, y), x == y ? x + LOG_2 : x != x || y != y ? x + y : fmax(x, y) + log1p(exp(-fabs(x - y))))
+FLOATS(atan2, angle_of(x, y), angle_of(x, y))
+FLOATS(logaddexp, log_add(x, y), log_add(x, y))
 FLOATS(logaddexp2, log_add((double)x * LOG_2, (double)y * LOG_2) * 0x1.71547652b82fep+0,
-       x == y ? x + 1 : x != x || y != y ? x + y : fmax(x, y) + log1p(exp2(-fabs(x - y))) * 0x1.71547652b82fep+0)
+       log2_add(x, y))
+BODY(hypot_f32, float, float, hypotenuse(x, y))
+/* Squares that could leave the range, 0, infinities and NaN are left to hypot. */
+static void hypot_f64(void *out, const double *const *in, int64_t n, const void *args) {
+    (void)args;
+    double room[HX_MAP_BLOCK], *o = out;
+    for (int64_t at = 0; at < n; at += HX_MAP_BLOCK) {
+        int64_t run = n - at < HX_MAP_BLOCK ? n - at : HX_MAP_BLOCK, far = 0;
+        const double *a = in[0] + at, *b = in[1] + at;
+        for (int64_t i = 0; i < run; i++) {
+            room[i] = sqrt(a[i] * a[i] + b[i] * b[i]);
+            far += !((room[i] > 0x1p-400) & (room[i] < 0x1p400));
+        }
+        for (int64_t i = 0; far && i < run; i++)
+            if (!(room[i] > 0x1p-400 && room[i] < 0x1p400)) room[i] = hypot(a[i], b[i]);
+        memcpy(o + at, room, (size_t)run * sizeof *room);
+    }
+}
+FLOATS_OP(hypot)
 FLOATS(copysign, copysignf(x, y), copysign(x, y))
 FLOATS(nextafter, nextafterf(x, y), nextafter(x, y))
 FLOATS(xlogy, y != y ? y : x == 0 ? 0 : (double)x * hx_d_log(y), y != y ? y : x == 0 ? 0 : x * log(y))

@@ -1,5 +1,5 @@
-/* Elementwise ops of one tensor. float32 runs on registers (vmath.h) or on double arithmetic, float64 on libm
- * except exp and log, complex on C99 functions in complex128, the halves and complex64 through blocks. */
+/* Elementwise ops of one tensor. float32 runs on registers (vmath.h) or on double arithmetic, float64 on
+ * the functions of vmath.h or on libm, complex on C99 functions in complex128, the halves and complex64 through blocks. */
 #include "maps.h"
 #include "vmath.h"
 
@@ -36,8 +36,8 @@
 #define OP_FLOAT(name, cost) OP(name, name##_f32, name##_f64, NULL, NULL, HX_MAP_SAME, cost)
 #define OP_COMPLEX(name, cost) OP(name, name##_f32, name##_f64, NULL, name##_c128, HX_MAP_SAME, cost)
 
-/* f64 and c128 by the C function of the same meaning. */
-#define LIBM(name, f64, c128)                                                                                 \
+/* f64 and c128 by functions of the same meaning. */
+#define PAIR(name, f64, c128)                                                                                 \
     F64(name, f64(x))                                                                                         \
     C128(name, c128(x))                                                                                       \
     OP_COMPLEX(name, 64)
@@ -143,9 +143,9 @@ static hx_c128 complex_expm1(hx_c128 x) {
     double re = expm1(a) * cos(b) - 2 * half * half, im = exp(a) * sin(b);
     return CMPLX(re, im);
 }
-LIBM(expm1, expm1, complex_expm1)
+PAIR(expm1, hx_d_expm1, complex_expm1)
 VF(exp2, hx_vf_exp2(x))
-F64(exp2, exp2(x))
+F64(exp2, hx_d_exp2(x))
 static hx_c128 complex_exp2(hx_c128 x) { return cexp(x * LN_2); }
 C128(exp2, complex_exp2(x))
 OP_COMPLEX(exp2, 0)
@@ -154,93 +154,105 @@ F64(log, hx_d_log(x))
 C128(log, clog(x))
 OP_COMPLEX(log, 0)
 VF(log2, hx_vf_log2(x))
-F64(log2, log2(x))
+F64(log2, hx_d_log2(x))
 static hx_c128 complex_log2(hx_c128 x) { return clog(x) * LOG2_E; }
 C128(log2, complex_log2(x))
 OP_COMPLEX(log2, 0)
 F32(log10, hx_d_log(x) * LOG10_E)
 static hx_c128 complex_log10(hx_c128 x) { return clog(x) * LOG10_E; }
-LIBM(log10, log10, complex_log10)
+PAIR(log10, log10, complex_log10)
 VF(log1p, hx_vf_log1p(x))
 static hx_c128 complex_log1p(hx_c128 x) { return clog(1 + x); }
-LIBM(log1p, log1p, complex_log1p)
+PAIR(log1p, hx_d_log1p, complex_log1p)
 
 /* ---- circular ---- */
 
 /* Arguments too large for the fast reduction are rare: libm takes them one by one. */
-static bool within(const float *a, int64_t n, float limit) {
-    int outside = 0;
-    for (int64_t i = 0; i < n; i++) outside |= !(fabsf(a[i]) <= limit);
-    return !outside;
-}
-static void circular(float *o, const float *a, int64_t n, float limit, void (*fast)(float *, const float *, int64_t),
-                     double (*slow)(double)) {
-    for (int64_t at = 0; at < n; at += HX_MAP_BLOCK) {
-        int64_t run = n - at < HX_MAP_BLOCK ? n - at : HX_MAP_BLOCK;
-        if (within(a + at, run, limit)) {
-            fast(o + at, a + at, run);
-            continue;
-        }
-        float given[HX_MAP_BLOCK];
-        memcpy(given, a + at, (size_t)run * sizeof *given);
-        fast(o + at, given, run);
-        for (int64_t i = 0; i < run; i++)
-            if (!(fabsf(given[i]) <= limit)) o[at + i] = (float)slow(given[i]);
+#define CIRCULAR_RUN(name, T)                                                                                 \
+    static bool name##_within(const T *a, int64_t n, T limit) {                                               \
+        int outside = 0;                                                                                      \
+        for (int64_t i = 0; i < n; i++) outside |= !((a[i] < 0 ? -a[i] : a[i]) <= limit);                     \
+        return !outside;                                                                                      \
+    }                                                                                                         \
+    static void name(T *o, const T *a, int64_t n, T limit, void (*fast)(T *, const T *, int64_t),             \
+                     double (*slow)(double)) {                                                                \
+        for (int64_t at = 0; at < n; at += HX_MAP_BLOCK) {                                                    \
+            int64_t run = n - at < HX_MAP_BLOCK ? n - at : HX_MAP_BLOCK;                                      \
+            if (name##_within(a + at, run, limit)) {                                                          \
+                fast(o + at, a + at, run);                                                                    \
+                continue;                                                                                     \
+            }                                                                                                 \
+            T given[HX_MAP_BLOCK];                                                                            \
+            memcpy(given, a + at, (size_t)run * sizeof *given);                                               \
+            fast(o + at, given, run);                                                                         \
+            for (int64_t i = 0; i < run; i++)                                                                 \
+                if (!(fabs((double)given[i]) <= (double)limit)) o[at + i] = (T)slow((double)given[i]);        \
+        }                                                                                                     \
     }
-}
-#define CIRCULAR(name, expr, slow)                                                                            \
-    static void name##_fast(float *o, const float *a, int64_t n) {                                            \
+CIRCULAR_RUN(circular_f32, float)
+CIRCULAR_RUN(circular_f64, double)
+#define CIRCULAR(name, type, T, expr, slow)                                                                   \
+    static void name##_fast_##type(T *o, const T *a, int64_t n) {                                             \
         _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                \
             const double x = a[i];                                                                            \
-            o[i] = (float)(expr);                                                                             \
+            o[i] = (T)(expr);                                                                                 \
         }                                                                                                     \
     }                                                                                                         \
-    CIRCULAR_BODY(name, (float)HX_TRIG_LIMIT, slow)
-#define CIRCULAR_BODY(name, limit, slow)                                                                      \
-    static void name##_f32(void *out, const float *const *in, int64_t n, const void *args) {                  \
+    CIRCULAR_BODY(name, type, T, (T)HX_TRIG_LIMIT, slow)
+#define CIRCULAR_BODY(name, type, T, limit, slow)                                                             \
+    static void name##_##type(void *out, const T *const *in, int64_t n, const void *args) {                   \
         (void)args;                                                                                           \
-        circular(out, in[0], n, limit, name##_fast, slow);                                                    \
+        circular_##type(out, in[0], n, limit, name##_fast_##type, slow);                                      \
     }
+#define CIRCULAR_OP(name, expr, slow, complex)                                                                \
+    CIRCULAR(name, f64, double, expr, slow)                                                                   \
+    C128(name, complex(x))                                                                                    \
+    OP_COMPLEX(name, 64)
 #ifdef HX_VF_TRIG_LIMIT
-static void sin_fast(float *o, const float *a, int64_t n) { HX_VF_LOOP(o, a, n, x, hx_vf_sincos(x, 0)); }
-static void cos_fast(float *o, const float *a, int64_t n) { HX_VF_LOOP(o, a, n, x, hx_vf_sincos(x, 1)); }
-CIRCULAR_BODY(sin, HX_VF_TRIG_LIMIT, sin)
-CIRCULAR_BODY(cos, HX_VF_TRIG_LIMIT, cos)
+static void sin_fast_f32(float *o, const float *a, int64_t n) { HX_VF_LOOP(o, a, n, x, hx_vf_sincos(x, 0)); }
+static void cos_fast_f32(float *o, const float *a, int64_t n) { HX_VF_LOOP(o, a, n, x, hx_vf_sincos(x, 1)); }
+CIRCULAR_BODY(sin, f32, float, HX_VF_TRIG_LIMIT, sin)
+static void tan_fast_f32(float *o, const float *a, int64_t n) {
+    HX_VF_LOOP(o, a, n, x, hx_vf_divide(hx_vf_sincos(x, 0), hx_vf_sincos(x, 1)));
+}
+CIRCULAR_BODY(cos, f32, float, HX_VF_TRIG_LIMIT, cos)
+CIRCULAR_BODY(tan, f32, float, HX_VF_TRIG_LIMIT, tan)
 #else
-CIRCULAR(sin, hx_d_sincos(x, 0), sin)
-CIRCULAR(cos, hx_d_sincos(x, 1), cos)
+CIRCULAR(sin, f32, float, hx_d_sincos(x, 0), sin)
+CIRCULAR(cos, f32, float, hx_d_sincos(x, 1), cos)
+CIRCULAR(tan, f32, float, hx_d_sincos(x, 0) / hx_d_sincos(x, 1), tan)
 #endif
-LIBM(sin, sin, csin)
-LIBM(cos, cos, ccos)
-CIRCULAR(tan, hx_d_sincos(x, 0) / hx_d_sincos(x, 1), tan)
-LIBM(tan, tan, ctan)
-F32(asin, hx_d_asin(x))
-LIBM(asin, asin, casin)
-F32(acos, hx_d_acos(x))
-LIBM(acos, acos, cacos)
-F32(atan, hx_d_atan(x))
-LIBM(atan, atan, catan)
+CIRCULAR_OP(sin, hx_d_sincos(x, 0), sin, csin)
+CIRCULAR_OP(cos, hx_d_sincos(x, 1), cos, ccos)
+CIRCULAR_OP(tan, hx_d_sincos(x, 0) / hx_d_sincos(x, 1), tan, ctan)
+VF(asin, hx_vf_asin(x))
+PAIR(asin, hx_d_asin, casin)
+VF(acos, hx_vf_acos(x))
+PAIR(acos, hx_d_acos, cacos)
+VF(atan, hx_vf_atan(x))
+PAIR(atan, hx_d_atan, catan)
 
 #define PI 0x1.921fb54442d18p+1
 static double plain_sinc(double x) { return x == 0 ? 1.0 : sin(PI * x) / (PI * x); }
-CIRCULAR(sinc, x == 0 ? 1.0 : hx_d_sincos(PI * x, 0) / (PI * x), plain_sinc)
+CIRCULAR(sinc, f32, float, x == 0 ? 1.0 : hx_d_sincos(PI * x, 0) / (PI * x), plain_sinc)
 static hx_c128 complex_sinc(hx_c128 x) { return x == 0 ? 1.0 : csin(PI * x) / (PI * x); }
-LIBM(sinc, plain_sinc, complex_sinc)
+PAIR(sinc, plain_sinc, complex_sinc)
 
 /* ---- hyperbolic ---- */
 
 HX_INLINE double sinh_of(double x) {
-    double e = hx_d_expm1(fabs(x)), y = e == __builtin_inf() ? e : 0.5 * (e + e / (e + 1.0));
-    return copysign(y, x);
+    double a = fabs(x), q = hx_d_quarter_expm1(a), r = 2.0 / (4.0 * q + 1.0);
+    double y = a < 0.35 ? 4.0 * q - q * (4.0 * q * r) : 2.0 * q + q * r;
+    return a < 0x1p-28 ? x : copysign(y, x);
 }
 F32(sinh, sinh_of(x))
-LIBM(sinh, sinh, csinh)
+PAIR(sinh, sinh_of, csinh)
 HX_INLINE double cosh_of(double x) {
-    double e = hx_d_exp(fabs(x));
-    return 0.5 * e + 0.5 / e;
+    double q = hx_d_quarter_expm1(fabs(x));
+    return 2.0 * q + (0.5 + 0.5 / (4.0 * q + 1.0));
 }
 F32(cosh, cosh_of(x))
-LIBM(cosh, cosh, ccosh)
+PAIR(cosh, cosh_of, ccosh)
 VF(tanh, hx_vf_tanh(x))
 /* A Chebyshev fit of (tanh(x) / x - 1) / x^2 below 0.55, and 1 - 2 / (exp(2 x) + 1) above; 2 ULP of double. */
 HX_INLINE double tanh_of(double x) {
@@ -261,25 +273,34 @@ HX_INLINE double tanh_of(double x) {
 F64(tanh, tanh_of(x))
 C128(tanh, ctanh(x))
 OP_COMPLEX(tanh, 0)
+/* Beyond 2^28, log(2 a). */
 HX_INLINE double asinh_of(double x) {
     double a = fabs(x), s = a * a;
-    return copysign(hx_d_log1p(a + s / (1.0 + sqrt(s + 1.0))), x);
+    bool far = a > 0x1p28;
+    double y = hx_d_log1p(far ? a - 1.0 : a + s / (1.0 + sqrt(s + 1.0)));
+    return copysign(far ? y + LN_2 : y, x);
 }
-F32(asinh, fabsf(x) == __builtin_inff() ? x : asinh_of(x))
-LIBM(asinh, asinh, casinh)
+F32(asinh, asinh_of(x))
+PAIR(asinh, asinh_of, casinh)
 HX_INLINE double acosh_of(double x) {
     double t = x - 1.0;
-    return hx_d_log1p(t + sqrt(t * (t + 2.0)));
+    bool far = x > 0x1p28;
+    double y = hx_d_log1p(far ? t : t + sqrt(t * (t + 2.0)));
+    return x < 1.0 ? __builtin_nan("") : far ? y + LN_2 : y;
 }
-F32(acosh, x < 1 ? __builtin_nan("") : acosh_of(x))
-LIBM(acosh, acosh, cacosh)
-F32(atanh, copysign(0.5 * hx_d_log1p(2.0 * fabs((double)x) / (1.0 - fabs((double)x))), x))
-LIBM(atanh, atanh, catanh)
+F32(acosh, acosh_of(x))
+PAIR(acosh, acosh_of, cacosh)
+HX_INLINE double atanh_of(double x) {
+    double a = fabs(x);
+    return copysign(0.5 * hx_d_log1p(2.0 * a / (1.0 - a)), x);
+}
+F32(atanh, atanh_of(x))
+PAIR(atanh, atanh_of, catanh)
 
 /* ---- error function, gamma function, logistic ---- */
 
 VF(erf, hx_vf_erf(x))
-F64(erf, erf(x))
+F64(erf, hx_d_erf(x))
 OP_FLOAT(erf, 0)
 /* exp(-x * x) times a polynomial in 1 / (1 + x / 2): minimax on [0, 10.3], 1e-11. */
 HX_INLINE double erfc_of(double x) {
@@ -302,7 +323,7 @@ HX_INLINE double erfc_of(double x) {
     return x != x ? x : x < 0 ? 2.0 - y : y;
 }
 F32(erfc, erfc_of(x))
-F64(erfc, erfc(x))
+F64(erfc, hx_d_erfc(x))
 OP_FLOAT(erfc, 64)
 
 /* Giles, "Approximating the erfinv function", GPU Computing Gems 2 (2011), then two Newton-Halley steps. */
@@ -340,7 +361,26 @@ static double log_gamma(double x) {
     int sign;
     return lgamma_r(x, &sign);
 }
-F32(lgamma, log_gamma(x))
+/* Stirling's series (Digital Library of Mathematical Functions 5.11.1) from 8 on, below by the recurrence, for negative x by
+ * reflection; beside the zeros at 1 and 2 by their Taylor series (5.7.3). For float results. */
+HX_INLINE double log_gamma_of_float(double x) {
+    double a = fabs(x), b = a - 1.0, c = a - 2.0;
+    bool small = a < 8.0;
+    double product = a * (a + 1.0) * (a + 2.0) * (a + 3.0) * ((a + 4.0) * (a + 5.0) * (a + 6.0) * (a + 7.0));
+    double t = small ? a + 8.0 : a, r = 1.0 / t, z = r * r;
+    double series = z * (1.0 / 156) + -691.0 / 360360;
+    series = series * z + 1.0 / 1188;
+    series = series * z + -1.0 / 1680;
+    series = series * z + 1.0 / 1260;
+    series = series * z + -1.0 / 360;
+    series = series * z + 1.0 / 12;
+    double y = (t - 0.5) * hx_d_log(t) - t + 0x1.d67f1c864beb5p-1 + series * r - (small ? hx_d_log(product) : 0.0);
+    y = fabs(b) < 1e-3 ? b * (-0x1.2788cfc6fb619p-1 + b * (0x1.a51a6625307d3p-1 - b * 0x1.9a4d55beab2d7p-2)) : y;
+    y = fabs(c) < 1e-3 ? c * (0x1.b0ee6072093cep-2 + c * (0x1.4a34cc4a60fa6p-2 - c * 0x1.13e001a557607p-4)) : y;
+    double below = hx_d_log(PI / (a * fabs(hx_d_sincos(PI * (a - hx_d_round(a)), 0)))) - y;
+    return a == __builtin_inf() ? a : x < 0 ? below : y;
+}
+F32(lgamma, log_gamma_of_float(x))
 F64(lgamma, log_gamma(x))
 OP_FLOAT(lgamma, 256)
 

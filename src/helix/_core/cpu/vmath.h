@@ -2,8 +2,8 @@
  *
  * hx_vf_*: a register of floats at a time (types from lanes.h). The bound beside each is the largest error found
  * in units of the last place over a dense sample of all floats, subnormals included.
- * hx_d_*: plain double functions that a compiler vectorises; float kernels use them where speed is not critical,
- * which makes results right to 1 ULP of float. They are not float64 kernels except where that is said. */
+ * hx_d_*: plain double functions that a compiler vectorises, for float64 kernels and for float kernels whose speed is
+ * not critical, which makes results right to 1 ULP of float. */
 #ifndef HX_VMATH_H
 #define HX_VMATH_H
 
@@ -271,6 +271,55 @@ static inline hx_vf hx_vf_sincos(hx_vf x, int quarter) {
 }
 #endif
 
+/* 3 ULP. */
+static inline hx_vf hx_vf_atan(hx_vf x) {
+    hx_vf a = hx_vf_clamp(hx_vf_abs(x), 0.0f, 1e15f), none = hx_vf_all(0.0f);
+    hx_vm high = hx_vf_lt(hx_vf_all(2.41421356f), a), middle = hx_vf_lt(hx_vf_all(0.41421356f), a);
+    hx_vf turned = hx_vf_divide(hx_vf_select(high, hx_vf_all(-1.0f), a - 1.0f), hx_vf_select(high, a, a + 1.0f));
+    hx_vf t = hx_vf_select(middle, turned, a), z = t * t;
+    hx_vf quarter = hx_vf_all(0x1.921fb6p-1f), half = hx_vf_all(0x1.921fb6p+0f);
+    hx_vf base = hx_vf_select(high, half, hx_vf_select(middle, quarter, none));
+    hx_vf p = z * -0x1.0841e6p-4f + 0x1.b80f24p-4f;
+    p = p * z + -0x1.242028p-3f;
+    p = p * z + 0x1.999730p-3f;
+    p = p * z + -0x1.555554p-2f;
+    return hx_vf_copysign(base + (t * z * p + (base * -0x1.bbbd2ep-26f + t)), x);
+}
+
+static inline hx_vf hx_vf_sqrt(hx_vf x) {
+#if defined HX_ISA_AVX512
+    return (hx_vf)_mm512_sqrt_ps((__m512)x);
+#elif defined HX_ISA_AVX2
+    return (hx_vf)_mm256_sqrt_ps((__m256)x);
+#else
+    for (int i = 0; i < HX_LANES_OF(float); i++) x[i] = sqrtf(x[i]);
+    return x;
+#endif
+}
+/* asin of t with t * t = z <= 1/4. */
+static inline hx_vf hx_vf_asin_near(hx_vf t, hx_vf z) {
+    hx_vf p = z * 0x1.14138cp-5f + 0x1.18e1f6p-6f;
+    p = p * z + 0x1.fd9218p-6f;
+    p = p * z + 0x1.6d5b8ep-5f;
+    p = p * z + 0x1.333432p-4f;
+    p = p * z + 0x1.555554p-3f;
+    return t + t * z * p;
+}
+/* 3 ULP; beyond 1/2 by the root of (1 - |x|) / 2. */
+static inline hx_vf hx_vf_asin(hx_vf x) {
+    hx_vf a = hx_vf_abs(x), half = (1.0f - a) * 0.5f;
+    hx_vm far = hx_vf_lt(hx_vf_all(0.5f), a);
+    hx_vf y = hx_vf_asin_near(hx_vf_select(far, hx_vf_sqrt(half), a), hx_vf_select(far, half, a * a));
+    return hx_vf_copysign(hx_vf_select(far, 0x1.921fb6p+0f - (2.0f * y + 0x1.777a5cp-25f), y), x);
+}
+static inline hx_vf hx_vf_acos(hx_vf x) {
+    hx_vf a = hx_vf_abs(x), half = (1.0f - a) * 0.5f;
+    hx_vm far = hx_vf_lt(hx_vf_all(0.5f), a), above = hx_vf_lt(hx_vf_all(0.0f), x);
+    hx_vf y = hx_vf_asin_near(hx_vf_select(far, hx_vf_sqrt(half), x), hx_vf_select(far, half, x * x));
+    hx_vf below = 0x1.921fb6p+1f - (2.0f * y + 0x1.777a5cp-24f);
+    return hx_vf_select(far, hx_vf_select(above, 2.0f * y, below), 0x1.921fb6p+0f - (y + 0x1.777a5cp-25f));
+}
+
 /* a / b to 2 ULP, where that is enough. */
 static inline hx_vf hx_vf_divide_fast(hx_vf a, hx_vf b) {
 #if defined HX_ISA_AVX512
@@ -371,12 +420,8 @@ HX_INLINE double hx_d_round(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
 /* 2^k for whole k in [-1022, 1023]. */
 HX_INLINE double hx_d_pow2(double k) { return hx_d_of_bits((int64_t)((uint64_t)hx_d_bits(k + (0x1.8p52 + 1023)) << 52)); }
 
-/* 1 ULP of double. */
-HX_INLINE double hx_d_exp(double x) {
-    double t = x > 710.0 ? 710.0 : x;
-    t = t < -746.0 ? -746.0 : t;
-    double k = hx_d_round(t * 0x1.71547652b82fep+0);
-    double r = (t - k * 0x1.62e42fefa0000p-1) - k * 0x1.cf79abc9e3b3ap-40;
+/* exp(r) 2^k for |r| <= ln 2 / 2 and whole k in [-1076, 1025]. */
+HX_INLINE double hx_d_exp_tail(double r, double k) {
     double p = r * 0x1.ad1e13e4d7103p-26 + 0x1.289fde1ab0c29p-22;
     p = p * r + 0x1.71df570bbb44fp-19;
     p = p * r + 0x1.a019aae079ab4p-16;
@@ -391,14 +436,58 @@ HX_INLINE double hx_d_exp(double x) {
     return p * hx_d_pow2(half) * hx_d_pow2(k - half);
 }
 
-/* 1 ULP of double. */
-HX_INLINE double hx_d_log(double x) {
+HX_INLINE double hx_d_within(double x, double low, double high) {
+    double t = x > high ? high : x;
+    return t < low ? low : t;
+}
+
+/* 1 ULP. */
+HX_INLINE double hx_d_exp(double x) {
+    double t = hx_d_within(x, -746.0, 710.0);
+    double k = hx_d_round(t * 0x1.71547652b82fep+0);
+    double r = (t - k * 0x1.62e42fefa0000p-1) - k * 0x1.cf79abc9e3b3ap-40;
+    return hx_d_exp_tail(r, k);
+}
+
+/* 2^x, 1 ULP; exact for whole x. */
+HX_INLINE double hx_d_exp2(double x) {
+    double t = hx_d_within(x, -1076.0, 1025.0), k = hx_d_round(t);
+    return hx_d_exp_tail((t - k) * 0x1.62e42fefa39efp-1, k);
+}
+
+/* (exp(x) - 1) / 4 for x <= 710.5, 1 ULP: a quarter, for the sake of sinh and cosh near the end of the range. The
+ * larger part of the sum of 2^k - 1 and 2^k r is kept with what its rounding lost. */
+HX_INLINE double hx_d_quarter_expm1(double x) {
+    double t = hx_d_within(x, -40.0, 710.5);
+    double k = hx_d_round(t * 0x1.71547652b82fep+0);
+    double above = t - k * 0x1.62e42fefa0000p-1, below = k * 0x1.cf79abc9e3b3ap-40;
+    double r = above - below, lost = (above - r) - below;
+    double p = r * 0x1.ad1e13e4d7103p-26 + 0x1.289fde1ab0c29p-22;
+    p = p * r + 0x1.71df570bbb44fp-19;
+    p = p * r + 0x1.a019aae079ab4p-16;
+    p = p * r + 0x1.a01a011b24fd5p-13;
+    p = p * r + 0x1.6c16c17cd9340p-10;
+    p = p * r + 0x1.1111111128bcdp-7;
+    p = p * r + 0x1.55555555531c9p-5;
+    p = p * r + 0x1.5555555555500p-3;
+    p = p * r + 0.5;
+    double scale = hx_d_pow2(k - 2.0), whole = scale - 0.25, part = scale * r, sum = whole + part;
+    double y = sum + ((whole - sum) + part + scale * (p * (r * r) + lost));
+    return fabs(x) < 0x1p-54 ? 0.25 * x : y;
+}
+HX_INLINE double hx_d_expm1(double x) { return fabs(x) < 0x1p-54 ? x : 4.0 * hx_d_quarter_expm1(x); }
+
+/* Mantissa - 1 in [sqrt(1/2) - 1, sqrt(2) - 1) of a positive x, and its exponent. */
+HX_INLINE double hx_d_log_split(double x, double *e) {
     bool tiny = x < 0x1p-1022;
     uint64_t bits = (uint64_t)hx_d_bits(tiny ? x * 0x1p54 : x) - 0x3fe6a09e667f3bcd;
     uint64_t raised = (bits + (2048ull << 52)) >> 52; /* exponent + 2048, so that a logical shift will do */
-    double e = hx_d_of_bits((int64_t)(raised | 0x4330000000000000)) - (0x1p52 + 2048.0);
-    e = tiny ? e - 54.0 : e;
-    double f = hx_d_of_bits((int64_t)((bits & 0xfffffffffffff) + 0x3fe6a09e667f3bcd)) - 1.0;
+    double exponent = hx_d_of_bits((int64_t)(raised | 0x4330000000000000)) - (0x1p52 + 2048.0);
+    *e = tiny ? exponent - 54.0 : exponent;
+    return hx_d_of_bits((int64_t)((bits & 0xfffffffffffff) + 0x3fe6a09e667f3bcd)) - 1.0;
+}
+/* e ln 2 + log(1 + f) + lost */
+HX_INLINE double hx_d_log_tail(double f, double e, double lost) {
     double s = f / (2.0 + f), z = s * s, h = 0.5 * f * f;
     double p = z * 0x1.2f0d92c95c50ap-3 + 0x1.39a0f4901409fp-3;
     p = p * z + 0x1.7466463160d8ep-3;
@@ -406,28 +495,56 @@ HX_INLINE double hx_d_log(double x) {
     p = p * z + 0x1.2492494217c87p-2;
     p = p * z + 0x1.999999997fb2ep-2;
     p = p * z + 0x1.5555555555593p-1;
-    double y = e * 0x1.62e42fee00000p-1 - ((h - (s * (h + p * z) + e * 0x1.a39ef35793c76p-33)) - f);
+    return e * 0x1.62e42fee00000p-1 - ((h - (s * (h + p * z) + (e * 0x1.a39ef35793c76p-33 + lost))) - f);
+}
+HX_INLINE double hx_d_log_ends(double x, double y) {
     y = x > 0 ? y : __builtin_nan("");
     y = x == 0 ? -__builtin_inf() : y;
     return x == __builtin_inf() ? x : y;
 }
 
-/* log(1 + x) and exp(x) - 1 for float results. */
-HX_INLINE double hx_d_log1p(double x) {
-    double u = 1.0 + x, y = hx_d_log(u) + (x - (u - 1.0)) / u;
-    y = fabs(x) < 0x1p-26 ? x : y;
-    return (u > 0) & (u < 0x1p1000) ? y : hx_d_log(u);
-}
-HX_INLINE double hx_d_expm1(double x) {
-    double near = x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0))))));
-    return fabs(x) < 0x1p-6 ? near : hx_d_exp(x) - 1.0;
+/* 1 ULP of double. */
+HX_INLINE double hx_d_log(double x) {
+    double e, f = hx_d_log_split(x, &e);
+    return hx_d_log_ends(x, hx_d_log_tail(f, e, 0.0));
 }
 
-/* sin (quarter = 0) and cos (quarter = 1) of |x| <= HX_TRIG_LIMIT for float results. */
+/* 2 ULP; exact for powers of two. */
+HX_INLINE double hx_d_log2(double x) {
+    double e, f = hx_d_log_split(x, &e), t = hx_d_log_tail(f, 0.0, 0.0);
+    return hx_d_log_ends(x, e + (t * 0x1.71547652b82fep+0 + t * 0x1.777d0ffda0d24p-56));
+}
+
+/* log(1 + x), 1 ULP. */
+HX_INLINE double hx_d_log1p(double x) {
+    double u = 1.0 + x, e, f = hx_d_log_split(u, &e), lost = x > 1.0 ? 1.0 - (u - x) : x - (u - 1.0);
+    double y = hx_d_log_ends(u, hx_d_log_tail(f, e, lost / u));
+    return fabs(x) < 0x1p-54 ? x : y;
+}
+
+/* log(1 + x) of x in [0, 1], 1 ULP. */
+HX_INLINE double hx_d_log1p_unit(double x) {
+    double s = x / (2.0 + x), z = s * s;
+    double p = z * 0x1.402141df37b83p-3 + 0x1.32dc9751078f6p-4;
+    p = p * z + 0x1.bc38e1f688172p-4;
+    p = p * z + 0x1.e0a2b7b22aff3p-4;
+    p = p * z + 0x1.111abee3ce356p-3;
+    p = p * z + 0x1.3b1351527cdacp-3;
+    p = p * z + 0x1.745d1993d6f7fp-3;
+    p = p * z + 0x1.c71c71bedd355p-3;
+    p = p * z + 0x1.2492492499d5ep-2;
+    p = p * z + 0x1.9999999999944p-2;
+    p = p * z + 0x1.5555555555555p-1;
+    return 2.0 * s + s * z * p;
+}
+
+/* sin (quarter = 0) and cos (quarter = 1) of |x| <= HX_TRIG_LIMIT, 1 ULP. The products with the first three parts of
+ * pi / 2 are exact; `lost` is what the remainder cannot hold. */
 #define HX_TRIG_LIMIT 1e8
 HX_INLINE double hx_d_sincos(double x, double quarter) {
     double k = hx_d_round(x * 0x1.45f306dc9c883p-1);
-    double r = ((x - k * 0x1.921fb50000000p+0) - k * 0x1.110b460000000p-26) - k * 0x1.1a62633145c07p-54;
+    double above = (x - k * 0x1.921fb50000000p+0) - k * 0x1.110b460000000p-26, below = k * 0x1.1a62630000000p-54;
+    double r = above - below, lost = ((above - r) - below) - k * 0x1.8a2e03707344ap-81;
     int64_t q = hx_d_bits(k + (0x1.8p52 + quarter));
     double z = r * r;
     double s = z * 0x1.5d924562eb3e0p-33 + -0x1.ae5e63c7e55c3p-26;
@@ -435,60 +552,140 @@ HX_INLINE double hx_d_sincos(double x, double quarter) {
     s = s * z + -0x1.a01a019c0e400p-13;
     s = s * z + 0x1.111111110f861p-7;
     s = s * z + -0x1.5555555555549p-3;
-    s = r * (1.0 + z * s);
+    s = r + (r * z * s + lost);
     double c = z * -0x1.8fadd1d55115cp-37 + 0x1.1ee9ea6f20a06p-29;
     c = c * z + -0x1.27e4f807d8e76p-22;
     c = c * z + 0x1.a01a019caef5cp-16;
     c = c * z + -0x1.6c16c16c15162p-10;
     c = c * z + 0x1.555555555554cp-5;
-    c = 1.0 - 0.5 * z + z * z * c;
+    double h = 0.5 * z, w = 1.0 - h;
+    c = w + (((1.0 - w) - h) + (z * z * c - r * lost));
     double y = q & 1 ? c : s;
-    return hx_d_of_bits(hx_d_bits(y) ^ (int64_t)((uint64_t)(q & 2) << 62));
+    y = hx_d_of_bits(hx_d_bits(y) ^ (int64_t)((uint64_t)(q & 2) << 62));
+    return (quarter == 0) & (x == 0) ? x : y;
 }
 
-/* For float results. Argument brought to |t| <= tan(pi / 8). */
+/* Argument brought to |t| <= tan(pi / 8), 2 ULP. */
 HX_INLINE double hx_d_atan(double x) {
     double a = fabs(x);
     bool high = a > 2.414213562373095, middle = a > 0.4142135623730951;
     double top = high ? -1.0 : a - 1.0, bottom = high ? a : a + 1.0;
     double t = middle ? top / bottom : a;
     double base = high ? 0x1.921fb54442d18p+0 : middle ? 0x1.921fb54442d18p-1 : 0.0;
+    double under = high ? 0x1.1a62633145c07p-54 : middle ? 0x1.1a62633145c07p-55 : 0.0;
     double z = t * t;
-    double p = z * 0x1.eb60e3d37f1aep-6 + -0x1.ddc6d2d80fa64p-5;
-    p = p * z + 0x1.355ff76dc9519p-4;
-    p = p * z + -0x1.73cbbed102eaep-4;
-    p = p * z + 0x1.c713e4868f664p-4;
-    p = p * z + -0x1.2492253e26117p-3;
-    p = p * z + 0x1.9999990737779p-3;
-    p = p * z + -0x1.55555554ef18dp-2;
-    return copysign(base + (t + t * z * p), x);
+    double p = z * 0x1.0ad102216cf38p-6 + -0x1.1b32a32667ef3p-5;
+    p = p * z + 0x1.74dd67f0d1c4fp-5;
+    p = p * z + -0x1.ac7a7bd8f00acp-5;
+    p = p * z + 0x1.e19a10824a443p-5;
+    p = p * z + -0x1.110e87e6a8718p-4;
+    p = p * z + 0x1.3b1392d7e8f73p-4;
+    p = p * z + -0x1.745d165de250bp-4;
+    p = p * z + 0x1.c71c71c3045bap-4;
+    p = p * z + -0x1.249249248d7e6p-3;
+    p = p * z + 0x1.9999999999953p-3;
+    p = p * z + -0x1.5555555555555p-2;
+    return copysign(base + (t + (t * z * p + under)), x);
 }
 
-/* asin of |x| <= 1/2, for float results. */
-HX_INLINE double hx_d_asin_near(double x) {
-    double z = x * x;
-    double p = z * 0x1.05cc659334279p-5 + -0x1.766d9c3505729p-9;
-    p = p * z + 0x1.313a9390e3ae3p-6;
-    p = p * z + 0x1.0df951fae5902p-6;
-    p = p * z + 0x1.702b68f79d935p-6;
-    p = p * z + 0x1.f1aaf7c4a38bfp-6;
-    p = p * z + 0x1.6db76479014b3p-5;
-    p = p * z + 0x1.333331ed48604p-4;
-    p = p * z + 0x1.555555565fb38p-3;
-    return x + x * z * p;
+/* asin(t) / t - 1 of t * t = z <= 1/4. */
+HX_INLINE double hx_d_asin_excess(double z) {
+    double p = z * 0x1.d733cdf1f569bp-6 + -0x1.e6c3690dc6577p-7;
+    p = p * z + 0x1.1d2052b6f8fffp-6;
+    p = p * z + 0x1.659ea882458dap-8;
+    p = p * z + 0x1.52434da33da16p-7;
+    p = p * z + 0x1.78262197d46adp-7;
+    p = p * z + 0x1.c9cf0c30fbc69p-7;
+    p = p * z + 0x1.1c4d35a7a7712p-6;
+    p = p * z + 0x1.6e8bb1c9c50afp-6;
+    p = p * z + 0x1.f1c71c1da63a6p-6;
+    p = p * z + 0x1.6db6db6e32015p-5;
+    p = p * z + 0x1.3333333332ec9p-4;
+    p = p * z + 0x1.5555555555556p-3;
+    return p * z;
 }
+/* pi / 2 - 2 asin(sqrt((1 - |x|) / 2)) beyond 1/2; the root stands as a short part, whose square is exact, and the rest.
+ * 2 ULP. */
 HX_INLINE double hx_d_asin(double x) {
-    double a = fabs(x);
+    double a = fabs(x), half = (1.0 - a) * 0.5;
     bool far = a > 0.5;
-    double t = far ? sqrt((1.0 - a) * 0.5) : a, y = hx_d_asin_near(t);
-    return copysign(far ? 0x1.921fb54442d18p+0 - 2.0 * y : y, x);
+    double z = far ? half : a * a, t = far ? sqrt(half) : a, excess = t * hx_d_asin_excess(z);
+    double shorter = hx_d_of_bits(hx_d_bits(t) & -0x100000000), rest = (half - shorter * shorter) / (t + shorter);
+    rest = half == 0 ? 0.0 : rest;
+    double beyond = 0x1.921fb54442d18p-1 - 2.0 * shorter - (2.0 * (excess + rest) - 0x1.1a62633145c07p-54);
+    return copysign(far ? 0x1.921fb54442d18p-1 + beyond : t + excess, x);
 }
 HX_INLINE double hx_d_acos(double x) {
-    double a = fabs(x);
+    double a = fabs(x), half = (1.0 - a) * 0.5;
     bool far = a > 0.5;
-    double t = far ? sqrt((1.0 - a) * 0.5) : x, y = hx_d_asin_near(t);
-    double above = x > 0 ? 2.0 * y : 0x1.921fb54442d18p+1 - 2.0 * y;
-    return far ? above : 0x1.921fb54442d18p+0 - y;
+    double z = far ? half : a * a, t = far ? sqrt(half) : x, excess = t * hx_d_asin_excess(z);
+    double shorter = hx_d_of_bits(hx_d_bits(t) & -0x100000000), rest = (half - shorter * shorter) / (t + shorter);
+    rest = half == 0 ? 0.0 : rest;
+    double above = 2.0 * (shorter + (excess + rest));
+    double under = 0x1.921fb54442d18p+1 - 2.0 * (t + (excess - 0x1.1a62633145c07p-54));
+    double near = 0x1.921fb54442d18p+0 - (x - (0x1.1a62633145c07p-54 - excess));
+    return far ? (x > 0 ? above : under) : near;
+}
+
+/* erf(x) / x - 1 of x * x = z <= 1. */
+HX_INLINE double hx_d_erf_excess(double z) {
+    double p = z * -0x1.29b9f1b3a3044p-38 + 0x1.7f072188c81eep-34;
+    p = p * z + -0x1.4e607b41a17a8p-30;
+    p = p * z + 0x1.fc4356498b20dp-27;
+    p = p * z + -0x1.5f6d925a0bb47p-23;
+    p = p * z + 0x1.b9e6509b98660p-20;
+    p = p * z + -0x1.f4d2561aeafd2p-17;
+    p = p * z + 0x1.f9a326c233146p-14;
+    p = p * z + -0x1.c02db3feeb579p-11;
+    p = p * z + 0x1.565bcd0e6502dp-8;
+    p = p * z + -0x1.b82ce312889bap-6;
+    p = p * z + 0x1.ce2f21a042bdep-4;
+    p = p * z + -0x1.812746b0379e7p-2;
+    p = p * z + 0x1.06eba8214db69p-3;
+    return p;
+}
+/* erfc(a) of 0 <= a <= 27: exp(-a * a) / (1 + 2 a) times a polynomial in (a - 3.75) / (a + 3.75), as Shepherd and Laframboise
+ * ("Chebyshev approximation of (1 + 2x) exp(x^2) erfc x", 1981) propose. */
+HX_INLINE double hx_d_erfc_far(double a) {
+    double u = (a - 3.75) / (a + 3.75);
+    double p = u * -0x1.414aba8e533c8p-29 + -0x1.6a7aded445e41p-31;
+    p = p * u + 0x1.1a40dffa2bbc2p-25;
+    p = p * u + 0x1.0962e990cf1f2p-26;
+    p = p * u + -0x1.0f9dc27fd0331p-22;
+    p = p * u + -0x1.98e1df3b7cb14p-25;
+    p = p * u + 0x1.d566e6952e34bp-20;
+    p = p * u + -0x1.07305cc8ee469p-20;
+    p = p * u + -0x1.7ff9f1828e52fp-17;
+    p = p * u + 0x1.7798dd55cdf0ap-16;
+    p = p * u + 0x1.b1438e68cbab6p-15;
+    p = p * u + -0x1.303fe1b295764p-12;
+    p = p * u + 0x1.33fb26822d0f0p-12;
+    p = p * u + 0x1.cc3a1145c75c0p-10;
+    p = p * u + -0x1.3f603c335b0cfp-7;
+    p = p * u + 0x1.d0b0037828f59p-6;
+    p = p * u + -0x1.e0d0fa6e0c80ep-5;
+    p = p * u + 0x1.7a14188ab03c3p-4;
+    p = p * u + -0x1.bda9309a282b5p-4;
+    p = p * u + 0x1.510169d095d95p-4;
+    p = p * u + 0x1.d5f29481599d2p-9;
+    p = p * u + -0x1.1f367683f899bp-3;
+    p = p * u + 0x1.3ccda0b5d5dc2p+0;
+    double shorter = hx_d_of_bits(hx_d_bits(a) & -0x8000000), rest = a - shorter, square = a * a;
+    double lost = ((shorter * shorter - square) + 2.0 * shorter * rest) + rest * rest;
+    double y = hx_d_exp(-square) * (p / (1.0 + 2.0 * a));
+    return y - y * lost;
+}
+/* 1 ULP. */
+HX_INLINE double hx_d_erf(double x) {
+    double a = fabs(x), t = a > 6.0 ? 6.0 : a;
+    double near = a + a * hx_d_erf_excess(a * a), far = 1.0 - hx_d_erfc_far(t);
+    return copysign(a < 1.0 ? near : far, x);
+}
+/* 4 ULP. */
+HX_INLINE double hx_d_erfc(double x) {
+    double a = fabs(x), far = hx_d_erfc_far(a > 27.3 ? 27.3 : a);
+    double near = 1.0 - (x + x * hx_d_erf_excess(x * x)), y = a < 0.5 ? near : x < 0 ? 2.0 - far : far;
+    return a > 27.25 ? (x < 0 ? 2.0 : 0.0) : y;
 }
 
 #endif
