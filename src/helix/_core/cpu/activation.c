@@ -110,6 +110,10 @@ PLAIN(leaky_relu_f32, float, 1, x * (x > 0 ? 1 : A32))
 PLAIN(leaky_relu_f64, double, 1, x * (x > 0 ? 1 : A64))
 MAP(leaky_relu)
 ACTIVATION(leaky_relu, leaky_relu)
+PLAIN2(sloped_f32, float, g * (g > 0 ? 1 : x))
+PLAIN2(sloped_f64, double, g * (g > 0 ? 1 : x))
+MAP(sloped)
+ACTIVATION(sloped, sloped)
 /* The gradient where a < x < b, else 0: hardtanh, relu6. */
 PLAIN2(inside_backward_f32, float, (x > A32) & (x < B32) ? g : 0)
 PLAIN2(inside_backward_f64, double, (x > A64) & (x < B64) ? g : 0)
@@ -319,6 +323,7 @@ hx_loop hx_activation_loop(const hx_attr *name, hx_dtype dtype, hx_mapping *m) {
 
 HX_KERNELS(activation) = {KERNEL(relu, k_relu, HX_SET_REAL & ~HX_BIT(HX_BOOL) & ~HX_BIT(HX_U64)),
                           KERNEL(slope_backward, k_slope_backward, HX_SET_FLOAT),
+                          KERNEL(sloped, k_sloped, HX_SET_FLOAT),
                           KERNEL(leaky_relu, k_leaky_relu, HX_SET_FLOAT),
                           KERNEL(inside_backward, k_inside_backward, HX_SET_FLOAT),
                           KERNEL(threshold, k_threshold, HX_SET_FLOAT),

@@ -1,6 +1,7 @@
-/* Cross-entropy from scores and class indices, forward and backward in one pass over the scores. The scores are
+/* Losses. Cross-entropy comes from scores and class indices, forward and backward in one pass over the scores. The scores are
  * contiguous: (outer, classes, inner). Half types are computed in float. */
 #include <stdatomic.h>
+#include "maps.h"
 #include "rows.h"
 
 enum { L = HX_LANES_OF(float), TILE = 256, STREAM_BYTES = 32 << 20 };
@@ -293,7 +294,29 @@ HX_KERNEL(k_cross_entropy_backward) {
     return run(&j, &call->in[1], &call->in[4], call->attr, err);
 }
 
+/* ---- Huber's loss ---- */
+
+#define HUBER(type, T, magnitude)                                                                             \
+    static void huber_##type(void *out, const T *const *in, int64_t n, const void *args) {                    \
+        T *o = out;                                                                                           \
+        const T *a = in[0], *b = in[1], delta = (T)*(const double *)args, half = delta / 2;                   \
+        _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                                \
+            T d = magnitude(a[i] - b[i]), near = d * d / 2, far = (d - half) * delta;                         \
+            o[i] = d <= delta ? near : far;                                                                   \
+        }                                                                                                     \
+    }
+HUBER(f32, float, fabsf)
+HUBER(f64, double, fabs)
+static const hx_map huber_map = {huber_f32, huber_f64, NULL, NULL, HX_MAP_SAME, false, 0};
+
+/* in: input, target; attr: delta */
+HX_KERNEL(k_huber) {
+    HX_UNUSED;
+    return hx_run_map(call, &huber_map, &call->attr[0].v.f, err);
+}
+
 HX_KERNELS(loss) = {
+    KERNEL(huber_distance, k_huber, HX_SET_FLOAT),
     KERNEL_CONTIGUOUS(native_cross_entropy, k_cross_entropy, HX_SET_FLOAT),
     KERNEL_CONTIGUOUS(cross_entropy_backward, k_cross_entropy_backward, HX_SET_FLOAT),
     {0}};

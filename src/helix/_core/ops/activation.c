@@ -182,6 +182,14 @@ VJP_BACKWARD(sigmoid_backward, CALL(sigmoid_backward, G, IN(1)), CALL(sub, 1, CA
 
 /* ---- with a second tensor, or halves of one ---- */
 
+/* weight has a shape that stretches to the input's */
+DECOMPOSE(sloped, CALL(where, CALL(gt, X, 0), X, CALL(mul, X, c->in[1])))
+static hx_status vjp_sloped(hx_vjp *v) {
+    hx_tensor *above = CALL(gt, IN(0), 0);
+    if (v->need[0]) GIN(0, CALL(where, above, G, CALL(mul, G, IN(1))));
+    if (v->need[1]) GIN(1, CALL(where, above, 0, CALL(mul, G, IN(0))));
+    return HX_OK;
+}
 static hx_status decompose_prelu(hx_call *c) {
     hx_tensor *x = c->in[0], *weight = c->in[1];
     if (weight->numel != 1) {
@@ -196,7 +204,8 @@ static hx_status decompose_prelu(hx_call *c) {
         for (int i = 0; i < x->ndim; i++) shape[i] = i == axis ? channels : 1;
         weight = CALL(reshape, weight, ((hx_ints){shape, x->ndim}));
     }
-    RESULT(0, CALL(where, CALL(gt, x, 0), x, CALL(mul, x, weight)));
+    bool fused = weight && HX_SET_FLOAT & HX_BIT(x->dtype) && x->dtype == weight->dtype;
+    RESULT(0, fused ? CALL(sloped, x, weight) : CALL(where, CALL(gt, x, 0), x, CALL(mul, x, weight)));
     return HX_OK;
 }
 
@@ -344,6 +353,10 @@ const hx_op hx_ops_activation[] = {
             "    >>> helix.prelu(helix.tensor([-2.0, 2.0]), helix.tensor([0.25])).tolist()\n"
             "    [-0.5, 2.0]\n",
      .decompose = decompose_prelu, .flags = HX_PUBLIC | HX_NN},
+    {.name = "sloped", .params = PARAMS(TENSOR("input"), TENSOR("weight")),
+     .doc = "prelu of a weight whose shape stretches to input's.",
+     .shape = hx_shape_broadcast, .vjp = vjp_sloped, .decompose = decompose_sloped, .saves = SAVE_IN(0) | SAVE_IN(1),
+     .flags = HX_INTERNAL_OP},
     {.name = "glu", .params = PARAMS(TENSOR("input"), INT("dim", -1)),
      .doc = "The first half along dim times the sigmoid of the second (Dauphin et al., arXiv:1612.08083).\n\n"
             "Raises ShapeError (HX1002) when the size of dim is odd.\n\n"

@@ -183,23 +183,44 @@ static hx_status mse_parts(hx_call *c) {
 
 static hx_status l1_parts(hx_call *c) { return reduced(c, CALL(abs, CALL(sub, c->in[0], c->in[1])), &c->attr[0]); }
 
+/* d^2 / 2, and delta (|d| - delta / 2) where |d| > delta, for d = x - y */
+static hx_tensor *huber_terms(hx_tensor *x, hx_tensor *y, double delta) {
+    hx_tensor *d = CALL(abs, CALL(sub, x, y));
+    hx_tensor *near = CALL(mul, CALL(mul, d, d), 0.5), *far = CALL(mul, CALL(sub, d, 0.5 * delta), delta);
+    return CALL(where, CALL(le, d, delta), near, far);
+}
+static hx_status huber_distance_parts(hx_call *c) {
+    RESULT(0, huber_terms(c->in[0], c->in[1], c->attr[0].v.f));
+    return HX_OK;
+}
+static hx_status huber_distance_vjp(hx_vjp *v) {
+    double delta = ATTR(0)->v.f;
+    hx_tensor *g = CALL(mul, G, CALL(clamp, CALL(sub, IN(0), IN(1)), -delta, delta));
+    GIN(0, g);
+    if (v->need[1]) GIN(1, CALL(neg, g));
+    return HX_OK;
+}
+static bool is_float(const hx_tensor *t) { return t && HX_SET_FLOAT & HX_BIT(t->dtype); }
+/* In one pass where the dtypes allow it. */
+static hx_tensor *huber_of(hx_call *c, double delta) {
+    hx_tensor *x = c->in[0], *y = c->in[1];
+    return is_float(x) && is_float(y) ? CALL(huber_distance, x, y, delta) : huber_terms(x, y, delta);
+}
+
 /* attr: reduction, beta */
 static hx_status smooth_l1_parts(hx_call *c) {
     double beta = c->attr[1].v.f;
     if (!(beta >= 0)) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "beta", "not be negative", "%g", beta);
-    hx_tensor *d = CALL(abs, CALL(sub, c->in[0], c->in[1]));
-    if (beta == 0) return reduced(c, d, &c->attr[0]);
-    hx_tensor *near = CALL(mul, CALL(mul, d, d), 0.5 / beta);
-    return reduced(c, CALL(where, CALL(lt, d, beta), near, CALL(sub, d, 0.5 * beta)), &c->attr[0]);
+    if (beta == 0) return l1_parts(c);
+    hx_tensor *loss = huber_of(c, beta);
+    return reduced(c, beta == 1 ? loss : CALL(div, loss, beta), &c->attr[0]);
 }
 
 /* attr: reduction, delta */
 static hx_status huber_parts(hx_call *c) {
     double delta = c->attr[1].v.f;
     if (!(delta > 0)) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "delta", "be positive", "%g", delta);
-    hx_tensor *d = CALL(abs, CALL(sub, c->in[0], c->in[1]));
-    hx_tensor *near = CALL(mul, CALL(mul, d, d), 0.5), *far = CALL(mul, CALL(sub, d, 0.5 * delta), delta);
-    return reduced(c, CALL(where, CALL(le, d, delta), near, far), &c->attr[0]);
+    return reduced(c, huber_of(c, delta), &c->attr[0]);
 }
 
 /* attr: full, eps, reduction */
@@ -437,6 +458,9 @@ const hx_op hx_ops_loss[] = {
      .doc = "d^2 / 2, and delta (|d| - delta / 2) where |d| > delta, for d = input - target.\n\n" LOSS_DOC
             "Source: Huber, \"Robust estimation of a location parameter\" (1964).\n"
             "\nExample:\n" F "huber_loss(helix.tensor([3.]), helix.tensor([1.])).item()\n    1.5"},
+    {.name = "huber_distance", .shape = hx_shape_broadcast, .vjp = huber_distance_vjp, .decompose = huber_distance_parts,
+     .saves = SAVE_IN(0) | SAVE_IN(1), .flags = HX_INTERNAL_OP, .params = PARAMS(PAIR, FLOAT("delta", 1)),
+     .doc = "Huber's loss of each element."},
     {.name = "binary_cross_entropy", .decompose = bce_parts, .flags = HX_NN,
      .params = PARAMS(PAIR, OPT_TENSOR("weight"), REDUCTION),
      .doc = "-target log(input) - (1 - target) log(1 - input) for probabilities; logarithms are cut at -100.\n\n" LOSS_DOC
