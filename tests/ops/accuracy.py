@@ -36,7 +36,8 @@ def gated_tanh(x: float) -> float:
 
 @dataclass(frozen=True)
 class Case:
-    """reference: in a wider type, of one value or of an array.   reach: the largest argument, least: the smallest.   signs: both are tried.
+    """reference: in a wider type, of one value or of an array.   reach, least: the largest and the smallest argument.
+    signs: both are tried.
     own: the unit is that of the argument, as for a function that is a factor near 0 or 1 times it.   count: of arguments."""
 
     function: Callable[[helix.Tensor], helix.Tensor]
