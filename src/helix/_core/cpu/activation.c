@@ -248,7 +248,7 @@ static inline hx_vf vf_gated(hx_vf x, hx_vf gate, float zero_below) {
     return hx_vf_select(hx_vf_lt(x, hx_vf_all(zero_below)), vf_zero(), half + half * gate);
 }
 VF(gelu_erf_f32, vf_gated(x, hx_vf_erf_fast(x *(float)SQRT_HALF), -5.6f))
-PLAIN(gelu_erf_f64, double, 1, x * 0.5 * erfc(-x *SQRT_HALF))
+PLAIN(gelu_erf_f64, double, 1, x < -40 ? 0 : x * 0.5 * erfc(-x *SQRT_HALF))
 MAP(gelu_erf)
 static inline hx_vf vf_gelu_erf_slope(hx_vf x) {
     hx_vf density = hx_vf_exp(x * x * -0.5f) * (float)DENSITY;
@@ -260,7 +260,7 @@ MAP(gelu_erf_backward)
 
 static inline hx_vf vf_gelu_inner(hx_vf x) { return x * (ROOT + x * x * (ROOT * (float)CUBE)); }
 VF(gelu_tanh_f32, vf_gated(x, hx_vf_tanh_fast(vf_gelu_inner(x)), -6.0f))
-PLAIN(gelu_tanh_f64, double, 1, x * 0.5 * (1 + tanh(ROOT_D *(x + CUBE *x *x *x))))
+PLAIN(gelu_tanh_f64, double, 1, x < -40 ? 0 : x * 0.5 * (1 + tanh(ROOT_D *(x + CUBE *x *x *x))))
 MAP(gelu_tanh)
 static inline hx_vf vf_gelu_tanh_slope(hx_vf x) {
     hx_vf t = hx_vf_tanh_fast(vf_gelu_inner(x)), inner = ROOT + x * x * (3.0f * ROOT * (float)CUBE);
