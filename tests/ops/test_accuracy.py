@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import platform
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,7 +19,7 @@ from helix import _core
 from .accuracy import FLOAT32, FLOAT64, SPECIAL, figures, worst
 
 ROOT = Path(__file__).parents[2]
-ISAS = ("scalar", "avx2", "avx512", "neon")
+ISAS = ("scalar", "neon") if platform.machine() in ("aarch64", "arm64") else ("scalar", "avx2", "avx512")
 CLOSEST = {"tanh": 2, "erf": 2}
 LOOSEST = {"erfc": 4}  # of float64
 NAMES = sorted(

@@ -13,9 +13,10 @@ import pytest
 import helix
 
 from . import edges
+from .test_accuracy import ISAS
 
 ROOT = Path(__file__).resolve().parents[2]
-OTHERS = [isa for isa in ("scalar", "avx2", "avx512", "neon") if isa != helix._core.cpu_isa()]
+OTHERS = [isa for isa in ISAS if isa != helix._core.cpu_isa()]
 APART = {"sign"}
 """The sign of NaN is 0, as torch's."""
 
