@@ -14,11 +14,11 @@ import pytest
 
 import helix
 from helix import _core
+from tests.ops.test_accuracy import ISAS
 
 from . import sums, unary
 
 ROOT = Path(__file__).parents[2]
-ISAS = ("scalar", "avx2", "avx512", "neon")
 
 
 def on(isa: str, *arguments: str) -> str:
