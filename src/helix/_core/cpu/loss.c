@@ -245,6 +245,17 @@ static void columns(void *ctx, int64_t task) {
 
 /* ---- calls ---- */
 
+static hx_code verdict(entropy_job *j, hx_err *err) {
+    int64_t bad = atomic_load(&j->bad);
+    if (bad < 0) return HX_OK;
+    return hx_kernel_fail_about(FACTS("target", hx_text("0..%lld", (long long)(j->classes - 1)),
+                                      hx_text("%lld", (long long)j->target[bad])), err, HX_E_INDEX, HX1301_INDEX,
+                          "target %lld at flat position %lld is not a class: input has %lld classes (valid 0..%lld; "
+                          "ignore_index is %lld)",
+                          (long long)j->target[bad], (long long)bad, (long long)j->classes,
+                          (long long)(j->classes - 1), (long long)j->ignored);
+}
+
 static hx_code run(entropy_job *j, const hx_view *x, const hx_view *weight, const hx_attr *attr, hx_err *err) {
     int dim = x->ndim > 1 ? 1 : 0;
     j->x = x->data;
@@ -268,14 +279,7 @@ static hx_code run(entropy_job *j, const hx_view *x, const hx_view *weight, cons
         hx_parallel(outer * j->tiles, columns, j);
     }
     if (atomic_load(&j->failed)) return hx_kernel_fail(err, HX_E_MEMORY, HX1402_MEMORY, "no memory for rows of floats");
-    int64_t bad = atomic_load(&j->bad);
-    if (bad < 0) return HX_OK;
-    return hx_kernel_fail_about(FACTS("target", hx_text("0..%lld", (long long)(j->classes - 1)),
-                                      hx_text("%lld", (long long)j->target[bad])), err, HX_E_INDEX, HX1301_INDEX,
-                          "target %lld at flat position %lld is not a class: input has %lld classes (valid 0..%lld; "
-                          "ignore_index is %lld)",
-                          (long long)j->target[bad], (long long)bad, (long long)j->classes,
-                          (long long)(j->classes - 1), (long long)j->ignored);
+    return verdict(j, err);
 }
 
 /* in: input, target, weight; attr: ignore_index, label_smoothing; out: loss, log_sum, scale */
@@ -292,6 +296,50 @@ HX_KERNEL(k_cross_entropy_backward) {
     entropy_job j = {.grad = call->in[0].data, .target = call->in[2].data, .lse = call->in[3].data,
                      .out = call->out[0].data};
     return run(&j, &call->in[1], &call->in[4], call->attr, err);
+}
+
+/* ---- log-probabilities of the targets ---- */
+
+#define PICK(name, T, load, store)                                                                            \
+    static void name(void *ctx, int64_t begin, int64_t end) {                                                 \
+        entropy_job *j = ctx;                                                                                 \
+        const T *x = (const T *)j->x;                                                                         \
+        T *loss = (T *)j->loss, *scales = j->scale;                                                           \
+        int64_t inner = j->inner, outer = begin / inner, column = begin % inner;                              \
+        for (int64_t at = begin; at < end; at++) {                                                            \
+            double scale = 0, term = 0;                                                                       \
+            if (counted(j, at)) {                                                                             \
+                scale = j->weight ? weight_of(j, j->target[at]) : 1;                                          \
+                term = -scale * load(x[(outer * j->classes + j->target[at]) * inner + column]);               \
+            }                                                                                                 \
+            loss[at] = store(term);                                                                           \
+            scales[at] = store(scale);                                                                        \
+            if (++column < inner) continue;                                                                   \
+            column = 0;                                                                                       \
+            outer++;                                                                                          \
+        }                                                                                                     \
+    }
+#define F16_OF(x) hx_f32_to_f16((float)(x))
+#define BF16_OF(x) hx_f32_to_bf16((float)(x))
+PICK(pick_f16, uint16_t, (double)hx_f16_to_f32, F16_OF)
+PICK(pick_bf16, uint16_t, (double)hx_bf16_to_f32, BF16_OF)
+PICK(pick_f32, float, (double), (float))
+PICK(pick_f64, double, (double), (double))
+
+/* in: input, target, weight; attr: ignore_index; out: loss, scale */
+HX_KERNEL(k_nll) {
+    HX_UNUSED;
+    const hx_view *x = &call->in[0];
+    int dim = x->ndim > 1 ? 1 : 0;
+    entropy_job j = {.x = x->data, .target = call->in[1].data, .weight = hx_absent(&call->in[2]) ? NULL : call->in[2].data,
+                     .loss = call->out[0].data, .scale = call->out[1].data, .dtype = x->dtype,
+                     .size = (int64_t)hx_dtype_size((hx_dtype)x->dtype), .classes = x->shape[dim], .inner = 1,
+                     .ignored = call->attr[0].v.i};
+    for (int d = dim + 1; d < x->ndim && x->numel; d++) j.inner *= x->shape[d];
+    atomic_store(&j.bad, -1);
+    hx_parallel_range(call->out[0].numel, 16384,
+                      x->dtype == HX_F64 ? pick_f64 : x->dtype == HX_F32 ? pick_f32 : x->dtype == HX_F16 ? pick_f16 : pick_bf16, &j);
+    return verdict(&j, err);
 }
 
 /* ---- Huber's loss ---- */
@@ -316,6 +364,7 @@ HX_KERNEL(k_huber) {
 }
 
 HX_KERNELS(loss) = {
+    KERNEL_CONTIGUOUS(nll_terms, k_nll, HX_SET_FLOAT),
     KERNEL(huber_distance, k_huber, HX_SET_FLOAT),
     KERNEL_CONTIGUOUS(native_cross_entropy, k_cross_entropy, HX_SET_FLOAT),
     KERNEL_CONTIGUOUS(cross_entropy_backward, k_cross_entropy_backward, HX_SET_FLOAT),

@@ -157,20 +157,46 @@ static hx_status cross_entropy_parts(hx_call *c) {
     return HX_OK;
 }
 
-/* attr: ignore_index, reduction; the input holds log-probabilities */
-static hx_status nll_parts(hx_call *c) {
+/* attr: ignore_index */
+static hx_status nll_terms_shape(hx_call *c) {
+    hx_tensor *x = c->in[0];
+    HX_TRY(check_indices(x, c->in[1], c->in[2]));
+    c->cast[1] = HX_I64;
+    c->cast[2] = (int8_t)x->dtype;
+    without_classes(&c->spec[0], x, (hx_dtype)x->dtype);
+    c->spec[1] = c->spec[0];
+    return HX_OK;
+}
+static hx_status nll_terms_parts(hx_call *c) {
     hx_tensor *x = c->in[0], *target = c->in[1], *weight = c->in[2];
     int64_t axis = class_axis(x), ignored = c->attr[0].v.i;
-    HX_TRY(check_indices(x, target, weight));
     target = CALL(cast, target, (int)HX_I64);
     hx_tensor *skip = CALL(eq, target, ignored), *safe = CALL(where, skip, 0, target);
     hx_tensor *picked = CALL(squeeze, CALL(gather, x, axis, CALL(unsqueeze, safe, axis)), axis);
     hx_tensor *scale = CALL(cast, CALL(logical_not, skip), x->dtype);
     if (weight) scale = CALL(mul, scale, CALL(reshape, CALL(index_select, weight, 0, CALL(reshape, safe, -1)),
                                               ((hx_ints){target ? target->shape : NULL, target ? target->ndim : 0})));
-    hx_tensor *loss = CALL(where, skip, 0.0, CALL(neg, CALL(mul, picked, scale)));
-    if (!hx_str_is(&c->attr[1], "mean")) return reduced(c, loss, &c->attr[1]);
-    RESULT(0, CALL(div, CALL(sum, loss), CALL(sum, scale)));
+    RESULT(0, CALL(where, skip, 0.0, CALL(neg, CALL(mul, picked, scale))));
+    RESULT(1, scale);
+    return HX_OK;
+}
+static hx_status nll_terms_vjp(hx_vjp *v) {
+    if (!v->g[0]) return HX_OK;
+    int64_t axis = v->in_spec[0].ndim > 1 ? 1 : 0;
+    hx_tensor *target = IN(1), *skip = CALL(eq, target, ATTR(0)->v.i), *safe = CALL(where, skip, 0, target);
+    hx_tensor *share = CALL(where, skip, 0.0, CALL(neg, CALL(mul, v->g[0], OUT(1))));
+    GIN(0, CALL(scatter_add, hx_full_like_spec(&v->in_spec[0], 0, NULL), axis, CALL(unsqueeze, safe, axis),
+                CALL(unsqueeze, share, axis)));
+    return HX_OK;
+}
+
+/* attr: ignore_index, reduction; the input holds log-probabilities */
+static hx_status nll_parts(hx_call *c) {
+    hx_tensor *out[2] = {NULL};
+    HX_TRY(check_indices(c->in[0], c->in[1], c->in[2]));
+    CALLN(out, 2, nll_terms, c->in[0], c->in[1], c->in[2], &c->attr[0]);
+    if (!hx_str_is(&c->attr[1], "mean")) return reduced(c, out[0], &c->attr[1]);
+    RESULT(0, CALL(div, CALL(sum, out[0]), CALL(sum, out[1])));
     return HX_OK;
 }
 
@@ -442,6 +468,10 @@ const hx_op hx_ops_loss[] = {
      .params = PARAMS(PAIR, OPT_TENSOR("weight"), INT("ignore_index", -100), REDUCTION),
      .doc = "-input of the target class, where input holds log-probabilities.\n\n" INDICES_DOC LOSS_DOC
             "\nExample:\n" F "nll_loss(helix.tensor([[-1., -2.]]), helix.tensor([1])).item()\n    2.0"},
+    {.name = "nll_terms", .outputs = "loss, scale", .shape = nll_terms_shape, .vjp = nll_terms_vjp,
+     .decompose = nll_terms_parts, .saves = SAVE_IN(1) | SAVE_OUT(1), .flags = HX_INTERNAL_OP | HX_NONDIFF_OUT1,
+     .params = PARAMS(PAIR, OPT_TENSOR("weight"), INT("ignore_index", -100)),
+     .doc = "-input of the target class at every position, times its weight, and that weight (0 where ignored)."},
     {.name = "mse_loss", .decompose = mse_parts, .flags = HX_NN, .params = PARAMS(PAIR, REDUCTION),
      .doc = "(input - target)^2.\n\n" LOSS_DOC
             "\nExample:\n" F "mse_loss(helix.tensor([1., 3.]), helix.tensor([1., 1.])).item()\n    2.0"},

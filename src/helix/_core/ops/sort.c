@@ -268,7 +268,8 @@ static hx_status bincount_parts(hx_call *c) {
     }
     int dtype = !weights ? HX_I64 : hx_is_floating((hx_dtype)weights->dtype) ? weights->dtype : HX_F64;
     hx_tensor *counts = CALL(full, HX_INTS(bins), 0, dtype);
-    hx_tensor *ones = weights ? CALL(cast, weights, dtype) : CALL(full, ((hx_ints){c->in[0]->shape, 1}), 1, dtype);
+    hx_tensor *ones = weights ? CALL(cast, weights, dtype)
+                              : CALL(expand, CALL(full, HX_INTS(1), 1, dtype), ((hx_ints){c->in[0]->shape, 1}));
     RESULT(0, CALL(scatter_add, counts, 0, x, ones));
     return HX_OK;
 }
