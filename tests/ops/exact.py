@@ -32,6 +32,7 @@ FUNCTIONS = {
         "modified_bessel_k1": lambda x: mp.besselk(1, x),
         "erf": mp.erf,
         "erfc": mp.erfc,
+        "erfinv": mp.erfinv,
         "erfcx": lambda x: mp.exp(x * x) * mp.erfc(x),
         "ndtr": normal_tail,
         "log_ndtr": lambda x: mp.log(normal_tail(x)),

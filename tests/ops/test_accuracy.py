@@ -56,6 +56,14 @@ def test_a_function_that_is_a_little_off_is_seen():
     assert worst(FLOAT32["exp"], np.float32, np.float64) <= 1.5 < 4 < worst(off, np.float32, np.float64)
 
 
+@pytest.mark.parametrize("dtype", [helix.float32, helix.float64])
+def test_logarithms_of_powers_are_whole(dtype):
+    most = 11 if dtype == helix.float32 else 23  # the last power of ten that the type holds
+    assert helix.log10(helix.tensor([10.0**k for k in range(most)], dtype=dtype)).tolist() == [*range(most)]
+    powers = range(-140, 128) if dtype == helix.float32 else range(-1070, 1024)
+    assert helix.log2(helix.tensor([2.0**k for k in powers], dtype=dtype)).tolist() == [*powers]
+
+
 @pytest.mark.parametrize("name", ["sin", "cos", "tan"])
 def test_angles_in_one_block_that_need_another_reduction_each(name):
     """Near multiples of pi / 2, beyond the reduction by four parts of it, and what has no sine at all."""

@@ -515,6 +515,12 @@ HX_INLINE double hx_d_log2(double x) {
     return hx_d_log_ends(x, e + (t * 0x1.71547652b82fep+0 + t * 0x1.777d0ffda0d24p-56));
 }
 
+/* 2 ULP; exact for powers of ten. */
+HX_INLINE double hx_d_log10(double x) {
+    double e, f = hx_d_log_split(x, &e), t = hx_d_log_tail(f, 0.0, 0.0);
+    return hx_d_log_ends(x, e * 0x1.34413509e0000p-2 + (e * 0x1.79fef311f12b3p-38 + t * 0x1.bcb7b1526e50ep-2));
+}
+
 /* log(1 + x), 1 ULP. */
 HX_INLINE double hx_d_log1p(double x) {
     double u = 1.0 + x, e, f = hx_d_log_split(u, &e), lost = x > 1.0 ? 1.0 - (u - x) : x - (u - 1.0);
