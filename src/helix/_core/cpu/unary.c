@@ -213,7 +213,7 @@ static void sin_fast_f32(float *o, const float *a, int64_t n) { HX_VF_LOOP(o, a,
 static void cos_fast_f32(float *o, const float *a, int64_t n) { HX_VF_LOOP(o, a, n, x, hx_vf_sincos(x, 1)); }
 CIRCULAR_BODY(sin, f32, float, HX_VF_TRIG_LIMIT, sin)
 static void tan_fast_f32(float *o, const float *a, int64_t n) {
-    HX_VF_LOOP(o, a, n, x, hx_vf_divide(hx_vf_sincos(x, 0), hx_vf_sincos(x, 1)));
+    HX_VF_LOOP(o, a, n, x, hx_vf_sincos(x, 0) / hx_vf_sincos(x, 1));
 }
 CIRCULAR_BODY(cos, f32, float, HX_VF_TRIG_LIMIT, cos)
 CIRCULAR_BODY(tan, f32, float, HX_VF_TRIG_LIMIT, tan)
