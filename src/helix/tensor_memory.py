@@ -138,13 +138,6 @@ def pin_memory(self, device=None):
     return self
 
 
-def cuda(self, device=None, non_blocking=False, memory_format=None):
-    """The tensor on a CUDA device; DeviceError (HX1202) says what is missing where there is none."""
-    check("cuda", "memory_format", memory_format)
-    device = "cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device
-    return self.to(device)
-
-
 def to_dense(self, dtype=None, *, masked_grad=True):
     """The tensor itself, which is dense, as `dtype` where one is given."""
     return self if dtype is None else self.to(dtype)
@@ -153,10 +146,6 @@ def to_dense(self, dtype=None, *, masked_grad=True):
 def where(self, condition, other):
     """The tensor's elements where condition holds, and those of other elsewhere."""
     return op("where")(condition, self, other)
-
-
-def _on(kind):
-    return property(lambda self: self.device.type == kind, doc=f"True for a tensor on a {kind} device.")
 
 
 def _never(what):
@@ -174,7 +163,6 @@ METHODS = {name + "_": _view_in_place(name) for name in VIEWS.split()} | {
         fill_diagonal_,
         untyped_storage,
         pin_memory,
-        cuda,
         to_dense,
         where,
     )
@@ -182,10 +170,7 @@ METHODS = {name + "_": _view_in_place(name) for name in VIEWS.split()} | {
 METHODS |= {
     "hardshrink": op("hardshrink"),
     "const_data_ptr": _core.Tensor.data_ptr,
-    "is_cpu": _on("cpu"),
-    "is_cuda": _on("cuda"),
-    "is_mps": _on("metal"),
-    "is_xpu": _on("xpu"),
+    "is_cpu": property(lambda self: self.device.type == "cpu", doc="Whether the CPU's memory holds it."),
     "is_meta": _never("on a device without memory"),
     "is_sparse": _never("sparse"),
     "is_sparse_csr": _never("sparse"),

@@ -36,7 +36,7 @@ def test_registered_op(mine):
     assert transposed.tolist() == expected.mT.tolist()
     assert helix.ops.mine_softsign is helix._core.mine_softsign
     assert "1 + |input|" in helix.ops.mine_softsign.__doc__
-    assert str(helix.ops.mine_softsign.__signature__) == "(input, scale=1.0)"
+    assert str(helix.ops.mine_softsign.__signature__) == "(input, scale=1.0, *, out=None)"
     assert pickle.loads(pickle.dumps(helix.ops.mine_softsign)) is helix.ops.mine_softsign
 
 

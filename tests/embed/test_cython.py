@@ -36,4 +36,4 @@ def test_registered_op_and_its_gradients(mine):
     assert (helix.ops.mine_swish(x) - expected).abs().max().item() < 1e-15
     assert helix.autograd.gradcheck(lambda x: helix.ops.mine_swish(x, 0.7), (x,))
     assert helix.autograd.gradgradcheck(lambda x: helix.ops.mine_swish(x, 0.7), (x,))
-    assert str(helix.ops.mine_swish.__signature__) == "(input, beta=1.0)"
+    assert str(helix.ops.mine_swish.__signature__) == "(input, beta=1.0, *, out=None)"

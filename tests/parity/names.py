@@ -36,11 +36,13 @@ INTERNAL = frozenset(
 SPARSE = "sparse layouts: helix tensors are dense"
 QUANTIZED = "quantized dtypes: helix has none"
 DEVICE = "a device of torch's own"
+NAMED = 'no layer of helix names a backend: x.to("cuda"), x.device.type'
 ABSENT: tuple[tuple[str, str], ...] = (
     (r".*sparse.*|coalesce|is_coalesced|.*(col|row)_indices.*|ccol_.*|.*dense_dim|values|indices", SPARSE),
     (r"(indices|values)_copy|hspmm|s?s?p?addmm|smm|sspaddmm|to_sparse.*", SPARSE),
     (r".*quantize(_per|d_).*|dequantize|q_.*|qscheme|int_repr", QUANTIZED),
-    (r"ipu|xpu|mtia|is_ipu|is_xla|is_xpu|record_stream", DEVICE),
+    (r"cuda|is_cuda|is_mps|is_xpu", NAMED),
+    (r"ipu|xpu|mtia|is_ipu|is_xla|record_stream", DEVICE),
     (r"to_mkldnn", "a layout of oneDNN"),
     (r"to_padded_tensor", "nested tensors"),
     (r"chalf", "complex numbers of two float16"),

@@ -144,14 +144,37 @@ static void normal_f32(const draw *d, int64_t at, int64_t n, float *o) {
     }
     if (n % 2) o[n - 1] = mean + deviation * z0[n / 2];
 }
+/* Sine and cosine of an angle in [0, 2 pi]. It has its own steps, which kernel/random.py repeats: random numbers keep their bits
+ * when those of sin and cos change. */
+static inline void angle_of_f64(double x, double *sine, double *cosine) {
+    double k = hx_d_round(x * 0x1.45f306dc9c883p-1);
+    double r = ((x - k * 0x1.921fb50000000p+0) - k * 0x1.110b460000000p-26) - k * 0x1.1a62633145c07p-54, z = r * r;
+    double s = z * 0x1.5d924562eb3e0p-33 + -0x1.ae5e63c7e55c3p-26;
+    s = s * z + 0x1.71de3574b1d74p-19;
+    s = s * z + -0x1.a01a019c0e400p-13;
+    s = s * z + 0x1.111111110f861p-7;
+    s = s * z + -0x1.5555555555549p-3;
+    s = r * (1.0 + z * s);
+    double c = z * -0x1.8fadd1d55115cp-37 + 0x1.1ee9ea6f20a06p-29;
+    c = c * z + -0x1.27e4f807d8e76p-22;
+    c = c * z + 0x1.a01a019caef5cp-16;
+    c = c * z + -0x1.6c16c16c15162p-10;
+    c = c * z + 0x1.555555555554cp-5;
+    c = 1.0 - 0.5 * z + z * z * c;
+    int quarter = (int)k;
+    double u = quarter & 1 ? c : s, v = quarter & 1 ? s : c;
+    *sine = quarter & 2 ? -u : u;
+    *cosine = (quarter + 1) & 2 ? -v : v;
+}
 static void normal_f64(const draw *d, int64_t at, int64_t n, double *o) {
     words x;
     draw_words(d->s, 2 * at, 2 * n, x.w);
     for (int64_t i = 0; i < n; i += 2) {
         double u = (double)((word64(&x, i) >> 11) + 1) * 0x1p-53, turn = (double)(word64(&x, i + 1) >> 11) * 0x1p-53;
-        double radius = sqrt(-2 * hx_d_log(u)), angle = turn * 0x1.921fb54442d18p+2;
-        o[i] = d->a + d->b * (radius * hx_d_sincos(angle, 1));
-        if (i + 1 < n) o[i + 1] = d->a + d->b * (radius * hx_d_sincos(angle, 0));
+        double radius = sqrt(-2 * hx_d_log(u)), sine, cosine;
+        angle_of_f64(turn * 0x1.921fb54442d18p+2, &sine, &cosine);
+        o[i] = d->a + d->b * (radius * cosine);
+        if (i + 1 < n) o[i + 1] = d->a + d->b * (radius * sine);
     }
 }
 
