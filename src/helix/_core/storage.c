@@ -30,7 +30,7 @@ typedef struct local {
     counters count;
     int64_t reported; /* count.bytes when it last went into total_small */
     void **list[LISTS];
-    uint32_t room[LISTS]; /* blocks that list may still take */
+    uint32_t room[LISTS]; /* blocks that list may still take; written like the counters */
     void *desk[HX_DESKS];
     size_t desk_bytes[HX_DESKS];
     struct local *next, *previous;
@@ -85,7 +85,7 @@ static void empty_lists(local *t) {
             free(block);
         }
         t->list[i] = NULL;
-        t->room[i] = list_capacity(i);
+        __atomic_store_n(&t->room[i], list_capacity(i), __ATOMIC_RELAXED);
     }
 }
 
@@ -161,12 +161,17 @@ static __attribute__((noinline)) void *take_fresh(size_t nbytes) {
     return steps > SIZE_MAX / STEP ? NULL : aligned_alloc(STEP, steps ? steps * STEP : STEP);
 }
 
+/* The thread alone changes its counts; another may look while it does. */
+static inline void change_room(local *t, size_t list, int by) {
+    __atomic_store_n(&t->room[list], t->room[list] + (uint32_t)by, __ATOMIC_RELAXED);
+}
+
 static inline void *take(local *t, size_t nbytes) {
     size_t list = (nbytes + STEP - 1) / STEP;
     if (UNLIKELY(nbytes > (LISTS - 1) * STEP || !t->list[list])) return take_fresh(nbytes);
     void **block = t->list[list];
     t->list[list] = *block;
-    t->room[list]++;
+    change_room(t, list, 1);
     return block;
 }
 
@@ -178,7 +183,7 @@ static inline void give(local *t, void *block, size_t nbytes) {
     }
     *(void **)block = t->list[list];
     t->list[list] = block;
-    t->room[list]--;
+    change_room(t, list, -1);
 }
 
 #endif
@@ -426,7 +431,7 @@ void hx_storage_release(hx_storage *s) {
 static int64_t listed_bytes(const local *t) {
     int64_t bytes = 0;
     for (size_t i = 0; i < LISTS; i++)
-        bytes += (int64_t)(list_capacity(i) - t->room[i]) * (int64_t)(i ? i * STEP : STEP);
+        bytes += (int64_t)(list_capacity(i) - __atomic_load_n(&t->room[i], __ATOMIC_RELAXED)) * (int64_t)(i ? i * STEP : STEP);
     return bytes;
 }
 
