@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -195,7 +196,15 @@ WORKS: dict[str, Callable[[], Work]] = {
 
 def deaf() -> Work:
     """A call that lets no signal through for half a second."""
-    return lambda: sum(range(20_000_000)), lambda: True
+
+    def round() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            time.sleep(0.5)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+    return round, lambda: True
 
 
 def torn() -> Work:
