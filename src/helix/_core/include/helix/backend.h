@@ -193,7 +193,7 @@ typedef struct hx_device_info {
     uint32_t shared_bytes;  /* memory shared by a group */
     uint32_t alignment;     /* of blocks and of copies at full speed, bytes */
     uint32_t compute_units, vector_bytes;
-    char source_kind[16];   /* what program_load takes: "c", "opencl-c", "cuda-c", "msl", "wgsl"; "" without programs */
+    char source_kind[16];   /* the language that program_load takes, as its renderer is called; "" without programs */
     uint64_t arithmetic;    /* bit d set: kernels may compute in dtype d; others are stored only and computed wider */
     uint32_t max_grid[3];   /* groups; 0: no limit */
     uint32_t max_buffers;   /* bound to one program; 0: no limit */
