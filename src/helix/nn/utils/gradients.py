@@ -1,13 +1,13 @@
-"""Helpers over all parameters of a model."""
+"""The gradients of all parameters: their common norm, and limits on it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 
-from .. import _core, cat, stack
-from ..autograd import no_grad
-from ..tensor import Tensor
+from ... import _core, stack
+from ...autograd import no_grad
+from ...tensor import Tensor
 
 _norm_of, _scale = _core.op_named("norm_list"), _core.op_named("scale_list")
 
@@ -19,7 +19,7 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
 
 def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
     """The norm of all tensors taken as one vector."""
-    from .. import tensor as make
+    from ... import tensor as make
 
     tensors = list(tensors)
     if not tensors:
@@ -55,24 +55,3 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     with no_grad():
         for gradient in _gradients(parameters):
             gradient.clamp_(-clip_value, clip_value)
-
-
-def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """All parameters as one flat tensor."""
-    return cat([parameter.reshape(-1) for parameter in parameters])
-
-
-def vector_to_parameters(vector: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Writes a flat tensor back into parameters, in the same order."""
-    parameters = list(parameters)
-    wanted = sum(parameter.numel() for parameter in parameters)
-    if vector.numel() != wanted:
-        raise ValueError(
-            f"vector_to_parameters: the vector has {vector.numel()} elements, the parameters have {wanted}"
-        )
-    start = 0
-    with no_grad():
-        for parameter in parameters:
-            end = start + parameter.numel()
-            parameter.copy_(vector[start:end].reshape(tuple(parameter.shape)))
-            start = end
