@@ -1,5 +1,8 @@
 /* The thread pool. One job at a time: the caller posts it, works on it like everybody else, closes it, and waits
- * only for workers that joined it; one that wakes too late finds it closed and goes on waiting. */
+ * only for workers that joined it; one that wakes too late finds it closed and goes on waiting.
+ *
+ * Each thread begins with a share of neighbouring chunks, the same one for jobs of the same size, so that what it wrote
+ * last time is in its own cache; one that has finished its share goes on with what is left of the others'. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "threads.h"
 
@@ -25,11 +28,16 @@
 #define GATE_INSIDE 0x7fu
 #define GATE_NEXT 0x100u
 
+/* Chunks from `next` on, below `end`, are taken by nobody yet. */
+typedef struct share {
+    _Alignas(CACHE_LINE) _Atomic int64_t next;
+    int64_t end;
+} share;
+
 static struct {
     _Alignas(CACHE_LINE) _Atomic uint32_t gate;
-    _Alignas(CACHE_LINE) _Atomic int64_t next; /* chunk that nobody has taken */
-    _Alignas(CACHE_LINE) int64_t chunks;
-    hx_body body;
+    share shares[MOST_THREADS]; /* the caller's, then the workers' */
+    _Alignas(CACHE_LINE) hx_body body;
     void *ctx;
     const atomic_bool *stopped; /* of the caller's kernel; NULL where it cannot be given up */
     int helpers;          /* workers with a smaller index may join */
@@ -199,9 +207,22 @@ void hx_whole_end(void) { duty.whole--; }
 
 /* ---- a job ----------------------------------------------------------------------------------------------- */
 
-static void run_chunks(hx_body body, void *ctx, int64_t chunks) {
+static void run_share(share *s, hx_body body, void *ctx) {
     int64_t i;
-    while (!hx_stopped() && (i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < chunks) body(ctx, i);
+    if (atomic_load_explicit(&s->next, memory_order_relaxed) >= s->end) return;
+    while (!hx_stopped() && (i = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed)) < s->end) body(ctx, i);
+}
+
+static void run_chunks(int own, int shares, hx_body body, void *ctx) {
+    for (int i = 0; i < shares; i++) run_share(&pool.shares[(own + i) % shares], body, ctx);
+}
+
+static void deal(int64_t chunks, int shares) {
+    int64_t each = chunks / shares, more = chunks % shares, at = 0;
+    for (int i = 0; i < shares; i++) {
+        atomic_store_explicit(&pool.shares[i].next, at, memory_order_relaxed);
+        pool.shares[i].end = at += each + (i < more);
+    }
 }
 
 static bool join(uint32_t gate) {
@@ -219,7 +240,7 @@ static void *worker(void *argument) {
         seen = job_of(gate);
         if (!join(gate)) continue;
         duty.stopped = pool.stopped;
-        if (index < pool.helpers) run_chunks(pool.body, pool.ctx, pool.chunks);
+        if (index < pool.helpers) run_chunks(index + 1, pool.helpers + 1, pool.body, pool.ctx);
         duty.stopped = NULL;
         hx_error_clear(); /* bodies do not fail; nothing may reach the next job */
         atomic_fetch_sub_explicit(&pool.gate, 1, memory_order_release);
@@ -256,12 +277,11 @@ static void post(int64_t chunks, hx_body body, void *ctx, int threads) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch_fork);
     start_workers(threads - 1);
-    pool.chunks = chunks;
+    deal(chunks, threads);
     pool.body = body;
     pool.ctx = ctx;
     pool.stopped = duty.whole ? NULL : duty.stopped;
     pool.helpers = threads - 1;
-    atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
     uint32_t gate = atomic_load_explicit(&pool.gate, memory_order_relaxed);
     atomic_store(&pool.gate, (gate & ~(GATE_NEXT - 1)) + GATE_NEXT + GATE_OPEN);
     if (atomic_load(&pool.parked) > 0) futex(FUTEX_WAKE, INT_MAX);
@@ -294,8 +314,9 @@ bool hx_parallel(int64_t chunks, hx_body body, void *ctx) {
     int threads = chunks > 1 && !inside ? hx_threads_get() : 1;
     if (threads == 1 || !take_pool()) return run_alone(chunks, body, ctx);
     inside = true;
-    post(chunks, body, ctx, threads < chunks ? threads : (int)chunks);
-    run_chunks(body, ctx, chunks);
+    if (threads > chunks) threads = (int)chunks;
+    post(chunks, body, ctx, threads);
+    run_chunks(0, threads, body, ctx);
     close_and_wait();
     inside = false;
     atomic_store_explicit(&pool.busy, false, memory_order_release);
