@@ -367,6 +367,25 @@ static hx_status grad_refused(void) {
                    "helix.no_grad()");
 }
 
+static const char *tensor_name(const hx_op *op, int number) {
+    const hx_param *p = op->params;
+    for (int tensors = -1;; p++) {
+        tensors += p->kind == HX_P_TENSOR || p->kind == HX_P_OPT_TENSOR;
+        if (tensors == number) return p->name;
+    }
+}
+
+static hx_status refuse_constants(const hx_call *c) {
+    for (int i = 0; i < c->n_in && c->op->constants >> i; i++) {
+        if (!(c->op->constants & CONSTANT_IN(i)) || !c->in[i] || !hx_requires_grad(c->in[i])) continue;
+        const char *name = tensor_name(c->op, i);
+        return hx_fail_about(FACTS(name), HX_E_GRADIENT, HX1503_NO_GRAD,
+                             "is not differentiable in %s, which requires grad; detach it, or run it under "
+                             "helix.no_grad()", name);
+    }
+    return HX_OK;
+}
+
 static void spec_of(hx_spec *s, const hx_tensor *t) {
     s->dtype = t->dtype;
     s->ndim = t->ndim;
@@ -424,6 +443,7 @@ static hx_status finish(hx_call *c, hx_inputs *tmp, hx_tensor **target) {
     HX_TRY(cast_inputs(c, tmp));
     bool record = wants_grad(c);
     if (record && op->flags & HX_GRAD_ERROR) return grad_refused();
+    if (record && op->constants) HX_TRY(refuse_constants(c));
     if (record && c->inplace && loses_saved(c)) HX_TRY(keep_written(c, tmp));
     if (target)
         for (int i = 0; i < c->n_out; i++) HX_TRY(hx_check_written(target[i], op->shape ? &c->spec[i] : NULL, written_name(c)));

@@ -143,6 +143,7 @@ struct hx_op {
     hx_vjp_rule vjp;             /* NULL only with HX_NON_DIFF, or with `decompose` */
     hx_decomposition decompose;  /* NULL for primitives */
     uint32_t saves;              /* SAVE_IN(i) | SAVE_OUT(i): what vjp reads */
+    uint32_t constants;          /* CONSTANT_IN(i): vjp has no gradient for it; refused where it requires grad */
     uint32_t flags;
     uint64_t grad_dtypes;        /* 0: all floating and complex */
     const char *aliases;         /* further Python names, "a, b": the documented alias table is made of these */
@@ -190,6 +191,7 @@ enum {
 #define HX_ELEMENTWISE (HX_PRIMITIVE | HX_INPLACE | HX_ALIAS_OK | HX_PUBLIC)
 #define SAVE_IN(i) (1u << (i))
 #define SAVE_OUT(i) (1u << (16 + (i)))
+#define CONSTANT_IN(i) (1u << (i)) /* for tensors before a TENSORS list */
 #define SAVE_LIST (1u << 15) /* all tensors of the TENSORS list */
 
 /* ---- registry -------------------------------------------------------------------------------------------- */

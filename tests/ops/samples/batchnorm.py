@@ -71,4 +71,11 @@ SAMPLES = [
         ref=instance_norm,
         errors=(Error((T((2, 3, 1)),), "ParameterError", 1403, ("more than one value", "(2, 3, 1)")),),
     ),
+    Sample(
+        "instance_norm",
+        (T((2, 3, 4, 5)), T((3,), grad=False), T((3,), low=0.5, grad=False), C, C),
+        dict(use_input_stats=False),
+        ref=instance_norm,
+        name="running",
+    ),
 ]

@@ -53,6 +53,7 @@ SAMPLES = [
     *each_reduction("smooth_l1_loss", (X, Y), beta=0.7),
     *each_reduction("huber_loss", (X, Y), delta=0.8),
     *each_reduction("binary_cross_entropy", (PROBABILITY, FIXED)),
+    *each_reduction("binary_cross_entropy", (PROBABILITY, FIXED, T((5,), low=0.1, high=1.0)), "weight"),
     *each_reduction("binary_cross_entropy_with_logits", (X, FIXED)),
     *[
         Sample(
@@ -67,6 +68,7 @@ SAMPLES = [
     *each_reduction("poisson_nll_loss", (PROBABILITY, FIXED), "rate", log_input=False, full=True),
     *each_reduction("soft_margin_loss", (X, SIGNS)),
     *each_reduction("multilabel_soft_margin_loss", (X, FIXED)),
+    *each_reduction("multilabel_soft_margin_loss", (X, FIXED, T((5,), low=0.1, high=1.0)), "weight"),
     *each_reduction("hinge_embedding_loss", (X, SIGNS)),
     *each_reduction("margin_ranking_loss", (X, Y, SIGNS), margin=0.3),
     *each_reduction("cosine_embedding_loss", (X, Y, T((6,), low=1, high=1, grad=False)), margin=0.1),
@@ -74,6 +76,7 @@ SAMPLES = [
     *each_reduction("triplet_margin_loss", (X, Y, PROBABILITY), "swap", swap=True, p=3.0),
     *each_reduction("multi_margin_loss", (X, CLASSES), second=False),
     *each_reduction("multi_margin_loss", (X, CLASSES), "square", p=2, second=False),
+    Sample("multi_margin_loss", (X, CLASSES, 1, 1.0, T((5,), low=0.1, high=1.0)), second=False, name="weight"),
     *each_reduction(
         "multilabel_margin_loss",
         (X, LABELS),

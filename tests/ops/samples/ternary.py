@@ -46,6 +46,8 @@ SAMPLES = [
     ),
     Sample("clamp", (np.array([np.nan, 1.0, 5.0]), -1.0, 2.0), grad=False, layouts=False, name="nan"),
     Sample("clamp_min", (T((3, 4), away=(0.5,)), 0.5), dtypes=REAL),
+    Sample("clamp_min", (T((3, 4), low=1.0), T((4,), high=0.9)), name="tensor"),
+    Sample("clamp_max", (T((3, 4), low=1.0), T((4,), high=0.9)), name="tensor"),
     Sample("clamp_max", (T((3, 4), away=(0.5,)), 0.5), dtypes=REAL),
     Sample(
         "lerp",

@@ -446,7 +446,7 @@ static hx_status multilabel_margin_parts(hx_call *c) {
 #define INDICES_DOC                                                                                           \
     "input: (C), (N, C) or (N, C, d1, ...). target: int64 class indices of input's shape without C.\n"         \
     "weight: one value a class; a mean is divided by the weights of the targets. Targets equal to ignore_index\n" \
-    "do not count. Fails (HX1301) for targets that are no class.\n"
+    "do not count. Fails (HX1301) for targets that are no class, and (HX1503) for a weight that requires grad.\n"
 
 const hx_op hx_ops_loss[] = {
     {.name = "cross_entropy", .decompose = cross_entropy_parts, .flags = HX_NN,
@@ -457,7 +457,7 @@ const hx_op hx_ops_loss[] = {
             "\nExample:\n" F "cross_entropy(helix.tensor([[0., 0.]]), helix.tensor([1])).item()\n    0.6931471824645996"},
     {.name = "native_cross_entropy", .outputs = "loss, log_sum, scale", .shape = native_shape, .vjp = native_vjp,
      .decompose = native_parts, .saves = SAVE_IN(0) | SAVE_IN(1) | SAVE_IN(2) | SAVE_OUT(1),
-     .flags = HX_INTERNAL_OP | HX_NONDIFF_OUT1,
+     .constants = CONSTANT_IN(2), .flags = HX_INTERNAL_OP | HX_NONDIFF_OUT1,
      .params = PARAMS(PAIR, OPT_TENSOR("weight"), INT("ignore_index", -100), FLOAT("label_smoothing", 0)),
      .doc = "Cross-entropy of every position, with log-sum-exp of its scores and the weight of its target."},
     {.name = "cross_entropy_backward", .shape = backward_shape, .decompose = backward_parts, .flags = HX_INTERNAL_OP,
@@ -469,7 +469,8 @@ const hx_op hx_ops_loss[] = {
      .doc = "-input of the target class, where input holds log-probabilities.\n\n" INDICES_DOC LOSS_DOC
             "\nExample:\n" F "nll_loss(helix.tensor([[-1., -2.]]), helix.tensor([1])).item()\n    2.0"},
     {.name = "nll_terms", .outputs = "loss, scale", .shape = nll_terms_shape, .vjp = nll_terms_vjp,
-     .decompose = nll_terms_parts, .saves = SAVE_IN(1) | SAVE_OUT(1), .flags = HX_INTERNAL_OP | HX_NONDIFF_OUT1,
+     .decompose = nll_terms_parts, .saves = SAVE_IN(1) | SAVE_OUT(1), .constants = CONSTANT_IN(2),
+     .flags = HX_INTERNAL_OP | HX_NONDIFF_OUT1,
      .params = PARAMS(PAIR, OPT_TENSOR("weight"), INT("ignore_index", -100)),
      .doc = "-input of the target class at every position, times its weight, and that weight (0 where ignored)."},
     {.name = "mse_loss", .decompose = mse_parts, .flags = HX_NN, .params = PARAMS(PAIR, REDUCTION),

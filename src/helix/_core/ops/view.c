@@ -111,7 +111,10 @@ static hx_status laid_out(hx_call *c, hx_ints wanted) {
 }
 
 static hx_status view_rule(hx_call *c) { return laid_out(c, hx_ints_of(&c->attr[0])); }
-static hx_status view_as_rule(hx_call *c) { return laid_out(c, SHAPE_OF(c->in[1])); }
+static hx_status view_as_parts(hx_call *c) {
+    RESULT(0, CALL(view, c->in[0], SHAPE_OF(c->in[1])));
+    return HX_OK;
+}
 
 static hx_status view_vjp(hx_vjp *v) {
     GIN(0, CALL(reshape, G, SHAPE_OF(&v->in_spec[0])));
@@ -219,7 +222,10 @@ static hx_status stretched(hx_call *c, hx_ints wanted) {
 }
 
 static hx_status expand_rule(hx_call *c) { return stretched(c, hx_ints_of(&c->attr[0])); }
-static hx_status expand_as_rule(hx_call *c) { return stretched(c, SHAPE_OF(c->in[1])); }
+static hx_status expand_as_parts(hx_call *c) {
+    RESULT(0, CALL(expand, c->in[0], SHAPE_OF(c->in[1])));
+    return HX_OK;
+}
 
 /* The engine sums a gradient to the shape of a stretched input. */
 static hx_status expand_vjp(hx_vjp *v) {
@@ -671,7 +677,7 @@ const hx_op hx_ops_view[] = {
      .doc = "The same elements in another shape: a view where possible, else a copy.\n\n"
             "One size may be -1 and is then worked out.\n\n"
             "Example:\n    >>> helix.arange(6).reshape(3, 2).tolist()\n    [[0, 1], [2, 3], [4, 5]]"},
-    {.name = "view_as", .shape = view_as_rule, .vjp = view_vjp, .flags = HX_METHOD | HX_VIEW,
+    {.name = "view_as", .decompose = view_as_parts, .flags = HX_METHOD | HX_VIEW,
      .params = PARAMS(TENSOR("input"), TENSOR("other")),
      .doc = "A view of the input in the shape of `other`.\n\n"
             "Example:\n    >>> helix.arange(4).view_as(helix.zeros(2, 2)).tolist()\n    [[0, 1], [2, 3]]"},
@@ -701,7 +707,7 @@ const hx_op hx_ops_view[] = {
      .doc = "A view in which axes of size 1 are stretched, without a copy.\n\n"
             "-1 keeps the size of an axis; new axes may be put in front. Elements share memory: clone before writing.\n\n"
             "Example:\n    >>> helix.tensor([[1], [2]]).expand(-1, 3).tolist()\n    [[1, 1, 1], [2, 2, 2]]"},
-    {.name = "expand_as", .shape = expand_as_rule, .vjp = expand_vjp, .flags = HX_METHOD | HX_VIEW,
+    {.name = "expand_as", .decompose = expand_as_parts, .flags = HX_METHOD | HX_VIEW,
      .params = PARAMS(TENSOR("input"), TENSOR("other")),
      .doc = "The input stretched to the shape of `other`.\n\n"
             "Example:\n    >>> helix.tensor([7]).expand_as(helix.zeros(3)).tolist()\n    [7, 7, 7]"},
