@@ -159,6 +159,12 @@ _TEXTS = {
     "name on the other side, and nothing was loaded. strict=False loads the names that fit.",
     3004: "HX3004: an optimizer's state belongs to other parameters. States are kept under parameter names: make the optimizer "
     "from model.named_parameters() on both sides.",
+    3011: "HX3011: a folder of a ready model has no usable config.json: the folder or the file is missing, is not JSON, does not "
+    "name its model_type, or lacks a value that the model needs. Name the folder that holds config.json and the weights.",
+    3012: "HX3012: a config.json names a kind of model, or a variant of it, that helix does not have. The message lists those that "
+    "it has.",
+    3013: "HX3013: the weights of a ready model cannot be read: a file is missing, its name leads out of the folder, or there are "
+    "only pickles, which can run code when they are read. Have the makers' library write the model again as safetensors.",
     3101: "HX3101: a configuration cannot be read, or holds an unknown key or a bad value. helix config schema lists all keys, "
     "helix config show FILE prints the file with all defaults filled in.",
     3102: "HX3102: the kind of model is unknown, cannot be imported, or does not take the options given.",

@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from .. import eye, randn
 from ..autograd import no_grad
 from ..tensor import Tensor
 
+_wanted = True
+
+
+@contextmanager
+def skipped() -> Iterator[None]:
+    """Inside, the functions of this module leave tensors as they are: for models whose weights come from a file.
+
+    Example:
+        >>> with helix.nn.init.skipped():
+        ...     layer = helix.nn.Linear(2, 1)
+        >>> _ = helix.nn.init.ones_(layer.weight)
+    """
+    global _wanted
+    before, _wanted = _wanted, False
+    try:
+        yield
+    finally:
+        _wanted = before
+
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator=None) -> Tensor:
     with no_grad():
-        return tensor.uniform_(a, b, generator=generator)
+        return tensor.uniform_(a, b, generator=generator) if _wanted else tensor
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator=None) -> Tensor:
     with no_grad():
-        return tensor.normal_(mean, std, generator=generator)
+        return tensor.normal_(mean, std, generator=generator) if _wanted else tensor
 
 
 def trunc_normal_(
@@ -35,7 +56,7 @@ def trunc_normal_(
 
 def constant_(tensor: Tensor, value: float) -> Tensor:
     with no_grad():
-        return tensor.fill_(value)
+        return tensor.fill_(value) if _wanted else tensor
 
 
 def zeros_(tensor: Tensor) -> Tensor:

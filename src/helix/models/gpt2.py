@@ -1,0 +1,148 @@
+"""GPT-2: Radford et al., "Language models are unsupervised multitask learners", 2019."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import empty
+from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, Parameter, init
+from ..nn import functional as F
+from ..nn.cache import DecoderState, KeyValueCache, Sight, sight_of
+from ..tensor import Tensor
+from .activations import activation
+from .language import LanguageModel, unsupported
+
+
+class TurnedLinear(Module):
+    """A linear layer whose weight is [in, out], as GPT-2's files have it."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = Parameter(empty(in_features, out_features))
+        self.bias = Parameter(empty(out_features))
+        init.normal_(self.weight, 0.0, 0.02)
+        init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight.t(), self.bias)
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}"
+
+
+class Attention(Module):
+    def __init__(self, config: dict[str, Any], layer: int) -> None:
+        width, self.heads = config["n_embd"], config["n_head"]
+        self.scale = (width // self.heads) ** -0.5 if config.get("scale_attn_weights", True) else 1.0
+        if config.get("scale_attn_by_inverse_layer_idx", False):
+            self.scale /= layer + 1
+        self.dropout = config.get("attn_pdrop", 0.1)
+        self.c_attn, self.c_proj = TurnedLinear(width, 3 * width), TurnedLinear(width, width)
+        self.resid_dropout = Dropout(config.get("resid_pdrop", 0.1))
+
+    def forward(self, x: Tensor, sight: Sight, cache: KeyValueCache | None) -> Tensor:
+        parts = self.c_attn(x).unflatten(-1, (3, self.heads, -1))
+        query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)
+        if cache is not None:
+            key, value = cache.append(key, value)
+        share = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query, key, value, sight.mask, share, sight.is_causal, scale=self.scale)
+        return self.resid_dropout(self.c_proj(mixed.transpose(1, 2).flatten(2)))
+
+
+class FeedForward(Module):
+    def __init__(self, config: dict[str, Any]) -> None:
+        width = config["n_embd"]
+        inner = config.get("n_inner") or 4 * width
+        self.c_fc, self.c_proj = TurnedLinear(width, inner), TurnedLinear(inner, width)
+        self.activation = activation(config.get("activation_function", "gelu_new"))
+        self.dropout = Dropout(config.get("resid_pdrop", 0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.c_proj(self.activation(self.c_fc(x))))
+
+
+class Block(Module):
+    def __init__(self, config: dict[str, Any], layer: int) -> None:
+        width, eps = config["n_embd"], config.get("layer_norm_epsilon", 1e-5)
+        self.ln_1, self.ln_2 = LayerNorm(width, eps), LayerNorm(width, eps)
+        self.attn, self.mlp = Attention(config, layer), FeedForward(config)
+
+    def forward(self, x: Tensor, sight: Sight, cache: KeyValueCache | None) -> Tensor:
+        x = x + self.attn(self.ln_1(x), sight, cache)
+        return x + self.mlp(self.ln_2(x))
+
+
+class Body(Module):
+    """All but the head."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        width = config["n_embd"]
+        self.wte = Embedding(config["vocab_size"], width)
+        self.wpe = Embedding(config.get("n_positions", 1024), width)
+        self.drop = Dropout(config.get("embd_pdrop", 0.1))
+        self.h = ModuleList(Block(config, layer) for layer in range(config["n_layer"]))
+        self.ln_f = LayerNorm(width, config.get("layer_norm_epsilon", 1e-5))
+
+    def forward(self, tokens: Tensor, sight: Sight, caches: list[KeyValueCache] | None = None) -> Tensor:
+        x = self.drop(self.wte(tokens) + self.wpe(sight.positions))
+        for layer, block in enumerate(self.h):
+            x = block(x, sight, caches[layer] if caches else None)
+        return self.ln_f(x)
+
+
+class GPT2(LanguageModel):
+    """Tokens (batch, length) to logits (batch, length, vocabulary); position i sees tokens 0 … i.
+
+    `attention_mask`, (batch, length), is 0 at padding. The head is the table of tokens unless the config unties them.
+
+    Example:
+        >>> from helix.models.gpt2 import GPT2
+        >>> config = {"vocab_size": 11, "n_positions": 8, "n_embd": 4, "n_layer": 1, "n_head": 2}
+        >>> model = GPT2(config)
+        >>> model(helix.tensor([[1, 2, 3]])).shape
+        (1, 3, 11)
+    """
+
+    key_map = (
+        (r"^(wte|wpe|h|ln_f)\.", r"transformer.\1."),  # files of the model without its head
+        (r"\.attn\.(bias|masked_bias)$", None),  # masks, which older files hold
+    )
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        unsupported("GPT2", config, add_cross_attention=False)
+        width, vocabulary = config["n_embd"], config["vocab_size"]
+        self.config, self.length = config, config.get("n_positions", 1024)
+        self.transformer = Body(config)
+        self.lm_head = Linear(width, vocabulary, bias=False)
+        if config.get("tie_word_embeddings", True):
+            self.lm_head.weight = self.transformer.wte.weight
+        self._reset()
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> GPT2:
+        return cls(config)
+
+    def _reset(self) -> None:
+        """Tables of deviation 0.02, and smaller weights at the end of each residual branch."""
+        for table in (self.transformer.wte, self.transformer.wpe):
+            init.normal_(table.weight, 0.0, 0.02)
+        for path, parameter in self.named_parameters():
+            if path.endswith("c_proj.weight"):
+                init.normal_(parameter, 0.0, 0.02 / (2 * len(self.transformer.h)) ** 0.5)
+
+    def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        return self.lm_head(self.transformer(tokens, sight_of(tokens.shape[1], attention_mask, device=tokens.device)))
+
+    def step(
+        self, tokens: Tensor, state: DecoderState | None = None, padding: Tensor | None = None
+    ) -> tuple[Tensor, DecoderState]:
+        state = state or DecoderState(len(self.transformer.h), padding)
+        sight = state.advance(tokens.shape[1], tokens.device)
+        return self.lm_head(self.transformer(tokens, sight, state.caches)), state
+
+    def misfit(self, tokens, *_) -> str | None:
+        if tokens.ndim == 2 and tokens.shape[1] <= self.length:
+            return None
+        shape = tuple(tokens.shape)
+        return f"tokens have shape {shape}, the model takes (batch, length) with length up to {self.length}."

@@ -1,0 +1,142 @@
+"""What a decoder keeps of the tokens it has seen, so that each new token costs one step and not the whole text again."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from .. import arange, cat, empty
+from ..autograd import is_grad_enabled
+from ..errors import GradientError, ShapeError
+from ..tensor import Tensor
+from .masks import causal_mask
+
+FIRST = 32  # positions made room for at first, unless told
+
+
+class KeyValueCache:
+    """Keys and values of one attention layer: (batch, heads, positions, head size).
+
+    Room is made ahead and doubled when it is full, so that n appended tokens cost O(n) copies in all. With `window` only
+    what a later query can still see is kept, in at most about two windows of memory. `start` is the position of the first
+    key that is held.
+    """
+
+    def __init__(self, capacity: int = 0, window: int | None = None) -> None:
+        self.capacity, self.window = capacity, window
+        self.start = self.length = 0
+        self._keys: Any = None
+        self._values: Any = None
+
+    def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Adds new positions and returns all that are held; the results are views, valid until rows are selected.
+
+        Raises GradientError when gradients would be lost: decode under helix.no_grad().
+        """
+        if is_grad_enabled() and (key.requires_grad or value.requires_grad):
+            raise GradientError(
+                "HX1503 KeyValueCache: gradients do not pass through a cache; decode under helix.no_grad()."
+            )
+        new = key.shape[2]
+        self._forget(new)
+        held = self.length - self.start
+        self._reserve(held + new, key, value)
+        self._keys[:, :, held : held + new] = key
+        self._values[:, :, held : held + new] = value
+        self.length += new
+        return self._keys[:, :, : held + new], self._values[:, :, : held + new]
+
+    def _forget(self, new: int) -> None:
+        """Drops what lies before the windows of the coming queries, once that is at least half of what is held."""
+        held = self.length - self.start
+        if self.window is None or held < 2 * self.window:
+            return
+        kept = self.window - 1
+        self._keys = self._keys[:, :, held - kept : held].clone()
+        self._values = self._values[:, :, held - kept : held].clone()
+        self.start = self.length - kept
+
+    def _reserve(self, needed: int, key: Tensor, value: Tensor) -> None:
+        if self._keys is None:
+            room = max(needed, self.capacity, FIRST)
+            self._keys, self._values = _room(key, room), _room(value, room)
+            return
+        if self._keys.shape[0] != key.shape[0]:
+            raise ShapeError(
+                f"HX1002 KeyValueCache: holds {self._keys.shape[0]} rows, got {key.shape[0]}.", argument="key"
+            )
+        if needed > self._keys.shape[2]:
+            more = max(needed, 2 * self._keys.shape[2]) - self._keys.shape[2]
+            self._keys = cat([self._keys, _room(key, more)], 2)
+            self._values = cat([self._values, _room(value, more)], 2)
+
+    def select(self, rows: Tensor) -> KeyValueCache:
+        """A cache of these rows of the batch, in this order; rows may repeat (as beams do)."""
+        made = KeyValueCache(self.capacity, self.window)
+        made.start, made.length = self.start, self.length
+        if self._keys is not None:
+            made._keys, made._values = self._keys.index_select(0, rows), self._values.index_select(0, rows)
+        return made
+
+
+def _room(like: Tensor, positions: int) -> Tensor:
+    batch, heads, _, size = like.shape
+    return empty(batch, heads, positions, size, dtype=like.dtype, device=like.device)
+
+
+class Sight(NamedTuple):
+    """Where the tokens of one call stand, and which keys they see."""
+
+    positions: Tensor  # (length,) or (batch, length)
+    mask: Tensor | None  # bool, (queries, keys) or (batch, 1, queries, keys); None: all, or all before if is_causal
+    is_causal: bool
+
+
+def sight_of(length: int, attention_mask: Tensor | None = None, window: int | None = None, *, device=None) -> Sight:
+    """Of a whole text; attention_mask (batch, length) is 1 or True at tokens and 0 at padding."""
+    positions = arange(length, device=device)
+    if window is not None and window >= length:
+        window = None
+    if attention_mask is None and window is None:
+        return Sight(positions, None, True)
+    mask = causal_mask(length, window=window, device=device)
+    return Sight(positions, mask if attention_mask is None else mask & _keys_seen(attention_mask), False)
+
+
+def _keys_seen(attention_mask: Tensor) -> Tensor:
+    return (attention_mask != 0).unsqueeze(1).unsqueeze(1)
+
+
+class DecoderState:
+    """The caches of all layers of a decoder, and how far it has read.
+
+    `padding`, (batch,), says how many of the first tokens of each row are padding, which no token sees.
+    """
+
+    def __init__(
+        self, layers: int, padding: Tensor | None = None, window: int | None = None, capacity: int = 0
+    ) -> None:
+        self.caches = [KeyValueCache(capacity, window) for _ in range(layers)]
+        self.padding, self.window, self.length = padding, window, 0
+
+    def advance(self, new: int, device=None) -> Sight:
+        """What `new` more tokens see; called once a step, before the layers append to their caches."""
+        positions = arange(self.length, self.length + new, device=device)
+        cache = self.caches[0]
+        held, fits = cache.length - cache.start, self.window is None or self.length + new <= self.window
+        if self.window is not None and held >= 2 * self.window:
+            held = self.window - 1
+        self.length += new
+        if self.padding is None:
+            if fits and (new == 1 or held == 0):
+                return Sight(positions, None, new > 1)
+            return Sight(positions, causal_mask(new, held + new, self.window, device=device), False)
+        padding = self.padding.unsqueeze(-1)
+        keys = arange(self.length - held - new, self.length, device=device) >= padding
+        mask = causal_mask(new, held + new, self.window, device=device) & keys.unsqueeze(1).unsqueeze(1)
+        return Sight((positions - padding).clamp(min=0), mask, False)
+
+    def select(self, rows: Tensor) -> DecoderState:
+        """The state of these rows of the batch."""
+        made = DecoderState(0, None if self.padding is None else self.padding.index_select(0, rows), self.window)
+        made.caches, made.length = [cache.select(rows) for cache in self.caches], self.length
+        return made

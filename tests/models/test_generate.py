@@ -1,0 +1,118 @@
+"""Generation: choice of tokens, ends, streams, groups of rows, states."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import helix as hx
+from helix import models
+from helix.errors import ArgumentError, ParameterError
+from helix.models.generate import select_rows
+from helix.models.sampling import Sampling, seen_in
+
+
+class Counter(hx.nn.Module):
+    """Says token + 1 with all its weight, as a recurrence: its state is the last token of each row."""
+
+    def __init__(self, vocabulary: int = 10) -> None:
+        self.weight = hx.nn.Parameter(hx.ones(1))
+        self.vocabulary, self.calls = vocabulary, 0
+
+    def step(self, tokens, state=None):
+        assert state is None or state["last"].shape[0] == tokens.shape[0]
+        self.calls += 1
+        logits = 9.0 * hx.nn.functional.one_hot((tokens + 1) % self.vocabulary, self.vocabulary).to(hx.float32)
+        return logits, {"last": tokens[:, -1]}
+
+
+def test_rows_of_unequal_length_without_padding():
+    model = Counter()
+    assert models.generate(model, [[1, 2], [5], [7, 8]], 3) == [[1, 2, 3, 4, 5], [5, 6, 7, 8], [7, 8, 9, 0, 1]]
+    assert model.calls == 6
+    assert models.generate(model, hx.tensor([3, 4]), 2).tolist() == [3, 4, 5, 6]
+    assert models.generate(model, [[1, 2], [5]], 3, num_beams=2) == [[1, 2, 3, 4, 5], [5, 6, 7, 8]]
+    assert models.generate(model, [[4]], 0) == [[4]] == models.generate(model, [[4]], 0, num_beams=2)
+
+
+def test_a_row_ends_and_the_others_go_on():
+    model = Counter()
+    rows = models.generate(model, [[1], [3]], 9, eos_token_id=[5, 6], pad_token_id=0)
+    assert rows == [[1, 2, 3, 4, 5], [3, 4, 5]]
+    filled = models.generate(model, hx.tensor([[1], [3]]), 9, eos_token_id=5, pad_token_id=0)
+    assert filled.tolist() == [[1, 2, 3, 4, 5], [3, 4, 5, 0, 0]]
+    assert list(models.stream(model, [[1], [3]], 9, eos_token_id=5)) == [[2, 4], [3, 5], [4, None], [5, None]]
+
+
+def test_a_stream_is_lazy_and_leaves_the_mode_as_it_was():
+    model = Counter().train()
+    tokens = models.stream(model, [[1]], 1000)
+    assert [next(tokens), next(tokens)] == [[2], [3]]
+    assert model.calls == 2 and model.training
+
+
+def test_going_on_after_a_text_that_was_read():
+    model = Counter()
+    _, state = model.step(hx.tensor([[1, 2]]))
+    assert models.generate(model, [[3]], 2, state=state) == [[3, 4, 5]]
+
+
+LOGITS = np.log(np.array([[0.5, 0.25, 0.15, 0.1]]))
+
+
+@pytest.mark.parametrize(("options", "kept"), [
+    ({}, [0.5, 0.25, 0.15, 0.1]), ({"top_k": 2}, [2 / 3, 1 / 3, 0, 0]), ({"top_k": 9}, [0.5, 0.25, 0.15, 0.1]),
+    ({"top_p": 0.5}, [1, 0, 0, 0]), ({"top_p": 0.51}, [2 / 3, 1 / 3, 0, 0]), ({"top_p": 0.9}, [5 / 9, 2.5 / 9, 1.5 / 9, 0]),
+    ({"temperature": 2.0, "top_k": 2}, [2**0.5 / (1 + 2**0.5), 1 / (1 + 2**0.5), 0, 0])])  # fmt: skip
+def test_what_is_drawn_has_the_right_shares(options, kept):
+    """4,000 draws: shares within 4 standard deviations, and never a token that was cut."""
+    n = 4000
+    logits = hx.tensor(LOGITS.repeat(n, 0), dtype=hx.float32)
+    sampling = Sampling(**{"temperature": 1.0, "generator": hx.Generator().manual_seed(5), **options})
+    counts = np.bincount(sampling.choose(logits, None).numpy(), minlength=4)
+    kept = np.array(kept)
+    assert (counts[kept == 0] == 0).all()
+    assert (np.abs(counts - n * kept) <= 4 * np.sqrt(n * kept * (1 - kept)) + 1e-9).all()
+
+
+def test_equal_seeds_draw_equal_texts():
+    model = Flat()
+    texts = [models.generate(model, [[1], [2, 3]], 12, temperature=1.0, generator=hx.Generator().manual_seed(s))
+             for s in (1, 1, 2)]  # fmt: skip
+    assert texts[0] == texts[1] != texts[2]
+
+
+class Flat(Counter):
+    """All tokens are equally likely."""
+
+    def step(self, tokens, state=None):
+        return hx.zeros(*tokens.shape, self.vocabulary), None
+
+
+def test_repetition_is_penalized():
+    seen = seen_in(hx.tensor([[0, 1], [0, 3]]), 4, hx.tensor([0, 1]))
+    assert seen.tolist() == [[True, True, False, False], [False, False, False, True]]
+    scores = Sampling(repetition_penalty=2.0).penalized(hx.tensor([[4.0, -4.0, 3.0, 0.0]]), seen[:1])
+    assert scores.tolist() == [[2.0, -8.0, 3.0, 0.0]]
+    assert models.generate(Flat(4), [[0]], 3, repetition_penalty=1.5) == [[0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(("options", "text"), [
+    ({"temperature": -1}, "temperature"), ({"top_k": 3}, "temperature above 0"), ({"top_p": 0.5}, "temperature above 0"),
+    ({"temperature": 1.0, "top_p": 0.0}, "top_p"), ({"repetition_penalty": 0.0}, "repetition_penalty"),
+    ({"num_beams": 2, "temperature": 1.0}, "beams are not drawn")])  # fmt: skip
+def test_what_is_refused(options, text):
+    with pytest.raises(ParameterError, match=text):
+        models.generate(Counter(), [[1]], 2, **options)
+
+
+@pytest.mark.parametrize("prompts", [[], [[]], [[1], []]])
+def test_an_empty_prompt_is_refused(prompts):
+    with pytest.raises(ArgumentError, match="HX1103"):
+        models.generate(Counter(), prompts, 2)
+
+
+def test_rows_of_all_kinds_of_state():
+    rows = hx.tensor([1, 1, 0])
+    state = select_rows({"a": hx.tensor([[1], [2]]), "b": (hx.tensor([3, 4]), [None, 7])}, rows)
+    assert state["a"].tolist() == [[2], [2], [1]] and state["b"][0].tolist() == [4, 4, 3] and state["b"][1] == [None, 7]
