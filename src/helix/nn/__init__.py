@@ -18,9 +18,11 @@ from .activation import (
     PReLU,
     ReLU,
     ReLU6,
+    RReLU,
     Sigmoid,
     SiLU,
     Softmax,
+    Softmax2d,
     Softmin,
     Softplus,
     Softshrink,
@@ -30,11 +32,14 @@ from .activation import (
     Threshold,
 )
 from .attention import MultiheadAttention
+from .cbam import CBAM, ChannelGate, SpatialGate
 from .channelnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
-from .containers import ModuleDict, ModuleList, ParameterList, Sequential
+from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from .dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
+from .convnorm import Conv2dNormActivation
+from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from .embedding import Embedding, EmbeddingBag
+from .fractionalpool import FractionalMaxPool2d, FractionalMaxPool3d
 from .linear import Bilinear, Linear
 from .loss import (
     BCELoss,
@@ -51,7 +56,7 @@ from .loss import (
 )
 from .misfit import LayerError
 from .module import Module
-from .norm import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
+from .norm import GroupNorm, LayerNorm, LayerNorm2d, LocalResponseNorm, RMSNorm
 from .padding import (
     CircularPad1d,
     CircularPad2d,
@@ -103,32 +108,30 @@ from .pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
-from .resample import Fold, PixelShuffle, PixelUnshuffle, Unfold, Upsample
-from .reshape import Flatten, Identity, Unflatten
+from .resample import (
+    ChannelShuffle,
+    Fold,
+    PixelShuffle,
+    PixelUnshuffle,
+    Unfold,
+    Upsample,
+    UpsamplingBilinear2d,
+    UpsamplingNearest2d,
+)
+from .reshape import Flatten, Identity, Permute, Unflatten
+from .separable import SeparableConv1d, SeparableConv2d, SeparableConv3d
+from .squeeze import SqueezeExcitation
+from .stochasticdepth import StochasticDepth
 from .transformer import TransformerEncoder, TransformerEncoderLayer
 
 __all__ = [
-    "CTCLoss",
-    "EmbeddingBag",
-    "LocalResponseNorm",
-    "MultiLabelMarginLoss",
-    "LPPool1d",
-    "LPPool2d",
-    "LPPool3d",
-    "MaxUnpool1d",
-    "MaxUnpool2d",
-    "MaxUnpool3d",
-    "CELU",
-    "ELU",
-    "GELU",
-    "GLU",
-    "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
@@ -138,6 +141,11 @@ __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
     "Bilinear",
+    "CBAM",
+    "CELU",
+    "CTCLoss",
+    "ChannelGate",
+    "ChannelShuffle",
     "CircularPad1d",
     "CircularPad2d",
     "CircularPad3d",
@@ -146,6 +154,7 @@ __all__ = [
     "ConstantPad3d",
     "Conv1d",
     "Conv2d",
+    "Conv2dNormActivation",
     "Conv3d",
     "ConvTranspose1d",
     "ConvTranspose2d",
@@ -157,9 +166,16 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
+    "ELU",
     "Embedding",
+    "EmbeddingBag",
+    "FeatureAlphaDropout",
     "Flatten",
     "Fold",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
+    "GELU",
+    "GLU",
     "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
@@ -174,10 +190,15 @@ __all__ = [
     "InstanceNorm3d",
     "KLDivLoss",
     "L1Loss",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
     "LayerError",
     "LayerNorm",
+    "LayerNorm2d",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
@@ -185,10 +206,14 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
     "Mish",
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
     "MultiheadAttention",
@@ -196,11 +221,14 @@ __all__ = [
     "PReLU",
     "PairwiseDistance",
     "Parameter",
+    "ParameterDict",
     "ParameterList",
+    "Permute",
     "PixelShuffle",
     "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
+    "RReLU",
     "ReLU",
     "ReLU6",
     "ReflectionPad1d",
@@ -209,16 +237,24 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "SELU",
+    "SeparableConv1d",
+    "SeparableConv2d",
+    "SeparableConv3d",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "SmoothL1Loss",
     "SoftMarginLoss",
     "Softmax",
+    "Softmax2d",
     "Softmin",
     "Softplus",
     "Softshrink",
     "Softsign",
+    "SpatialGate",
+    "SqueezeExcitation",
+    "StochasticDepth",
     "Tanh",
     "Tanhshrink",
     "Threshold",
@@ -228,6 +264,8 @@ __all__ = [
     "Unflatten",
     "Unfold",
     "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",

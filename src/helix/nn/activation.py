@@ -6,7 +6,7 @@ from .. import full
 from ..tensor import Tensor
 from . import functional as F
 from . import init
-from .misfit import describe
+from .misfit import LayerError, describe
 from .module import Module
 from .parameter import Parameter
 
@@ -201,6 +201,27 @@ class PReLU(_Activation):
         return f"input has {channels} channels, the layer was made for {self.num_parameters}. {describe(input)}"
 
 
+class RReLU(_Activation):
+    """Leaky ReLU whose slope is drawn from [lower, upper) for each element in training, their mean in eval mode.
+
+    Any floating-point shape; Xu et al., "Empirical evaluation of rectified activations in convolutional network", 2015.
+
+    Example:
+        >>> helix.nn.RReLU(0.25, 0.75).eval()(helix.tensor([-4.0, 2.0])).tolist()
+        [-2.0, 2.0]
+    """
+
+    shown = ("lower", "upper")
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
+        if lower > upper:
+            raise ValueError(f"RReLU: lower ({lower}) must not be above upper ({upper})")
+        self.lower, self.upper, self.inplace = lower, upper, inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.rrelu(input, self.lower, self.upper, self.training)
+
+
 class GLU(_Activation):
     """The first half times the sigmoid of the second; Dauphin et al., ICML 2017."""
 
@@ -230,6 +251,25 @@ class _AlongDim(_Activation):
 class Softmax(_AlongDim):
     def forward(self, input: Tensor) -> Tensor:
         return input.softmax(self._axis(input))
+
+
+class Softmax2d(_Activation):
+    """Softmax over the channels at every place of (N, C, H, W) or (C, H, W).
+
+    Example:
+        >>> helix.nn.Softmax2d()(helix.zeros(1, 4, 1, 1)).flatten().tolist()
+        [0.25, 0.25, 0.25, 0.25]
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim not in (3, 4):
+            raise LayerError(self, str(self.misfit(input)))
+        return input.softmax(-3)
+
+    def misfit(self, input) -> str | None:
+        if input.ndim in (3, 4):
+            return None
+        return f"input has {input.ndim} axes, the layer takes 4 (NCHW) or 3 (CHW). {describe(input)}"
 
 
 class Softmin(_AlongDim):

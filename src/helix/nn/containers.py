@@ -1,9 +1,10 @@
-"""Sequential, ModuleList, ModuleDict, ParameterList."""
+"""Sequential, ModuleList, ModuleDict, ParameterList, ParameterDict."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from .module import Module
 from .parameter import Parameter
@@ -86,8 +87,8 @@ class Sequential(_Indexed):
 class ModuleList(_Indexed):
     """A list of modules that its owner finds."""
 
-    def __init__(self, modules: Iterable[Module] = ()) -> None:
-        self.extend(modules)
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
+        self.extend(modules or ())
 
 
 class ModuleDict(Module):
@@ -135,14 +136,16 @@ class ModuleDict(Module):
 class ParameterList(Module):
     """A list of parameters that its owner finds; tensors become parameters."""
 
-    def __init__(self, parameters: Iterable = ()) -> None:
-        for parameter in parameters:
-            self.append(parameter)
+    def __init__(self, values: Iterable | None = None) -> None:
+        self.extend(values or ())
 
-    def append(self, parameter) -> ParameterList:
-        if not isinstance(parameter, Parameter):
-            parameter = Parameter(parameter)
-        self.register_parameter(str(len(self)), parameter)
+    def append(self, value) -> ParameterList:
+        self.register_parameter(str(len(self)), _parameter(value))
+        return self
+
+    def extend(self, values: Iterable) -> ParameterList:
+        for value in values:
+            self.append(value)
         return self
 
     def __len__(self) -> int:
@@ -159,3 +162,66 @@ class ParameterList(Module):
 
     def extra_repr(self) -> str:
         return "\n".join(f"({i}): Parameter of shape {tuple(p.shape)}" for i, p in enumerate(self))
+
+
+class ParameterDict(Module):
+    """A dict of parameters that its owner finds; tensors become parameters.
+
+    Example:
+        >>> parts = helix.nn.ParameterDict({"scale": helix.ones(2), "shift": helix.zeros(2)})
+        >>> [name for name, _ in parts.named_parameters()]
+        ['scale', 'shift']
+    """
+
+    def __init__(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None) -> None:
+        self.update(parameters or {})
+
+    def update(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
+        for name, parameter in parameters.items() if hasattr(parameters, "items") else parameters:
+            self[name] = parameter
+
+    def __getitem__(self, name: str) -> Parameter:
+        if name not in self._parameters:
+            raise KeyError(name)
+        return self.__dict__[name]
+
+    def __setitem__(self, name: str, parameter) -> None:
+        if hasattr(type(self), name) or name.startswith("_"):
+            raise KeyError(f"{name!r} cannot be a key of a ParameterDict: it is a name that Module itself uses")
+        self.register_parameter(name, _parameter(parameter))
+
+    def __delitem__(self, name: str) -> None:
+        delattr(self, name)
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._parameters))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._parameters
+
+    def keys(self):
+        return self._parameters.keys()
+
+    def values(self) -> list[Parameter]:
+        return [self.__dict__[name] for name in self._parameters]
+
+    def items(self) -> list[tuple[str, Parameter]]:
+        return [(name, self.__dict__[name]) for name in self._parameters]
+
+    def pop(self, name: str) -> Parameter:
+        parameter = self[name]
+        del self[name]
+        return parameter
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return dict(self.items()).get(name, default)
+
+    def extra_repr(self) -> str:
+        return "\n".join(f"({name}): Parameter of shape {tuple(p.shape)}" for name, p in self.items())
+
+
+def _parameter(value) -> Parameter:
+    return value if isinstance(value, Parameter) else Parameter(value)

@@ -27,7 +27,10 @@ class Dropout(_Dropout):
 
 
 class _ChannelDropout(_Dropout):
-    """Zeroes whole channels of (N, C, …), so that neighbouring elements fall together; Tompson et al., CVPR 2015."""
+    """Spatial dropout: zeroes whole channels of (N, C, …), so that neighbouring elements fall together.
+
+    Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return self._function(input, self.p, True) if self.training and self.p else input
@@ -49,3 +52,32 @@ class Dropout3d(_ChannelDropout):
     """Channel dropout for (N, C, D, H, W) or (C, D, H, W)."""
 
     _function: Any = staticmethod(F.dropout3d)
+
+
+class _AlphaDropout(_Dropout):
+    def forward(self, input: Tensor) -> Tensor:
+        return self._function(input, self.p, self.training)
+
+
+class AlphaDropout(_AlphaDropout):
+    """Dropout before or after SELU: dropped elements take its saturation value, and mean and variance are kept.
+
+    Any floating-point shape; Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.
+
+    Example:
+        >>> helix.nn.AlphaDropout(0.2).eval()(helix.tensor([1.0, -2.0])).tolist()
+        [1.0, -2.0]
+    """
+
+    _function: Any = staticmethod(F.alpha_dropout)
+
+
+class FeatureAlphaDropout(_AlphaDropout):
+    """Alpha dropout of whole channels of (N, C, …).
+
+    Example:
+        >>> helix.nn.FeatureAlphaDropout(0.2).eval()(helix.ones(1, 2, 3)).shape
+        (1, 2, 3)
+    """
+
+    _function: Any = staticmethod(F.feature_alpha_dropout)

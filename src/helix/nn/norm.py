@@ -120,6 +120,25 @@ class LayerNorm(_TrailingNorm):
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
 
+class LayerNorm2d(LayerNorm):
+    """Layer norm over the channels at each place of (N, C, H, W); torchvision's layer of this name, of ConvNeXt.
+
+    Example:
+        >>> helix.nn.LayerNorm2d(4)(helix.ones(2, 4, 3, 3)).shape
+        (2, 4, 3, 3)
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        last = input.permute(0, 2, 3, 1)
+        return F.layer_norm(last, self.normalized_shape, self.weight, self.bias, self.eps).permute(0, 3, 1, 2)
+
+    def misfit(self, input) -> str | None:
+        channels = self.normalized_shape[0]
+        if input.ndim == 4 and input.shape[1] == channels:
+            return None
+        return f"the layer takes (N, {channels}, H, W). {describe(input)}"
+
+
 class RMSNorm(_TrailingNorm):
     """Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019."""
 

@@ -8,10 +8,14 @@ from ..tensor import Tensor
 class Parameter(Tensor):
     """A leaf tensor that requires grad; assigning one to an attribute of a `Module` registers it there."""
 
-    def __new__(cls, data: Tensor, requires_grad: bool = True) -> Parameter:
+    def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
+        if data is None:
+            from .. import empty
+
+            data = empty(0)
         return Tensor._make_subclass(cls, data, requires_grad)
 
-    def __init__(self, data: Tensor, requires_grad: bool = True) -> None:
+    def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
         pass
 
     def __deepcopy__(self, memo: dict) -> Parameter:

@@ -1,4 +1,4 @@
-"""Layers that change the resolution: Upsample, PixelShuffle, Unfold, Fold."""
+"""Layers that change the resolution or reorder channels: Upsample, PixelShuffle, ChannelShuffle, Unfold, Fold."""
 
 from __future__ import annotations
 
@@ -12,17 +12,73 @@ from .module import Module
 class Upsample(Module):
     """Interpolates the spatial axes to `size` or by `scale_factor`; modes as in functional.interpolate."""
 
-    def __init__(self, size=None, scale_factor=None, mode: str = "nearest", align_corners: bool | None = None) -> None:
+    def __init__(
+        self,
+        size=None,
+        scale_factor=None,
+        mode: str = "nearest",
+        align_corners: bool | None = None,
+        recompute_scale_factor: bool | None = None,
+    ) -> None:
         self.size, self.mode, self.align_corners = size, mode, align_corners
+        self.recompute_scale_factor = recompute_scale_factor
         several = isinstance(scale_factor, (tuple, list))
         self.scale_factor: Any = tuple(map(float, scale_factor)) if several else scale_factor and float(scale_factor)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.interpolate(input, self.size, self.scale_factor, self.mode, self.align_corners)
+        return F.interpolate(
+            input, self.size, self.scale_factor, self.mode, self.align_corners, self.recompute_scale_factor
+        )
 
     def extra_repr(self) -> str:
         given = f"scale_factor={self.scale_factor}" if self.scale_factor is not None else f"size={self.size}"
         return f"{given}, mode={self.mode!r}"
+
+
+class UpsamplingNearest2d(Upsample):
+    """(N, C, H, W) to `size` or by `scale_factor`: each place takes the nearest one's value.
+
+    Example:
+        >>> helix.nn.UpsamplingNearest2d(scale_factor=2)(helix.tensor([[[[1.0, 2.0]]]])).tolist()
+        [[[[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]]]
+    """
+
+    def __init__(self, size=None, scale_factor=None) -> None:
+        super().__init__(size, scale_factor)
+
+
+class UpsamplingBilinear2d(Upsample):
+    """(N, C, H, W) to `size` or by `scale_factor`, bilinear, with the outer points in their places.
+
+    Example:
+        >>> helix.nn.UpsamplingBilinear2d((1, 3))(helix.tensor([[[[0.0, 2.0]]]])).tolist()
+        [[[[0.0, 1.0, 2.0]]]]
+    """
+
+    def __init__(self, size=None, scale_factor=None) -> None:
+        super().__init__(size, scale_factor, mode="bilinear", align_corners=True)
+
+
+class ChannelShuffle(Module):
+    """Channels of (N, C, …) dealt out anew, so that groups mix; Zhang et al., "ShuffleNet", CVPR 2018.
+
+    Fails with ShapeError unless `groups` divides the channels.
+
+    Example:
+        >>> helix.nn.ChannelShuffle(2)(helix.arange(4.0).reshape(1, 4, 1)).flatten().tolist()
+        [0.0, 2.0, 1.0, 3.0]
+    """
+
+    def __init__(self, groups: int) -> None:
+        if groups < 1:
+            raise ValueError(f"ChannelShuffle: groups must be 1 or more, got {groups}")
+        self.groups = groups
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.channel_shuffle(input, self.groups)
+
+    def extra_repr(self) -> str:
+        return f"groups={self.groups}"
 
 
 class PixelShuffle(Module):

@@ -1,4 +1,4 @@
-"""Layers that only change shape: Identity, Flatten, Unflatten."""
+"""Layers that only change shape: Identity, Flatten, Unflatten, Permute."""
 
 from __future__ import annotations
 
@@ -40,3 +40,21 @@ class Unflatten(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+class Permute(Module):
+    """Axes in another order; torchvision.ops' layer of this name.
+
+    Example:
+        >>> helix.nn.Permute([0, 2, 3, 1])(helix.ones(1, 2, 3, 4)).shape
+        (1, 3, 4, 2)
+    """
+
+    def __init__(self, dims: list[int] | tuple[int, ...]) -> None:
+        self.dims = tuple(dims)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input.permute(*self.dims)
+
+    def extra_repr(self) -> str:
+        return f"dims={self.dims}"
