@@ -54,6 +54,8 @@ from .loss import (
     SmoothL1Loss,
     SoftMarginLoss,
 )
+from .mamba import Mamba
+from .mamba2 import Mamba2, RMSNormGated
 from .misfit import LayerError
 from .module import Module
 from .norm import GroupNorm, LayerNorm, LayerNorm2d, LocalResponseNorm, RMSNorm
@@ -202,6 +204,8 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
+    "Mamba",
+    "Mamba2",
     "MarginRankingLoss",
     "MaxPool1d",
     "MaxPool2d",
@@ -229,6 +233,7 @@ __all__ = [
     "PoissonNLLLoss",
     "RMSNorm",
     "RReLU",
+    "RMSNormGated",
     "ReLU",
     "ReLU6",
     "ReflectionPad1d",
