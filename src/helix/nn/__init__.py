@@ -127,6 +127,33 @@ from .stochasticdepth import StochasticDepth
 from .transformer import TransformerEncoder, TransformerEncoderLayer
 
 __all__ = [
+from .resample import Fold, PixelShuffle, PixelUnshuffle, Unfold, Upsample
+from .reshape import Flatten, Identity, Unflatten
+from .s4 import S4, S4Kernel
+from .s4d import S4D, S4DKernel
+from .s5 import S5
+from .sequence import SequenceLayer
+
+    "CTCLoss",
+    "EmbeddingBag",
+    "LocalResponseNorm",
+    "MultiLabelMarginLoss",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
+    "CELU",
+    "ELU",
+    "GELU",
+    "GLU",
+    "S4",
+    "S4D",
+    "S4DKernel",
+    "S4Kernel",
+    "S5",
+    "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
@@ -246,6 +273,7 @@ __all__ = [
     "SeparableConv1d",
     "SeparableConv2d",
     "SeparableConv3d",
+    "SequenceLayer",
     "Sequential",
     "SiLU",
     "Sigmoid",

@@ -100,6 +100,7 @@ class Mamba(SequenceLayer):
             u, dt, A, B, C, self.D, z, self.dt_proj.bias, delta_softplus=True, return_last_state=True
         )
         if carried is not None:
+            assert self.dt_proj.bias is not None
             gone = F.softplus(dt + self.dt_proj.bias.unsqueeze(-1)).cumsum(-1)
             part, rest = self._carry(carried, gone, A, C)
             y, last = y + part * F.silu(z), last + rest
@@ -123,7 +124,7 @@ class Mamba(SequenceLayer):
         return self.out_proj(y), (conv_state, carried)
 
     def default_state(self, batch: int) -> Any:
-        like = {"dtype": self.A_log.dtype, "device": self.A_log.device}
+        like: dict[str, Any] = {"dtype": self.A_log.dtype, "device": self.A_log.device}
         return zeros(batch, self.d_inner, self.d_conv - 1, **like), zeros(batch, self.d_inner, self.d_state, **like)
 
     def extra_repr(self) -> str:

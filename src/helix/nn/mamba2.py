@@ -30,7 +30,9 @@ class RMSNormGated(Module):
         self, hidden_size: int, eps: float = 1e-5, group_size: int | None = None, device=None, dtype=None
     ) -> None:
         if group_size is not None and hidden_size % group_size:
-            raise ValueError(f"RMSNormGated: hidden_size ({hidden_size}) must be a multiple of group_size ({group_size})")
+            raise ValueError(
+                f"RMSNormGated: hidden_size ({hidden_size}) must be a multiple of group_size ({group_size})"
+            )
         self.hidden_size, self.eps, self.group_size = hidden_size, eps, group_size or hidden_size
         self.weight = Parameter(ones(hidden_size, device=device, dtype=dtype))
 
@@ -139,7 +141,7 @@ class Mamba2(SequenceLayer):
         return self.out_proj(self.norm(y, z)), (conv_state, carried)
 
     def default_state(self, batch: int) -> Any:
-        like = {"dtype": self.A_log.dtype, "device": self.A_log.device}
+        like: dict[str, Any] = {"dtype": self.A_log.dtype, "device": self.A_log.device}
         heads = zeros(batch, self.nheads, self.headdim, self.d_state, **like)
         return zeros(batch, self.d_mixed, self.d_conv - 1, **like), heads
 

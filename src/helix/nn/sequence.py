@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from ..tensor import Tensor
 from .misfit import describe
@@ -18,7 +18,7 @@ class SequenceLayer(Module):
     """
 
     d_model: int
-    _length_last: ClassVar[bool] = False
+    _length_last = False
 
     def forward(self, x: Tensor) -> Tensor:
         return self.stream(x)[0]

@@ -1,0 +1,200 @@
+"""S4D: Gu et al., "On the parameterization and initialization of diagonal state space models", 2022; state-spaces/s4's names."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import arange, cat, complex, float32, matmul, rand, randn, tensor, view_as_complex, zeros
+from ..tensor import Tensor
+from . import functional as F
+from .activation import GELU, GLU
+from .containers import Sequential
+from .conv import Conv1d
+from .dropout import Dropout1d
+from .hippo import diagonal_eigenvalues
+from .module import Module
+from .parameter import Parameter
+from .reshape import Identity
+from .sequence import SequenceLayer
+
+DISCRETISATIONS = ("zoh", "bilinear")
+
+
+def log_steps(count: int, dt_min: float, dt_max: float, dtype=None) -> Tensor:
+    """Logarithms of step sizes, spread evenly between those of dt_min and dt_max."""
+    low, high = math.log(dt_min), math.log(dt_max)
+    return rand(count, dtype=dtype or float32) * (high - low) + low
+
+
+def discretise(kind: str, A: Tensor, dt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(decay, its logarithm, input factor) of x' = A x + u for diagonal complex A and steps dt."""
+    if kind == "bilinear":
+        below = 1 - 0.5 * dt * A
+        decay = (1 + 0.5 * dt * A) / below
+        return decay, decay.log(), dt / below
+    real, imag = A.real * dt, A.imag * dt
+    wave, half = real.exp(), (0.5 * imag).sin()
+    decay = complex(wave * imag.cos(), wave * imag.sin())
+    less_one = complex(real.expm1() * imag.cos() - 2 * half * half, wave * imag.sin())  # decay - 1, nothing cancelled
+    return decay, complex(real, imag), less_one / A
+
+
+def powers(log_decay: Tensor, steps: Tensor) -> Tensor:
+    """decay**steps: (…, states) and (count,) to (…, states, count)."""
+    return (log_decay.unsqueeze(-1) * steps).exp()
+
+
+def vandermonde(weights: Tensor, log_decay: Tensor, length: int) -> Tensor:
+    """2 Re of the sum over states of weights decay**t for t < length: (channels, states) to (channels, length).
+
+    t is i m + j, so that one product of (length / m, 2 states) and (2 states, m) does what powers for every t would.
+    """
+    width = max(1, math.isqrt(max(0, length - 1)) + 1)
+    rows, real = -(-length // width), weights.real.dtype
+    places: dict[str, Any] = {"dtype": real, "device": weights.device}
+    coarse = weights.unsqueeze(-1) * powers(log_decay, width * arange(rows, **places))
+    fine = powers(log_decay, arange(width, **places))
+    left, right = _stacked(coarse.real, -coarse.imag), _stacked(fine.real, fine.imag)
+    return 2 * matmul(left.transpose(1, 2), right).reshape(weights.shape[0], -1).narrow(1, 0, length)
+
+
+def _stacked(real: Tensor, imag: Tensor) -> Tensor:
+    return cat([real, imag], 1)
+
+
+class S4DKernel(Module):
+    """The impulse response of d_model state spaces of N states each, N/2 of them kept: `layer(length)` is (d_model, length).
+
+    `init` is "lin", "legs" or "inv", `disc` "zoh" or "bilinear". C (d_model, N/2, 2) holds real and imaginary parts;
+    log_dt (d_model,), log_A_real and A_imag (d_model, N/2).
+    """
+
+    C: Parameter
+    log_dt: Parameter
+    log_A_real: Parameter
+    A_imag: Parameter
+
+    def __init__(
+        self,
+        d_model: int,
+        N: int = 64,
+        dt_min: float = 0.001,
+        dt_max: float = 0.1,
+        init: str = "lin",
+        disc: str = "zoh",
+        device=None,
+        dtype=None,
+    ) -> None:
+        if disc not in DISCRETISATIONS:
+            raise ValueError(f"S4DKernel: disc must be one of {', '.join(DISCRETISATIONS)}; got {disc!r}")
+        A, dtype = diagonal_eigenvalues(init, N), dtype or float32
+        self.d_model, self.N, self.init, self.disc = d_model, N, init, disc
+
+        def rows(values) -> Parameter:
+            return Parameter(tensor(values, dtype=dtype, device=device).expand(d_model, N // 2).clone())
+
+        self.C = Parameter(randn(d_model, N // 2, 2, dtype=dtype, device=device) * math.sqrt(0.5))
+        self.log_dt = Parameter(log_steps(d_model, dt_min, dt_max, dtype).to(device=device))
+        self.log_A_real, self.A_imag = rows(list(map(math.log, -A.real))), rows(A.imag.tolist())
+
+    def discretised(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(decay, its logarithm, input factor), each (d_model, N/2)."""
+        A = complex(-self.log_A_real.exp(), self.A_imag)
+        return discretise(self.disc, A, self.log_dt.exp().unsqueeze(-1))
+
+    def forward(self, length: int) -> Tensor:
+        _, log_decay, factor = self.discretised()
+        return vandermonde(view_as_complex(self.C) * factor, log_decay, length)
+
+    def extra_repr(self) -> str:
+        return f"{self.d_model}, N={self.N}, init={self.init!r}, disc={self.disc!r}"
+
+
+def carry(log_decay: Tensor, inputs: Tensor, C: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """What a state (batch, channels, states) leaves in the results of `inputs` (batch, channels, length), and the state
+    after them from zero: decay**(length - 1 - t) times the inputs, and decay**length times the state."""
+    length = inputs.shape[-1]
+    ahead = powers(log_decay, arange(1, length + 1, dtype=inputs.dtype, device=inputs.device))
+    left = state.unsqueeze(-1) * ahead
+    return 2 * (left * C.unsqueeze(-1)).sum(-2).real, left.select(-1, length - 1)
+
+
+def gather(log_decay: Tensor, inputs: Tensor) -> Tensor:
+    """The sum over t of decay**(length - 1 - t) inputs[t]: (batch, channels, length) to (batch, channels, states)."""
+    length = inputs.shape[-1]
+    behind = powers(log_decay, arange(length - 1, -1, -1, dtype=inputs.dtype, device=inputs.device))
+    real, imag = (matmul(part, inputs.permute(1, 2, 0)).permute(2, 0, 1) for part in (behind.real, behind.imag))
+    return complex(real, imag)
+
+
+class S4D(SequenceLayer):
+    """A diagonal state space layer, GELU, and a gated mixing of channels.
+
+    Input and result are (batch, d_model, length), or with `transposed=False` (batch, length, d_model). A sequence is
+    convolved with the kernel; `step` runs the recurrence on a complex state of (batch, d_model, d_state / 2). float32 and
+    float64. Raises LayerError (HX1004) for other shapes.
+
+    Example:
+        >>> layer = helix.nn.S4D(4, d_state=8)
+        >>> x = helix.randn(2, 4, 10)
+        >>> y, state = layer.step(x[..., 0], layer.default_state(2))
+        >>> helix.allclose(y, layer(x)[..., 0], atol=1e-5)
+        True
+    """
+
+    kernel: Any
+
+    def __init__(
+        self,
+        d_model: int,
+        d_state: int = 64,
+        dropout: float = 0.0,
+        transposed: bool = True,
+        device=None,
+        dtype=None,
+        **kernel_args,
+    ) -> None:
+        self.d_model, self.d_state, self.transposed = d_model, d_state, transposed
+        self._length_last = transposed
+        self.D = Parameter(randn(d_model, device=device, dtype=dtype))
+        self.kernel = self._made(d_model, d_state, {"device": device, "dtype": dtype, **kernel_args})
+        self.activation = GELU()
+        self.dropout = Dropout1d(dropout) if dropout > 0.0 else Identity()
+        self.output_linear = Sequential(Conv1d(d_model, 2 * d_model, 1, device=device, dtype=dtype), GLU(dim=-2))
+
+    def _made(self, d_model: int, d_state: int, kernel_args: dict) -> Module:
+        return S4DKernel(d_model, N=d_state, **kernel_args)
+
+    def _mixed(self, y: Tensor) -> Tensor:
+        return self.output_linear(self.dropout(self.activation(y)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        u = x if self.transposed else x.transpose(1, 2)
+        y = self._mixed(F.fft_conv(u, self.kernel(u.shape[-1]), self.D))
+        return y if self.transposed else y.transpose(1, 2)
+
+    def stream(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        u = x if self.transposed else x.transpose(1, 2)
+        _, log_decay, factor = self.kernel.discretised()
+        C, length = view_as_complex(self.kernel.C), u.shape[-1]
+        y = F.fft_conv(u, vandermonde(C * factor, log_decay, length), self.D)
+        last = gather(log_decay, u) * factor
+        if state is not None:
+            part, rest = carry(log_decay, u, C, state[0])
+            y, last = y + part, last + rest
+        y = self._mixed(y)
+        return (y if self.transposed else y.transpose(1, 2)), (last,)
+
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        decay, _, factor = self.kernel.discretised()
+        carried = decay * state[0] + factor * x.unsqueeze(-1)
+        y = 2 * (view_as_complex(self.kernel.C) * carried).sum(-1).real + self.D * x
+        return self._mixed(y.unsqueeze(-1)).squeeze(-1), (carried,)
+
+    def default_state(self, batch: int) -> Any:
+        part = zeros(batch, self.d_model, self.d_state // 2, dtype=self.D.dtype, device=self.D.device)
+        return (complex(part, part),)
+
+    def extra_repr(self) -> str:
+        return f"{self.d_model}, d_state={self.d_state}, transposed={self.transposed}"
