@@ -121,39 +121,16 @@ from .resample import (
     UpsamplingNearest2d,
 )
 from .reshape import Flatten, Identity, Permute, Unflatten
+from .s4 import S4, S4Kernel
+from .s4d import S4D, S4DKernel
+from .s5 import S5
 from .separable import SeparableConv1d, SeparableConv2d, SeparableConv3d
+from .sequence import SequenceLayer
 from .squeeze import SqueezeExcitation
 from .stochasticdepth import StochasticDepth
 from .transformer import TransformerEncoder, TransformerEncoderLayer
 
 __all__ = [
-from .resample import Fold, PixelShuffle, PixelUnshuffle, Unfold, Upsample
-from .reshape import Flatten, Identity, Unflatten
-from .s4 import S4, S4Kernel
-from .s4d import S4D, S4DKernel
-from .s5 import S5
-from .sequence import SequenceLayer
-
-    "CTCLoss",
-    "EmbeddingBag",
-    "LocalResponseNorm",
-    "MultiLabelMarginLoss",
-    "LPPool1d",
-    "LPPool2d",
-    "LPPool3d",
-    "MaxUnpool1d",
-    "MaxUnpool2d",
-    "MaxUnpool3d",
-    "CELU",
-    "ELU",
-    "GELU",
-    "GLU",
-    "S4",
-    "S4D",
-    "S4DKernel",
-    "S4Kernel",
-    "S5",
-    "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
@@ -259,8 +236,8 @@ from .sequence import SequenceLayer
     "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
-    "RReLU",
     "RMSNormGated",
+    "RReLU",
     "ReLU",
     "ReLU6",
     "ReflectionPad1d",
@@ -269,6 +246,11 @@ from .sequence import SequenceLayer
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "S4",
+    "S4D",
+    "S4DKernel",
+    "S4Kernel",
+    "S5",
     "SELU",
     "SeparableConv1d",
     "SeparableConv2d",
