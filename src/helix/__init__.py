@@ -81,6 +81,7 @@ from helix._core import (  # noqa: E402
     tensor,
 )
 from helix.autograd import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: E402
+from helix.checkpointing import checkpoint, checkpoint_sequential  # noqa: E402
 from helix.determinism import (  # noqa: E402
     are_deterministic_algorithms_enabled,
     is_batch_invariant,
@@ -92,6 +93,7 @@ from helix.determinism import (  # noqa: E402
 )
 from helix.dtypes import finfo, iinfo  # noqa: E402
 from helix.headers import get_cython_path, get_include, get_pkgconfig_dir  # noqa: E402
+from helix.precision import autocast, get_autocast_dtype, is_autocast_enabled  # noqa: E402
 from helix.printing import get_printoptions, set_printoptions  # noqa: E402
 from helix.random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, set_rng_state  # noqa: E402
 
@@ -100,6 +102,7 @@ newaxis = None
 
 # Imported at their first use.
 _LAZY = (
+    "amp",
     "array_api",
     "backends",
     "cli",

@@ -20,6 +20,7 @@ __all__ = [
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "no_grad",
+    "saved_tensors_hooks",
     "set_grad_enabled",
 ]
 
@@ -112,6 +113,35 @@ class set_grad_enabled(_Mode):
         return super().__call__(function)
 
 
+class saved_tensors_hooks:
+    """Inside, what ops save for backward is kept as `pack(tensor)`, and `unpack` of that is the tensor again.
+
+    A context manager. Leaves whose gradient is wanted are not packed: they live on anyhow.
+
+    >>> x = helix.tensor([2.0], requires_grad=True)
+    >>> with helix.autograd.saved_tensors_hooks(lambda t: t.numpy(), helix.from_numpy):
+    ...     y = x.exp()
+    >>> helix.autograd.grad(y, x)[0].tolist() == y.tolist()
+    True
+    """
+
+    def __init__(self, pack_hook, unpack_hook):
+        self._pair = (pack_hook, unpack_hook)
+
+    def __enter__(self):
+        self._before = _core.saver_mode(self._pair)
+
+    def __exit__(self, *exception):
+        _core.saver_mode(self._before)
+
+
+class _Packed:
+    """What a pack hook made of a saved tensor."""
+
+    def __init__(self, pair, tensor):
+        self.unpack, self.kept = pair[1], pair[0](tensor)
+
+
 class FunctionContext:
     """What `forward` leaves for `backward`: saved tensors, and any attributes."""
 
@@ -133,11 +163,24 @@ class FunctionContext:
             for t, version, _ in self._saved
         )
 
+    def _pack(self):
+        """Hands what is saved to saved_tensors_hooks, if they are on."""
+        pair = _core.saver_mode(None)
+        try:
+            if pair is not None:
+                self._saved = tuple(
+                    (t if t is None or (t.is_leaf and t.requires_grad) else _Packed(pair, t), version, number)
+                    for t, version, number in self._saved
+                )
+        finally:
+            _core.saver_mode(pair)
+
     @property
     def saved_tensors(self):
         """The tensors of save_for_backward; an error when one was changed in place since."""
-        for tensor, version, _ in self._saved:
-            if tensor is not None and tensor._version != version:
+        saved = [(t.unpack(t.kept) if isinstance(t, _Packed) else t, t, *rest) for t, *rest in self._saved]
+        for tensor, kept, version, _ in saved:
+            if tensor is kept and tensor is not None and tensor._version != version:
                 raise GradientError(
                     f"HX1501 {self._name}: a tensor saved for backward, shape {tensor.shape}, was changed in place "
                     f"afterwards (version {version} to {tensor._version}). Use an out-of-place update, or save a clone.",
@@ -145,7 +188,7 @@ class FunctionContext:
                     code="HX1501",
                 )
         return tuple(
-            tensor if number is None else self._node.output(tensor, number) for tensor, _, number in self._saved
+            tensor if number is None else self._node.output(tensor, number) for tensor, _, _, number in saved
         )
 
     def mark_non_differentiable(self, *outputs):
@@ -232,6 +275,7 @@ def _record(cls, ctx, args, outputs, followed):
 
     linked = [outputs[i] for i in followed]
     ctx._forget_outputs(linked)
+    ctx._pack()
     ctx._node = _core.record_custom(cls.__name__ + "Backward", [args[i] for i in places], linked, call)
 
 

@@ -96,11 +96,9 @@ static void drop_hooks(hx_node *n) {
 
 void hx_node_free_saved(hx_node *n) {
     for (int i = 0; i < n->n_in + n->n_out; i++)
-        if (n->saved[i].tensor) {
-            hx_tensor *t = n->saved[i].tensor;
-            n->saved[i].tensor = NULL;
+        if (n->saved[i].tensor || n->saved[i].packed) {
             n->freed = true;
-            hx_tensor_release(t);
+            hx_saved_drop(&n->saved[i]);
         }
 }
 
@@ -300,6 +298,7 @@ hx_status hx_record(hx_call *c) {
     n->list_n = c->list_n;
     hx_status status = fill_node(n, c);
     stamp(n);
+    if (hx_mode.saver && !status) status = hx_saved_pack(n);
     for (int i = 0; i < c->n_out && !status; i++) {
         hx_tensor *t = c->out[i];
         if (!hx_is_differentiable((hx_dtype)t->dtype) || (i > 0 && c->op->flags & HX_NONDIFF_OUT1)) continue;

@@ -15,7 +15,8 @@ typedef struct hx_edge {
 } hx_edge;
 
 typedef struct hx_saved {
-    hx_tensor *tensor; /* NULL: not saved */
+    hx_tensor *tensor; /* NULL: not saved, or packed */
+    void *packed;      /* what the host language keeps in the tensor's place */
     uint32_t version;
     bool is_output;
 } hx_saved;
@@ -98,6 +99,18 @@ bool hx_anomaly_set(bool enabled); /* per thread; returns the mode before */
 bool hx_anomaly_enabled(void);
 const char *hx_anomaly_text(void *where); /* NULL when nothing was noted */
 void hx_anomaly_hooks(const hx_anomaly *hooks);
+
+/* Saved tensors as the host language keeps them: `pack` gives what stands for a tensor, which `unpack` turns into a tensor
+ * of the same shape and values again, and `release` drops. hx_mode.saver switches it on for a thread. */
+typedef struct hx_saver_hooks {
+    hx_status (*pack)(void *saver, hx_tensor *t, void **packed);
+    hx_status (*unpack)(void *packed, hx_tensor **out);
+    void (*release)(void *packed);
+} hx_saver_hooks;
+void hx_saver_set_hooks(const hx_saver_hooks *hooks);
+hx_status hx_saved_pack(hx_node *n); /* on failure the node keeps what is not packed yet */
+hx_status hx_saved_unpack(const hx_saved *s, hx_tensor **out);
+void hx_saved_drop(hx_saved *s);
 
 void hx_node_release(hx_node *n);
 void hx_node_free_saved(hx_node *n);

@@ -239,14 +239,33 @@ static hx_status run_hooks(const hx_hook *h, hx_tensor **g) {
 
 enum { SMALL = 16 };
 
-static hx_tensor *saved_output(hx_node *n, int i, bool with_history) {
-    hx_tensor *saved = n->saved[n->n_in + i].tensor, *t;
-    if (!saved || !with_history) return saved;
-    if (hx_tensor_alias(saved, &t)) return NULL;
-    t->history = hx_node_retain(n);
-    t->output_number = i;
+static hx_tensor *with_history(hx_tensor *value, hx_node *node, int number) {
+    hx_tensor *t;
+    if (!value || !node) return value;
+    if (hx_tensor_alias(value, &t)) return NULL;
+    t->history = hx_node_retain(node);
+    t->output_number = number;
     return hx_scope_own(t);
 }
+
+static hx_tensor *value_of(const hx_saved *s) {
+    hx_tensor *t;
+    if (!s->packed) return s->tensor;
+    return hx_saved_unpack(s, &t) ? NULL : hx_scope_own(t);
+}
+
+static hx_tensor *saved_input(hx_node *n, int i, bool again) {
+    const hx_saved *s = &n->saved[i];
+    hx_tensor *value = value_of(s);
+    return s->packed && again ? with_history(value, n->edges[i].node, n->edges[i].number) : value;
+}
+
+static hx_tensor *saved_output(hx_node *n, int i, bool again) {
+    hx_tensor *value = value_of(&n->saved[n->n_in + i]);
+    return again ? with_history(value, n, i) : value;
+}
+
+static bool is_saved(const hx_saved *s) { return s->tensor || s->packed; }
 
 static hx_status run_vjp(walk *w, hx_node *n, hx_tensor **g, const bool *need, hx_tensor **in, hx_tensor **out,
                          hx_tensor **gin, hx_tensor **into) {
@@ -255,13 +274,14 @@ static hx_status run_vjp(walk *w, hx_node *n, hx_tensor **g, const bool *need, h
                 .out_spec = n->spec + n->n_in, .need = need, .gin = gin};
     for (int i = 0; i < n->n_in; i++) {
         const hx_saved *s = &n->saved[i];
-        in[i] = s->tensor;
+        in[i] = saved_input(n, i, w->options->create_graph);
+        if (is_saved(s) && !in[i]) return hx_error_last()->code;
         if (s->tensor && s->tensor->storage && s->tensor->storage->version != s->version && i < 32) v.stale |= 1ull << i;
     }
     for (int i = 0; i < n->n_out; i++) {
         const hx_saved *s = &n->saved[n->n_in + i];
         out[i] = saved_output(n, i, w->options->create_graph);
-        if (s->tensor && !out[i]) return HX_E_MEMORY;
+        if (is_saved(s) && !out[i]) return hx_error_last()->code;
         if (s->tensor && s->tensor->storage && s->tensor->storage->version != s->version) v.stale |= 1ull << (32 + i);
     }
     if (n->op->flags & HX_ADDS && !hx_anomaly_enabled())
@@ -491,6 +511,9 @@ hx_status hx_backward(hx_tensor **roots, hx_tensor **gradients, int n_roots, hx_
     walk w = {.id = next_walk++, .inputs = inputs, .n_inputs = n_inputs, .results = results, .options = options};
     const char *outer = hx_error_enter_op("backward");
     bool before = hx_grad_set(options->create_graph);
+    int8_t cast[2];
+    memcpy(cast, hx_mode.autocast, sizeof cast);
+    memset(hx_mode.autocast, 0, sizeof cast); /* gradients have the dtypes of the forward pass */
     hx_scope scope;
     hx_scope_enter(&scope);
     hx_status status = HX_OK;
@@ -507,6 +530,7 @@ hx_status hx_backward(hx_tensor **roots, hx_tensor **gradients, int n_roots, hx_
             hx_tensor_release(results[i]);
             results[i] = NULL;
         }
+    memcpy(hx_mode.autocast, cast, sizeof cast);
     hx_grad_set(before);
     hx_error_enter_op(outer);
     return status;

@@ -3,6 +3,7 @@
  * Nothing that the user can see is changed before the shape rule and all allocations have succeeded. */
 #include "dispatch.h"
 #include <string.h>
+#include "autocast.h"
 #include "autograd.h"
 #include "launch.h"
 #include "modes.h"
@@ -481,8 +482,12 @@ hx_status hx_dispatch(hx_call *c) {
     hx_inputs tmp;
     tmp.in = NULL; /* the rest is set when something is cast */
     hx_status status = common_device(c, &tmp);
+    int8_t cast[2] = {hx_mode.autocast[0], hx_mode.autocast[1]};
+    if (!status && (cast[0] | cast[1]) && !target) status = hx_autocast(c, &tmp);
     if (!status && op->shape) status = op->shape(c);
     if (!status) status = finish(c, &tmp, target);
+    hx_mode.autocast[0] = cast[0];
+    hx_mode.autocast[1] = cast[1];
     hx_release_inputs(&tmp);
     if (outermost) hx_error_enter_op(NULL);
     return status;

@@ -18,6 +18,8 @@ void hx_call_init(hx_call *c, const hx_op *op);
 typedef struct hx_thread_mode {
     bool no_grad, inference;
     int64_t kernels_run;
+    int8_t autocast[2];  /* on the CPU, on other devices: 1 + the dtype that autocast computes in; 0: off */
+    void *saver;         /* what packs the tensors that nodes save (saved.c); NULL: they are kept as they are */
     hx_device *creation; /* inside a decomposition or a gradient rule: where ops without tensor inputs put their results */
 } hx_thread_mode;
 extern _Thread_local hx_thread_mode hx_mode __attribute__((visibility("hidden")));

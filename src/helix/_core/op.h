@@ -157,6 +157,7 @@ typedef struct hx_op_info {
     int id;                /* position in the registry */
     int n_params, n_tensors, n_attr, n_outputs;
     int list_at;           /* position of the TENSORS list among the tensors, or -1 */
+    uint8_t precision[2];  /* hx_precision on the CPU, and elsewhere */
     int rng_attr;          /* position of the RNG attribute, or -1 */
     hx_attr defaults[HX_MAX_PARAMS];
     const char *attr_names[HX_MAX_PARAMS];

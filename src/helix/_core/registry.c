@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include "autocast.h"
 #include "dispatch.h"
 #include "kernels.h"
 #include "op_families.h"
@@ -86,6 +87,7 @@ static void work_out(const hx_op *op, hx_op_info *info, int id) {
         info->attr_names[info->n_attr] = p->name;
         info->defaults[info->n_attr++] = a;
     }
+    hx_precisions_of(op->name, info->precision);
     info->n_outputs = op->flags & HX_MUTATES ? 0 : 1;
     for (const char *s = op->outputs; s && *s; s++) info->n_outputs += *s == ',';
 }

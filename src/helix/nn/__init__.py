@@ -110,6 +110,7 @@ from .pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
+from .recompute import checkpoint_layers
 from .resample import (
     ChannelShuffle,
     Fold,
@@ -286,5 +287,6 @@ __all__ = [
     "ZeroPad3d",
     "functional",
     "init",
+    "checkpoint_layers",
     "utils",
 ]

@@ -316,6 +316,60 @@ def inference(enabled):
     return bool(hx_inference_set(bool(enabled)))
 
 
+def autocast_mode(elsewhere, dtype):
+    """Sets the dtype that autocast computes in on this thread, on the CPU or elsewhere; None switches it off. Returns what
+    it was. See helix.autocast."""
+    cdef int8_t before = hx_mode.autocast[bool(elsewhere)]
+    hx_mode.autocast[bool(elsewhere)] = 0 if dtype is None else <int8_t>(1 + dtype_code(dtype))
+    return None if before == 0 else DTYPES[before - 1]
+
+
+# ---- what nodes save ----
+
+cdef hx_status pack_saved(void *saver, hx_tensor *t, void **packed) noexcept with gil:
+    try:
+        pack, unpack = <object>saver
+        kept = (unpack, pack(wrap(hx_tensor_retain(t))))
+    except BaseException as error:
+        return keep_callback_error(error)
+    Py_INCREF(kept)
+    packed[0] = <void *>kept
+    return HX_OK
+
+
+cdef hx_status unpack_saved(void *packed, hx_tensor **out) noexcept with gil:
+    try:
+        unpack, kept = <object>packed
+        found = unpack(kept)
+        if not isinstance(found, Tensor):
+            fail(HX_E_TYPE, HX1103_ARGUMENT, "saved_tensors_hooks", f"unpack must return a tensor, got {short_repr(found)}.")
+        out[0] = hx_tensor_retain((<Tensor>found).t)
+    except BaseException as error:
+        return keep_callback_error(error)
+    return HX_OK
+
+
+def saver_mode(saver):
+    """Sets the pair (pack, unpack) through which nodes of this thread save tensors; None: as they are. Returns the pair
+    before. See helix.autograd.saved_tensors_hooks."""
+    cdef hx_saver_hooks hooks
+    before = None if hx_mode.saver == NULL else <object>hx_mode.saver
+    hooks.pack = pack_saved
+    hooks.unpack = unpack_saved
+    hooks.release = release_object
+    hx_saver_set_hooks(&hooks)
+    hx_mode.saver = NULL
+    if saver is not None:
+        KEPT_SAVERS[PyThread_get_thread_ident()] = saver  # the core borrows it
+        hx_mode.saver = <void *>saver
+    else:
+        KEPT_SAVERS.pop(PyThread_get_thread_ident(), None)
+    return before
+
+
+cdef dict KEPT_SAVERS = {}
+
+
 # ---- anomaly mode ----
 
 cdef str PACKAGE_FOLDER = ""

@@ -352,6 +352,10 @@ cdef extern from "dispatch.h" nogil:
     bint hx_grad_set(bint enabled)
     bint hx_inference_enabled()
     bint hx_inference_set(bint enabled)
+    ctypedef struct hx_thread_mode:
+        int8_t autocast[2]
+        void *saver
+    hx_thread_mode hx_mode
     hx_status hx_contiguous_of(hx_tensor *t, hx_tensor **out)
     hx_status hx_cast_to(hx_tensor *t, hx_dtype dtype, hx_tensor **out)
     hx_status hx_copy_into(hx_tensor *dst, hx_tensor *src)
@@ -393,6 +397,11 @@ cdef extern from "autograd.h" nogil:
     bint hx_hook_remove(hx_tensor *t, uint64_t id)
     hx_status hx_retain_grad(hx_tensor *t)
     hx_status hx_tensor_require_grad(hx_tensor *t, bint wanted)
+    ctypedef struct hx_saver_hooks:
+        hx_status (*pack)(void *, hx_tensor *, void **) noexcept
+        hx_status (*unpack)(void *, hx_tensor **) noexcept
+        void (*release)(void *) noexcept
+    void hx_saver_set_hooks(const hx_saver_hooks *hooks)
     ctypedef struct hx_anomaly:
         void *(*note)() noexcept
         void (*release)(void *where) noexcept

@@ -1,0 +1,149 @@
+/* The lists are torch's (docs.pytorch.org/docs/stable/amp.html): its CPU list for the CPU, its CUDA list elsewhere. */
+#include "autocast.h"
+#include <string.h>
+#include "dispatch.h"
+
+static const struct {
+    const char *name;
+    uint8_t cpu, other;
+} LIST[] = {
+    {"matmul", HX_LOWER, HX_LOWER},
+    {"mm", HX_LOWER, HX_LOWER},
+    {"bmm", HX_LOWER, HX_LOWER},
+    {"mv", HX_AS_GIVEN, HX_LOWER},
+    {"addmm", HX_LOWER, HX_LOWER},
+    {"baddbmm", HX_LOWER, HX_LOWER},
+    {"addbmm", HX_LOWER, HX_LOWER},
+    {"addmv", HX_AS_GIVEN, HX_LOWER},
+    {"add_matmul", HX_LOWER, HX_LOWER},
+    {"einsum", HX_LOWER, HX_LOWER},
+    {"linear", HX_LOWER, HX_LOWER},
+    {"linear_activation", HX_LOWER, HX_LOWER},
+    {"conv", HX_LOWER, HX_LOWER},
+    {"conv1d", HX_LOWER, HX_LOWER},
+    {"conv2d", HX_LOWER, HX_LOWER},
+    {"conv3d", HX_LOWER, HX_LOWER},
+    {"conv_transpose1d", HX_LOWER, HX_LOWER},
+    {"conv_transpose2d", HX_LOWER, HX_LOWER},
+    {"conv_transpose3d", HX_LOWER, HX_LOWER},
+    {"prelu", HX_LOWER, HX_LOWER},
+    {"scaled_dot_product_attention", HX_LOWER, HX_LOWER},
+    {"attention", HX_LOWER, HX_LOWER},
+
+    {"binary_cross_entropy", HX_SINGLE, HX_SINGLE},
+    {"binary_cross_entropy_with_logits", HX_SINGLE, HX_SINGLE},
+    {"cosine_embedding_loss", HX_SINGLE, HX_SINGLE},
+    {"cross_entropy", HX_SINGLE, HX_SINGLE},
+    {"ctc_loss", HX_SINGLE, HX_SINGLE},
+    {"gaussian_nll_loss", HX_SINGLE, HX_SINGLE},
+    {"hinge_embedding_loss", HX_SINGLE, HX_SINGLE},
+    {"huber_loss", HX_SINGLE, HX_SINGLE},
+    {"kl_div", HX_SINGLE, HX_SINGLE},
+    {"l1_loss", HX_SINGLE, HX_SINGLE},
+    {"margin_ranking_loss", HX_SINGLE, HX_SINGLE},
+    {"mse_loss", HX_SINGLE, HX_SINGLE},
+    {"multi_margin_loss", HX_SINGLE, HX_SINGLE},
+    {"multilabel_margin_loss", HX_SINGLE, HX_SINGLE},
+    {"multilabel_soft_margin_loss", HX_SINGLE, HX_SINGLE},
+    {"nll_loss", HX_SINGLE, HX_SINGLE},
+    {"poisson_nll_loss", HX_SINGLE, HX_SINGLE},
+    {"smooth_l1_loss", HX_SINGLE, HX_SINGLE},
+    {"soft_margin_loss", HX_SINGLE, HX_SINGLE},
+    {"triplet_margin_loss", HX_SINGLE, HX_SINGLE},
+    {"grid_sampler", HX_SINGLE, HX_WIDEST},
+    {"avg_pool3d", HX_SINGLE, HX_AS_GIVEN},
+    {"max_pool3d", HX_SINGLE, HX_AS_GIVEN},
+    {"adaptive_avg_pool3d", HX_SINGLE, HX_AS_GIVEN},
+    {"fft_conv", HX_SINGLE, HX_SINGLE},
+    {"selective_scan", HX_SINGLE, HX_SINGLE},
+    {"prod", HX_SINGLE, HX_SINGLE},
+    {"trace", HX_SINGLE, HX_AS_GIVEN},
+    {"view_as_complex", HX_SINGLE, HX_AS_GIVEN},
+    {"det", HX_SINGLE, HX_AS_GIVEN},
+    {"slogdet", HX_SINGLE, HX_AS_GIVEN},
+    {"inverse", HX_SINGLE, HX_AS_GIVEN},
+    {"geqrf", HX_SINGLE, HX_AS_GIVEN},
+    {"matrix_exp", HX_SINGLE, HX_AS_GIVEN},
+
+    {"acos", HX_AS_GIVEN, HX_SINGLE},
+    {"asin", HX_AS_GIVEN, HX_SINGLE},
+    {"cosh", HX_AS_GIVEN, HX_SINGLE},
+    {"erfinv", HX_AS_GIVEN, HX_SINGLE},
+    {"exp", HX_AS_GIVEN, HX_SINGLE},
+    {"expm1", HX_AS_GIVEN, HX_SINGLE},
+    {"log", HX_AS_GIVEN, HX_SINGLE},
+    {"log10", HX_AS_GIVEN, HX_SINGLE},
+    {"log2", HX_AS_GIVEN, HX_SINGLE},
+    {"log1p", HX_AS_GIVEN, HX_SINGLE},
+    {"reciprocal", HX_AS_GIVEN, HX_SINGLE},
+    {"rsqrt", HX_AS_GIVEN, HX_SINGLE},
+    {"sinh", HX_AS_GIVEN, HX_SINGLE},
+    {"tan", HX_AS_GIVEN, HX_SINGLE},
+    {"pow", HX_AS_GIVEN, HX_SINGLE},
+    {"softplus", HX_AS_GIVEN, HX_SINGLE},
+    {"layer_norm", HX_AS_GIVEN, HX_SINGLE},
+    {"group_norm", HX_AS_GIVEN, HX_SINGLE},
+    {"rms_norm", HX_AS_GIVEN, HX_SINGLE},
+    {"norm", HX_AS_GIVEN, HX_SINGLE},
+    {"linalg_vector_norm", HX_AS_GIVEN, HX_SINGLE},
+    {"cosine_similarity", HX_AS_GIVEN, HX_SINGLE},
+    {"interpolate", HX_AS_GIVEN, HX_SINGLE},
+    {"softmax", HX_AS_GIVEN, HX_SINGLE},
+    {"log_softmax", HX_AS_GIVEN, HX_SINGLE},
+    {"logsumexp", HX_AS_GIVEN, HX_SINGLE},
+    {"cumprod", HX_AS_GIVEN, HX_SINGLE},
+    {"cumsum", HX_AS_GIVEN, HX_SINGLE},
+    {"sum", HX_AS_GIVEN, HX_SINGLE},
+
+    {"cat", HX_WIDEST, HX_WIDEST},
+    {"stack", HX_WIDEST, HX_WIDEST},
+    {"index_copy", HX_WIDEST, HX_WIDEST},
+    {"addcdiv", HX_AS_GIVEN, HX_WIDEST},
+    {"addcmul", HX_AS_GIVEN, HX_WIDEST},
+    {"atan2", HX_AS_GIVEN, HX_WIDEST},
+    {"dot", HX_AS_GIVEN, HX_WIDEST},
+    {"vdot", HX_AS_GIVEN, HX_WIDEST},
+    {"bilinear", HX_AS_GIVEN, HX_WIDEST},
+    {"index_put", HX_AS_GIVEN, HX_WIDEST},
+    {"scatter_add", HX_AS_GIVEN, HX_WIDEST},
+};
+
+void hx_precisions_of(const char *op, uint8_t precision[2]) {
+    bool lapack_or_fft = !strncmp(op, "linalg_", 7) || !strncmp(op, "fft_", 4); /* whose libraries know no short dtype */
+    precision[0] = lapack_or_fft ? HX_SINGLE : HX_AS_GIVEN;
+    precision[1] = HX_AS_GIVEN;
+    for (size_t i = 0; i < sizeof LIST / sizeof *LIST; i++)
+        if (!strcmp(LIST[i].name, op)) {
+            precision[0] = LIST[i].cpu;
+            precision[1] = LIST[i].other;
+        }
+}
+
+/* float64, whole numbers and Python's numbers stay what they are. */
+static bool is_cast(const hx_tensor *t) {
+    return t && !(t->flags & HX_T_NUMBER) && (t->dtype == HX_F32 || t->dtype == HX_F16 || t->dtype == HX_BF16);
+}
+
+static hx_dtype widest(const hx_call *c, hx_dtype lower) {
+    for (int i = 0; i < c->n_in; i++)
+        if (is_cast(c->in[i]) && c->in[i]->dtype == HX_F32) return HX_F32;
+    return lower;
+}
+
+hx_status hx_autocast(hx_call *c, hx_inputs *tmp) {
+    bool elsewhere = c->device && c->device != hx_cpu();
+    int8_t on = hx_mode.autocast[elsewhere];
+    hx_precision precision = (hx_precision)c->op->info->precision[elsewhere];
+    if (!on || precision == HX_AS_GIVEN) return HX_OK;
+    hx_dtype dtype = (hx_dtype)(on - 1);
+    if (precision == HX_SINGLE) dtype = HX_F32;
+    if (precision == HX_WIDEST) dtype = widest(c, dtype);
+    hx_mode.autocast[0] = hx_mode.autocast[1] = 0; /* until the call is done */
+    for (int i = 0; i < c->n_in; i++) {
+        hx_tensor *cast;
+        if (!is_cast(c->in[i]) || c->in[i]->dtype == dtype) continue;
+        HX_TRY(hx_cast_to(c->in[i], dtype, &cast));
+        HX_TRY(hx_replace_input(tmp, &c->in, c->n_in, i, cast));
+    }
+    return HX_OK;
+}

@@ -1,0 +1,49 @@
+/* What stands in a node for a tensor that it saves, when the host language keeps it: packed after the call was recorded,
+ * a tensor again when backward reads it. While either runs, saving is as usual. */
+#include "autograd.h"
+#include "dispatch.h"
+
+static hx_saver_hooks hooks;
+
+void hx_saver_set_hooks(const hx_saver_hooks *wanted) { hooks = *wanted; }
+
+/* A leaf whose gradient is wanted lives on anyhow. What is stale already must stay, so that it is found out. */
+static bool is_packable(const hx_node *n, int i) {
+    const hx_saved *s = &n->saved[i];
+    if (!s->tensor || !s->tensor->storage || s->tensor->storage->version != s->version) return false;
+    return i >= n->n_in || n->edges[i].leaf != s->tensor;
+}
+
+hx_status hx_saved_pack(hx_node *n) {
+    void *saver = hx_mode.saver;
+    hx_status status = HX_OK;
+    hx_mode.saver = NULL;
+    for (int i = 0; i < n->n_in + n->n_out && !status; i++) {
+        hx_saved *s = &n->saved[i];
+        void *packed = NULL;
+        if (!is_packable(n, i)) continue;
+        status = hooks.pack(saver, s->tensor, &packed);
+        if (status) break;
+        hx_saved_drop(s);
+        s->packed = packed;
+    }
+    hx_mode.saver = saver;
+    return status;
+}
+
+hx_status hx_saved_unpack(const hx_saved *s, hx_tensor **out) {
+    void *saver = hx_mode.saver;
+    hx_mode.saver = NULL;
+    hx_status status = hooks.unpack(s->packed, out);
+    hx_mode.saver = saver;
+    return status;
+}
+
+void hx_saved_drop(hx_saved *s) {
+    hx_tensor *t = s->tensor;
+    void *packed = s->packed;
+    s->tensor = NULL;
+    s->packed = NULL;
+    if (t) hx_tensor_release(t);
+    if (packed) hooks.release(packed);
+}

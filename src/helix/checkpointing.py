@@ -1,0 +1,166 @@
+"""Activation checkpointing: what a function saved for its gradient is thrown away and computed again in backward."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from helix import _core
+from helix.autograd import enable_grad, is_grad_enabled, saved_tensors_hooks
+from helix.errors import ArgumentError, GradientError
+from helix.precision import autocast_state, restored_autocast
+from helix.random import fork_rng, get_rng_state, set_rng_state
+
+
+class _Place:
+    """Stands in a node for a saved tensor; holds it between the second run and its use."""
+
+    __slots__ = ("__weakref__", "segment", "tensor")
+
+    def __init__(self, segment) -> None:
+        self.segment, self.tensor = segment, None
+
+
+class _Done(BaseException):
+    """All that was missing is there: the rest of the second run is left out."""
+
+
+class _Segment:
+    """One call that can be made a second time under the same circumstances."""
+
+    def __init__(self, function: Callable, args: tuple, kwargs: dict[str, Any], keep_random: bool) -> None:
+        self.function, self.args, self.kwargs = function, args, kwargs
+        self.random = get_rng_state() if keep_random else None
+        self.autocast = autocast_state()
+        self.tensors = [t for t in (*args, *kwargs.values()) if isinstance(t, _core.Tensor)]
+        self.versions = [t._version for t in self.tensors]
+        self.places: list[weakref.ref[_Place]] = []
+        self.kinds: list[tuple] = []
+
+    def first(self):
+        def pack(tensor):
+            place = _Place(self)
+            self.kinds.append((tuple(tensor.shape), tensor.dtype))
+            self.places.append(weakref.ref(place))
+            return place
+
+        with saved_tensors_hooks(pack, _unpack):
+            return self.function(*self.args, **self.kwargs)
+
+    def second(self) -> None:
+        """Fills every place that is still in use."""
+        self._check()
+        filled = 0
+
+        def pack(tensor):
+            nonlocal filled
+            if filled < len(self.kinds) and self.kinds[filled] != (tuple(tensor.shape), tensor.dtype):
+                raise _other_tensors()
+            place = self.places[filled]() if filled < len(self.places) else None
+            if place is not None:
+                place.tensor = tensor.detach()
+            filled += 1
+            if filled == len(self.places):
+                raise _Done
+            return None
+
+        state = [(buffer, buffer.clone()) for buffer in _buffers(self.function)]
+        with fork_rng(), enable_grad(), restored_autocast(self.autocast), saved_tensors_hooks(pack, _refuse):
+            if self.random is not None:
+                set_rng_state(self.random)
+            with contextlib.suppress(_Done):
+                self.function(*self.args, **self.kwargs)
+        for buffer, before in state:
+            buffer.copy_(before)
+
+    def _check(self) -> None:
+        for tensor, version in zip(self.tensors, self.versions, strict=True):
+            if tensor._version != version:
+                raise GradientError(
+                    f"HX1501 checkpoint: an argument of shape {tuple(tensor.shape)} was changed in place after the "
+                    f"forward pass (version {version} to {tensor._version}), so that it cannot be run again.",
+                    op="checkpoint",
+                    code="HX1501",
+                )
+
+
+def _unpack(place: _Place):
+    if place.tensor is None:
+        place.segment.second()
+    if place.tensor is None:
+        raise _other_tensors()
+    return place.tensor
+
+
+def _other_tensors() -> GradientError:
+    return GradientError(
+        "HX1502 checkpoint: the function saved other tensors when it was run again. It must do the same each time: "
+        "depend on its arguments and on helix's random numbers alone.",
+        op="checkpoint",
+        code="HX1502",
+    )
+
+
+def _refuse(packed):
+    raise GradientError("HX1502 checkpoint: backward inside of a checkpointed function", op="checkpoint", code="HX1502")
+
+
+def _buffers(function) -> list:
+    """Buffers of a module, such as running means, which the second run must not move again."""
+    return list(function.buffers()) if hasattr(function, "buffers") else []
+
+
+def checkpoint(function: Callable, *args, use_reentrant=None, preserve_rng_state: bool = True, **kwargs):
+    """`function(*args, **kwargs)`, whose intermediate results are not kept for backward but computed a second time there.
+
+    Gradients have the bits of an ordinary call: helix's random state (dropout) and autocast are as they were, and the
+    running means of a Module given as `function` move once. Gradients also reach tensors that the function finds
+    outside of its arguments. Works with `grad`, `create_graph` and inside of other checkpoints.
+
+    Chen, Xu, Zhang, Guestrin: Training Deep Nets with Sublinear Memory Cost, 2016.
+
+    >>> layer = helix.nn.Linear(3, 3)
+    >>> x = helix.ones(2, 3, requires_grad=True)
+    >>> helix.checkpoint(layer, x).sum().backward()
+    >>> x.grad.shape
+    (2, 3)
+    """
+    if use_reentrant:
+        raise ArgumentError("HX1103 checkpoint: use_reentrant=True is not needed here; leave it out.", op="checkpoint")
+    if not is_grad_enabled():
+        return function(*args, **kwargs)
+    return _Segment(function, args, kwargs, preserve_rng_state).first()
+
+
+def checkpoint_sequential(functions, segments: int, input, **kwargs):
+    """Runs functions one after another in so many checkpointed segments; the last one is run as usual.
+
+    `functions` is a Sequential or a list. With n equal layers, √n segments need the least memory.
+    """
+    functions = list(functions)
+    if not 1 <= segments <= len(functions):
+        raise ArgumentError(
+            f"HX1103 checkpoint_sequential: segments must lie between 1 and the {len(functions)} functions, got {segments}.",
+            op="checkpoint_sequential",
+        )
+    size = len(functions) // segments
+    for start in range(0, size * (segments - 1), size):
+        input = checkpoint(Chain(functions[start : start + size]), input, **kwargs)
+    return Chain(functions[size * (segments - 1) :])(input)
+
+
+class Chain:
+    """Functions one after another, as one."""
+
+    def __init__(self, functions: list) -> None:
+        self.functions = functions
+
+    def __call__(self, x):
+        for function in self.functions:
+            x = function(x)
+        return x
+
+    def buffers(self) -> list:
+        return [buffer for function in self.functions for buffer in _buffers(function)]

@@ -1,0 +1,185 @@
+"""Mixed precision: dtypes as torch's autocast gives them, the scaler as torch's state machine, master weights."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+import helix as hx
+from helix import nn
+
+F, TF = nn.functional, torch.nn.functional
+
+# (what is computed, arguments' shapes): the same expression is read with helix and with torch.
+EXPRESSIONS = {
+    "matmul": ("m.matmul(a, b)", (3, 4), (4, 5)),
+    "bmm": ("m.bmm(a, b)", (2, 3, 4), (2, 4, 5)),
+    "linear": ("F.linear(a, b)", (3, 4), (5, 4)),
+    "conv2d": ("F.conv2d(a, b)", (1, 2, 5, 5), (3, 2, 3, 3)),
+    "addmm": ("m.addmm(c, a, b)", (3, 4), (4, 5), (3, 5)),
+    "softmax": ("m.softmax(a, -1)", (3, 4)),
+    "mse_loss": ("F.mse_loss(a, b)", (3, 4), (3, 4)),
+    "cat": ("m.cat([a, b.to(m.bfloat16)])", (3, 4), (3, 4)),
+    "sum": ("m.sum(m.matmul(a, b))", (3, 4), (4, 5)),
+    "prod": ("m.prod(m.matmul(a, b))", (3, 4), (4, 5)),
+    "exp": ("m.exp(m.matmul(a, b))", (3, 4), (4, 5)),
+    "add": ("a + m.matmul(a, b)", (3, 3), (3, 3)),
+    "double": ("m.matmul(a.double(), b.double())", (3, 4), (4, 5)),
+    "layer_norm": ("F.layer_norm(m.matmul(a, b), [5])", (3, 4), (4, 5)),
+    "in place": ("a.add_(b)", (3, 4), (3, 4)),
+    "nll": ("F.nll_loss(m.matmul(a, b), m.tensor([0, 1, 2]))", (3, 4), (4, 5)),
+    "cross entropy": ("F.cross_entropy(m.matmul(a, b), m.tensor([0, 1, 2]))", (3, 4), (4, 5)),
+    "attention": ("F.scaled_dot_product_attention(a, a, a)", (1, 2, 3, 4)),
+}
+
+
+def computed(library, functional, name: str, dtype: str):
+    text, *shapes = EXPRESSIONS[name]
+    values = {key: library.ones(shape) for key, shape in zip("abc", shapes, strict=False)}
+    with library.autocast("cpu", dtype=getattr(library, dtype)):
+        return eval(text, {"m": library, "F": functional, **values}).dtype
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_dtypes_are_those_of_torch(name, dtype):
+    assert str(computed(hx, F, name, dtype)).split(".")[1] == str(computed(torch, TF, name, dtype)).split(".")[1]
+
+
+def test_modes_nest_and_end():
+    a = hx.ones(2, 2)
+    with hx.autocast("cpu"):
+        assert hx.is_autocast_enabled() and hx.get_autocast_dtype() is hx.bfloat16
+        with hx.autocast("cpu", enabled=False):
+            assert (a @ a).dtype is hx.float32
+        with hx.autocast("cpu", hx.float16):
+            assert (a @ a).dtype is hx.float16
+        assert (a @ a).dtype is hx.bfloat16
+        with hx.autocast("other"):
+            assert (a @ a).dtype is hx.bfloat16
+    assert not hx.is_autocast_enabled() and (a @ a).dtype is hx.float32
+
+    @hx.autocast("cpu")
+    def product(x):
+        return x @ x
+
+    assert product(a).dtype is hx.bfloat16
+    with pytest.raises(TypeError, match="HX1101 autocast"):
+        hx.autocast("cpu", hx.float32)
+
+
+def test_weights_and_their_gradients_stay_float32():
+    layer, x = nn.Linear(4, 3), hx.randn(5, 4)
+    with hx.autocast("cpu"):
+        y = layer(x)
+        y.sum().backward()  # also inside: gradients are not cast again
+    assert y.dtype is hx.bfloat16 and layer.weight.dtype is layer.weight.grad.dtype is hx.float32
+    expected = x.to(hx.bfloat16).to(hx.float32).sum(0)
+    assert (layer.weight.grad - expected).abs().max().item() <= 0.05
+
+
+# ---- the scaler --------------------------------------------------------------------------------------------
+
+# What the gradient is in each step.
+STORIES = [
+    [1.0] * 7,
+    [1.0, math.inf, 1.0, 1.0, 1.0, 1.0],
+    [math.nan, math.inf, math.nan],
+    [1.0, 1.0, math.inf, 1.0, 1.0, 1.0, math.nan, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
+]
+
+
+def story_of(library, make_scaler, make_optimizer, gradients):
+    """Scale, growth tracker and weight after each step."""
+    weight = library.ones(3, requires_grad=True)
+    optimizer, scaler = make_optimizer([weight]), make_scaler()
+    seen = []
+    for gradient in gradients:
+        scaler.scale(library.ones(1))
+        weight.grad = library.full((3,), gradient * scaler.get_scale())
+        scaler.unscale_(optimizer)
+        scaler.step(optimizer)
+        scaler.update()
+        seen.append((scaler.get_scale(), scaler.state_dict()["_growth_tracker"], weight.tolist()))
+    return seen
+
+
+@pytest.mark.parametrize("gradients", STORIES)
+def test_scaler_is_the_state_machine_of_torch(gradients):
+    options = {"init_scale": 1024.0, "growth_interval": 3, "growth_factor": 4.0, "backoff_factor": 0.25}
+    mine = story_of(hx, lambda: hx.amp.GradScaler("cpu", **options), lambda p: hx.optim.SGD(p, 0.125), gradients)
+    theirs = story_of(
+        torch, lambda: torch.amp.GradScaler("cpu", **options), lambda p: torch.optim.SGD(p, 0.125), gradients
+    )
+    assert mine == theirs
+
+
+def test_a_bad_gradient_leaves_every_bit_of_the_weights():
+    model = nn.Linear(4, 3)
+    optimizer, scaler = hx.optim.AdamW(model.named_parameters(), 0.1), hx.amp.GradScaler()
+    scaler.scale(model(hx.ones(2, 4)).sum()).backward()
+    model.bias.grad = hx.tensor([0.0, math.inf, 0.0])
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert scaler.step(optimizer) is None and scaler.found_inf(optimizer)
+    scaler.update()
+    assert all((model.state_dict()[name] == value).all().item() for name, value in before.items())
+    assert optimizer.state == {} and scaler.get_scale() == 2.0**15
+
+
+def test_a_tiny_gradient_survives_by_scaling():
+    weight = hx.ones(1, requires_grad=True)
+    small = hx.tensor([2.0**-14])
+
+    def gradient(scale: float) -> float:
+        half = weight.to(hx.float16)  # its gradient is float16 on the way
+        loss = (half * small.to(hx.float16) * hx.tensor([2.0**-12], dtype=hx.float16)).to(hx.float32).sum()
+        (found,) = hx.autograd.grad(loss * scale, weight)
+        return found.item() / scale
+
+    assert gradient(1.0) == 0.0 and gradient(2.0**12) == 2.0**-26
+
+
+@pytest.mark.parametrize(
+    "misuse",
+    [lambda s, o: (s.unscale_(o), s.unscale_(o)), lambda s, o: (s.step(o), s.step(o)), lambda s, o: s.update()],
+)
+def test_misuse_is_refused(misuse):
+    weight = hx.ones(1, requires_grad=True)
+    weight.grad = hx.ones(1)
+    with pytest.raises(RuntimeError, match="GradScaler"):
+        misuse(hx.amp.GradScaler(), hx.optim.SGD([weight], 0.1))
+
+
+def test_state_and_switch():
+    scaler = hx.amp.GradScaler(init_scale=8.0)
+    other = hx.amp.GradScaler()
+    other.load_state_dict(scaler.state_dict())
+    assert other.get_scale() == 8.0 and other.state_dict() == scaler.state_dict()
+    off = hx.amp.GradScaler(enabled=False)
+    x = hx.ones(2)
+    assert off.scale(x) is x and off.state_dict() == {} and off.get_scale() == 1.0
+    assert scaler.scale([x, (x,)])[1][0].tolist() == [8.0, 8.0]
+
+
+@pytest.mark.parametrize(("dtype", "scaled"), [("float16", True), ("bfloat16", False)])
+def test_training_comes_out_like_float32(dtype, scaled):
+    def final_loss(mixed: bool) -> float:
+        hx.manual_seed(1)
+        model = nn.Sequential(nn.Linear(8, 32), nn.GELU(), nn.Linear(32, 1))
+        x = hx.randn(128, 8)
+        y = (x[:, :1] * x[:, 1:2]).tanh()
+        optimizer = hx.optim.AdamW(model.named_parameters(), 1e-2)
+        scaler = hx.amp.GradScaler(enabled=mixed and scaled)
+        for _ in range(150):
+            with hx.autocast("cpu", getattr(hx, dtype), enabled=mixed):
+                loss = F.mse_loss(model(x), y)
+            optimizer.zero_grad()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        return F.mse_loss(model(x), y).item()
+
+    plain = final_loss(False)
+    assert plain < 0.01 and abs(final_loss(True) - plain) < (0.02 if scaled else 0.3) * 0.1
