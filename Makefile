@@ -102,6 +102,9 @@ numerics: $(VENV)/.checks install  ## measure the elementary functions and write
 torch-table: $(VENV)/.checks install  ## what torch documents and what helix has of it: docs/torch-ops.md (2 minutes)
 	$(BIN)/python -m tests.parity.table
 
+layer-table: $(VENV)/.checks install  ## torch.nn's classes and helix.nn's: docs/layers.md
+	$(BIN)/python -m tests.nn.layer_table
+
 torch-parity: $(VENV)/.checks install  ## every op on all of torch's own samples, and counts of what differs (10 minutes)
 	$(BIN)/python -m tests.parity
 

@@ -1,5 +1,6 @@
 """helix.nn.utils: helpers over the parameters of a model, under torch's names."""
 
+from . import parametrizations, parametrize
 from .gradients import clip_grad_norm_, clip_grad_value_, get_total_norm
 from .vectors import parameters_to_vector, vector_to_parameters
 
@@ -8,5 +9,7 @@ __all__ = [
     "clip_grad_value_",
     "get_total_norm",
     "parameters_to_vector",
+    "parametrizations",
+    "parametrize",
     "vector_to_parameters",
 ]
