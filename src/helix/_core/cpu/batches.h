@@ -15,6 +15,7 @@ typedef struct task {
     hx_int k, lwork, lrwork, liwork;
     int64_t room;
     char option, option2;
+    int factors; /* number of the first of three outputs that are LU, pivots and info */
     double number;
     void (*one)(const struct task *t, int64_t i, char *scratch);
     _Atomic int failed; /* an hx_code */

@@ -29,6 +29,7 @@ typedef struct hx_lapack {
     void (*trsv[HX_LAPACK_TYPES])(C_ uplo, C_ trans, C_ diag, I_ n, V_ a, I_ lda, void *x, I_ step, size_t, size_t, size_t);
     void (*getrf[HX_LAPACK_TYPES])(I_ m, I_ n, void *a, I_ lda, hx_int *pivots, hx_int *info);
     void (*getrs[HX_LAPACK_TYPES])(C_ trans, I_ n, I_ columns, V_ a, I_ lda, I_ pivots, void *b, I_ ldb, hx_int *info, size_t);
+    void (*getri[HX_LAPACK_TYPES])(I_ n, void *a, I_ lda, I_ pivots, void *work, I_ lwork, hx_int *info);
     void (*potrf[HX_LAPACK_TYPES])(C_ uplo, I_ n, void *a, I_ lda, hx_int *info, size_t);
     void (*geqrf[HX_LAPACK_TYPES])(I_ m, I_ n, void *a, I_ lda, void *tau, void *work, I_ lwork, hx_int *info);
     void (*ungqr[HX_LAPACK_TYPES])(I_ m, I_ n, I_ k, void *a, I_ lda, V_ tau, void *work, I_ lwork, hx_int *info);

@@ -1,5 +1,62 @@
 /* Factorizations of batches of matrices, and what is solved with them, through LAPACK. */
 #include "batches.h"
+#include "lanes.h"
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+/* ---- small real matrices ---- */
+
+enum {
+    SMALL_SIDE = 32,    /* rows and columns up to which matrices stand side by side in lanes */
+    SMALL_COLUMNS = 16  /* of what is solved there */
+};
+typedef enum { SMALL_LU, SMALL_SOLVE, SMALL_INVERSE, SMALL_CHOLESKY } small_work;
+
+/* Work on `count` matrices; what is not asked for is NULL. */
+typedef struct small {
+    small_work what;
+    int64_t count, m, n, columns; /* columns: of b and x */
+    const void *a, *b;
+    void *lu, *x;
+    hx_int *pivots, *info;
+    bool upper;
+    atomic_bool failed;
+} small;
+
+#define SMALL(name) small_f32_##name
+#define SMALL_TYPE float
+#define SMALL_VECTOR hx_vf
+#define SMALL_MASK hx_vi
+#define SMALL_ROOT sqrtf
+#include "small_matrices.h"
+#undef SMALL
+#undef SMALL_TYPE
+#undef SMALL_VECTOR
+#undef SMALL_MASK
+#undef SMALL_ROOT
+
+#define SMALL(name) small_f64_##name
+#define SMALL_TYPE double
+#define SMALL_VECTOR hx_vd
+#define SMALL_MASK hx_vl
+#define SMALL_ROOT sqrt
+#include "small_matrices.h"
+#undef SMALL
+#undef SMALL_TYPE
+#undef SMALL_VECTOR
+#undef SMALL_MASK
+#undef SMALL_ROOT
+
+static bool is_small(const task *t) { return t->type < 2 && t->m <= SMALL_SIDE && t->n <= SMALL_SIDE; }
+
+static hx_code run_small(small *s, const task *t, hx_err *err) {
+    const int64_t width = HX_LANE_BYTES / t->size, flops = width * t->m * t->n * (t->n + s->columns);
+    s->m = t->m;
+    s->n = t->n;
+    hx_parallel_range((s->count - 1) / width + 1, TASK_FLOPS / flops + 1, t->type ? small_f64_range : small_f32_range, s);
+    if (!atomic_load(&s->failed)) return HX_OK;
+    return hx_kernel_fail(err, HX_E_MEMORY, HX1402_MEMORY, "no memory for matrices side by side");
+}
 
 /* ---- LU ---- */
 
@@ -37,8 +94,9 @@ static hx_int eliminate(void *a, int64_t m, int64_t n, int type) {
 static void one_lu(const task *t, int64_t i, char *scratch) {
     int64_t m = t->m, n = t->n;
     const void *a = item(&t->call->in[0], i, m * n);
-    void *lu = item(&t->call->out[0], i, m * n);
-    hx_int *pivots = item(&t->call->out[1], i, least(m, n)), *info = item(&t->call->out[2], i, 1);
+    const hx_view *out = t->call->out + t->factors;
+    void *lu = item(&out[0], i, m * n);
+    hx_int *pivots = item(&out[1], i, least(m, n)), *info = item(&out[2], i, 1);
     if (!t->option) {
         memcpy(lu, a, (size_t)(m * n * t->size));
         set_identity_pivots(pivots, least(m, n));
@@ -51,21 +109,33 @@ static void one_lu(const task *t, int64_t i, char *scratch) {
     turn(lu, n, scratch, ld, n, m, t->size);
 }
 
+/* All factors, with or without a choice of pivots, into three outputs from number `factors` on. */
+static hx_code factor_all(task *t, bool pivot, int factors, hx_err *err) {
+    const hx_view *out = t->call->out + factors;
+    const int64_t count = out[2].numel;
+    double m = t->m, n = t->n;
+    if (!out[0].numel) {
+        for (int64_t i = 0; i < count; i++) ((hx_int *)out[2].data)[i] = 0;
+        return HX_OK;
+    }
+    if (pivot && is_small(t)) {
+        small s = {.what = SMALL_LU, .count = count, .a = t->call->in[0].data, .lu = out[0].data, .pivots = out[1].data,
+                   .info = out[2].data};
+        return run_small(&s, t, err);
+    }
+    t->one = one_lu;
+    t->option = pivot;
+    t->factors = factors;
+    t->room = slots((int64_t)t->m * t->n, t->size);
+    return run_task(t, count, m * n * (m < n ? m : n), err);
+}
+
 /* attr: pivot. Out: LU, pivots, info */
 HX_KERNEL(k_lu_factor) {
     HX_UNUSED;
     task t;
     hx_code code = begin_task(&t, call, err);
-    if (code) return code;
-    double m = t.m, n = t.n;
-    t.one = one_lu;
-    t.option = (char)call->attr[0].v.i;
-    t.room = slots((int64_t)t.m * t.n, t.size);
-    if (!call->out[0].numel) {
-        for (int64_t i = 0; i < call->out[2].numel; i++) ((hx_int *)call->out[2].data)[i] = 0;
-        return HX_OK;
-    }
-    return run_task(&t, call->out[2].numel, m * n * (m < n ? m : n), err);
+    return code ? code : factor_all(&t, call->attr[0].v.i, 0, err);
 }
 
 /* pivots (..., k), attr: m. The permutation of m rows that the exchanges come to: row i of the result is row order[i]. */
@@ -152,6 +222,113 @@ HX_KERNEL(k_triangular) {
     return run_task(&t, batch_of(x, 2), n * (double)rows_of(x) * (double)columns_of(x), err);
 }
 
+/* ---- systems and inverses ---- */
+
+static const int32_t *stretched_pivots(const hx_view *pivots, const hx_view *out, int64_t i) {
+    int64_t shape[HX_MAX_RANK + 1];
+    for (int d = 0; d < pivots->ndim; d++) shape[d] = pivots->shape[d];
+    shape[pivots->ndim] = 1;
+    hx_view column = *pivots;
+    column.shape = shape;
+    column.ndim++;
+    return stretched_item(&column, out, i);
+}
+
+/* Rows of `bytes` each change places as LAPACK's pivots say, one after another. */
+static void exchange_rows(char *rows, int64_t n, int64_t bytes, const hx_int *pivots, char *held) {
+    for (int64_t i = 0; i < n; i++) {
+        char *row = rows + i * bytes, *other = rows + (pivots[i] - 1) * bytes;
+        if (row == other) continue;
+        memcpy(held, row, (size_t)bytes);
+        memcpy(row, other, (size_t)bytes);
+        memcpy(other, held, (size_t)bytes);
+    }
+}
+
+static void set_nan(void *a, int64_t n, bool is_double) {
+    for (int64_t i = 0; i < n; i++)
+        if (is_double) ((double *)a)[i] = (double)NAN;
+        else ((float *)a)[i] = NAN;
+}
+
+/* Matrix i of X from its factors, which may be those of several. */
+static void one_solution(const task *t, int64_t i, char *scratch) {
+    const hx_view *out = t->call->out, *x = &out[0];
+    int64_t n = t->n, k = columns_of(x);
+    const void *lu = stretched_item(&out[1], x, i), *from = stretched_item(&t->call->in[1], x, i);
+    const hx_int *pivots = stretched_pivots(&out[2], x, i);
+    void *to = item(x, i, n * k);
+    if (is_small(t)) {
+        memcpy(to, from, (size_t)(n * k * t->size));
+        exchange_rows(to, n, k * t->size, pivots, scratch);
+        substitute(t->type, lu, n, to, k, false, true);
+        substitute(t->type, lu, n, to, k, true, false);
+        return;
+    }
+    hx_int columns = (hx_int)k, info;
+    char *b = scratch + slots(n * n, t->size);
+    turn(scratch, n, lu, n, n, n, t->size);
+    turn(b, n, from, k, n, k, t->size);
+    t->lapack->getrs[t->type]("N", &t->n, &columns, scratch, &t->n, pivots, b, &t->n, &info, 1);
+    turn(to, k, b, n, k, n, t->size);
+}
+
+/* A, B. Out: X, LU, pivots, info */
+HX_KERNEL(k_solve) {
+    HX_UNUSED;
+    task t;
+    hx_code code = begin_task(&t, call, err);
+    if (code) return code;
+    const hx_view *x = &call->out[0], *out = call->out;
+    const int64_t count = out[3].numel, n = t.n, k = columns_of(x);
+    if (x->numel && is_small(&t) && k <= SMALL_COLUMNS && batch_of(x, 2) == count && call->in[1].numel == x->numel) {
+        small s = {.what = SMALL_SOLVE, .count = count, .columns = k, .a = call->in[0].data, .b = call->in[1].data,
+                   .x = x->data, .lu = out[1].data, .pivots = out[2].data, .info = out[3].data};
+        return run_small(&s, &t, err);
+    }
+    if ((code = factor_all(&t, true, 1, err)) || !x->numel) return code;
+    t.one = one_solution;
+    t.room = slots(n * n, t.size) + slots(n * k, t.size);
+    return run_task(&t, batch_of(x, 2), 2.0 * (double)n * (double)n * (double)k, err);
+}
+
+/* What is row-major here is the transpose to LAPACK, and the inverse of that is the transpose of ours. */
+static void one_inverse(const task *t, int64_t i, char *scratch) {
+    int64_t n = t->n;
+    void *a = item(&t->call->out[0], i, n * n);
+    hx_int *info = item(&t->call->out[1], i, 1), *pivots = (hx_int *)(scratch + slots(t->lwork, t->size)), done;
+    memcpy(a, item(&t->call->in[0], i, n * n), (size_t)(n * n * t->size));
+    t->lapack->getrf[t->type](&t->n, &t->n, a, &t->n, pivots, info);
+    if (*info) set_nan(a, n * n * (t->type < 2 ? 1 : 2), t->type % 2);
+    else t->lapack->getri[t->type](&t->n, a, &t->n, pivots, scratch, &t->lwork, &done);
+}
+
+/* A. Out: the inverse, info */
+HX_KERNEL(k_inverse) {
+    HX_UNUSED;
+    task t;
+    hx_code code = begin_task(&t, call, err);
+    if (code) return code;
+    const hx_view *out = call->out;
+    hx_int ask = -1, info;
+    char answer[16], none[16];
+    double n = t.n;
+    if (!t.n) {
+        for (int64_t i = 0; i < out[1].numel; i++) ((hx_int *)out[1].data)[i] = 0;
+        return HX_OK;
+    }
+    if (!out[0].numel) return HX_OK;
+    if (is_small(&t)) {
+        small s = {.what = SMALL_INVERSE, .count = out[1].numel, .a = call->in[0].data, .x = out[0].data, .info = out[1].data};
+        return run_small(&s, &t, err);
+    }
+    t.lapack->getri[t.type](&t.n, none, &t.n, &info, answer, &ask, &info);
+    if (!workspace(t.type, answer, &t.lwork)) return too_large(&t, err);
+    t.one = one_inverse;
+    t.room = slots(t.lwork, t.size) + slots(t.n, sizeof(hx_int));
+    return run_task(&t, out[1].numel, 2 * n * n * n, err);
+}
+
 /* ---- Cholesky ---- */
 
 /* Row-major A is conj(A) to LAPACK, whose upper triangle is A's lower one; its factor is the transpose of ours. */
@@ -176,6 +353,11 @@ HX_KERNEL(k_cholesky) {
     if (!t.n) {
         for (int64_t i = 0; i < call->out[1].numel; i++) ((hx_int *)call->out[1].data)[i] = 0;
         return HX_OK;
+    }
+    if (call->out[1].numel && is_small(&t)) {
+        small s = {.what = SMALL_CHOLESKY, .count = call->out[1].numel, .a = call->in[0].data, .x = call->out[0].data,
+                   .info = call->out[1].data, .upper = call->attr[0].v.i};
+        return run_small(&s, &t, err);
     }
     return run_task(&t, call->out[1].numel, n * n * n / 3, err);
 }
@@ -290,16 +472,6 @@ HX_KERNEL(k_ldl_factor) {
     return run_task(&t, call->out[2].numel, n * n * n / 3, err);
 }
 
-static const int32_t *stretched_pivots(const hx_view *pivots, const hx_view *out, int64_t i) {
-    int64_t shape[HX_MAX_RANK + 1];
-    for (int d = 0; d < pivots->ndim; d++) shape[d] = pivots->shape[d];
-    shape[pivots->ndim] = 1;
-    hx_view column = *pivots;
-    column.shape = shape;
-    column.ndim++;
-    return stretched_item(&column, out, i);
-}
-
 static void one_ldl_solve(const task *t, int64_t i, char *scratch) {
     const hx_view *x = &t->call->out[0];
     int64_t n = t->n, k = columns_of(x);
@@ -341,6 +513,8 @@ HX_KERNEL(k_ldl_solve) {
 HX_KERNELS(linalg) = {KERNEL_CONTIGUOUS(lu_base, k_lu_factor, HX_SET_LAPACK),
                       KERNEL_CONTIGUOUS(lu_order, k_lu_order, HX_BIT(HX_I32)),
                       KERNEL_CONTIGUOUS(triangular_base, k_triangular, HX_SET_LAPACK),
+                      KERNEL_CONTIGUOUS(solve_base, k_solve, HX_SET_LAPACK),
+                      KERNEL_CONTIGUOUS(inverse_base, k_inverse, HX_SET_LAPACK),
                       KERNEL_CONTIGUOUS(cholesky_base, k_cholesky, HX_SET_LAPACK),
                       KERNEL_CONTIGUOUS(geqrf, k_geqrf, HX_SET_LAPACK),
                       KERNEL_CONTIGUOUS(qr_base, k_qr, HX_SET_LAPACK),
