@@ -4,6 +4,7 @@
 #define HX_BATCHES_H
 
 #include "lapack.h"
+#include "turn.h"
 
 /* One kernel's work. `one` treats matrix i with `room` bytes of scratch memory, which are its own. */
 typedef struct task {
@@ -107,17 +108,27 @@ static inline hx_code too_large(const task *t, hx_err *err) {
 
 /* to[j][i] = from[i][j]: rows x columns, of `size` bytes each; `from` has rows of `from_row` elements, `to` of `to_row`. */
 static inline void turn(void *to, int64_t to_row, const void *from, int64_t from_row, int64_t rows, int64_t columns, int64_t size) {
-    enum { TILE = 16 };
-#define TURN(T)                                                                                               \
-    for (int64_t i0 = 0; i0 < rows; i0 += TILE)                                                               \
-        for (int64_t j0 = 0; j0 < columns; j0 += TILE)                                                        \
-            for (int64_t j = j0; j < least(columns, j0 + TILE); j++)                                          \
-                for (int64_t i = i0; i < least(rows, i0 + TILE); i++)                                         \
-                    ((T *)to)[j * to_row + i] = ((const T *)from)[i * from_row + j]
+#define TURN(T, SIDE, square)                                                                                 \
+    for (int64_t i0 = 0; i0 < rows; i0 += SIDE)                                                               \
+        for (int64_t j0 = 0; j0 < columns; j0 += SIDE) {                                                      \
+            T *t = (T *)to + j0 * to_row + i0;                                                                \
+            const T *f = (const T *)from + i0 * from_row + j0;                                                \
+            int64_t down = least(rows - i0, SIDE), across = least(columns - j0, SIDE);                        \
+            if (down == SIDE && across == SIDE) {                                                             \
+                square;                                                                                       \
+                continue;                                                                                     \
+            }                                                                                                 \
+            for (int64_t j = 0; j < across; j++)                                                              \
+                for (int64_t i = 0; i < down; i++) t[j * to_row + i] = f[i * from_row + j];                   \
+        }
     typedef struct pair { uint64_t v[2]; } pair;
-    if (size == 4) TURN(uint32_t);
-    else if (size == 8) TURN(uint64_t);
-    else TURN(pair);
+    if (size == 4) {
+        TURN(float, HX_LANES_OF(float), hx_turn_floats(t, to_row, f, from_row))
+    } else if (size == 8) {
+        TURN(double, HX_LANES_OF(double), hx_turn_doubles(t, to_row, f, from_row))
+    } else {
+        TURN(pair, 4, for (int64_t j = 0; j < 4; j++) for (int64_t i = 0; i < 4; i++) t[j * to_row + i] = f[i * from_row + j])
+    }
 #undef TURN
 }
 

@@ -1,6 +1,5 @@
 /* Factorizations of batches of matrices, and what is solved with them, through LAPACK. */
 #include "batches.h"
-#include "lanes.h"
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 

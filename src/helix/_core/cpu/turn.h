@@ -86,4 +86,35 @@ static inline void hx_store_turned(float *p, int64_t step, const hx_vf *tile) {
 }
 #endif
 
+/* The same for doubles, from memory to memory. Each round turns the address bits (row, column) of every number by one. */
+#if HX_LANE_BYTES == 64
+#define HX_TURN_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define HX_TURN_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#elif HX_LANE_BYTES == 32
+#define HX_TURN_LOW 0, 4, 1, 5
+#define HX_TURN_HIGH 2, 6, 3, 7
+#else
+#define HX_TURN_LOW 0, 2
+#define HX_TURN_HIGH 1, 3
+#endif
+static inline void hx_turn_doubles(double *to, int64_t to_step, const double *p, int64_t step) {
+    enum { L = HX_LANES_OF(double) };
+    hx_vd x[L], y[L];
+    for (int i = 0; i < L; i++) x[i] = hx_vd_load(p + i * step);
+    _Pragma("GCC unroll 3") for (int round = 1; round < L; round *= 2) {
+        _Pragma("GCC unroll 4") for (int i = 0; i < L / 2; i++) {
+            y[2 * i] = __builtin_shufflevector(x[i], x[i + L / 2], HX_TURN_LOW);
+            y[2 * i + 1] = __builtin_shufflevector(x[i], x[i + L / 2], HX_TURN_HIGH);
+        }
+        _Pragma("GCC unroll 8") for (int i = 0; i < L; i++) x[i] = y[i];
+    }
+    for (int i = 0; i < L; i++) hx_vd_store(to + i * to_step, x[i]);
+}
+static inline void hx_turn_floats(float *to, int64_t to_step, const float *p, int64_t step) {
+    enum { L = HX_LANES_OF(float) };
+    hx_vf x[L];
+    hx_load_turned(p, step, x);
+    for (int i = 0; i < L; i++) hx_vf_store(to + i * to_step, x[i]);
+}
+
 #endif
