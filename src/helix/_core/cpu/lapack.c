@@ -18,7 +18,8 @@
 static const struct routine {
     const char *real, *complex;
 } routines[] = {
-    {"gemm", "gemm"},   {"trsm", "trsm"},   {"trsv", "trsv"},   {"getrf", "getrf"}, {"getrs", "getrs"}, {"getri", "getri"}, {"potrf", "potrf"},
+    {"gemm", "gemm"},   {"trsm", "trsm"},   {"trsv", "trsv"},   {"getrf", "getrf"}, {"getrs", "getrs"}, {"getri", "getri"},
+    {"potrf", "potrf"},
     {"geqrf", "geqrf"}, {"orgqr", "ungqr"}, {"sytrf", "sytrf"}, {NULL, "hetrf"},    {"sytrs", "sytrs"}, {NULL, "hetrs"},
     {"gels", "gels"},   {"syevd", NULL},    {NULL, "heevd"},    {"geev", NULL},     {NULL, "geev"},     {"gesdd", NULL},
     {NULL, "gesdd"},    {"gesvd", NULL},    {NULL, "gesvd"},    {"gelsy", NULL},    {NULL, "gelsy"},    {"gelss", NULL},
