@@ -18,6 +18,11 @@ class Case(NamedTuple):
 
 
 # fmt: off
+_LLAMA = {"vocab_size": 23, "hidden_size": 16, "intermediate_size": 20, "num_hidden_layers": 2, "num_attention_heads": 4,
+          "num_key_value_heads": 2, "max_position_embeddings": 64}
+_MIXTRAL = {**_LLAMA, "num_local_experts": 4, "num_experts_per_tok": 2}
+_LLAMA3 = {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+           "original_max_position_embeddings": 16}
 _GPT2 = {"vocab_size": 23, "n_positions": 32, "n_embd": 8, "n_layer": 2, "n_head": 2, "bos_token_id": 1, "eos_token_id": 1}
 
 FAMILIES: dict[str, Case] = {
@@ -25,6 +30,12 @@ FAMILIES: dict[str, Case] = {
     "gpt2-inverse": Case("gpt2", "GPT2Config", "GPT2LMHeadModel",
                          {**_GPT2, "scale_attn_by_inverse_layer_idx": True, "n_inner": 12, "tie_word_embeddings": False,
                           "activation_function": "gelu"}),
+    "llama": Case("llama", "LlamaConfig", "LlamaForCausalLM", _LLAMA),
+    "llama-3": Case("llama", "LlamaConfig", "LlamaForCausalLM",
+                    {**_LLAMA, "head_dim": 8, "rope_parameters": _LLAMA3, "tie_word_embeddings": True,
+                     "attention_bias": True, "mlp_bias": True}),
+    "mixtral": Case("mixtral", "MixtralConfig", "MixtralForCausalLM", _MIXTRAL),
+    "mixtral-window": Case("mixtral", "MixtralConfig", "MixtralForCausalLM", {**_MIXTRAL, "sliding_window": 3}),
 }
 # fmt: on
 

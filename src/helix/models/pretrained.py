@@ -25,6 +25,8 @@ MAX_CONFIG, MAX_INDEX = 4_000_000, 100_000_000  # bytes
 
 FAMILIES: dict[str, str] = {
     "gpt2": "helix.models.gpt2:GPT2",
+    "llama": "helix.models.llama:Llama",
+    "mixtral": "helix.models.mixtral:Mixtral",
 }
 
 

@@ -40,6 +40,7 @@ from .convnorm import Conv2dNormActivation
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from .embedding import Embedding, EmbeddingBag
 from .fractionalpool import FractionalMaxPool2d, FractionalMaxPool3d
+from .grouped import GroupedQueryAttention
 from .linear import Bilinear, Linear
 from .loss import (
     BCELoss,
@@ -110,6 +111,7 @@ from .pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
+from .positions import LearnedPositions, RotaryEmbedding, SinusoidalPositions
 from .recompute import checkpoint_layers
 from .resample import (
     ChannelShuffle,
@@ -125,6 +127,7 @@ from .reshape import Flatten, Identity, Permute, Unflatten
 from .s4 import S4, S4Kernel
 from .s4d import S4D, S4DKernel
 from .s5 import S5
+from .scored import AdditiveAttention, MultiplicativeAttention
 from .separable import SeparableConv1d, SeparableConv2d, SeparableConv3d
 from .sequence import SequenceLayer
 from .squeeze import SqueezeExcitation
@@ -285,6 +288,12 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "GroupedQueryAttention",
+    "LearnedPositions",
+    "RotaryEmbedding",
+    "SinusoidalPositions",
+    "AdditiveAttention",
+    "MultiplicativeAttention",
     "functional",
     "init",
     "checkpoint_layers",

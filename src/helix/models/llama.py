@@ -1,0 +1,136 @@
+"""Llama: Touvron et al., "LLaMA: open and efficient foundation language models", 2023, to Llama 3 (2024)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..nn import Embedding, GroupedQueryAttention, Linear, Module, ModuleList, RMSNorm, RotaryEmbedding, init
+from ..nn.cache import DecoderState, KeyValueCache, Sight, sight_of
+from ..tensor import Tensor
+from .activations import activation
+from .language import LanguageModel
+
+Turns = tuple[Tensor, Tensor]
+
+
+def rotary_of(config: dict[str, Any], size: int) -> RotaryEmbedding:
+    """As config.json has it: rope_parameters, or rope_theta and rope_scaling in older files."""
+    scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    base = scaling.get("rope_theta", config.get("rope_theta", 10000.0))
+    return RotaryEmbedding(size, base, scaling=scaling or None)
+
+
+class GatedFeedForward(Module):
+    """down(activation(gate(x)) * up(x)); Shazeer, "GLU variants improve transformer", 2020."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        width, inner, bias = config["hidden_size"], config["intermediate_size"], config.get("mlp_bias", False)
+        self.gate_proj, self.up_proj = Linear(width, inner, bias), Linear(width, inner, bias)
+        self.down_proj = Linear(inner, width, bias)
+        self.activation = activation(config.get("hidden_act", "silu"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(self.activation(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Block(Module):
+    """Attention and a feed-forward net, each after a norm and beside a residual."""
+
+    feed = "mlp"  # the attribute of the feed-forward net
+    input_layernorm: RMSNorm
+
+    def __init__(self, config: dict[str, Any], rotary: RotaryEmbedding, size: int) -> None:
+        width, eps = config["hidden_size"], config.get("rms_norm_eps", 1e-6)
+        self.self_attn = GroupedQueryAttention(
+            width,
+            config["num_attention_heads"],
+            config.get("num_key_value_heads"),
+            size,
+            config.get("attention_dropout", 0.0),
+            config.get("attention_bias", False),
+            window=config.get("sliding_window"),
+            rotary=rotary,
+        )
+        setattr(self, self.feed, self.make_feed(config))
+        self.input_layernorm, self.post_attention_layernorm = RMSNorm(width, eps), RMSNorm(width, eps)
+
+    def make_feed(self, config: dict[str, Any]) -> Module:
+        return GatedFeedForward(config)
+
+    def forward(self, x: Tensor, sight: Sight, cache: KeyValueCache | None, turns: Turns) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), None, sight, cache, turns)
+        return x + getattr(self, self.feed)(self.post_attention_layernorm(x))
+
+
+class Body(Module):
+    """All but the head."""
+
+    def __init__(self, config: dict[str, Any], block: type[Block]) -> None:
+        size = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+        rotary = rotary_of(config, size)
+        self.rotary = rotary
+        self.embed_tokens = Embedding(config["vocab_size"], config["hidden_size"])
+        self.layers = ModuleList(block(config, rotary, size) for _ in range(config["num_hidden_layers"]))
+        self.norm = RMSNorm(config["hidden_size"], config.get("rms_norm_eps", 1e-6))
+
+    def forward(self, tokens: Tensor, sight: Sight, caches: list[KeyValueCache] | None = None) -> Tensor:
+        x = self.embed_tokens(tokens)
+        turns = self.rotary.turns(sight.positions, x.dtype)
+        for i, layer in enumerate(self.layers):
+            x = layer(x, sight, caches[i] if caches else None, turns)
+        return self.norm(x)
+
+
+class Llama(LanguageModel):
+    """Tokens (batch, length) to logits (batch, length, vocabulary); position i sees tokens 0 … i.
+
+    `attention_mask`, (batch, length), is 0 at padding.
+
+    Example:
+        >>> from helix.models.llama import Llama
+        >>> sizes = {"hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2}
+        >>> Llama({"vocab_size": 11, **sizes})(helix.tensor([[1, 2, 3]])).shape
+        (1, 3, 11)
+    """
+
+    key_map: tuple[tuple[str, str | None], ...] = (
+        (r"^(embed_tokens|layers|norm)\.", r"model.\1."),  # files of the model without its head
+        (r"rotary_emb\.inv_freq$", None),  # angles, which older files hold
+    )
+    block: type[Block] = Block
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        width, vocabulary = config["hidden_size"], config["vocab_size"]
+        self.config, self.window = config, config.get("sliding_window")
+        self.model = Body(config, self.block)
+        self.lm_head = Linear(width, vocabulary, bias=False)
+        if config.get("tie_word_embeddings", False):
+            self.lm_head.weight = self.model.embed_tokens.weight
+        self._reset(config.get("initializer_range", 0.02))
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Llama:
+        return cls(config)
+
+    def _reset(self, deviation: float) -> None:
+        for module in self.modules():
+            if isinstance(module, (Linear, Embedding)):
+                init.normal_(module.weight, 0.0, deviation)
+            if isinstance(module, Linear) and module.bias is not None:
+                init.zeros_(module.bias)
+
+    def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        sight = sight_of(tokens.shape[1], attention_mask, self.window, device=tokens.device)
+        return self.lm_head(self.model(tokens, sight))
+
+    def step(
+        self, tokens: Tensor, state: DecoderState | None = None, padding: Tensor | None = None
+    ) -> tuple[Tensor, DecoderState]:
+        state = state or DecoderState(len(self.model.layers), padding, self.window)
+        sight = state.advance(tokens.shape[1], tokens.device)
+        return self.lm_head(self.model(tokens, sight, state.caches)), state
+
+    def misfit(self, tokens, *_) -> str | None:
+        return (
+            None if tokens.ndim == 2 else f"tokens have shape {tuple(tokens.shape)}, the model takes (batch, length)."
+        )

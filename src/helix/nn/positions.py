@@ -1,0 +1,219 @@
+"""Where a token stands: rotary, sinusoidal and learned positions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from .. import cat, empty, stack
+from .. import tensor as make
+from ..errors import ParameterError
+from ..tensor import Tensor
+from . import init
+from .dropout import Dropout
+from .misfit import describe
+from .module import Module
+from .parameter import Parameter
+
+LAYOUTS = ("half", "interleaved")
+
+
+def _layout(op: str, layout: str) -> None:
+    if layout not in LAYOUTS:
+        raise ParameterError(
+            f"HX1403 {op}: layout must be one of {LAYOUTS}, got {layout!r}.", op=op, argument="layout", got=layout
+        )
+
+
+def rotary_frequencies(dim: int, base: float = 10000.0, scaling: Mapping[str, Any] | None = None) -> list[float]:
+    """The angle by which each pair of features turns from one position to the next: base^(-2i/dim).
+
+    scaling: None, or as config.json has it. {"rope_type": "linear", "factor": f} slows all turns down f times (Chen et
+    al., "Extending context window of large language models via positional interpolation", 2023); "llama3" the slow ones
+    only, with low_freq_factor, high_freq_factor and original_max_position_embeddings (Llama 3's model card and code).
+    Raises ParameterError (HX1403) for another kind.
+
+    Example:
+        >>> helix.nn.positions.rotary_frequencies(4)
+        [1.0, 0.01]
+    """
+    plain = [base ** (-2 * i / dim) for i in range(dim // 2)]
+    kind = "default" if scaling is None else scaling.get("rope_type", scaling.get("type", "default"))
+    if scaling is None or kind == "default":
+        return plain
+    if kind == "linear":
+        return [angle / scaling["factor"] for angle in plain]
+    if kind == "llama3":
+        return [_slowed(angle, scaling) for angle in plain]
+    text = f"HX1403 rotary_frequencies: scaling {kind!r} is not one of default, linear, llama3."
+    raise ParameterError(text, op="rotary_frequencies", argument="scaling", got=kind)
+
+
+def _slowed(angle: float, scaling: Mapping[str, Any]) -> float:
+    """Turns that take longer than the original context are slowed down in full, quick ones not at all."""
+    low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+    turns = scaling["original_max_position_embeddings"] * angle / (2 * math.pi)
+    share = min(1.0, max(0.0, (turns - low) / (high - low)))
+    return (1 - share) * angle / scaling["factor"] + share * angle
+
+
+def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor, layout: str = "half") -> Tensor:
+    """Turns pairs of the first features of x, (..., length, size), by angles whose cosines and sines are given.
+
+    cos, sin: (..., length, pairs). layout "half" pairs feature i with i + pairs (Llama's files), "interleaved" 2i with
+    2i + 1 (the paper). Features after the pairs stay as they are.
+
+    Example:
+        >>> zero, one = helix.tensor([[0.0]]), helix.tensor([[1.0]])
+        >>> helix.nn.positions.apply_rotary(helix.tensor([[2.0, 3.0, 5.0]]), zero, one).tolist()
+        [[-3.0, 2.0, 5.0]]
+    """
+    _layout("apply_rotary", layout)
+    pairs = cos.shape[-1]
+    turned, rest = x[..., : 2 * pairs], x[..., 2 * pairs :]
+    if layout == "half":
+        a, b = turned[..., :pairs], turned[..., pairs:]
+        made = cat([a * cos - b * sin, b * cos + a * sin], -1)
+    else:
+        a, b = turned.unflatten(-1, (pairs, 2)).unbind(-1)
+        made = stack([a * cos - b * sin, b * cos + a * sin], -1).flatten(-2)
+    return cat([made, rest], -1) if rest.shape[-1] else made
+
+
+class RotaryEmbedding(Module):
+    """Turns queries and keys by angles that grow with the position, so that scores depend on distances alone.
+
+    Su et al., "RoFormer: enhanced transformer with rotary position embedding", 2021. dim: how many features of a head
+    turn. scaling: see rotary_frequencies. layout: see apply_rotary.
+
+    Example:
+        >>> rotary = helix.nn.RotaryEmbedding(4)
+        >>> cos, sin = rotary.turns(helix.arange(3))
+        >>> helix.nn.positions.apply_rotary(helix.ones(1, 2, 3, 4), cos, sin).shape
+        (1, 2, 3, 4)
+    """
+
+    frequencies: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        base: float = 10000.0,
+        layout: str = "half",
+        scaling: Mapping[str, Any] | None = None,
+        device=None,
+    ) -> None:
+        _layout("RotaryEmbedding", layout)
+        if dim < 2 or dim % 2:
+            raise ParameterError(f"HX1403 RotaryEmbedding: dim must be even and positive, got {dim}.", argument="dim")
+        self.dim, self.base, self.layout = dim, base, layout
+        angles = make(rotary_frequencies(dim, base, scaling), device=device)
+        self.register_buffer("frequencies", angles, persistent=False)
+
+    def turns(self, positions: Tensor, dtype=None) -> tuple[Tensor, Tensor]:
+        """Cosines and sines for positions (length,) or (batch, length), shaped to meet (batch, heads, length, size)."""
+        angles = positions.unsqueeze(-1).to(self.frequencies.dtype) * self.frequencies
+        if positions.ndim == 2:
+            angles = angles.unsqueeze(1)
+        cos, sin = angles.cos(), angles.sin()
+        return (cos, sin) if dtype is None else (cos.to(dtype), sin.to(dtype))
+
+    def forward(self, x: Tensor, positions: Tensor) -> Tensor:
+        cos, sin = self.turns(positions, x.dtype)
+        return apply_rotary(x, cos, sin, self.layout)
+
+    def extra_repr(self) -> str:
+        return f"{self.dim}, base={self.base}, layout={self.layout!r}"
+
+
+def sinusoids(length: int, dim: int, base: float = 10000.0, layout: str = "interleaved", *, dtype=None, device=None):
+    """A table (length, dim) of sines and cosines of wavelengths from 2 pi to base * 2 pi; Vaswani et al., 2017.
+
+    layout "interleaved" sets sine and cosine side by side, as the paper; "half" all sines before all cosines, with
+    wavelengths that reach base exactly, as tensor2tensor and Whisper.
+
+    Example:
+        >>> helix.nn.positions.sinusoids(1, 4).tolist()
+        [[0.0, 1.0, 0.0, 1.0]]
+    """
+    from .. import arange, float32
+
+    _layout("sinusoids", layout)
+    if dim < 2 or dim % 2:
+        raise ParameterError(f"HX1403 sinusoids: dim must be even and positive, got {dim}.", argument="dim", got=dim)
+    last = dim // 2 if layout == "interleaved" else max(1, dim // 2 - 1)
+    scale = make([base ** (-i / last) for i in range(dim // 2)], device=device)
+    angles = arange(length, device=device).unsqueeze(-1).to(scale.dtype) * scale
+    parts = [angles.sin(), angles.cos()]
+    return (stack(parts, -1).flatten(-2) if layout == "interleaved" else cat(parts, -1)).to(dtype or float32)
+
+
+class SinusoidalPositions(Module):
+    """Adds a fixed table of sinusoids to (..., length, dim), then dropout; nothing to train, nothing in the state.
+
+    Example:
+        >>> helix.nn.SinusoidalPositions(4, 16)(helix.zeros(2, 3, 4)).shape
+        (2, 3, 4)
+    """
+
+    table: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        length: int = 5000,
+        dropout: float = 0.0,
+        base: float = 10000.0,
+        layout: str = "interleaved",
+        device=None,
+        dtype=None,
+    ) -> None:
+        self.dim, self.length = dim, length
+        made = sinusoids(length, dim, base, layout, dtype=dtype, device=device)
+        self.register_buffer("table", made, persistent=False)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(x + self.table[: x.shape[-2]])
+
+    def misfit(self, x) -> str | None:
+        return _too_long(x, self.length, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"{self.dim}, {self.length}"
+
+
+class LearnedPositions(Module):
+    """Adds a trained vector for each position to (..., length, dim), then dropout; `weight` is (length, dim).
+
+    Example:
+        >>> helix.nn.LearnedPositions(4, 16)(helix.zeros(2, 3, 4)).shape
+        (2, 3, 4)
+    """
+
+    weight: Parameter
+
+    def __init__(self, dim: int, length: int, dropout: float = 0.0, device=None, dtype=None) -> None:
+        self.dim, self.length = dim, length
+        self.weight = Parameter(empty(length, dim, device=device, dtype=dtype))
+        self.dropout = Dropout(dropout)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        init.normal_(self.weight, 0.0, 0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(x + self.weight[: x.shape[-2]])
+
+    def misfit(self, x) -> str | None:
+        return _too_long(x, self.length, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"{self.dim}, {self.length}"
+
+
+def _too_long(x: Any, length: int, dim: int) -> str | None:
+    if x.ndim >= 2 and x.shape[-2] <= length and x.shape[-1] == dim:
+        return None
+    return f"the layer takes (..., length, {dim}) with length up to {length}. {describe(x)}"
