@@ -45,6 +45,8 @@ MODULES = (
     "models.llama",
     "models.mixtral",
     "models.pretrained",
+    "models.mamba",
+    "models.mamba2",
     "nn.functions.activations",
     "nn.functions.attention",
     "nn.functions.losses",

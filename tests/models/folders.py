@@ -37,6 +37,13 @@ FAMILIES: dict[str, Case] = {
     "mixtral": Case("mixtral", "MixtralConfig", "MixtralForCausalLM", _MIXTRAL),
     "mixtral-window": Case("mixtral", "MixtralConfig", "MixtralForCausalLM", {**_MIXTRAL, "sliding_window": 3}),
 }
+_MAMBA = {"vocab_size": 23, "hidden_size": 8, "state_size": 4, "num_hidden_layers": 2}
+FAMILIES |= {
+    "mamba": Case("mamba", "MambaConfig", "MambaForCausalLM",
+                  {**_MAMBA, "use_bias": True, "use_conv_bias": False, "time_step_rank": 3, "conv_kernel": 3}),
+    "mamba2": Case("mamba2", "Mamba2Config", "Mamba2ForCausalLM",
+                   {**_MAMBA, "num_heads": 4, "head_dim": 4, "n_groups": 2, "chunk_size": 4, "num_hidden_layers": 1}),
+}
 # fmt: on
 
 

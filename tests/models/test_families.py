@@ -12,6 +12,7 @@ from tests.nn.compare import assert_close, to_helix
 from .folders import FAMILIES, saved
 
 LANGUAGE = ["gpt2", "gpt2-inverse", "llama", "llama-3", "mixtral", "mixtral-window"]
+LANGUAGE += ["mamba", "mamba2"]
 
 
 @pytest.fixture(scope="module", params=LANGUAGE)

@@ -27,6 +27,8 @@ FAMILIES: dict[str, str] = {
     "gpt2": "helix.models.gpt2:GPT2",
     "llama": "helix.models.llama:Llama",
     "mixtral": "helix.models.mixtral:Mixtral",
+    "mamba": "helix.models.mamba:Mamba",
+    "mamba2": "helix.models.mamba2:Mamba2",
 }
 
 

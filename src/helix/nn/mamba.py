@@ -26,6 +26,11 @@ def steps_before_softplus(
     return (dt + (-(-dt).expm1()).log()).to(device=device)
 
 
+def masked(x: Tensor, mask: Tensor | None) -> Tensor:
+    """(batch, length, features) with zeros where mask (batch, length) is 0."""
+    return x if mask is None else x * mask.unsqueeze(-1).to(x.dtype)
+
+
 class Mamba(SequenceLayer):
     """A gated state space layer whose steps and mixing depend on the input: (batch, length, d_model) to the same.
 
@@ -87,14 +92,15 @@ class Mamba(SequenceLayer):
         with no_grad():
             bias.copy_(steps_before_softplus(self.d_inner, dt_min, dt_max, floor, bias.device, bias.dtype))
 
-    def stream(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+    def stream(self, x: Tensor, state: Any = None, mask: Tensor | None = None) -> tuple[Tensor, Any]:
+        """`mask`, (batch, length), is 0 at steps that leave no trace in later ones."""
         conv_state, carried = (None, None) if state is None else state
-        u, z = self.in_proj(x).transpose(1, 2).chunk(2, 1)
+        u, z = self.in_proj(masked(x, mask)).transpose(1, 2).chunk(2, 1)
         u, conv_state = F.causal_conv1d(u, self.conv1d.weight.squeeze(1), self.conv1d.bias, conv_state)
-        u = F.silu(u)
-        parts = self.x_proj(u.transpose(1, 2))
-        dt, B, C = parts.split([self.dt_rank, self.d_state, self.d_state], -1)
-        dt, B, C = F.linear(dt, self.dt_proj.weight).transpose(1, 2), B.transpose(1, 2), C.transpose(1, 2)
+        u = masked(F.silu(u).transpose(1, 2), mask)
+        dt, B, C = self.x_proj(u).split([self.dt_rank, self.d_state, self.d_state], -1)
+        dt = F.linear(dt, self.dt_proj.weight)
+        u, dt, B, C = (t.transpose(1, 2) for t in (u, dt, B, C))
         A = -self.A_log.exp()
         y, last = F.selective_scan(
             u, dt, A, B, C, self.D, z, self.dt_proj.bias, delta_softplus=True, return_last_state=True

@@ -12,7 +12,7 @@ from . import functional as F
 from . import init
 from .conv import Conv1d
 from .linear import Linear
-from .mamba import steps_before_softplus
+from .mamba import masked, steps_before_softplus
 from .module import Module
 from .parameter import Parameter
 from .sequence import SequenceLayer
@@ -112,19 +112,22 @@ class Mamba2(SequenceLayer):
         z, mixed, dt = self.in_proj(x).split([self.d_inner, self.d_mixed, self.nheads], -1)
         return z, mixed, self._steps(dt)
 
-    def _convolved(self, mixed: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _convolved(
+        self, mixed: Tensor, state: Tensor | None, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(batch, channels, length) to heads, B and C by step, and the columns that go on."""
         batch, length = mixed.shape[0], mixed.shape[-1]
         mixed, state = F.causal_conv1d(mixed, self.conv1d.weight.squeeze(1), self.conv1d.bias, state)
         width = self.ngroups * self.d_state
-        x, B, C = F.silu(mixed).transpose(1, 2).split([self.d_inner, width, width], -1)
+        x, B, C = masked(F.silu(mixed).transpose(1, 2), mask).split([self.d_inner, width, width], -1)
         grouped = (batch, length, self.ngroups, self.d_state)
         return x.reshape(batch, length, self.nheads, self.headdim), B.reshape(grouped), C.reshape(grouped), state
 
-    def stream(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+    def stream(self, x: Tensor, state: Any = None, mask: Tensor | None = None) -> tuple[Tensor, Any]:
+        """`mask`, (batch, length), is 0 at steps that leave no trace in later ones."""
         conv_state, carried = (None, None) if state is None else state
-        z, mixed, dt = self._parts(x)
-        heads, B, C, conv_state = self._convolved(mixed.transpose(1, 2), conv_state)
+        z, mixed, dt = self._parts(masked(x, mask))
+        heads, B, C, conv_state = self._convolved(mixed.transpose(1, 2), conv_state, mask)
         y, last = F.ssd(heads, dt, -self.A_log.exp(), B, C, self.chunk_size, carried)
         y = (y + heads * self.D.unsqueeze(-1)).reshape(z.shape)
         return self.out_proj(self.norm(y, z)), (conv_state, last)
