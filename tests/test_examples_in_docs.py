@@ -67,6 +67,8 @@ MODULES = (
     "nn.positions",
     "nn.scored",
     "nn.windows",
+    "optim.sam",
+    "optim.sgd",
     "random",
     "shape_ops",
     "signal.windows",

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Unpack
 
-from .. import _core, zeros_like
-from ..tensor import Tensor
-from .buckets import buckets
-from .optimizer import Optimizer, Update
+from .. import _core
+from .elementwise import Elementwise, Formula
+from .optimizer import Choices
 
 
-class Adam(Optimizer):
-    """Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015; weight decay is added to the gradient."""
-
-    decoupled = False
+class Adam(Elementwise):
+    """Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015; weight decay is added to the gradient,
+    or taken from the parameter itself when `decoupled_weight_decay`."""
 
     def __init__(
         self,
@@ -26,50 +24,33 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        **choices: Unpack[Choices],
     ) -> None:
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "betas": tuple(betas),
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "amsgrad": amsgrad,
-                "maximize": maximize,
-            },
-        )
+        defaults = {
+            "lr": lr,
+            "betas": tuple(betas),
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }
+        super().__init__(params, defaults, choices)
 
-    def check(self, options) -> None:
-        super().check(options)
-        for i, beta in enumerate(options["betas"]):
-            if not 0.0 <= beta < 1.0:
-                raise ValueError(f"{type(self).__name__}: betas[{i}] must be at least 0 and below 1, got {beta}")
+    def slots(self, group: dict[str, Any]) -> Mapping[str, float]:
+        both = {"exp_avg": 0.0, "exp_avg_sq": 0.0}
+        return both | {"max_exp_avg_sq": 0.0} if group["amsgrad"] else both
 
-    def updates(self, group: dict[str, Any], named: list[tuple[str, Tensor]]) -> Iterator[Update]:
-        states = {name: self.state.get(name) or self._fresh(p, group["amsgrad"]) for name, p in named}
-        for (_, _, step), bucket in buckets(named, lambda name: states[name]["step"]).items():
-            yield self._update(group, bucket, {name: states[name] for name, _ in bucket}, step + 1)
-
-    def _fresh(self, parameter: Tensor, amsgrad: bool) -> dict[str, Any]:
-        state = {"step": 0, "exp_avg": zeros_like(parameter), "exp_avg_sq": zeros_like(parameter)}
-        if amsgrad:
-            state["max_exp_avg_sq"] = zeros_like(parameter)
-        return state
-
-    def _update(self, group: dict[str, Any], bucket: list[tuple[str, Tensor]], states: dict, step: int) -> Update:
-        parameters = [p for _, p in bucket]
-        tensors = parameters + [p.grad for p in parameters]
-        for key in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if group["amsgrad"] else ("exp_avg", "exp_avg_sq"):
-            tensors += [state[key] for state in states.values()]
+    def formula(self, group: dict[str, Any], numbers: Mapping[str, Any]) -> Formula:
         options = {key: group[key] for key in ("lr", "eps", "weight_decay", "amsgrad", "maximize")}
-        options.update(beta1=group["betas"][0], beta2=group["betas"][1], step=step, decoupled=self.decoupled)
-        return Update(_core.adam_step, tensors, options, states)
+        options.update(beta1=group["betas"][0], beta2=group["betas"][1], step=numbers["step"] + 1)
+        options["decoupled"] = group["decoupled_weight_decay"]
+        return Formula(_core.adam_step, options)
 
 
 class AdamW(Adam):
     """Adam with weight decay taken from the parameter itself; Loshchilov and Hutter, ICLR 2019."""
-
-    decoupled = True
 
     def __init__(
         self,
@@ -81,5 +62,9 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        **choices: Unpack[Choices],
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        super().__init__(
+            params, lr, betas, eps, weight_decay, amsgrad,
+            maximize=maximize, decoupled_weight_decay=True, **choices,
+        )  # fmt: skip

@@ -1,16 +1,17 @@
-"""Sorts parameters into lists that one fused call can update."""
+"""Sorts the parameters of a step into lists that one fused call can update."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..tensor import Tensor
+from .optimizer import Entry
 
 
-def buckets(named: Iterable[tuple[str, Tensor]], key: Callable[[str], Any]) -> dict[tuple, list[tuple[str, Tensor]]]:
-    """Parameters of one dtype, device and `key(name)` together, in order."""
-    found: dict[tuple, list[tuple[str, Tensor]]] = {}
-    for name, parameter in named:
-        found.setdefault((parameter.dtype, str(parameter.device), key(name)), []).append((name, parameter))
+def buckets(entries: Iterable[Entry], key: Callable[[Entry], Any]) -> dict[tuple, list[Entry]]:
+    """Parameters of one dtype, device and `key(entry)` together, in order."""
+    found: dict[tuple, list[Entry]] = {}
+    for entry in entries:
+        parameter = entry.parameter
+        found.setdefault((parameter.dtype, str(parameter.device), key(entry)), []).append(entry)
     return found

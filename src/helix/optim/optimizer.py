@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
-from .. import _core
+from .. import _core, bfloat16, float16, float32
 from ..autograd import enable_grad, no_grad
-from ..errors import CheckpointError
 from ..tensor import Tensor
+from .hooks import Hooks, Removable
+from .state import restored_state
 
 
 class Update(NamedTuple):
@@ -25,6 +26,30 @@ class Update(NamedTuple):
     states: dict[str, dict[str, Any]]
 
 
+class Entry(NamedTuple):
+    """What a step works on: a parameter (or its master weights), its gradient, and its state so far."""
+
+    name: str
+    parameter: Tensor
+    gradient: Tensor
+    state: dict[str, Any]
+
+
+class Choices(TypedDict, total=False):
+    """Arguments that all optimizers take.
+
+    `foreach`, `fused` and `capturable` choose among torch's implementations and change nothing here: every step is a
+    fused multi-tensor one. `differentiable=True` is refused. `master_weights=True` keeps a float32 copy of each float16
+    and bfloat16 parameter: the step is made on the copy, and the parameter is the copy rounded.
+    """
+
+    foreach: bool | None
+    fused: bool | None
+    capturable: bool
+    differentiable: bool
+    master_weights: bool
+
+
 class Optimizer:
     """The base of all optimizers.
 
@@ -33,10 +58,13 @@ class Optimizer:
     Without names, parameters are called "0", "1", …; with names, saved states survive a reordered model.
     """
 
-    def __init__(self, params: Iterable, defaults: Mapping[str, Any]) -> None:
-        self.defaults = dict(defaults)
+    not_negative: tuple[str, ...] = ("lr", "weight_decay", "eps", "momentum")
+
+    def __init__(self, params: Iterable, defaults: Mapping[str, Any], choices: Mapping[str, Any] | None = None) -> None:
+        self.defaults = {**defaults, "master_weights": self._chosen(choices or {})}
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[str, dict[str, Any]] = {}
+        self._hooks = Hooks()
         if isinstance(params, Tensor):
             raise TypeError(
                 f"{type(self).__name__}: params must be an iterable of tensors, got one tensor; write [tensor]"
@@ -47,9 +75,20 @@ class Optimizer:
         for group in entries if isinstance(entries[0], Mapping) else [{"params": entries}]:
             self.add_param_group(group)
 
+    def _chosen(self, choices: Mapping[str, Any]) -> bool:
+        unknown = set(choices) - set(Choices.__annotations__)
+        if unknown:
+            raise TypeError(f"{type(self).__name__}: unknown argument {sorted(unknown)[0]!r}")
+        if choices.get("differentiable"):
+            raise ValueError(
+                f"{type(self).__name__}: a step cannot be differentiated through (differentiable=True); "
+                "write the update with tensor operations instead"
+            )
+        return bool(choices.get("master_weights", False))
+
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Adds parameters with options of their own; options not given are the optimizer's defaults."""
-        unknown = set(group) - {"params", "names"} - set(self.defaults)
+        unknown = set(group) - {"params", "names", "initial_lr"} - set(self.defaults)
         if unknown:
             raise TypeError(
                 f"{type(self).__name__}: unknown option {sorted(unknown)[0]!r} in a parameter group; "
@@ -66,6 +105,7 @@ class Optimizer:
                 raise ValueError(
                     f"{type(self).__name__}: {name!r} is the result of an operation; only leaves can be optimized"
                 )
+            self.check_parameter(name, tensor)
             known.add(id(tensor))
         self.param_groups.append({**options, "params": tensors, "names": names})
 
@@ -87,9 +127,15 @@ class Optimizer:
 
     def check(self, options: Mapping[str, Any]) -> None:
         """Raises ValueError for an option outside its domain."""
-        for name in ("lr", "weight_decay", "eps", "momentum"):
-            if name in options and not options[name] >= 0:
+        for name in self.not_negative:
+            if isinstance(options.get(name), (int, float)) and not options[name] >= 0:
                 raise ValueError(f"{type(self).__name__}: {name} must not be negative, got {options[name]}")
+        for i, beta in enumerate(options.get("betas", ())):
+            if not 0.0 <= beta < 1.0:
+                raise ValueError(f"{type(self).__name__}: betas[{i}] must be at least 0 and below 1, got {beta}")
+
+    def check_parameter(self, name: str, parameter: Tensor) -> None:
+        """Raises ValueError for a parameter that this optimizer cannot change."""
 
     # ---- use -----------------------------------------------------------------------------------------------
 
@@ -103,16 +149,36 @@ class Optimizer:
 
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
         """Changes every parameter that has a gradient. `closure` computes the loss again, if given."""
+        self._hooks.run("step_pre", self, (closure,), {})
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
         with no_grad():
-            updates = [update for group in self.param_groups for update in self.updates(group, _with_gradients(group))]
-            _core.run_step(sorted(updates, key=lambda u: -len(u.tensors)), self.state)
+            updates: list[Update] = []
+            copies: list[Update] = []
+            for group in self.param_groups:
+                entries = self._entries(group)
+                updates += self.updates(group, entries)
+                copies += _rounded(group, entries)
+            _core.run_step(sorted(updates, key=lambda u: -len(u.tensors)) + copies, self.state)
+        self._hooks.run("step_post", self, (closure,), {})
         return loss
 
-    def updates(self, group: dict[str, Any], named: list[tuple[str, Tensor]]) -> Iterable[Update]:
+    def _entries(self, group: dict[str, Any]) -> list[Entry]:
+        entries = []
+        for name, parameter in zip(group["names"], group["params"], strict=True):
+            if parameter.grad is None:
+                continue
+            state, changed = self.state.get(name, {}), parameter
+            if group["master_weights"] and parameter.dtype in (float16, bfloat16):
+                if "master_weight" not in state:
+                    state = {**state, "master_weight": parameter.detach().to(float32)}
+                changed = state["master_weight"]
+            entries.append(Entry(name, changed, parameter.grad, state))
+        return entries
+
+    def updates(self, group: dict[str, Any], entries: list[Entry]) -> Iterable[Update]:
         """What a step is for the parameters of a group that have gradients; said by the subclass."""
         raise NotImplementedError(f"{type(self).__name__} does not say in updates() what a step is")
 
@@ -120,48 +186,52 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """{"state": {name: {…}}, "param_groups": [{options…, "names": […]}]}; tensors are shared, not copied."""
-        return {
+        self._hooks.run("state_dict_pre", self)
+        state = {
             "state": {name: dict(values) for name, values in self.state.items()},
             "param_groups": [{k: v for k, v in group.items() if k != "params"} for group in self.param_groups],
         }
+        return self._hooks.change("state_dict_post", self, state)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Takes over options and states; names and shapes must be those of this optimizer's parameters."""
-        groups, state = state_dict["param_groups"], state_dict["state"]
-        if [list(g["names"]) for g in groups] != [g["names"] for g in self.param_groups]:
-            raise CheckpointError(self._difference(groups))
-        shapes = {
-            name: tuple(p.shape) for g in self.param_groups for name, p in zip(g["names"], g["params"], strict=True)
-        }
-        for name, values in state.items():
-            for key, value in values.items():
-                if name not in shapes or (
-                    isinstance(value, Tensor) and value.ndim and tuple(value.shape) != shapes[name]
-                ):
-                    raise CheckpointError(
-                        f"HX3004 {type(self).__name__}: saved {key} of {name!r} does not fit the "
-                        f"parameter of shape {shapes.get(name)}; nothing was loaded."
-                    )
-        for group, saved in zip(self.param_groups, groups, strict=True):
-            group.update({k: _restored(v) for k, v in saved.items() if k not in ("names", "params")})
-        self.state = {
-            name: {k: v.detach().clone() if isinstance(v, Tensor) else v for k, v in values.items()}
-            for name, values in state.items()
-        }
+        """Takes over options and states; names and shapes must be those of this optimizer's parameters.
 
-    def _difference(self, groups: list) -> str:
-        mine = [name for g in self.param_groups for name in g["names"]]
-        saved = [name for g in groups for name in g["names"]]
-        missing = [n for n in mine if n not in saved]
-        extra = [n for n in saved if n not in mine]
-        detail = "; ".join(
-            f"{what}: {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
-            for what, names in (("not in the state", missing), ("not in the model", extra))
-            if names
-        )
-        return f"HX3004 {type(self).__name__}: the saved state is of other parameters; nothing was loaded. " + (
-            detail or "The names are the same but their order or grouping differs."
-        )
+        torch's own optimizer state, which counts parameters instead of naming them, is taken in the order of the
+        parameters here.
+        """
+        state_dict = self._hooks.change("load_state_dict_pre", self, dict(state_dict))
+        groups, self.state = restored_state(self, state_dict)
+        for group, saved in zip(self.param_groups, groups, strict=True):
+            group.update(saved)
+        self._hooks.run("load_state_dict_post", self)
+
+    def fits(self, key: str, value: Any, shape: Any) -> bool:
+        """Can a saved value of this name belong to a parameter of this shape (None: to no parameter)?"""
+        return shape is not None and (not isinstance(value, Tensor) or not value.ndim or value.shape == shape)
+
+    def register_step_pre_hook(self, hook: Callable) -> Removable:
+        """`hook(optimizer, args, kwargs)` runs before each step."""
+        return self._hooks.add("step_pre", hook)
+
+    def register_step_post_hook(self, hook: Callable) -> Removable:
+        """`hook(optimizer, args, kwargs)` runs after each step."""
+        return self._hooks.add("step_post", hook)
+
+    def register_state_dict_pre_hook(self, hook: Callable, prepend: bool = False) -> Removable:
+        """`hook(optimizer)` runs before the state is given out."""
+        return self._hooks.add("state_dict_pre", hook, prepend)
+
+    def register_state_dict_post_hook(self, hook: Callable, prepend: bool = False) -> Removable:
+        """`hook(optimizer, state_dict)` may change the state that is given out, or return another."""
+        return self._hooks.add("state_dict_post", hook, prepend)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable, prepend: bool = False) -> Removable:
+        """`hook(optimizer, state_dict)` may change the state before it is taken over, or return another."""
+        return self._hooks.add("load_state_dict_pre", hook, prepend)
+
+    def register_load_state_dict_post_hook(self, hook: Callable, prepend: bool = False) -> Removable:
+        """`hook(optimizer)` runs after a state was taken over."""
+        return self._hooks.add("load_state_dict_post", hook, prepend)
 
     def __repr__(self) -> str:
         lines = []
@@ -172,9 +242,16 @@ class Optimizer:
         return f"{type(self).__name__} (\n" + "\n".join(lines) + "\n)"
 
 
-def _with_gradients(group: dict[str, Any]) -> list[tuple[str, Tensor]]:
-    return [(name, p) for name, p in zip(group["names"], group["params"], strict=True) if p.grad is not None]
+def _rounded(group: dict[str, Any], entries: list[Entry]) -> list[Update]:
+    """The parameters that have master weights become those, rounded."""
+    masters = {e.name: e.parameter for e in entries if e.state.get("master_weight") is e.parameter}
+    if not masters:
+        return []
+    mine = [p for name, p in zip(group["names"], group["params"], strict=True) if name in masters]
+    return [Update(_copy_lists, mine + list(masters.values()), {}, {})]
 
 
-def _restored(value):
-    return tuple(value) if isinstance(value, list) else value
+def _copy_lists(tensors: list[Tensor]) -> None:
+    half = len(tensors) // 2
+    for target, source in zip(tensors[:half], tensors[half:], strict=True):
+        target.copy_(source)

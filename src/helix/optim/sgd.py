@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Unpack
 
 from .. import _core, zeros_like
-from ..tensor import Tensor
 from .buckets import buckets
-from .optimizer import Optimizer, Update
+from .optimizer import Choices, Entry, Optimizer, Update
 
 
 class SGD(Optimizer):
-    """`b = momentum * b + (1 - dampening) * g;  p -= lr * b`, with `g` plus `momentum * b` for Nesterov."""
+    """`b = momentum * b + (1 - dampening) * g;  p -= lr * b`, with `g` plus `momentum * b` for Nesterov.
+
+    Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013.
+
+    Example:
+        >>> p = helix.nn.Parameter(helix.ones(2))
+        >>> optimizer = helix.optim.SGD([p], lr=0.25)
+        >>> (p * p).sum().backward()
+        >>> _ = optimizer.step()
+        >>> p.tolist()
+        [0.5, 0.5]
+    """
 
     def __init__(
         self,
@@ -24,20 +34,19 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        **choices: Unpack[Choices],
     ) -> None:
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "momentum": momentum,
-                "dampening": dampening,
-                "weight_decay": weight_decay,
-                "nesterov": nesterov,
-                "maximize": maximize,
-            },
-        )
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults, choices)
 
-    def check(self, options) -> None:
+    def check(self, options: Mapping[str, Any]) -> None:
         super().check(options)
         if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
             raise ValueError(
@@ -45,13 +54,14 @@ class SGD(Optimizer):
                 f"momentum={options['momentum']}, dampening={options['dampening']}"
             )
 
-    def updates(self, group: dict[str, Any], named: list[tuple[str, Tensor]]) -> Iterator[Update]:
-        for (_, _, first), bucket in buckets(named, lambda name: name not in self.state).items():
-            states: dict[str, dict[str, Any]] = {}
-            if group["momentum"]:
-                states = {n: {"momentum_buffer": zeros_like(p)} if first else self.state[n] for n, p in bucket}
-            tensors = [p for _, p in bucket] + [p.grad for _, p in bucket]
-            tensors += [state["momentum_buffer"] for state in states.values()]
+    def updates(self, group: dict[str, Any], entries: list[Entry]) -> Iterator[Update]:
+        momentum = group["momentum"]
+        for (_, _, first), bucket in buckets(entries, lambda e: "momentum_buffer" not in e.state).items():
+            states = {e.name: e.state for e in bucket if e.state or momentum}
+            if momentum and first:
+                states = {e.name: {**e.state, "momentum_buffer": zeros_like(e.parameter)} for e in bucket}
+            tensors = [e.parameter for e in bucket] + [e.gradient for e in bucket]
+            tensors += [state["momentum_buffer"] for state in states.values()] if momentum else []
             options = {key: group[key] for key in ("lr", "momentum", "weight_decay", "nesterov", "maximize")}
             options["dampening"] = 0.0 if first else group["dampening"]
             yield Update(_core.sgd_step, tensors, options, states)

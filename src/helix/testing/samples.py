@@ -50,6 +50,21 @@ POSITIVE, SMALL, BIG = T(low=0.1), T(low=-0.9, high=0.9), T((5, 33))
 APART, ROWS = T(distinct=True), T((6, 9), distinct=True)
 IMAGE, WEIGHT = T((2, 4, 7, 6)), T((6, 2, 3, 3))
 WINDOW: dict[str, Any] = dict(stride=[2, 1], padding=[1, 0], dilation=[1, 1])
+STATES = {
+    "adamax": 2, "nadam": 2, "radam": 2, "adagrad": 1, "adadelta": 2, "rmsprop": 1, "rmsprop_momentum": 2, "rmsprop_centred": 2,
+    "rmsprop_centred_momentum": 3, "asgd": 1, "rprop": 2, "lion": 1, "lamb": 3, "average": 0,
+}  # fmt: skip
+NUMBERS = {"sign": -1.0, "decay": 0.1, "keep": 0.9, **{f"c{i}": 0.2 + 0.1 * i for i in range(7)}}
+
+
+def _rule(op: str, rule: str, states: int, *first: T) -> Sample:
+    """The first state is far above the square of the second: roots of differences are of numbers above 0."""
+    shapes = ((3, 4), (5,)) if first else ((3, 4),)
+    limits = ((-2.0, 2.0), (-2.0, 2.0), (8.0, 9.0), (0.5, 2.0), (-2.0, 2.0))[: 2 + states]
+    named = {"rule": rule, "states": states, **NUMBERS}
+    tensors = [T(shape, low, high) for low, high in limits for shape in shapes]
+    return Sample(op, (*first, tensors), named, rule, plain=True, dtypes=REAL)
+
 
 TABLE: list[Sample] = [
     *_calls("add", (T(), T()), (T((2, 3, 1)), T((4,))), (T(), T(), {"alpha": 3}), (T(), 2)),
@@ -86,6 +101,8 @@ TABLE: list[Sample] = [
     *_calls("matmul", (T((7,)), T((7,))), (T((4, 7)), T((7,))), length=7),
     *_calls("sgd_step", ([T(), T(), T()], {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}), plain=True, dtypes=REAL),
     *_calls("adam_step", ([T(), T(), T(), T(low=0.1)], {"lr": 0.1, "step": 3}), plain=True, dtypes=REAL),
+    *(_rule("rule_step", rule, states) for rule, states in STATES.items()),
+    _rule("trust_step", "trust", 0, T((2,))), _rule("trust_step", "trust_momentum", 1, T((2,))),
     *_calls("scale_list", (T(()), [T(), T((5,))]), plain=True, dtypes=REAL),
     *_calls("max_pool", (T((2, 3, 6, 8), distinct=True), {"kernel_size": [2, 3], **WINDOW})),
     *_calls("adaptive_max_pool", (T((2, 3, 6, 8), distinct=True), {"output_size": [3, 2]})),

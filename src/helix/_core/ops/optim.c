@@ -1,6 +1,7 @@
 /* Optimizer steps over lists of tensors, and what gradient clipping needs. The lists are several groups of equal
  * length one after another: parameters, gradients, and the optimizer's state. */
 #include "rules.h"
+#include <string.h>
 
 static hx_status check_list(hx_call *c, int groups, const char *const *names) {
     c->groups = (uint8_t)groups;
@@ -36,6 +37,34 @@ static hx_status shape_adam(hx_call *c) {
         return hx_fail(HX_E_VALUE, HX1403_VALUE, "step counts from 1, got %lld", (long long)c->attr[5].v.i);
     return check_list(c, c->attr[7].v.i ? 5 : 4, names);
 }
+
+/* The rules of rule_step and trust_step, and how many lists of states each has. */
+static const struct {
+    const char *name;
+    int states;
+} rules[] = {{"adamax", 2}, {"nadam", 2}, {"radam", 2}, {"adagrad", 1}, {"adadelta", 2}, {"rmsprop", 1},
+             {"rmsprop_momentum", 2}, {"rmsprop_centred", 2}, {"rmsprop_centred_momentum", 3}, {"asgd", 1}, {"rprop", 2},
+             {"lion", 1}, {"lamb", 3}, {"average", 0}, {"trust", 0}, {"trust_momentum", 1}};
+
+static hx_status shape_rule(hx_call *c) {
+    static const char *const names[] = {"parameter", "gradient", "first state", "second state", "third state"};
+    const hx_attr *name = &c->attr[0], *states = &c->attr[1];
+    for (size_t k = 0; k < sizeof rules / sizeof *rules; k++)
+        if (strlen(rules[k].name) == name->count && !memcmp(rules[k].name, name->v.str, name->count) &&
+            rules[k].states != states->v.i)
+            return hx_fail(HX_E_VALUE, HX1403_VALUE, "the rule %s has %d lists of states, got states=%lld", rules[k].name,
+                           rules[k].states, (long long)states->v.i);
+    return check_list(c, 2 + (int)states->v.i, names);
+}
+static hx_status shape_trust(hx_call *c) {
+    const hx_tensor *factors = c->in[0];
+    HX_TRY(hx_require_dtype(factors, "factors", HX_SET_FLOAT));
+    HX_TRY(shape_rule(c));
+    if (factors->ndim != 1 || factors->numel * c->groups != c->list_n)
+        return hx_fail(HX_E_SHAPE, HX1002_INNER, "factors must hold one number for each of the %d parameters, got shape %s",
+                       c->list_n / c->groups, hx_shape_text(factors->shape, factors->ndim));
+    return HX_OK;
+}
 static hx_status shape_scale(hx_call *c) {
     if (c->in[0]->numel != 1)
         return hx_refuse_rank(c->in[0], "factor", "have one element");
@@ -56,6 +85,13 @@ static hx_status shape_norm(hx_call *c) {
     return HX_OK;
 }
 
+static hx_status shape_norms(hx_call *c) {
+    HX_TRY(shape_norm(c));
+    c->spec[0].ndim = 1;
+    c->spec[0].shape[0] = c->list_n;
+    return HX_OK;
+}
+
 static hx_status decompose_norm(hx_call *c) {
     double order = c->attr[0].v.f;
     hx_tensor *total = NULL;
@@ -68,6 +104,20 @@ static hx_status decompose_norm(hx_call *c) {
     return HX_OK;
 }
 
+static hx_status decompose_norms(hx_call *c) {
+    hx_tensor *norms = NULL;
+    for (int i = 0; i < c->list_n; i++) {
+        hx_tensor *one = CALL(norm_list, ((hx_list){&c->in[i], 1}), c->attr[0].v.f);
+        hx_tensor *both[2] = {norms, CALL(reshape, CALL(cast, one, c->spec[0].dtype), HX_INTS(1))};
+        norms = norms ? CALL(cat, ((hx_list){both, 2}), 0) : both[1];
+    }
+    RESULT(0, norms);
+    return HX_OK;
+}
+
+#define NUMBERS                                                                                              \
+    FLOAT("sign", 1), FLOAT("decay", 0), FLOAT("keep", 1), FLOAT("c0", 0), FLOAT("c1", 0), FLOAT("c2", 0),   \
+        FLOAT("c3", 0), FLOAT("c4", 0), FLOAT("c5", 0), FLOAT("c6", 0)
 #define UPDATES (HX_PRIMITIVE | HX_MUTATES | HX_NON_DIFF | HX_INTERNAL_OP)
 
 const hx_op hx_ops_optim[] = {
@@ -83,6 +133,19 @@ const hx_op hx_ops_optim[] = {
      .doc = "One step of Adam (AdamW when decoupled): tensors holds parameters, gradients, the averages of gradients and\n"
             "of their squares, and with amsgrad the largest of the latter. step counts from 1.",
      .shape = shape_adam, .groups = 4, .writes = 29, .flags = UPDATES},
+    {.name = "rule_step",
+     .params = PARAMS(TENSORS("tensors"),
+                      STRING("rule", "adagrad", "adamax|nadam|radam|adagrad|adadelta|rmsprop|rmsprop_momentum|rmsprop_centred|"
+                                                "rmsprop_centred_momentum|asgd|rprop|lion|lamb|average"),
+                      INT("states", 1), NUMBERS),
+     .doc = "One step of the optimizer that `rule` names: tensors holds parameters, gradients and `states` lists of states.\n"
+            "The gradient is sign * gradient + decay * parameter, the parameter first times keep; c0 to c6 are the rule's.",
+     .shape = shape_rule, .groups = 2, .writes = 29, .flags = UPDATES},
+    {.name = "trust_step",
+     .params = PARAMS(TENSOR("factors"), TENSORS("tensors"), STRING("rule", "trust", "trust|trust_momentum"),
+                      INT("states", 0), NUMBERS),
+     .doc = "One step of gradient descent with a factor for each gradient; numbers as for rule_step, c0 is lr, c1 momentum.",
+     .shape = shape_trust, .groups = 2, .writes = 29, .flags = UPDATES},
     {.name = "scale_list",
      .params = PARAMS(TENSOR("factor"), TENSORS("tensors")),
      .doc = "Multiplies every tensor of a list by a factor, in place.",
@@ -91,4 +154,8 @@ const hx_op hx_ops_optim[] = {
      .params = PARAMS(TENSORS("tensors"), FLOAT("ord", 2)),
      .doc = "The norm of all tensors of a list taken as one vector.",
      .shape = shape_norm, .decompose = decompose_norm, .flags = HX_NON_DIFF | HX_INTERNAL_OP},
+    {.name = "norms_list",
+     .params = PARAMS(TENSORS("tensors"), FLOAT("ord", 2)),
+     .doc = "The norm of each tensor of a list, in one vector.",
+     .shape = shape_norms, .decompose = decompose_norms, .flags = HX_NON_DIFF | HX_INTERNAL_OP},
     {0}};

@@ -1,0 +1,53 @@
+"""Lookahead, around another optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .. import _core
+from ..autograd import no_grad
+from ..tensor import Tensor
+from .optimizer import Optimizer
+
+
+class Lookahead:
+    """Every k steps of the optimizer, slow weights go a part of the way and the parameters start again from there; Zhang
+    et al., "Lookahead optimizer: k steps forward, 1 step back", NeurIPS 2019."""
+
+    def __init__(self, optimizer: Optimizer, k: int = 5, alpha: float = 0.5) -> None:
+        if k < 1 or not 0 <= alpha <= 1:
+            raise ValueError(f"Lookahead: k must be at least 1 and alpha between 0 and 1, got {k} and {alpha}")
+        self.optimizer, self.k, self.alpha = optimizer, k, alpha
+        self.steps = 0
+        self.slow = {name: p.detach().clone() for name, p in self._named()}
+
+    def _named(self) -> list[tuple[str, Tensor]]:
+        groups = self.optimizer.param_groups
+        return [pair for group in groups for pair in zip(group["names"], group["params"], strict=True)]
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        return self.optimizer.param_groups
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        self.optimizer.zero_grad(set_to_none)
+
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        loss = self.optimizer.step(closure)
+        self.steps += 1
+        if self.steps % self.k == 0:
+            with no_grad():
+                for name, parameter in self._named():
+                    slow = self.slow[name]
+                    _core.rule_step([slow, parameter], rule="average", states=0, c0=self.alpha)
+                    parameter.copy_(slow)
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"optimizer": self.optimizer.state_dict(), "slow": dict(self.slow), "steps": self.steps}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        self.optimizer.load_state_dict(state_dict["optimizer"])
+        self.slow = {name: value.detach().clone() for name, value in state_dict["slow"].items()}
+        self.steps = state_dict["steps"]
