@@ -47,6 +47,8 @@ MODULES = (
     "models.pretrained",
     "models.mamba",
     "models.mamba2",
+    "nn.attention",
+    "nn.transformer",
     "nn.functions.activations",
     "nn.functions.attention",
     "nn.functions.losses",

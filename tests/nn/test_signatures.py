@@ -14,8 +14,6 @@ from helix import nn
 DEPRECATED = {"size_average", "reduce", "min_value", "max_value"}
 # Ways to run a thing that helix does by itself or has no use for.
 MEANS = {"enable_nested_tensor", "mask_check"}
-# Of MultiheadAttention: rows that torch appends to keys and values.
-UNBUILT = {"add_bias_kv", "add_zero_attn"}
 SHARED = sorted(name for name in nn.__all__ if name[0].isupper() and isinstance(getattr(torch.nn, name, None), type))
 
 
@@ -24,7 +22,7 @@ def parameters_of(kind: type) -> dict[str, Any]:
     return {
         ("*" if p.kind is p.VAR_POSITIONAL else p.name): getattr(p.default, "__name__", p.default)
         for p in found
-        if p.name not in DEPRECATED | MEANS | UNBUILT
+        if p.name not in DEPRECATED | MEANS
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import empty
+from .. import cat, empty, zeros_like
 from ..tensor import Tensor
 from . import functional as F
 from . import init
@@ -18,7 +18,18 @@ class MultiheadAttention(Module):
     """Returns (output, weights); weights is None unless `need_weights`.
 
     Inputs are (length, batch, embed) or, with `batch_first`, (batch, length, embed); unbatched inputs lack the
-    batch axis. Boolean masks forbid where they are True; float masks are added to the scores.
+    batch axis. Boolean masks forbid where they are True; float masks are added to the scores. attn_mask is (queries,
+    keys) or (batch * num_heads, queries, keys), key_padding_mask (batch, keys). weights are (batch, queries, keys), the
+    mean of the heads, or (batch, num_heads, queries, keys) without `average_attn_weights`. add_bias_kv appends a trained
+    key and value, add_zero_attn ones of zeros. is_causal without attn_mask sees the keys up to each query. Without
+    weights memory is linear in the lengths. Raises LayerError (HX1004) for inputs of other widths.
+
+    Example:
+        >>> layer = helix.nn.MultiheadAttention(4, 2, batch_first=True)
+        >>> x = helix.ones(2, 3, 4)
+        >>> output, weights = layer(x, x, x)
+        >>> output.shape, weights.shape
+        ((2, 3, 4), (2, 3, 3))
     """
 
     in_proj_weight: Any  # parameters or None: packed, or one for each of query, key and value
@@ -26,6 +37,8 @@ class MultiheadAttention(Module):
     q_proj_weight: Any
     k_proj_weight: Any
     v_proj_weight: Any
+    bias_k: Any
+    bias_v: Any
 
     def __init__(
         self,
@@ -33,6 +46,8 @@ class MultiheadAttention(Module):
         num_heads: int,
         dropout: float = 0.0,
         bias: bool = True,
+        add_bias_kv: bool = False,
+        add_zero_attn: bool = False,
         kdim: int | None = None,
         vdim: int | None = None,
         batch_first: bool = False,
@@ -45,7 +60,7 @@ class MultiheadAttention(Module):
             )
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
         self.kdim, self.vdim = kdim or embed_dim, vdim or embed_dim
-        self.dropout, self.batch_first = dropout, batch_first
+        self.dropout, self.batch_first, self.add_zero_attn = dropout, batch_first, add_zero_attn
         self._same = self.kdim == embed_dim and self.vdim == embed_dim
 
         def weight(*shape: int) -> Parameter:
@@ -55,6 +70,8 @@ class MultiheadAttention(Module):
         for name, size in (("q", embed_dim), ("k", self.kdim), ("v", self.vdim)):
             self.register_parameter(f"{name}_proj_weight", None if self._same else weight(embed_dim, size))
         self.register_parameter("in_proj_bias", weight(3 * embed_dim) if bias else None)
+        for name in ("bias_k", "bias_v"):
+            self.register_parameter(name, weight(1, 1, embed_dim) if add_bias_kv else None)
         self.out_proj = Linear(embed_dim, embed_dim, bias=bias, device=device, dtype=dtype)
         self.reset_parameters()
 
@@ -66,6 +83,10 @@ class MultiheadAttention(Module):
             init.zeros_(self.in_proj_bias)
             assert self.out_proj.bias is not None
             init.zeros_(self.out_proj.bias)
+
+        for extra in (self.bias_k, self.bias_v):
+            if extra is not None:
+                init.xavier_normal_(extra)
 
     def forward(
         self,
@@ -85,16 +106,19 @@ class MultiheadAttention(Module):
             key_padding_mask = key_padding_mask.unsqueeze(0) if key_padding_mask is not None else None
         elif not self.batch_first:
             query, key, value = (t.transpose(0, 1) for t in (query, key, value))
-        q, k, v = (self._heads(t) for t in self._project(query, key, value, same_input))
-        mask = self._mask(attn_mask, key_padding_mask, q, k)
+        q, k, v = self._project(query, key, value, same_input)
+        mask, causal = self._mask(attn_mask, key_padding_mask, q, k), is_causal and attn_mask is None
+        if is_causal and attn_mask is not None and key_padding_mask is None and not need_weights:
+            mask, causal = None, True  # the mask is causal, as the caller says
+        if causal and (need_weights or mask is not None or self.bias_k is not None or self.add_zero_attn):
+            mask, causal = _causal(q, k) if mask is None else mask + _causal(q, k), False
+        k, v, mask = self._extended(k, v, mask)
+        q, k, v = (self._heads(t) for t in (q, k, v))
         if need_weights:
-            out, weights = self._explicit(q, k, v, mask, is_causal and attn_mask is None)
+            out, weights = self._explicit(q, k, v, mask)
         else:
-            causal = is_causal and (mask is None or (key_padding_mask is None and attn_mask is not None))
-            out = F.scaled_dot_product_attention(
-                q, k, v, None if causal else mask, self.dropout if self.training else 0.0, causal
-            )
-            weights = None
+            share = self.dropout if self.training else 0.0
+            out, weights = F.scaled_dot_product_attention(q, k, v, mask, share, causal), None
         out = self.out_proj(out.transpose(1, 2).flatten(2))
         if weights is not None and average_attn_weights:
             weights = weights.mean(1)
@@ -111,6 +135,17 @@ class MultiheadAttention(Module):
         biases = self.in_proj_bias.chunk(3) if self.in_proj_bias is not None else (None,) * 3
         return tuple(F.linear(t, w, b) for t, w, b in zip((query, key, value), weights, biases, strict=True))
 
+    def _extended(self, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """With the keys and values that the layer adds, which every query sees."""
+        more: list[tuple[Tensor, Tensor]] = []
+        if self.bias_k is not None:
+            more.append((self.bias_k, self.bias_v))
+        if self.add_zero_attn:
+            more.append((zeros_like(k[:1, :1]), zeros_like(v[:1, :1])))
+        for key, value in more:
+            k, v = (cat([t, extra.expand(t.shape[0], 1, -1)], 1) for t, extra in ((k, key), (v, value)))
+        return k, v, mask if mask is None or not more else F.pad(mask, (0, len(more)))
+
     def _heads(self, t: Tensor) -> Tensor:
         """(batch, length, embed) -> (batch, heads, length, head)"""
         return t.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
@@ -123,14 +158,12 @@ class MultiheadAttention(Module):
             if mask.ndim == 3:
                 mask = mask.unflatten(0, (-1, self.num_heads))
         if key_padding_mask is not None:
-            padding = _additive(key_padding_mask, q.dtype).reshape(k.shape[0], 1, 1, k.shape[2])
+            padding = _additive(key_padding_mask, q.dtype).reshape(k.shape[0], 1, 1, k.shape[1])
             mask = padding if mask is None else mask + padding
         return mask
 
-    def _explicit(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool):
+    def _explicit(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None):
         scores = q @ k.transpose(-2, -1) * self.head_dim**-0.5
-        if causal:
-            mask = _causal(q, k) if mask is None else mask + _causal(q, k)
         if mask is not None:
             scores = scores + mask
         weights = scores.softmax(-1)
