@@ -7,6 +7,8 @@ import torch
 
 import helix as hx
 
+torch.set_num_threads(1)  # tests are small, and its threads wait by spinning
+
 
 def to_helix(tensor: torch.Tensor) -> hx.Tensor:
     return hx.tensor(tensor.detach().numpy())

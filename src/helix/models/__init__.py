@@ -2,9 +2,39 @@
 
 from .build import KINDS, build, choose
 from .cnn import cnn
+from .convnext import ConvNeXt, convnext_tiny
 from .decoder import Decoder
+from .densenet import DenseNet, densenet121
 from .generate import generate, stream
 from .mlp import mlp
+from .mobilenet import MobileNetV2, MobileNetV3, mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
 from .pretrained import FAMILIES, from_pretrained
+from .resnet import ResNet, resnet18, resnet34, resnet50
+from .unet import UNet
 
-__all__ = ["FAMILIES", "KINDS", "Decoder", "build", "choose", "cnn", "from_pretrained", "generate", "mlp", "stream"]
+__all__ = [
+    "ConvNeXt",
+    "Decoder",
+    "DenseNet",
+    "FAMILIES",
+    "KINDS",
+    "MobileNetV2",
+    "MobileNetV3",
+    "ResNet",
+    "UNet",
+    "build",
+    "choose",
+    "cnn",
+    "convnext_tiny",
+    "densenet121",
+    "from_pretrained",
+    "generate",
+    "mlp",
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "stream",
+]

@@ -29,6 +29,7 @@ FAMILIES: dict[str, str] = {
     "mixtral": "helix.models.mixtral:Mixtral",
     "mamba": "helix.models.mamba:Mamba",
     "mamba2": "helix.models.mamba2:Mamba2",
+    "resnet": "helix.models.resnet:ResNet",
 }
 
 

@@ -12,7 +12,7 @@ import msgspec
 from .. import manual_seed
 from ..data import DataInfo, Dataset, describe, load, random_split, stratified_split
 from ..errors import ConfigError
-from ..models import build
+from ..models.build import build
 from ..nn import Module
 from . import checkpoint, report
 from . import config as configuration
