@@ -44,6 +44,14 @@ FAMILIES |= {
     "mamba2": Case("mamba2", "Mamba2Config", "Mamba2ForCausalLM",
                    {**_MAMBA, "num_heads": 4, "head_dim": 4, "n_groups": 2, "chunk_size": 4, "num_hidden_layers": 1}),
 }
+_RESNET = {"embedding_size": 4, "num_labels": 3, "depths": [1, 2]}
+FAMILIES |= {
+    "resnet": Case("resnet", "ResNetConfig", "ResNetForImageClassification", {**_RESNET, "hidden_sizes": [8, 12]}),
+    "resnet-basic": Case("resnet", "ResNetConfig", "ResNetForImageClassification",
+                         {**_RESNET, "hidden_sizes": [4, 6], "layer_type": "basic", "downsample_in_first_stage": True,
+                          "num_channels": 1}),
+    "resnet-headless": Case("resnet", "ResNetConfig", "ResNetModel", {**_RESNET, "hidden_sizes": [8, 12]}),
+}
 # fmt: on
 
 
