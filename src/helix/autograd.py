@@ -187,9 +187,7 @@ class FunctionContext:
                     op=self._name,
                     code="HX1501",
                 )
-        return tuple(
-            tensor if number is None else self._node.output(tensor, number) for tensor, _, _, number in saved
-        )
+        return tuple(tensor if number is None else self._node.output(tensor, number) for tensor, _, _, number in saved)
 
     def mark_non_differentiable(self, *outputs):
         """Says that no gradient flows through these outputs."""

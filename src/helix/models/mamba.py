@@ -15,11 +15,13 @@ State = list[Any]
 class MambaBlock(nn.Module):
     """A mixer after a norm, beside a residual."""
 
+    mixer: Any
+
     def __init__(self, width: int, eps: float, mixer: nn.SequenceLayer) -> None:
         self.norm, self.mixer = nn.RMSNorm(width, eps), mixer
 
     def forward(self, x: Tensor, state: Any, mask: Tensor | None) -> tuple[Tensor, Any]:
-        mixed, state = self.mixer.stream(self.norm(x), state, mask)  # type: ignore[call-arg]
+        mixed, state = self.mixer.stream(self.norm(x), state, mask)
         return x + mixed, state
 
 

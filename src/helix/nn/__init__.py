@@ -41,7 +41,10 @@ from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, Fea
 from .embedding import Embedding, EmbeddingBag
 from .fractionalpool import FractionalMaxPool2d, FractionalMaxPool3d
 from .grouped import GroupedQueryAttention
+from .h3 import H3
+from .hyena import HyenaFilter, HyenaOperator
 from .linear import Bilinear, Linear
+from .longconv import LongConv, LongConvKernel
 from .loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -59,6 +62,7 @@ from .mamba import Mamba
 from .mamba2 import Mamba2, RMSNormGated
 from .misfit import LayerError
 from .module import Module
+from .moe import Experts, MixtureOfExperts
 from .norm import GroupNorm, LayerNorm, LayerNorm2d, LocalResponseNorm, RMSNorm
 from .padding import (
     CircularPad1d,
@@ -147,6 +151,7 @@ __all__ = [
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "AdditiveAttention",
     "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
@@ -185,6 +190,7 @@ __all__ = [
     "ELU",
     "Embedding",
     "EmbeddingBag",
+    "Experts",
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
@@ -194,12 +200,16 @@ __all__ = [
     "GLU",
     "GaussianNLLLoss",
     "GroupNorm",
+    "GroupedQueryAttention",
+    "H3",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
     "HingeEmbeddingLoss",
     "HuberLoss",
+    "HyenaFilter",
+    "HyenaOperator",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
@@ -213,10 +223,13 @@ __all__ = [
     "LayerNorm",
     "LayerNorm2d",
     "LeakyReLU",
+    "LearnedPositions",
     "Linear",
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
+    "LongConv",
+    "LongConvKernel",
     "MSELoss",
     "Mamba",
     "Mamba2",
@@ -228,6 +241,7 @@ __all__ = [
     "MaxUnpool2d",
     "MaxUnpool3d",
     "Mish",
+    "MixtureOfExperts",
     "Module",
     "ModuleDict",
     "ModuleList",
@@ -235,6 +249,7 @@ __all__ = [
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
     "MultiheadAttention",
+    "MultiplicativeAttention",
     "NLLLoss",
     "PReLU",
     "PairwiseDistance",
@@ -256,6 +271,7 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "RotaryEmbedding",
     "S4",
     "S4D",
     "S4DKernel",
@@ -269,6 +285,7 @@ __all__ = [
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositions",
     "SmoothL1Loss",
     "SoftMarginLoss",
     "Softmax",
@@ -297,14 +314,8 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
-    "GroupedQueryAttention",
-    "LearnedPositions",
-    "RotaryEmbedding",
-    "SinusoidalPositions",
-    "AdditiveAttention",
-    "MultiplicativeAttention",
+    "checkpoint_layers",
     "functional",
     "init",
-    "checkpoint_layers",
     "utils",
 ]

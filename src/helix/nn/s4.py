@@ -22,6 +22,7 @@ from .. import (
     tensor,
     view_as_complex,
     view_as_real,
+    zeros,
 )
 from ..autograd import no_grad
 from ..tensor import Tensor
@@ -214,7 +215,8 @@ class S4(S4D):
         return self._mixed(y.unsqueeze(-1)).squeeze(-1), (carried, C)
 
     def default_state(self, batch: int) -> Any:
-        return (*super().default_state(batch), self.kernel.output())
+        part = zeros(batch, self.d_model, self.d_state // 2, dtype=self.D.dtype, device=self.D.device)
+        return complex(part, part), self.kernel.output()
 
 
 def _along(P: Tensor, x: Tensor) -> Tensor:

@@ -107,6 +107,27 @@ class S4DKernel(Module):
         _, log_decay, factor = self.discretised()
         return vandermonde(view_as_complex(self.C) * factor, log_decay, length)
 
+    def convolve(self, u: Tensor, D: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(batch, d_model, length) from a state, zero without one, to results and the state after them."""
+        _, log_decay, factor = self.discretised()
+        C = view_as_complex(self.C)
+        y = F.fft_conv(u, vandermonde(C * factor, log_decay, u.shape[-1]), D)
+        last = gather(log_decay, u) * factor
+        if state is not None:
+            part, rest = carry(log_decay, u, C, state)
+            y, last = y + part, last + rest
+        return y, last
+
+    def advance(self, u: Tensor, D: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """One step: (batch, d_model)."""
+        decay, _, factor = self.discretised()
+        state = decay * state + factor * u.unsqueeze(-1)
+        return 2 * (view_as_complex(self.C) * state).sum(-1).real + D * u, state
+
+    def default_state(self, batch: int) -> Tensor:
+        part = zeros(batch, self.d_model, self.N // 2, dtype=self.C.dtype, device=self.C.device)
+        return complex(part, part)
+
     def extra_repr(self) -> str:
         return f"{self.d_model}, N={self.N}, init={self.init!r}, disc={self.disc!r}"
 
@@ -176,25 +197,16 @@ class S4D(SequenceLayer):
 
     def stream(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         u = x if self.transposed else x.transpose(1, 2)
-        _, log_decay, factor = self.kernel.discretised()
-        C, length = view_as_complex(self.kernel.C), u.shape[-1]
-        y = F.fft_conv(u, vandermonde(C * factor, log_decay, length), self.D)
-        last = gather(log_decay, u) * factor
-        if state is not None:
-            part, rest = carry(log_decay, u, C, state[0])
-            y, last = y + part, last + rest
+        y, last = self.kernel.convolve(u, self.D, None if state is None else state[0])
         y = self._mixed(y)
         return (y if self.transposed else y.transpose(1, 2)), (last,)
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        decay, _, factor = self.kernel.discretised()
-        carried = decay * state[0] + factor * x.unsqueeze(-1)
-        y = 2 * (view_as_complex(self.kernel.C) * carried).sum(-1).real + self.D * x
+        y, carried = self.kernel.advance(x, self.D, state[0])
         return self._mixed(y.unsqueeze(-1)).squeeze(-1), (carried,)
 
     def default_state(self, batch: int) -> Any:
-        part = zeros(batch, self.d_model, self.d_state // 2, dtype=self.D.dtype, device=self.D.device)
-        return (complex(part, part),)
+        return (self.kernel.default_state(batch),)
 
     def extra_repr(self) -> str:
         return f"{self.d_model}, d_state={self.d_state}, transposed={self.transposed}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ... import _core, bmm, cat, stack, triu_indices, zeros
+from ... import _core, bmm, triu_indices
 from ...errors import ArgumentError, ParameterError, ShapeError
 from ...tensor import Tensor
+from .grouped import by_inner, by_rows
 from .refuse import refuse
 
 __all__ = [
@@ -67,15 +68,6 @@ def _bounds(offs: Tensor, size: int) -> list[int]:
     return bounds
 
 
-def _padded(parts: list[Tensor], dim: int, rest: int) -> Tensor:
-    """The parts one after the other, and zeros for what no group covers."""
-    if rest:
-        shape = list(parts[0].shape)
-        shape[dim] = rest
-        parts = [*parts, zeros(shape, dtype=parts[0].dtype, device=parts[0].device)]
-    return cat(parts, dim)
-
-
 def grouped_mm(
     mat_a: Tensor, mat_b: Tensor, *, offs: Tensor | None = None, bias: Tensor | None = None, out_dtype: Any = None
 ) -> Tensor:
@@ -98,14 +90,11 @@ def grouped_mm(
     if offs is None:
         result = bmm(mat_a, mat_b)
     elif ranks == (2, 3):
-        at = _bounds(offs, mat_a.shape[0])
-        result = _padded([mat_a[i:j] @ b for i, j, b in zip(at, at[1:], mat_b)], 0, mat_a.shape[0] - at[-1])
+        result = by_rows(mat_a, mat_b, _bounds(offs, mat_a.shape[0]))
     elif ranks == (3, 2):
-        at = _bounds(offs, mat_b.shape[1])
-        result = _padded([a @ mat_b[:, i:j] for i, j, a in zip(at, at[1:], mat_a)], 1, mat_b.shape[1] - at[-1])
+        result = by_rows(mat_b.t(), mat_a.transpose(1, 2), _bounds(offs, mat_b.shape[1])).t()
     else:
-        at = _bounds(offs, mat_a.shape[1])
-        result = stack([mat_a[:, i:j] @ mat_b[i:j] for i, j in zip(at, at[1:])])
+        result = by_inner(mat_a, mat_b, _bounds(offs, mat_a.shape[1]))
     if bias is not None:
         result = result + bias
     return result if out_dtype is None else result.to(out_dtype)
