@@ -71,6 +71,7 @@ typedef struct tile_out {
     int64_t next_bytes;
     const char *later;  /* where sums go once they are narrowed, NULL elsewhere; rows are later_row bytes apart */
     int64_t later_row;
+    bool rows_stay;     /* of A, in the first-level cache, while columns of B pass; else the other way */
 } tile_out;
 
 typedef void (*tile_kernel)(int64_t k, const void *a, int64_t a_step, const void *b, int64_t b_step,

@@ -67,11 +67,17 @@ static ALWAYS_INLINE void amx_columns(const int size, void *panel_, int64_t widt
         }
 }
 
-/* A square of C, or with `add` more of it. Rows of A stream past columns of B that stay in the first-level cache. The
- * intrinsics do not say that they read memory. */
+#define AMX_LOAD(tile, from, streams)                                                                         \
+    do {                                                                                                      \
+        if (streams) _tile_stream_loadd(tile, from, 64);                                                      \
+        else _tile_loadd(tile, from, 64);                                                                     \
+    } while (0)
+
+/* A square of C, or with `add` more of it. Rows of A stream past columns of B that stay in the first-level cache, or columns
+ * past rows. The intrinsics do not say that they read memory. */
 #define AMX_SQUARE(name, multiply, type)                                                                      \
-    AMX_CODE static void amx_square_##name(int64_t k, const uint8_t *a, const uint8_t *b, type *c, int64_t c_row, bool add, \
-                                           const tile_out *o) {                                               \
+    AMX_CODE static ALWAYS_INLINE void amx_steps_##name(const bool rows_stay, int64_t k, const uint8_t *a, const uint8_t *b, \
+                                                        type *c, int64_t c_row, bool add, const tile_out *o) {\
         const int64_t deep = 64 / AMX_SIZE;                                                                   \
         const char *next = o->next, *next_end = next + o->next_bytes;                                         \
         const int64_t steps = ceil_div(k, deep), lines = o->later ? ceil_div(AMX_SIDE, most(1, steps)) : 0;   \
@@ -91,10 +97,10 @@ static ALWAYS_INLINE void amx_columns(const int size, void *panel_, int64_t widt
             _tile_zero(3);                                                                                    \
         }                                                                                                     \
         for (int64_t p = 0; p < k; p += deep, a += 2 * AMX_TILE, b += 2 * AMX_TILE) {                         \
-            _tile_stream_loadd(4, a, 64);                                                                     \
-            _tile_loadd(6, b, 64);                                                                            \
-            _tile_loadd(7, b + AMX_TILE, 64);                                                                 \
-            _tile_stream_loadd(5, a + AMX_TILE, 64);                                                          \
+            AMX_LOAD(4, a, !rows_stay);                                                                       \
+            AMX_LOAD(6, b, rows_stay);                                                                        \
+            AMX_LOAD(7, b + AMX_TILE, rows_stay);                                                             \
+            AMX_LOAD(5, a + AMX_TILE, !rows_stay);                                                            \
             multiply(0, 4, 6);                                                                                \
             multiply(1, 4, 7);                                                                                \
             multiply(2, 5, 6);                                                                                \
@@ -106,6 +112,11 @@ static ALWAYS_INLINE void amx_columns(const int size, void *panel_, int64_t widt
         _tile_stored(1, c + 16, pitch);                                                                       \
         _tile_stored(2, c + 16 * c_row, pitch);                                                               \
         _tile_stored(3, c + 16 * c_row + 16, pitch);                                                          \
+    }                                                                                                         \
+    AMX_CODE static void amx_square_##name(int64_t k, const uint8_t *a, const uint8_t *b, type *c, int64_t c_row, bool add, \
+                                           const tile_out *o) {                                               \
+        if (o->rows_stay) amx_steps_##name(true, k, a, b, c, c_row, add, o);                                  \
+        else amx_steps_##name(false, k, a, b, c, c_row, add, o);                                              \
     }                                                                                                         \
     static void amx_full_##name(int64_t rows, int64_t k, const void *a, const void *b, const tile_out *o) {   \
         bool add = o->d;                                                                                      \

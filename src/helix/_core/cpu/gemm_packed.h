@@ -6,6 +6,7 @@ typedef struct packed_plan {
     int64_t column, columns;         /* the columns at hand */
     int64_t k, depth, near;          /* k filled up; of a block; of the part of a panel that is multiplied by all rows */
     bool gathers;                    /* sums of several blocks of k are held until they are narrowed */
+    bool strips;                     /* A is taken a tile's rows at a time, and B stays in the second-level cache */
     int64_t row_blocks, block_rows;  /* tasks are row blocks x column groups */
     int64_t groups, group_columns;
     char *b, *slots;
@@ -146,6 +147,41 @@ static void packed_block(const packed_plan *p, char *room, int64_t row, int64_t 
     if (g->activate) activate_columns(p, row, end, column, last);
 }
 
+/* The same for units so fast that memory holds them up, where all of B stays in the second-level cache: rows of one tile, in
+ * the first, meet all panels, so that C is written line after line. Sums do not leave their registers. */
+static void strip_block(const packed_plan *p, char *room, int64_t row, int64_t end, int64_t column, int64_t last) {
+    const problem *x = p->x;
+    const hx_gemm_args *g = &x->g;
+    const kind *kd = &x->kind;
+    const int64_t width = kd->columns, high = kd->rows, panel_bytes = width * p->k * kd->packed, a_row = g->a_row * x->source;
+    const int64_t ahead = g->a_col == 1 && g->a_row < 2 * x->k ? ceil_div(high * a_row, 64 * ceil_div(last - column, width)) * 64 : 0;
+    _Alignas(64) char sums[2][TILE_BYTES];
+    for (int64_t i = row; i < end && !hx_stopped(); i += high) {
+        const int64_t rows = least(high, end - i);
+        const char *a = p->it.a + i * a_row, *b = p->b + (column - p->column) / width * panel_bytes, *next = a + high * a_row;
+        kd->pack_rows(room, high, a, g->a_col, g->a_row, x->k, rows);
+        tile_out to[2], hold = {.columns = width, .c_row = width, .alpha = 1, .beta = 1, .rows_stay = true};
+        int t = 0;
+        for (int64_t j = column; j < last; j += width, b += panel_bytes, next += ahead, t = !t) {
+            tile_out *o = &to[t];
+            place_block(o, p, i, j, 0);
+            o->rows_stay = true;
+            o->next = hold.next = next;
+            o->next_bytes = hold.next_bytes = i + high < end ? ahead : 0;
+            if (!kd->narrow) {
+                kd->full(rows, p->k, room, b, o);
+                continue;
+            }
+            if (o->d && o->d_row) expect(o, rows, x->result);
+            hold.c = sums[t];
+            kd->full(high, p->k, room, b, &hold);
+            if (j > column) store_sums(x, sums[!t], width, rows, &to[!t]);
+        }
+        if (kd->narrow) store_sums(x, sums[!t], width, rows, &to[!t]);
+        if (g->activate) activate_columns(p, i, i + rows, column, last);
+    }
+}
+
 static void packed_slot(void *ctx, int64_t slot) {
     packed_plan *p = ctx;
     const kind *kd = &p->x->kind;
@@ -154,7 +190,7 @@ static void packed_slot(void *ctx, int64_t slot) {
         int64_t t = atomic_fetch_add(&p->next, 1);
         if (t >= p->row_blocks * p->groups || hx_stopped()) break;
         int64_t row = t / p->groups * p->block_rows, column = p->column + t % p->groups * p->group_columns;
-        packed_block(p, p->slots + slot * p->slot_bytes, row, least(row + p->block_rows, p->x->m), column,
+        (p->strips ? strip_block : packed_block)(p, p->slots + slot * p->slot_bytes, row, least(row + p->block_rows, p->x->m), column,
                      least(column + p->group_columns, p->column + p->columns));
     }
     if (kd->leave) kd->leave();
@@ -166,7 +202,9 @@ static void packed_grid(packed_plan *p) {
     int64_t row_panels = ceil_div(x->m, x->kind.rows), column_panels = ceil_div(p->columns, x->kind.columns);
     int64_t most_rows = most(x->kind.rows, least(BLOCK_HEIGHT, BLOCK_BYTES / (p->depth * x->kind.packed)));
     int64_t threads = hx_threads_get(), rows = ceil_div(x->m, most_rows), groups = 1;
-    if (threads > 1) {
+    if (p->strips) {
+        rows = threads > 1 ? least(row_panels, 4 * threads) : 1;
+    } else if (threads > 1) {
         if (row_panels >= 8 * threads) rows = ceil_div(rows, threads) * threads;
         else groups = least(column_panels, 2 * threads);
     }
@@ -177,13 +215,13 @@ static void packed_grid(packed_plan *p) {
     p->group_columns = per_group * x->kind.columns;
     p->groups = ceil_div(column_panels, per_group);
     p->n_slots = least(threads, p->row_blocks * p->groups);
-    p->a_bytes = ((p->block_rows + 1) * p->depth + x->kind.columns) * x->kind.packed + HX_VECTOR_BYTES;
+    p->a_bytes = (((p->strips ? x->kind.rows : p->block_rows) + 1) * p->depth + x->kind.columns) * x->kind.packed + HX_VECTOR_BYTES;
     p->a_bytes = ceil_div(p->a_bytes, 64) * 64;
     p->slot_bytes = p->a_bytes;
-    if (p->gathers || p->near < p->depth)
+    if (!p->strips && (p->gathers || p->near < p->depth))
         p->slot_bytes += p->block_rows * (p->gathers ? p->group_columns : x->kind.columns) * x->kind.sum;
     p->local_at = ceil_div(p->slot_bytes, 64) * 64;
-    if (p->row_blocks == 1 && !x->g.load_b) p->few = most(1, FEW_BYTES / (p->depth * x->kind.columns * x->kind.packed));
+    if (p->row_blocks == 1 && !x->g.load_b && !p->strips) p->few = most(1, FEW_BYTES / (p->depth * x->kind.columns * x->kind.packed));
     p->slot_bytes = p->local_at + ceil_div(p->few * p->depth * x->kind.columns * x->kind.packed, 64) * 64;
 }
 
@@ -197,6 +235,7 @@ static hx_code run_packed(const problem *x) {
     if (x->kind.near && x->m <= LOW_ROWS && x->g.b_row != 1) p.depth = least(p.depth, x->kind.near);
     p.near = x->kind.near ? least(x->kind.near, p.depth) : p.depth;
     p.gathers = x->kind.narrow && p.depth < p.k;
+    p.strips = x->kind.near && x->m > LOW_ROWS && p.depth >= p.k && x->n * p.k * x->kind.packed <= BLOCK_BYTES;
     p.columns = least(held, x->n);
     packed_grid(&p);
     if (p.few) held = x->n;

@@ -54,6 +54,7 @@ static ALWAYS_INLINE void place(tile_out *o, const problem *x, const item *it, i
     o->next_bytes = 0;
     o->later = NULL;
     o->later_row = 0;
+    o->rows_stay = false;
 }
 
 static void activate(const hx_gemm_args *g, void *c, int64_t c_row, int64_t rows, int64_t columns) {
