@@ -4,8 +4,7 @@ torch's classes keep torch's arguments, defaults and states, which are kept unde
 SparseAdam: gradients of helix are dense; Adam on an embedding's gradient is the same mathematics.
 """
 
-from . import schedule as lr_scheduler
-from . import swa_utils
+from . import lr_scheduler, swa_utils
 from .adadelta import Adadelta
 from .adafactor import Adafactor
 from .adagrad import Adagrad

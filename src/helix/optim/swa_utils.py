@@ -11,6 +11,9 @@ from ..autograd import no_grad
 from ..nn import Module
 from ..nn.channelnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from ..tensor import Tensor
+from .lr_scheduler import SWALR
+
+__all__ = ["SWALR", "AveragedModel", "get_ema_multi_avg_fn", "get_swa_multi_avg_fn", "update_bn"]
 
 MultiAverage = Callable[[list[Tensor], list[Tensor], int], None]
 

@@ -85,7 +85,7 @@ def make_schedule(optimizer: Optimizer, settings: Settings, epoch_steps: int, to
     if schedule == "step":
         return lr_scheduler.StepLR(optimizer, settings.step_epochs * epoch_steps, settings.gamma)
     if schedule == "one_cycle":
-        return lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps)
+        return lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps, cycle_momentum=False)
     if schedule == "plateau":
         return lr_scheduler.ReduceLROnPlateau(optimizer, factor=settings.gamma)
     raise ValueError(
