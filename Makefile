@@ -5,6 +5,9 @@ N ?= 50000
 VALID ?= 500
 CASES ?= ABCD
 EXAMPLES ?= 100
+SAVES ?= 1000
+RESUMES ?= 20
+BITS ?= 10000
 PROFILE ?= train
 
 VENV := .venv
@@ -14,7 +17,7 @@ SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test core-test array-api tiny bench callgrind wheel lint format stubs numerics torch-parity torch-table layer-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean interrupts forks same-bits numerics-exhaustive fuzz-million hammer
+.PHONY: help install train test core-test array-api tiny bench callgrind wheel lint format stubs numerics torch-parity torch-table layer-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean interrupts forks kills same-bits numerics-exhaustive fuzz-million hammer
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -126,6 +129,11 @@ hammer: $(VENV)/.checks  ## eight callers for a minute under the sanitizer of da
 same-bits: $(VENV)/.checks install  ## every sample of every op on 1, 2, 4 and 8 threads, and large calls in four processes (5 minutes)
 	$(BIN)/python -m tests.ops.grown
 	$(BIN)/python -m tests.ops.large
+
+kills: $(VENV)/.checks install  ## SIGKILL in the middle of SAVES=1000 saves and RESUMES=20 times in a training; BITS=10000 flipped bits
+	$(BIN)/python -m tests.train.kills saves $(SAVES)
+	$(BIN)/python -m tests.train.kills resumes $(RESUMES)
+	$(BIN)/python -m tests.train.kills bits $(BITS)
 
 interrupts: $(VENV)/.checks install  ## 200 times Ctrl-C in long calls: over within 250 ms, nothing half done (2 minutes, of an idle machine)
 	$(BIN)/python -m tests.interrupts --times 200

@@ -176,6 +176,8 @@ _TEXTS = {
     3201: "HX3201: the loss is NaN or infinite. Training stopped before the model was changed, and the last checkpoint is good. "
     "Usual causes: a learning rate that is too large, values that are not scaled, log or division of 0 in the loss.",
     3202: "HX3202: a parameter is NaN or infinite, so no checkpoint was written over the good ones. Causes and help as for HX3201.",
+    3203: "HX3203: the gradients are NaN or infinite, so the model was not changed. Causes and help as for HX3201; nonfinite='skip' "
+    "leaves such steps out, up to 100 in a row.",
 }
 
 _TEXTS |= {

@@ -99,21 +99,3 @@ def test_death_at_any_operation_leaves_a_good_checkpoint(tmp_path, fail_at, monk
         assert loaded(tmp_path) in (step - 1, step)
         save(tmp_path, step)
         assert loaded(tmp_path) == step
-
-
-def test_all_bits_are_covered(tmp_path):
-    """A flipped bit anywhere in any file is found."""
-    save(tmp_path, 1)
-    path = checkpoint.newest(tmp_path)
-    missed = []
-    for file in sorted(path.iterdir()):
-        whole = file.read_bytes()
-        for place in range(0, len(whole), max(1, len(whole) // 97)):
-            file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-            if checkpoint.fault(path) is None:
-                missed.append((file.name, place))
-        file.write_bytes(whole)
-    assert checkpoint.fault(path) is None
-    assert not [m for m in missed if m[0] != "manifest.json"]
-    harmless = path / "manifest.json"
-    assert all(chr(harmless.read_bytes()[place]).isspace() or place < 40 for _, place in missed), missed

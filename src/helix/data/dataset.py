@@ -28,6 +28,9 @@ class Dataset:
         """Samples stacked along a new first axis. Datasets that can do better than one at a time override it."""
         return tuple(stack(list(column)) for column in zip(*(self[int(i)] for i in indices), strict=True))
 
+    def set_epoch(self, epoch: int) -> None:
+        """The Loader says here which epoch begins; for datasets whose samples change with it."""
+
     def targets(self) -> Tensor:
         """All targets, for stratified splits and class counts."""
         return stack([self[i][-1] for i in range(len(self))])
@@ -86,6 +89,9 @@ class Subset(Dataset):
     def __init__(self, dataset: Dataset, indices: Sequence[int]) -> None:
         self.dataset, self.indices = dataset, [int(i) for i in indices]
         self.task, self.classes = dataset.task, dataset.classes
+
+    def set_epoch(self, epoch: int) -> None:
+        self.dataset.set_epoch(epoch)
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -7,14 +7,28 @@ import sys
 from types import ModuleType
 
 from .api import train
-from .callback import Callback
+from .callback import Callback, EarlyStopping, Monitor
 from .checkpoint import Checkpoint
 from .config import Config
+from .owners import memory_owners
 from .run import Run, resume, start
 from .signals import Interrupted
 from .trainer import Trainer
 
-__all__ = ["Callback", "Checkpoint", "Config", "Interrupted", "Run", "Trainer", "resume", "start", "train"]
+__all__ = [
+    "Callback",
+    "Checkpoint",
+    "Config",
+    "EarlyStopping",
+    "Interrupted",
+    "Monitor",
+    "Run",
+    "Trainer",
+    "memory_owners",
+    "resume",
+    "start",
+    "train",
+]
 
 
 class _CallablePackage(ModuleType):

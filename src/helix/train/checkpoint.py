@@ -3,11 +3,13 @@
 step-000500/model.safetensors   parameters and buffers
             optim.safetensors   the optimizer's tensors, as <parameter>/<name>
             state.json          step, random generator, loader, schedule, the optimizer's numbers
-            manifest.json       length and SHA-256 of each file; written last
+            manifest.json       length and SHA-256 of each file, and its own checksum; written last
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import warnings
@@ -20,8 +22,9 @@ from ..io import load_file, load_json, save_file, save_json
 from ..tensor import Tensor
 from .files import remove_tree, sha256_of, sync_directory, write_text
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: the manifest had no checksum of its own
 FILES = ("model.safetensors", "optim.safetensors", "state.json")
+AVERAGE = "average.safetensors"  # of runs that keep one
 
 
 class Checkpoint(NamedTuple):
@@ -32,6 +35,7 @@ class Checkpoint(NamedTuple):
     model: dict[str, Tensor]
     optimizer: dict[str, Any]
     state: dict[str, Any]
+    average: dict[str, Tensor] | None = None
 
 
 def save(
@@ -41,15 +45,16 @@ def save(
     optimizer: Mapping[str, Any],
     state: Mapping[str, Any],
     keep: int = 3,
+    average: Mapping[str, Tensor] | None = None,
 ) -> Path:
-    """Writes a checkpoint below `folder`, then deletes all but the newest `keep` (at least 2) good ones."""
+    """Writes a checkpoint below `folder`, then deletes all but the best and the newest `keep` (at least 2) good ones."""
     final = folder / f"step-{step:06d}"
     temporary = folder / f".writing-{final.name}-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
-        _write(temporary, step, model, optimizer, state)
+        _write(temporary, step, model, optimizer, state, average)
         if final.exists():
             remove_tree(final)
         os.replace(temporary, final)
@@ -66,7 +71,12 @@ def save(
 
 
 def _write(
-    folder: Path, step: int, model: Mapping[str, Tensor], optimizer: Mapping[str, Any], state: Mapping[str, Any]
+    folder: Path,
+    step: int,
+    model: Mapping[str, Tensor],
+    optimizer: Mapping[str, Any],
+    state: Mapping[str, Any],
+    average: Mapping[str, Tensor] | None,
 ) -> None:
     numbers: dict[str, dict[str, Any]] = {}
     tensors: dict[str, Tensor] = {}
@@ -79,17 +89,39 @@ def _write(
         **state,
         "optimizer": {"param_groups": optimizer["param_groups"], "state": numbers},
     }
-    save_file(dict(model), folder / "model.safetensors", metadata={"format_version": str(FORMAT_VERSION)})
-    save_file(tensors, folder / "optim.safetensors", metadata={"format_version": str(FORMAT_VERSION)})
+    version = {"format_version": str(FORMAT_VERSION)}
+    save_file(dict(model), folder / "model.safetensors", metadata=version)
+    save_file(tensors, folder / "optim.safetensors", metadata=version)
+    if average is not None:
+        save_file(dict(average), folder / AVERAGE, metadata=version)
     save_json(described, folder / "state.json")
     manifest = {
         "format_version": FORMAT_VERSION,
         "step": step,
         "files": {
-            name: {"length": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)} for name in FILES
+            name: {"length": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)}
+            for name in (*FILES, *((AVERAGE,) if average is not None else ()))
         },
     }
-    save_json(manifest, folder / "manifest.json")
+    write_text(folder / "manifest.json", _signed(manifest))
+
+
+def _signed(manifest: Mapping[str, Any]) -> str:
+    """The text of a manifest, its own checksum included: any other text is a damaged one."""
+    rest = {key: value for key, value in manifest.items() if key != "checksum"}
+    checksum = hashlib.sha256(json.dumps(rest).encode()).hexdigest()
+    return json.dumps({**rest, "checksum": checksum}, indent=1) + "\n"
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint; ValueError when a byte of it was changed."""
+    manifest = load_json(path)
+    if manifest["format_version"] == 1:
+        if "checksum" in manifest:
+            raise ValueError("the first format has no checksum")
+    elif manifest["format_version"] <= FORMAT_VERSION and path.read_text(encoding="utf-8") != _signed(manifest):
+        raise ValueError("the manifest fails its checksum")
+    return manifest
 
 
 def steps(folder: Path) -> list[Path]:
@@ -103,10 +135,10 @@ def steps(folder: Path) -> list[Path]:
 def fault(path: Path) -> str | None:
     """Why a checkpoint cannot be trusted; None when every file has the length and checksum the manifest says."""
     try:
-        manifest = load_json(path / "manifest.json")
+        manifest = _read_manifest(path / "manifest.json")
         if manifest["format_version"] > FORMAT_VERSION:
             return f"its format {manifest['format_version']} is newer than this helix knows ({FORMAT_VERSION})"
-        for name in FILES:
+        for name in {*FILES, *manifest["files"]}:
             entry, file = manifest["files"][name], path / name
             if file.stat().st_size != entry["length"]:
                 return f"file {name} has {file.stat().st_size} bytes, the manifest says {entry['length']}"
@@ -156,13 +188,33 @@ def load(path: Path) -> Checkpoint:
         load_file(path / "model.safetensors"),
         {"state": values, "param_groups": saved["param_groups"]},
         state,
+        load_file(path / AVERAGE) if (path / AVERAGE).exists() else None,
     )
 
 
+def mark_best(folder: Path, path: Path, monitor: str, value: float) -> None:
+    """Says in BEST which checkpoint is the best so far; it is kept from now on."""
+    save_json(
+        {"format_version": FORMAT_VERSION, "name": path.name, "monitor": monitor, "value": value}, folder / "BEST"
+    )
+
+
+def best(folder: Path) -> Path | None:
+    """The checkpoint that BEST names; None when there is none."""
+    try:
+        name = load_json(folder / "BEST")["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    found = [path for path in steps(folder) if path.name == name]
+    return found[0] if found else None
+
+
 def prune(folder: Path, keep: int) -> None:
-    """Deletes the checkpoints behind the newest `keep` good ones, and what killed writers left."""
-    good = 0
+    """Deletes the checkpoints behind the newest `keep` good ones but the best, and what killed writers left."""
+    good, kept = 0, best(folder)
     for path in steps(folder):
+        if path == kept and good >= keep:
+            continue
         if good >= keep:
             remove_tree(path)
         elif fault(path) is None:

@@ -72,7 +72,24 @@ class Training(Struct, kw_only=True):
     batch_size: Annotated[int, Meta(ge=1, description="without it, by the number of samples, 8 to 64")] | None = None
     loss: Literal["auto", "cross_entropy", "mse", "l1", "bce_with_logits"] = "auto"
     label_smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    accumulate: Annotated[int, Meta(ge=1, description="batches in a step of the optimizer")] = 1
+    micro_batch: Annotated[int, Meta(ge=1, description="samples at once; auto: what fits")] | Literal["auto"] | None = (
+        None
+    )
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
     grad_clip: Annotated[float, Meta(gt=0, description="limit of the gradients' norm")] | None = None
+    clip_norm: Annotated[float, Meta(description="which norm: 1, 2 or inf")] = 2.0
+    clip_value: Annotated[float, Meta(gt=0, description="limit of each element of the gradients")] | None = None
+    nonfinite: Annotated[
+        Literal["error", "skip", "ignore"], Meta(description="a loss or gradient that is not finite")
+    ] = "error"
+    ema: (
+        Annotated[float, Meta(gt=0, lt=1, description="decay of averaged weights, tested in the model's place")] | None
+    ) = None
+    patience: Annotated[int, Meta(ge=1, description="epochs without a better monitor that end the run")] | None = None
+    monitor: Annotated[str, Meta(description="what tells the best epoch, test_loss if there is a test")] | None = None
+    workers: Annotated[int, Meta(ge=0, description="threads that fetch batches ahead")] = 0
+    tensorboard: Annotated[bool, Meta(description="also write events for TensorBoard")] = False
     checkpoint_every: Annotated[int, Meta(ge=1, description="steps; without it, every epoch")] | None = None
     keep: Annotated[int, Meta(ge=2, description="good checkpoints kept")] = 3
     log_every: Annotated[int, Meta(ge=1, description="steps between lines of metrics.jsonl")] = 20

@@ -64,8 +64,8 @@ class RunFolder:
 
     # ---- writing -------------------------------------------------------------------------------------------
 
-    def open(self, resume_at: int | None = None) -> None:
-        """Takes the folder for a training: a new run, or one that goes on after step `resume_at`."""
+    def open(self, resume_at: int | None = None, epochs: int = 0) -> None:
+        """Takes the folder for a training: a new run, or one that goes on after step `resume_at`, `epochs` of them whole."""
         self.path.mkdir(parents=True, exist_ok=True)
         lock = open(self.path / ".lock", "w", encoding="utf-8")  # noqa: SIM115
         try:
@@ -75,7 +75,7 @@ class RunFolder:
             raise ConfigError(f"HX3104 run {str(self.path)!r} is being trained by another process.") from None
         self._lock = lock
         header = {"event": "header", "format_version": FORMAT_VERSION}
-        kept = [r for r in self.records() if r["step"] <= resume_at] if resume_at is not None else []
+        kept = [r for r in self.records() if _is_before(r, resume_at, epochs)] if resume_at is not None else []
         write_text(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in [header, *kept]))
         self._metrics = open(self.path / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115
         fresh = resume_at is None or not (self.path / "log.txt").exists()
@@ -102,6 +102,11 @@ class RunFolder:
 
     def log(self, text: str) -> None:
         _add(self._log, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}")
+
+
+def _is_before(record: Mapping[str, Any], step: int, epochs: int) -> bool:
+    """Whether the numbers are of what a checkpoint has behind it; at the last step of an epoch, its end may be to come."""
+    return record["step"] <= step and (record["event"] == "step" or record["epoch"] <= epochs)
 
 
 def _add(file: TextIO | None, line: str) -> None:

@@ -21,6 +21,10 @@ from .folder import RunFolder
 from .trainer import Trainer
 
 STDLIB = "stdlib"
+PASSED_ON = (
+    "accumulate", "micro_batch", "precision", "grad_clip", "clip_norm", "clip_value", "nonfinite", "ema", "patience", "monitor",
+    "workers", "tensorboard",
+)  # fmt: skip
 
 
 class Run:
@@ -38,7 +42,8 @@ class Run:
     def model(self) -> Module:
         """The model with the weights of the newest good checkpoint, in eval mode."""
         model = build(self.config.model.kind, self.info, self.config.model.options)
-        model.load_state_dict(checkpoint.load(checkpoint.newest(self.folder.checkpoints)).model)
+        saved = checkpoint.load(checkpoint.newest(self.folder.checkpoints))
+        model.load_state_dict(saved.average or saved.model)
         return model.eval()
 
     @property
@@ -103,7 +108,7 @@ def trainer_for(config: Config, model: Module, run_dir: Path | None, progress) -
         step_epochs=s.step_epochs,
         gamma=s.gamma,
         label_smoothing=t.label_smoothing,
-        grad_clip=t.grad_clip,
+        **{name: getattr(t, name) for name in PASSED_ON},
         device=config.device,
         seed=config.seed,
         run_dir=run_dir,

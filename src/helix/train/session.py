@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..autograd import no_grad
 from ..data import Loader
-from ..errors import TrainingError
+from ..errors import ConfigError, TrainingError
 from ..nn import Module
 from ..optim import Optimizer
 from ..random import get_rng_state, set_rng_state
 from . import checkpoint
+from .average import Average
+from .callback import Callback
+from .gradients import Gradients
 from .meter import Meter
 
 
 class Session:
     """Model, optimizer, schedule, loader, running means and the number of the step."""
 
-    def __init__(self, model: Module, optimizer: Optimizer, schedule, loader: Loader, total_steps: int) -> None:
+    def __init__(
+        self,
+        model: Module,
+        optimizer: Optimizer,
+        schedule,
+        loader: Loader,
+        total_steps: int,
+        gradients: Gradients,
+        average: Average | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
         self.model, self.optimizer, self.schedule, self.loader = model, optimizer, schedule, loader
+        self.gradients, self.average, self.callbacks = gradients, average, tuple(callbacks)
         self.meter = Meter()
         self.step = 0
         self.total_steps = total_steps
@@ -44,8 +59,15 @@ class Session:
             "schedule": self.schedule.state_dict(),
             "meter": self.meter.state_dict(),
             "total_steps": self.total_steps,
+            "gradients": self.gradients.state_dict(),
+            "callbacks": [callback.state_dict() for callback in self.callbacks],
         }
-        path = checkpoint.save(folder, self.step, self.model.state_dict(), self.optimizer.state_dict(), state, keep)
+        average = None
+        if self.average is not None:
+            average, state["average_steps"] = self.average.tensors, self.average.steps
+        path = checkpoint.save(
+            folder, self.step, self.model.state_dict(), self.optimizer.state_dict(), state, keep, average
+        )
         self.saved_step = self.step
         return path
 
@@ -57,8 +79,22 @@ class Session:
         self.optimizer.load_state_dict(saved.optimizer)
         self.loader.load_state_dict(saved.state["loader"])
         self.meter.load_state_dict(saved.state["meter"])
+        if "gradients" in saved.state:
+            self.gradients.load_state_dict(saved.state["gradients"])
+        self._restore_callbacks(saved.state.get("callbacks", []))
+        if self.average is not None and saved.average is not None:
+            self.average.load(saved.average, saved.state["average_steps"])
         set_rng_state(saved.state["rng"])
         self.step = self.saved_step = saved.step
+
+    def _restore_callbacks(self, states: list[dict]) -> None:
+        if states and len(states) != len(self.callbacks):
+            raise ConfigError(
+                f"HX3106 the checkpoint is of a run with {len(states)} callbacks, this one has {len(self.callbacks)}; give the "
+                "same ones in the same order."
+            )
+        for callback, state in zip(self.callbacks, states):
+            callback.load_state_dict(state)
 
     def advice(self) -> str:
         kept = f"The checkpoint of step {self.saved_step} is good. " if self.saved_step is not None else ""

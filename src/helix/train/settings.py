@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -14,7 +15,16 @@ from ..optim import Optimizer, lr_scheduler
 
 @dataclass(frozen=True)
 class Settings:
-    """The keyword arguments of Trainer."""
+    """The keyword arguments of Trainer.
+
+    A step of the optimizer takes `accumulate` batches of `batch_size` samples, each cut into pieces of `micro_batch` samples;
+    "auto" halves the pieces while a step does not fit into memory. The step is the same however it is cut, but for layers
+    that look at a whole batch or draw random numbers. `precision` is float32, bfloat16 or float16; parameters stay float32.
+    `grad_clip` limits the gradients' `clip_norm`-norm (1, 2 or inf), `clip_value` each element. What to do about a loss or
+    a gradient that is not finite says `nonfinite`: "error", "skip" (the step is left out) or "ignore". `ema` is the decay of
+    averaged weights, with which the model is tested. `patience` epochs without a better `monitor` end the run; the
+    checkpoint of the best epoch is kept. `workers` threads fetch batches ahead.
+    """
 
     epochs: int = 10
     max_steps: int | None = None
@@ -27,7 +37,16 @@ class Settings:
     step_epochs: int = 10
     gamma: float = 0.1
     label_smoothing: float = 0.0
+    accumulate: int = 1
+    micro_batch: int | str | None = None
+    precision: Any = "float32"
     grad_clip: float | None = None
+    clip_norm: float = 2.0
+    clip_value: float | None = None
+    nonfinite: str = "error"
+    ema: float | None = None
+    patience: int | None = None
+    monitor: str | None = None
     device: Any = "auto"
     seed: int = 0
     run_dir: str | Path | None = None
@@ -35,6 +54,8 @@ class Settings:
     keep: int = 3
     log_every: int = 20
     progress: Any = "auto"
+    tensorboard: bool = False
+    workers: int = 0
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> Settings:
@@ -47,7 +68,8 @@ class Settings:
                     + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}")
                 )
         settings = cls(**given)
-        for name in ("epochs", "batch_size", "log_every", "step_epochs"):
+        settings._check_choices()
+        for name in ("epochs", "batch_size", "accumulate", "log_every", "step_epochs"):
             if getattr(settings, name) < 1:
                 raise ValueError(f"Trainer: {name} must be at least 1, got {getattr(settings, name)}")
         if settings.keep < 2:
@@ -55,6 +77,15 @@ class Settings:
                 f"Trainer: keep must be at least 2, so that a spoiled checkpoint has one behind it; got {settings.keep}"
             )
         return settings
+
+    def _check_choices(self) -> None:
+        if self.nonfinite not in ("error", "skip", "ignore"):
+            raise ValueError(f"Trainer: nonfinite must be error, skip or ignore, got {self.nonfinite!r}")
+        if self.clip_norm not in (1.0, 2.0, math.inf):
+            raise ValueError(f"Trainer: clip_norm must be 1, 2 or inf, got {self.clip_norm}")
+        rows = self.micro_batch
+        if not (rows is None or rows == "auto" or (isinstance(rows, int) and rows >= 1)):
+            raise ValueError(f'Trainer: micro_batch must be "auto" or a number of samples, got {rows!r}')
 
 
 def make_optimizer(optimizer, model, settings: Settings) -> Optimizer:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
-from .. import manual_seed
+from .. import cat, manual_seed
 from .._core import device as device_of
 from ..autograd import no_grad
 from ..data import Dataset, Loader, load
 from ..errors import ConfigError
 from ..nn import Module
-from ..nn.utils import clip_grad_norm_
 from ..tensor import Tensor
 from . import checkpoint
-from .callback import Callback
+from .average import Average
+from .callback import Callback, EarlyStopping, Monitor
 from .folder import RunFolder, environment
+from .gradients import Gradients
 from .losses import loss_named, metrics_named
 from .meter import Meter
 from .progress import progress_named, words
@@ -54,8 +56,8 @@ class Trainer:
         self.folder = RunFolder(self.settings.run_dir) if self.settings.run_dir is not None else None
         self.progress = progress_named(self.settings.progress)
         self.history: list[dict[str, Any]] = []
-        self._task = ""
         self._stop_asked = False
+        self._average: Average | None = None
 
     # ---- fitting -------------------------------------------------------------------------------------------
 
@@ -69,14 +71,15 @@ class Trainer:
                 f"HX3106 {str(self.folder.path)!r} already holds checkpoints, which a new run would be mixed with. "
                 "Pass resume=True to go on with them, or another run_dir."
             )
-        session = self._session(load(data))
         test = load(test) if test is not None else None
+        session = self._session(load(data), tested=test is not None)
         if resume:
             if self.folder is None:
                 raise ValueError("fit(resume=True) needs the run_dir that holds the checkpoints")
             session.restore(self.folder.checkpoints)
+            self._mark_best(session)
         if self.folder is not None:
-            self.folder.open(resume_at=session.step if resume else None)
+            self.folder.open(session.step if resume else None, session.epoch)
             self.folder.write_json("env.json", environment(self.device))
             self.history = [r for r in self.folder.records() if r["event"] == "epoch"]
         try:
@@ -92,17 +95,31 @@ class Trainer:
         """Asks the running fit to end after this step; for callbacks."""
         self._stop_asked = True
 
-    def _session(self, data: Dataset) -> Session:
+    def _session(self, data: Dataset, tested: bool) -> Session:
         settings = self.settings
         manual_seed(settings.seed + 1)  # the model was made from the stream of `seed` itself
         self.model.to(self.device)
-        self._task = data.task
         self._loss = loss_named(self.loss, data.task, settings.label_smoothing)
         self._metrics = metrics_named(self.metrics, data.task)
-        loader = Loader(data, settings.batch_size, shuffle=True, seed=settings.seed)
-        total = min(settings.epochs * len(loader), settings.max_steps or settings.epochs * len(loader))
+        loader = Loader(data, settings.batch_size, shuffle=True, seed=settings.seed, workers=settings.workers)
+        steps = -(-len(loader) // settings.accumulate)
+        total = min(settings.epochs * steps, settings.max_steps or settings.epochs * steps)
         optimizer = make_optimizer(self.optimizer, self.model, settings)
-        return Session(self.model, optimizer, make_schedule(optimizer, settings, len(loader), total), loader, total)
+        schedule = make_schedule(optimizer, settings, steps, total)
+        self._average = Average(self.model, settings.ema) if settings.ema is not None else None
+        self._keeps_best = tested or settings.monitor is not None or settings.patience is not None
+        self._monitor = self._make_monitor(tested)
+        gradients = Gradients(
+            self.model, optimizer, lambda *pair: self._loss(*pair), self._measure, settings, self.device
+        )
+        callbacks = (*self.callbacks, self._monitor)
+        return Session(self.model, optimizer, schedule, loader, total, gradients, self._average, callbacks)
+
+    def _make_monitor(self, tested: bool) -> Monitor:
+        monitor = self.settings.monitor or ("test_loss" if tested else "train_loss")
+        if self.settings.patience is None:
+            return Monitor(monitor)
+        return EarlyStopping(monitor, self.settings.patience)
 
     def _run(self, session: Session, test: Dataset | None, stop: StopRequest) -> None:
         self._stop_asked = False
@@ -123,9 +140,9 @@ class Trainer:
         every = self.settings.checkpoint_every
         started, samples = time.perf_counter(), 0
         self.model.train()
-        for batch in session.loader if session.step < session.total_steps else _finish(session.loader):
-            values = self._step(session, batch)
-            samples += len(batch[0])
+        for batches in _groups(session, self.settings.accumulate):
+            values = self._step(session, batches)
+            samples += sum(len(batch[0]) for batch in batches)
             self.progress.step(session.step, session.epoch + 1, values)
             if session.step % self.settings.log_every == 0:
                 self._record({"event": "step", "step": session.step, "epoch": session.epoch + 1, **values})
@@ -138,23 +155,19 @@ class Trainer:
                 break
         self._speed = samples / max(1e-9, time.perf_counter() - started)
 
-    def _step(self, session: Session, batch: tuple[Tensor, ...]) -> dict[str, float]:
-        *inputs, target = (tensor.to(self.device) for tensor in batch)
-        output = self.model(*inputs)
-        loss = self._loss(output, target)
-        value = loss.item()
-        session.check_loss(value)
-        session.optimizer.zero_grad()
-        loss.backward()
-        if self.settings.grad_clip is not None:
-            clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
-        session.optimizer.step()
+    def _step(self, session: Session, batches: list[tuple[Tensor, ...]]) -> dict[str, float]:
+        skipped = session.gradients.skipped
+        values = session.gradients.step(batches, session.check_loss)
         lr = session.optimizer.param_groups[0]["lr"]
         if self.settings.schedule != "plateau":
             session.schedule.step()
         session.step += 1
-        values = {"loss": value, **self._measure(output, target)}
-        session.meter.add(values, len(target))
+        if session.gradients.skipped == skipped:
+            session.meter.add(values, sum(len(batch[-1]) for batch in batches))
+            if self._average is not None:
+                self._average.update()
+        else:
+            values["skipped"] = float(session.gradients.skipped)
         values["lr"] = lr
         self._tell("on_step", session, values)
         return values
@@ -173,7 +186,7 @@ class Trainer:
             "samples_per_second": round(self._speed, 1),
         }
         if test is not None:
-            record |= {f"test_{name}": value for name, value in self.evaluate(test).items()}
+            record |= {f"test_{name}": value for name, value in self.test(test).items()}
         if self.settings.schedule == "plateau":
             session.schedule.step(record.get("test_loss", record["train_loss"]))
         session.meter.reset()
@@ -184,8 +197,27 @@ class Trainer:
             f"epoch {epoch}/{self.settings.epochs}  step {session.step}  {words(shown)}  {self._speed:.0f} samples/s"
         )
         self._tell("on_epoch", session, record)
-        if self.folder is not None and self.settings.checkpoint_every is None:
+        if self.folder is None:
+            return
+        better = self._keeps_best and self._monitor.is_best_now
+        if session.saved_step != session.step and (self.settings.checkpoint_every is None or better):
             session.save(self.folder.checkpoints, self.settings.keep)
+        self._mark_best(session)
+
+    def _mark_best(self, session: Session) -> None:
+        """Writes BEST when the checkpoint of this step is that of the best epoch."""
+        monitor, at_end = self._monitor, session.loader.position == 0
+        if (
+            self.folder is None
+            or not self._keeps_best
+            or monitor.best is None
+            or not at_end
+            or monitor.best_epoch != session.epoch
+        ):
+            return
+        path = self.folder.checkpoints / f"step-{session.step:06d}"
+        if session.saved_step == session.step:
+            checkpoint.mark_best(self.folder.checkpoints, path, monitor.monitor, monitor.best)
 
     def _interrupt(self, session: Session, number: int) -> None:
         if self.folder is not None:
@@ -214,16 +246,39 @@ class Trainer:
             meter.add(values, len(target))
         return meter.means()
 
-    def predict(self, inputs: Tensor, batch_size: int = 256) -> Tensor:
-        """The model's outputs for a batch of inputs, in eval mode."""
-        return self.model.infer(inputs.to(self.device), batch_size=batch_size)
+    validate = evaluate
+
+    def test(self, data, batch_size: int = 256) -> dict[str, float]:
+        """`evaluate` with the averaged weights, where `ema` keeps some."""
+        if self._average is None:
+            return self.evaluate(data, batch_size)
+        with self._average.in_model():
+            return self.evaluate(data, batch_size)
+
+    def predict(self, inputs, batch_size: int = 256) -> Tensor:
+        """The model's outputs for a batch of inputs, or for all samples of a dataset, in eval mode."""
+        if isinstance(inputs, Tensor):
+            return self.model.infer(inputs.to(self.device), batch_size=batch_size)
+        batches = Loader(load(inputs), batch_size)
+        return cat([self.model.infer(*(x.to(self.device) for x in given)) for *given, _ in batches])
 
     def load_newest(self) -> int:
         """Puts the weights of the newest good checkpoint into the model; returns its step."""
+        return self._load(checkpoint.newest(self._checkpoints("load_newest")))
+
+    def load_best(self) -> int:
+        """Puts the weights of the best epoch into the model, averaged where `ema` keeps an average; returns its step."""
+        folder = self._checkpoints("load_best")
+        return self._load(checkpoint.best(folder) or checkpoint.newest(folder))
+
+    def _checkpoints(self, asker: str) -> Path:
         if self.folder is None:
-            raise ValueError("load_newest needs the run_dir that holds the checkpoints")
-        saved = checkpoint.load(checkpoint.newest(self.folder.checkpoints))
-        self.model.load_state_dict(saved.model)
+            raise ValueError(f"{asker} needs the run_dir that holds the checkpoints")
+        return self.folder.checkpoints
+
+    def _load(self, path: Path) -> int:
+        saved = checkpoint.load(path)
+        self.model.load_state_dict(saved.average or saved.model)
         return saved.step
 
     # ---- telling -------------------------------------------------------------------------------------------
@@ -238,8 +293,21 @@ class Trainer:
             self.folder.log(text)
 
     def _tell(self, event: str, session: Session, values: dict[str, Any]) -> None:
-        for callback in self.callbacks:
+        for callback in session.callbacks:
             getattr(callback, event)(self, session, values)
+
+
+def _groups(session: Session, size: int) -> Iterator[list[tuple[Tensor, ...]]]:
+    """The batches of each step, `size` of them or what is left of the epoch."""
+    if session.step >= session.total_steps:
+        _finish(session.loader)
+        return
+    group = []
+    for batch in session.loader:
+        group.append(batch)
+        if len(group) == size or session.loader.position == len(session.loader):
+            yield group
+            group = []
 
 
 def _finish(loader: Loader) -> tuple:

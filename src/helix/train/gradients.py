@@ -1,0 +1,186 @@
+"""Gradients: one optimizer step over one or more batches, in pieces that fit, in mixed precision, clipped and checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+from .. import empty_cache
+from .._core import dtype as dtype_type
+from ..amp import GradScaler, autocast
+from ..autograd import no_grad
+from ..errors import OutOfMemoryError, TrainingError
+from ..nn import Module
+from ..nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
+from ..optim import Optimizer
+from ..random import get_rng_state, set_rng_state
+from ..tensor import Tensor
+from .owners import with_owners
+from .settings import Settings
+
+Batch = tuple[Tensor, ...]
+MAX_SKIPPED = 100  # steps in a row without a finite gradient
+
+
+class Gradients:
+    """Turns batches into one step of the optimizer.
+
+    The loss of a step is the mean over all samples of its batches, however they are cut: pieces are weighted by their
+    samples. What has to survive a stop is in `state_dict`.
+    """
+
+    def __init__(
+        self, model: Module, optimizer: Optimizer, loss: Callable, measure: Callable, settings: Settings, device
+    ) -> None:
+        self.model, self.optimizer, self.loss, self.measure = model, optimizer, loss, measure
+        self.settings, self.device = settings, device
+        self.precision = precision_of(settings.precision)
+        half = self.precision is not None and self.precision.name == "float16"
+        self.scaler = GradScaler(device.type, enabled=half)
+        self.rows: int | None = settings.micro_batch if isinstance(settings.micro_batch, int) else None
+        self.skipped = self.in_a_row = 0
+
+    def step(self, batches: Sequence[Batch], check_loss: Callable[[float], None]) -> dict[str, float]:
+        """Moves the model once; the step's loss, metrics and norm of the gradients."""
+        self.optimizer.zero_grad()
+        values = self._accumulated(batches)
+        policy = self.settings.nonfinite
+        if policy == "error" and not self.scaler.is_enabled():
+            check_loss(values["loss"])
+        self.scaler.unscale_(self.optimizer)
+        norm = self._clipped()
+        if norm is not None:
+            values["grad_norm"] = norm
+        if self.scaler.is_enabled():
+            self._scaled_step()
+        elif policy == "ignore" or (math.isfinite(values["loss"]) and (norm is None or math.isfinite(norm))):
+            self.optimizer.step()
+            self.in_a_row = 0
+        elif policy == "skip":
+            self._skip()
+        else:
+            raise TrainingError(
+                f"HX3203 the norm of the gradients is {norm}; training stopped before the model was changed. A smaller lr "
+                'usually helps; nonfinite="skip" leaves such steps out.'
+            )
+        return values
+
+    def _scaled_step(self) -> None:
+        found = self.scaler.found_inf(self.optimizer)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if found:
+            self._skip()
+        else:
+            self.in_a_row = 0
+
+    def _skip(self) -> None:
+        self.skipped += 1
+        self.in_a_row += 1
+        if self.in_a_row == MAX_SKIPPED:
+            raise TrainingError(
+                f"HX3203 {MAX_SKIPPED} steps in a row had no finite gradient and were left out; training stopped. The model is "
+                "as it was before them. A smaller lr usually helps."
+            )
+
+    def _clipped(self) -> float | None:
+        """The norm before clipping; None where nobody asks for it."""
+        settings, parameters = self.settings, list(self.model.parameters())
+        norm = None
+        if settings.grad_clip is not None:
+            norm = clip_grad_norm_(parameters, settings.grad_clip, settings.clip_norm).item()
+        elif settings.nonfinite != "ignore":
+            norm = norm_of(parameters)
+        if settings.clip_value is not None:
+            clip_grad_value_(parameters, settings.clip_value)
+        return norm
+
+    # ---- forward and backward ------------------------------------------------------------------------------
+
+    def _accumulated(self, batches: Sequence[Batch]) -> dict[str, float]:
+        total = sum(len(batch[-1]) for batch in batches)
+        sums: dict[str, float] = {}
+        for batch in batches:
+            self._add(batch, total, sums)
+        return sums
+
+    def _add(self, batch: Batch, total: int, sums: dict[str, float]) -> None:
+        for piece in pieces(batch, self.rows):
+            values = self._attempt(piece, len(piece[-1]) / total)
+            if values is None:
+                self.rows = (len(piece[-1]) + 1) // 2
+                self._add(piece, total, sums)
+                continue
+            share = len(piece[-1]) / total
+            for name, value in values.items():
+                sums[name] = sums.get(name, 0.0) + share * value
+
+    def _attempt(self, piece: Batch, share: float) -> dict[str, float] | None:
+        """Adds the gradients of a piece; None when it does not fit and may be cut, with everything as it was."""
+        if self.settings.micro_batch != "auto":
+            return self._backward(piece, share)
+        random = get_rng_state()
+        buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
+        try:
+            return self._backward(piece, share)
+        except OutOfMemoryError as error:
+            if len(piece[-1]) == 1:
+                raise
+            error.__traceback__ = None  # it holds what did not fit
+        set_rng_state(random)
+        with no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+        empty_cache()
+        return None
+
+    def _backward(self, piece: Batch, share: float) -> dict[str, float]:
+        try:
+            *inputs, target = (tensor.to(self.device) for tensor in piece)
+            with autocast(self.device.type, self.precision, enabled=self.precision is not None):
+                output = self.model(*inputs)
+                loss = self.loss(output, target)
+            self.scaler.scale(loss if share == 1.0 else loss * share).backward()
+            with no_grad():
+                return {"loss": loss.item(), **self.measure(output.detach(), target)}
+        except OutOfMemoryError as error:
+            raise with_owners(error, self.model, self.optimizer) from None
+
+    # ---- state ---------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict:
+        return {
+            "scaler": self.scaler.state_dict(),
+            "rows": self.rows,
+            "skipped": self.skipped,
+            "in_a_row": self.in_a_row,
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        self.scaler.load_state_dict(state["scaler"])
+        self.rows, self.skipped, self.in_a_row = state["rows"], state["skipped"], state["in_a_row"]
+
+
+def pieces(batch: Batch, rows: int | None) -> Iterator[Batch]:
+    """The batch in pieces of at most so many samples."""
+    count = len(batch[-1])
+    if rows is None or rows >= count:
+        yield batch
+        return
+    for start in range(0, count, rows):
+        yield tuple(tensor[start : start + rows] for tensor in batch)
+
+
+def norm_of(parameters: Sequence[Tensor]) -> float:
+    with no_grad():
+        return get_total_norm([p.grad for p in parameters if p.grad is not None]).item()
+
+
+def precision_of(name: str | dtype_type) -> dtype_type | None:
+    """The dtype of autocast for a setting; None for float32."""
+    from .._core import as_dtype
+
+    chosen = as_dtype(name)
+    if chosen.name not in ("float32", "float16", "bfloat16"):
+        raise ValueError(f"Trainer: precision must be float32, bfloat16 or float16, got {name!r}")
+    return None if chosen.name == "float32" else chosen
