@@ -71,3 +71,12 @@ def test_what_cannot_be_built_is_said(kind, options, text):
     with pytest.raises(ConfigError, match="HX3102") as caught:
         models.build(kind, DataInfo("classification", (4,), 2), options)
     assert text in str(caught.value)
+
+
+def test_networks_over_images_are_kinds():
+    info = DataInfo("classification", (1, 33, 40), 7)
+    with nn.init.skipped():
+        model = models.build("resnet18", info)
+    assert model.conv1.in_channels == 1 and model.fc.out_features == 7
+    with pytest.raises(ConfigError, match=r"HX3102 model\.options.*widht"):
+        models.build("resnet18", info, {"widht": 3})

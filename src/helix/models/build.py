@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -12,8 +13,11 @@ from ..data import DataInfo
 from ..errors import ConfigError
 from ..nn import Module
 from .cnn import cnn
+from .convnext import convnext_tiny
 from .decoder import Decoder
+from .densenet import densenet121
 from .mlp import mlp
+from .resnet import resnet18, resnet34, resnet50
 
 
 def _decoder(info: DataInfo, **options) -> Module:
@@ -28,7 +32,17 @@ def _mlp(info: DataInfo, **options) -> Module:
     return mlp(math.prod(info.input_shape), info.outputs, **options)
 
 
-KINDS: dict[str, Callable[..., Module]] = {"cnn": _cnn, "decoder": _decoder, "mlp": _mlp}
+def _image_network(info: DataInfo, network: Callable[..., Module], **options) -> Module:
+    return network(**{"num_classes": info.outputs, "in_channels": info.input_shape[0], **options})
+
+
+IMAGE_NETWORKS = (convnext_tiny, densenet121, resnet18, resnet34, resnet50)
+KINDS: dict[str, Callable[..., Module]] = {
+    "cnn": _cnn,
+    "decoder": _decoder,
+    "mlp": _mlp,
+    **{network.__name__: partial(_image_network, network=network) for network in IMAGE_NETWORKS},
+}
 
 
 def choose(info: DataInfo) -> str:
