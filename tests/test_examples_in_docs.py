@@ -65,6 +65,7 @@ MODULES = (
     "nn.hyena",
     "nn.longconv",
     "nn.moe",
+    "nn.reversible",
     "nn.mamba",
     "nn.mamba2",
     "nn.s4",

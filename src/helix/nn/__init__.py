@@ -128,6 +128,7 @@ from .resample import (
     UpsamplingNearest2d,
 )
 from .reshape import Flatten, Identity, Permute, Unflatten
+from .reversible import ReversibleBlock, ReversibleSequence, RevNetBlock
 from .s4 import S4, S4Kernel
 from .s4d import S4D, S4DKernel
 from .s5 import S5
@@ -271,6 +272,9 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "RevNetBlock",
+    "ReversibleBlock",
+    "ReversibleSequence",
     "RotaryEmbedding",
     "S4",
     "S4D",
