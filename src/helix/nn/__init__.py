@@ -33,6 +33,7 @@ from .activation import (
 )
 from .attention import MultiheadAttention
 from .cbam import CBAM, ChannelGate, SpatialGate
+from .cells import GRUCell, LSTMCell, RNNCell
 from .channelnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
@@ -117,6 +118,7 @@ from .pooling import (
 )
 from .positions import LearnedPositions, RotaryEmbedding, SinusoidalPositions
 from .recompute import checkpoint_layers
+from .recurrent import GRU, LSTM, RNN
 from .resample import (
     ChannelShuffle,
     Fold,
@@ -319,6 +321,12 @@ __all__ = [
     "ZeroPad2d",
     "ZeroPad3d",
     "checkpoint_layers",
+    "GRU",
+    "GRUCell",
+    "LSTM",
+    "LSTMCell",
+    "RNN",
+    "RNNCell",
     "functional",
     "init",
     "utils",

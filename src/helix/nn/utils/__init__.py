@@ -1,6 +1,6 @@
 """helix.nn.utils: helpers over the parameters of a model, under torch's names."""
 
-from . import parametrizations, parametrize
+from . import parametrizations, parametrize, rnn
 from .gradients import clip_grad_norm_, clip_grad_value_, get_total_norm
 from .vectors import parameters_to_vector, vector_to_parameters
 
@@ -11,5 +11,6 @@ __all__ = [
     "parameters_to_vector",
     "parametrizations",
     "parametrize",
+    "rnn",
     "vector_to_parameters",
 ]
