@@ -7,7 +7,7 @@ import torch
 
 from helix import nn
 
-from .compare import assert_close, to_helix
+from .compare import assert_close, copy_weights, to_helix
 
 
 def logits(*shape: int) -> torch.Tensor:
@@ -38,21 +38,31 @@ LOSSES = [
 ]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize(("name", "keywords", "data"), LOSSES, ids=lambda v: v if isinstance(v, str) else "")
-def test_loss(name, keywords, data, reduction):
+def test_loss(name, keywords, data, reduction, dtype):
     torch.manual_seed(0)
-    theirs = getattr(torch.nn, name)(reduction=reduction, **keywords)
-    ours = {k: to_helix(v) if isinstance(v, torch.Tensor) else v for k, v in keywords.items()}
-    mine = getattr(nn, name)(reduction=reduction, **ours)
-    output, target = data()
-    output.requires_grad_()
-    x = to_helix(output).requires_grad_()
-    expected, result = theirs(output, target), mine(x, to_helix(target))
-    assert_close(result, expected)
+    keywords = {k: v.to(dtype) if isinstance(v, torch.Tensor) else v for k, v in keywords.items()}
+    check_beside_torch(name, {"reduction": reduction, **keywords}, data(), dtype)
+
+
+def check_beside_torch(name, keywords, data, dtype):
+    """The loss and all its gradients; labels, which are class numbers or signs, have none."""
+    given = [t.to(dtype) if t.is_floating_point() else t for t in data]
+    for t in given:
+        t.requires_grad_(t.is_floating_point() and bool((t.abs() != 1).any()))
+    theirs = getattr(torch.nn, name)(**keywords)
+    mine = getattr(nn, name)(**{k: to_helix(v) if isinstance(v, torch.Tensor) else v for k, v in keywords.items()})
+    ours = [to_helix(t).requires_grad_(t.requires_grad) for t in given]
+    expected, result = theirs(*given), mine(*ours)
+    bound = 1e-5 if dtype == torch.float32 else 1e-9
+    assert_close(result, expected, bound, bound)
     expected.sum().backward()
     result.sum().backward()
-    assert_close(x.grad, output.grad)
+    for a, b in zip(ours, given, strict=True):
+        if b.requires_grad:
+            assert_close(a.grad, b.grad, bound, bound)
 
 
 def test_a_wrong_reduction_is_named():
@@ -71,6 +81,7 @@ PAIRS = [
     ("MarginRankingLoss", {"margin": 0.3}, lambda: (logits(4), logits(4), signs(4))),
     ("CosineEmbeddingLoss", {}, lambda: (logits(4, 3), logits(4, 3), signs(4))),
     ("TripletMarginLoss", {"swap": True}, lambda: (logits(4, 3), logits(4, 3), logits(4, 3))),
+    ("TripletMarginWithDistanceLoss", {"swap": True}, lambda: (logits(4, 3), logits(4, 3), logits(4, 3))),
     ("MultiMarginLoss", {}, lambda: (logits(4, 5), classes(4))),
     ("MultiLabelSoftMarginLoss", {}, lambda: (logits(4, 5), classes(4, 5) % 2 * 1.0)),
     ("MultiLabelMarginLoss", {}, lambda: (logits(3, 4), torch.tensor([[3, 0, -1, 1], [2, 1, 0, 3], [-1, 0, 0, 0]]))),
@@ -79,19 +90,69 @@ PAIRS = [
 ]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize(("name", "keywords", "data"), PAIRS, ids=lambda v: v if isinstance(v, str) else "")
-def test_losses_of_pairs_and_margins(name, keywords, data):
+def test_losses_of_pairs_and_margins(name, keywords, data, dtype):
     torch.manual_seed(1)
-    theirs, mine = getattr(torch.nn, name)(**keywords), getattr(nn, name)(**keywords)
-    given = data()
+    check_beside_torch(name, keywords, data(), dtype)
+
+
+EXTREME = [
+    ("L1Loss", lambda x: (x, -x)),
+    ("MSELoss", lambda x: (x, -x)),
+    ("SmoothL1Loss", lambda x: (x, -x)),
+    ("HuberLoss", lambda x: (x, -x)),
+    ("SoftMarginLoss", lambda x: (x, torch.ones_like(x))),
+    ("CrossEntropyLoss", lambda x: (x, torch.tensor([0, 1, 2]))),
+    ("BCEWithLogitsLoss", lambda x: (x, torch.full_like(x, 0.25))),
+    ("HingeEmbeddingLoss", lambda x: (x, -torch.ones_like(x))),
+    ("MultiMarginLoss", lambda x: (x, torch.tensor([0, 1, 2]))),
+    ("MultiLabelSoftMarginLoss", lambda x: (x, torch.eye(3))),
+    ("CosineEmbeddingLoss", lambda x: (x, x.flip(0), torch.tensor([1.0, -1.0, 1.0]))),
+    ("TripletMarginLoss", lambda x: (x, x.flip(0), -x)),
+    ("FocalLoss", lambda x: (x, torch.tensor([0, 1, 2]))),
+    ("SigmoidFocalLoss", lambda x: (x, torch.eye(3))),
+    ("DiceLoss", lambda x: (x, torch.tensor([0, 1, 2]))),
+    ("TverskyLoss", lambda x: (x, torch.eye(3))),
+    ("InfoNCELoss", lambda x: (x, x.flip(0))),
+    ("HingeLoss", lambda x: (x, torch.ones_like(x))),
+    ("ContrastiveLoss", lambda x: (x, x.flip(1), torch.tensor([1, 0, 1]))),
+]
+
+
+@pytest.mark.parametrize(("name", "data"), EXTREME, ids=lambda v: v if isinstance(v, str) else "")
+def test_extreme_logits_give_finite_losses_and_gradients(name, data):
+    x = torch.tensor([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4], [1e4, 0.0, -1e4]])
+    given = [to_helix(t) for t in data(x)]
     given[0].requires_grad_()
-    ours = [to_helix(t) for t in given]
-    ours[0].requires_grad_()
-    expected, result = theirs(*given), mine(*ours)
-    assert_close(result, expected)
-    expected.sum().backward()
-    result.sum().backward()
-    assert_close(ours[0].grad, given[0].grad)
+    loss = getattr(nn, name)()(*given)
+    loss.backward()
+    assert loss.isfinite().item() and given[0].grad.isfinite().all().item()
+    if hasattr(torch.nn, name) and name != "SoftMarginLoss":  # torch's is infinite there
+        assert_close(loss, getattr(torch.nn, name)()(*data(x)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("bias", [True, False])
+def test_adaptive_softmax(bias, dtype):
+    torch.manual_seed(3)
+    options = {"cutoffs": [4, 9], "div_value": 2.0, "head_bias": bias}
+    theirs = torch.nn.AdaptiveLogSoftmaxWithLoss(8, 14, **options).to(dtype)
+    mine = nn.AdaptiveLogSoftmaxWithLoss(8, 14, **options).to(to_helix(torch.zeros(1, dtype=dtype)).dtype)
+    copy_weights(mine, theirs)
+    x, target = (4 * torch.randn(12, 8, dtype=dtype)).requires_grad_(), torch.randint(0, 14, (12,))
+    y = to_helix(x).requires_grad_()
+    expected, result = theirs(x, target), mine(y, to_helix(target))
+    bound = 1e-5 if dtype == torch.float32 else 1e-9
+    assert_close(result.output, expected.output, bound, bound)
+    expected.loss.backward()
+    result.loss.backward()
+    assert_close(y.grad, x.grad, bound, bound)
+    for (name, a), b in zip(theirs.named_parameters(), mine.parameters(), strict=True):
+        assert_close(b.grad, a.grad, bound, bound, name)
+    assert_close(mine.log_prob(y), theirs.log_prob(x), bound, bound)
+    assert mine.predict(y).tolist() == theirs.predict(x).tolist()
+    assert_close(mine(y[0], to_helix(target[0])).loss, theirs(x[0], target[0]).loss, bound, bound)
 
 
 @pytest.mark.parametrize("zero_infinity", [True, False])

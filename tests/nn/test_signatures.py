@@ -15,7 +15,11 @@ DEPRECATED = {"size_average", "reduce", "min_value", "max_value"}
 # Ways to run a thing that helix does by itself or has no use for.
 MEANS = {"enable_nested_tensor", "mask_check"}
 UNSAID = {"RNN", "LSTM", "GRU"}  # torch's take *args and **kwargs
-SHARED = sorted(name for name in nn.__all__ if name[0].isupper() and isinstance(getattr(torch.nn, name, None), type) and name not in UNSAID)
+SHARED = sorted(
+    name
+    for name in nn.__all__
+    if name[0].isupper() and isinstance(getattr(torch.nn, name, None), type) and name not in UNSAID
+)
 
 
 def parameters_of(kind: type) -> dict[str, Any]:

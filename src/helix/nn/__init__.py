@@ -31,11 +31,13 @@ from .activation import (
     Tanhshrink,
     Threshold,
 )
+from .adaptive import AdaptiveLogSoftmaxWithLoss
 from .attention import MultiheadAttention
 from .cbam import CBAM, ChannelGate, SpatialGate
 from .cells import GRUCell, LSTMCell, RNNCell
 from .channelnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from .contrast import ContrastiveLoss, HingeLoss, InfoNCELoss
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .convnorm import Conv2dNormActivation
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
@@ -44,6 +46,7 @@ from .fractionalpool import FractionalMaxPool2d, FractionalMaxPool3d
 from .grouped import GroupedQueryAttention
 from .h3 import H3
 from .hyena import HyenaFilter, HyenaOperator
+from .imbalance import DiceLoss, FocalLoss, SigmoidFocalLoss, TverskyLoss
 from .linear import Bilinear, Linear
 from .longconv import LongConv, LongConvKernel
 from .loss import (
@@ -94,6 +97,7 @@ from .pairloss import (
     PairwiseDistance,
     PoissonNLLLoss,
     TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
 )
 from .parameter import Parameter
 from .pooling import (
@@ -148,6 +152,15 @@ from .transformer import (
 )
 
 __all__ = [
+    "AdaptiveLogSoftmaxWithLoss",
+    "TripletMarginWithDistanceLoss",
+    "ContrastiveLoss",
+    "HingeLoss",
+    "InfoNCELoss",
+    "DiceLoss",
+    "FocalLoss",
+    "SigmoidFocalLoss",
+    "TverskyLoss",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",

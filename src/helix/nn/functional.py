@@ -7,10 +7,36 @@ says, and those that are made of ops.
 from __future__ import annotations
 
 from .. import _core
-from .functions import activations, attention, losses, pooling, products, random, scans, spatial, tables
+from .functions import (
+    activations,
+    attention,
+    contrastive,
+    focal,
+    losses,
+    overlap,
+    pooling,
+    products,
+    random,
+    scans,
+    spatial,
+    tables,
+)
 
 _FUNCTIONS = dict(_core.nn_functions())
-for _module in (activations, attention, losses, pooling, products, random, scans, spatial, tables):
+for _module in (
+    activations,
+    attention,
+    contrastive,
+    focal,
+    losses,
+    overlap,
+    pooling,
+    products,
+    random,
+    scans,
+    spatial,
+    tables,
+):
     _FUNCTIONS |= {name: getattr(_module, name) for name in _module.__all__}
 globals().update(_FUNCTIONS)
 
