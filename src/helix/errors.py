@@ -149,6 +149,10 @@ _TEXTS = {
     2005: "HX2005: a JSON file could not be read: it is not JSON, or larger than the limit.",
     2101: "HX2101: a file declares more than is decoded by default, for instance an image of more than 64 Mpx. It is refused "
     "before anything is decoded, because such files are mostly made to exhaust memory. Shrink the file with a tool of your trust.",
+    2102: "HX2102: a tokenizer.json holds a part that helix does not know, or is misshapen. Nothing is guessed: a tokenizer that "
+    "differs in one rule gives other tokens. helix reads byte pair encodings; use the library that made the file for others.",
+    2103: "HX2103: a file of numbers is not what it was said to be: an .npy file that is damaged or holds a pickle, or a file of "
+    "tokens with a rest. Nothing was loaded.",
     2201: "HX2201: a feature needs a package that is not installed. The message holds the pip line that brings it. helix itself "
     "needs few packages; all others are extras.",
     3001: "HX3001: a checkpoint could not be written: the disk is full, read-only or failing. What was written of it is deleted; "

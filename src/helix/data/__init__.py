@@ -1,5 +1,8 @@
 """helix.data: datasets, splits, and loaders whose place can be saved."""
 
+from .arrays import ArrayFiles, TokenFile, write_tokens
+from .augment import Augmented, CutMix, MixUp
+from .collate import Padded
 from .dataset import Dataset, Subset, TensorDataset
 from .digits import digits
 from .images import ImageFolder
@@ -18,13 +21,20 @@ from .samplers import (
 from .split import random_split, stratified_split
 from .table import read_csv
 from .text import TextFolder
+from .tokenizer import ByteTokenizer, Tokenizer
 
 __all__ = [
+    "ArrayFiles",
+    "Augmented",
     "BucketSampler",
+    "ByteTokenizer",
+    "CutMix",
     "DataInfo",
     "Dataset",
     "ImageFolder",
     "Loader",
+    "MixUp",
+    "Padded",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
@@ -33,6 +43,8 @@ __all__ = [
     "Subset",
     "TensorDataset",
     "TextFolder",
+    "TokenFile",
+    "Tokenizer",
     "WeightedSampler",
     "describe",
     "digits",
@@ -40,4 +52,5 @@ __all__ = [
     "random_split",
     "read_csv",
     "stratified_split",
+    "write_tokens",
 ]

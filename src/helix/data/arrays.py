@@ -1,0 +1,107 @@
+"""Arrays and tokens that stay on disk: mapped into memory, read where a batch asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from .. import from_numpy
+from ..errors import FormatError
+from ..tensor import Tensor
+from .dataset import Dataset
+
+
+class ArrayFiles(Dataset):
+    """`.npy` files whose first axes are equally long, mapped: sample i is row i of each. The last one is the target.
+
+    Without `task`, whole-number targets are classes and others are values to predict. Object arrays, which are pickles,
+    are refused.
+    """
+
+    def __init__(self, *paths: str | Path, task: str | None = None, classes: Sequence[str] = ()) -> None:
+        import numpy as np
+
+        if not paths:
+            raise ValueError("ArrayFiles: name at least one .npy file")
+        try:
+            self.arrays = [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
+        except ValueError as error:
+            raise FormatError(f"HX2103 npy: {error}", code="HX2103") from error
+        lengths = {len(array) for array in self.arrays}
+        if len(lengths) != 1:
+            raise ValueError(f"ArrayFiles: the files hold different numbers of rows: {sorted(lengths)}")
+        whole = np.issubdtype(self.arrays[-1].dtype, np.integer)
+        guess = "" if len(paths) < 2 else "classification" if whole else "regression"
+        self.task, self.classes = guess if task is None else task, tuple(classes)
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        import numpy as np
+
+        return tuple(from_numpy(np.array(array[index])) for array in self.arrays)
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
+        import numpy as np
+
+        rows = np.asarray(list(indices), dtype=np.int64)
+        return tuple(from_numpy(np.ascontiguousarray(array[rows])) for array in self.arrays)
+
+    def targets(self) -> Tensor:
+        import numpy as np
+
+        return from_numpy(np.array(self.arrays[-1]))
+
+
+class TokenFile(Dataset):
+    """Windows of `length` tokens of a file of numbers, and the same windows one token later; the file is mapped, not read.
+
+    The file is what `write_tokens` writes, or any plain array of `dtype` (uint16 or uint32, say).
+    """
+
+    task = "language"
+
+    def __init__(self, path: str | Path, length: int = 128, dtype: str = "uint16", vocabulary: int = 0) -> None:
+        import numpy as np
+
+        if length < 1:
+            raise ValueError(f"TokenFile: length must be at least 1, got {length}")
+        size, width = Path(path).stat().st_size, np.dtype(dtype).itemsize
+        if size % width:
+            raise FormatError(f"HX2103 {Path(path).name}: {size} bytes are no whole number of {dtype}", code="HX2103")
+        if size // width <= length:
+            raise ValueError(f"{str(path)!r} holds {size // width} tokens; windows of {length} need more")
+        self.tokens, self.length = np.memmap(path, dtype=dtype, mode="r"), length
+        self.vocabulary = vocabulary or int(self.tokens.max()) + 1
+
+    def __len__(self) -> int:
+        return (len(self.tokens) - 1) // self.length
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        given, wanted = self.batch([index])
+        return given[0], wanted[0]
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        import numpy as np
+
+        starts = np.asarray(list(indices), dtype=np.int64)[:, None] * self.length
+        rows = self.tokens[starts + np.arange(self.length + 1)].astype(np.int64)
+        return from_numpy(np.ascontiguousarray(rows[:, :-1])), from_numpy(np.ascontiguousarray(rows[:, 1:]))
+
+
+def write_tokens(path: str | Path, parts: Iterable[Sequence[int]], dtype: str = "uint16") -> int:
+    """Writes the tokens of all parts, one after another, as a plain array; whole or not at all. Returns how many."""
+    import numpy as np
+
+    from ..io import atomic_write
+
+    count, limits = 0, np.iinfo(dtype)
+    with atomic_write(path) as file:
+        for part in parts:
+            ids = np.asarray(part, dtype=np.int64)
+            if ids.size and not (limits.min <= ids.min() and ids.max() <= limits.max):
+                raise ValueError(f"write_tokens: token {int(ids.max())} does not fit into {dtype}")
+            file.write(ids.astype(dtype).tobytes())
+            count += ids.size
+    return count
