@@ -7,6 +7,8 @@
 #include "cpu.h"
 #include "turn.h"
 
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 enum {
     FFT_PASSES = 44,         /* most factors of a length */
     FFT_LARGEST_PRIME = 31,  /* as a radix; lengths with a larger one are convolved */

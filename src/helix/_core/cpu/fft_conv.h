@@ -77,9 +77,9 @@ static void FFT(convolve_row)(const FFT(conv) *j, int64_t row, FFT(conv_room) *r
     const FFT(t) *u = j->u + row * j->length;
     FFT(t) *out = j->out + row * j->length, skip = j->skip ? j->skip[row % j->skips] : 0;
     FFT(continued)(j, u, j->length, r->row);
-    FFT(run_line)(j->p, r->row, r->half, false, 1, r->rest, false, NULL);
+    FFT(run_line)(j->p, r->row, r->half, false, 1, r->rest, false, (FFT(ahead)){0, 0}, NULL);
     FFT(filter_line)(j->p, r->half, r->filter);
-    FFT(run_line)(j->p, r->half, r->row, true, 1, r->rest, false, NULL);
+    FFT(run_line)(j->p, r->half, r->row, true, 1, r->rest, false, (FFT(ahead)){0, 0}, NULL);
     if (j->skip)
         for (int64_t t = 0; t < j->length; t++) out[t] = r->row[t] + skip * u[t];
     else

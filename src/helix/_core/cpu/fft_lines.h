@@ -2,12 +2,22 @@
  * (low halves), FFT_INTERLEAVE_HIGH, FFT_EVENS, FFT_ODDS and FFT_REVERSE, the lanes that shuffles take. */
 
 /* As many lines as `lanes`: line l begins l * lane_step numbers from base, and its elements lie `step` numbers apart. Either
- * lines or elements lie side by side. */
+ * lines or elements lie side by side. While they are read or written, what lies `ahead` numbers on is asked for: lines are
+ * taken a register of lines at a time, which the processor does not foresee. */
 typedef struct FFT(lines) {
     FFT(t) *base;
     int64_t lane_step, step;
     int lanes;
+    int64_t ahead; /* 0: nothing is */
 } FFT(lines);
+
+static inline void FFT(ask)(const FFT(t) *p, int64_t numbers, const bool writes) {
+    enum { LINE = 64 / sizeof(FFT(t)) };
+    for (int64_t i = 0; i < numbers; i += LINE) {
+        if (writes) __builtin_prefetch(p + i, 1);
+        else __builtin_prefetch(p + i);
+    }
+}
 
 static inline FFT(v) FFT(interleave)(FFT(v) a, FFT(v) b) { return __builtin_shufflevector(a, b, FFT_INTERLEAVE); }
 static inline FFT(v) FFT(interleave_high)(FFT(v) a, FFT(v) b) { return __builtin_shufflevector(a, b, FFT_INTERLEAVE_HIGH); }
@@ -90,12 +100,40 @@ static inline void FFT(write_tile)(const FFT(lines) *l, int64_t at, int64_t n, F
     for (int i = 0; i < l->lanes; i++, p += l->lane_step) FFT(store_some)(p, n, tile[i]);
 }
 
+/* The whole tiles of complex lines that fill the lanes; the element after them. */
+static ALWAYS_INLINE int64_t FFT(read_tiles)(const FFT(lines) *l, int64_t n, const int32_t *place, const bool swapped, FFT(c) *x) {
+    int64_t at = 0;
+    for (; at + FFT_WIDTH / 2 <= n; at += FFT_WIDTH / 2) {
+        FFT(v) tile[FFT_WIDTH];
+        if (l->ahead) FFT(ask)(l->base + l->ahead + at * 2 * FFT_WIDTH, FFT_WIDTH * FFT_WIDTH, false);
+        FFT(load_turned)(l->base + 2 * at, l->lane_step, tile);
+        _Pragma("GCC unroll 8") for (int64_t j = 0; j < FFT_WIDTH / 2; j++)
+            x[place ? place[at + j] : at + j] = (FFT(c)){tile[2 * j + swapped], tile[2 * j + !swapped]};
+    }
+    return at;
+}
+static ALWAYS_INLINE int64_t FFT(write_tiles)(const FFT(lines) *l, const FFT(c) *x, int64_t n, const bool swapped, FFT(v) scale) {
+    int64_t at = 0;
+    for (; at + FFT_WIDTH / 2 <= n; at += FFT_WIDTH / 2) {
+        FFT(v) tile[FFT_WIDTH];
+        if (l->ahead) FFT(ask)(l->base + l->ahead + at * 2 * FFT_WIDTH, FFT_WIDTH * FFT_WIDTH, true);
+        _Pragma("GCC unroll 8") for (int64_t j = 0; j < FFT_WIDTH / 2; j++) {
+            FFT(c) e = FFT(scale)(x[at + j], scale);
+            tile[2 * j + swapped] = e.re;
+            tile[2 * j + !swapped] = e.im;
+        }
+        FFT(store_turned)(l->base + 2 * at, l->lane_step, tile);
+    }
+    return at;
+}
+
 /* Elements [0, n) of complex lines into x: element j goes to place[j] (NULL: j); swapped: real and imaginary parts. */
 static inline void FFT(read_complex)(const FFT(lines) *l, int64_t n, const int32_t *place, bool swapped, FFT(c) *x) {
     if (l->lane_step == 2 && l->lanes == FFT_WIDTH) {
         const FFT(t) *p = l->base;
         for (int64_t j = 0; j < n; j++, p += l->step) {
             FFT(c) e = FFT(load_pairs)(p);
+            if (l->ahead) FFT(ask)(p + l->ahead, 2 * FFT_WIDTH, false);
             x[place ? place[j] : j] = swapped ? FFT(swap)(e) : e;
         }
     } else if (l->lane_step == 2) {
@@ -105,7 +143,8 @@ static inline void FFT(read_complex)(const FFT(lines) *l, int64_t n, const int32
             x[place ? place[j] : j] = swapped ? FFT(swap)(e) : e;
         }
     } else {
-        for (int64_t at = 0; at < n; at += FFT_WIDTH / 2) {
+        int64_t at = l->lanes < FFT_WIDTH ? 0 : swapped ? FFT(read_tiles)(l, n, place, true, x) : FFT(read_tiles)(l, n, place, false, x);
+        for (; at < n; at += FFT_WIDTH / 2) {
             FFT(v) tile[FFT_WIDTH];
             FFT(read_tile)(l, 2 * at, 2 * (n - at), tile);
             for (int64_t j = 0; j < FFT_WIDTH / 2 && at + j < n; j++)
@@ -116,7 +155,11 @@ static inline void FFT(read_complex)(const FFT(lines) *l, int64_t n, const int32
 
 static inline void FFT(write_complex)(const FFT(lines) *l, const FFT(c) *x, int64_t n, bool swapped, FFT(v) scale) {
     if (l->lane_step == 2 && l->lanes == FFT_WIDTH) {
-        for (int64_t j = 0; j < n; j++) FFT(store_pairs)(l->base + j * l->step, FFT(scale)(swapped ? FFT(swap)(x[j]) : x[j], scale));
+        for (int64_t j = 0; j < n; j++) {
+            FFT(t) *p = l->base + j * l->step;
+            if (l->ahead) FFT(ask)(p + l->ahead, 2 * FFT_WIDTH, true);
+            FFT(store_pairs)(p, FFT(scale)(swapped ? FFT(swap)(x[j]) : x[j], scale));
+        }
         return;
     }
     if (l->lane_step == 2) {
@@ -128,7 +171,8 @@ static inline void FFT(write_complex)(const FFT(lines) *l, const FFT(c) *x, int6
         }
         return;
     }
-    for (int64_t at = 0; at < n; at += FFT_WIDTH / 2) {
+    int64_t at = l->lanes < FFT_WIDTH ? 0 : swapped ? FFT(write_tiles)(l, x, n, true, scale) : FFT(write_tiles)(l, x, n, false, scale);
+    for (; at < n; at += FFT_WIDTH / 2) {
         FFT(v) tile[FFT_WIDTH];
         for (int64_t j = 0; j < FFT_WIDTH / 2; j++) {
             FFT(c) e = at + j < n ? FFT(scale)(x[at + j], scale) : (FFT(c)){{0}, {0}};

@@ -45,7 +45,7 @@ static void FFT(split_columns)(void *ctx, int64_t begin, int64_t end) {
     const FFT(plan) *p = j->p;
     FFT(c) *x = FFT(room_of)(j);
     for (int64_t block = begin; x && block < end; block++) {
-        FFT(lines) in = {j->in.base + 2 * block * FFT_WIDTH, 2, 2 * p->n2, FFT(lanes_from)(block * FFT_WIDTH, p->n2)};
+        FFT(lines) in = {j->in.base + 2 * block * FFT_WIDTH, 2, 2 * p->n2, FFT(lanes_from)(block * FFT_WIDTH, p->n2), j->in.ahead};
         FFT(read_complex)(&in, p->n1, p->first.place, j->swapped, x);
         FFT(run_lanes)(&p->first, x);
         const FFT(t) *far = p->far + 2 * block * p->n1;
@@ -86,7 +86,7 @@ static void FFT(split_rows)(void *ctx, int64_t begin, int64_t end) {
             for (int l = 0; l < FFT_WIDTH && at + l < p->n2; l++) x[place[at + l]] = (FFT(c)){re[l], im[l]};
         }
         FFT(run_lanes)(&p->second, x);
-        FFT(lines) out = {j->out.base + 2 * group * FFT_WIDTH, 2, 2 * p->n1, FFT(lanes_from)(group * FFT_WIDTH, p->n1)};
+        FFT(lines) out = {j->out.base + 2 * group * FFT_WIDTH, 2, 2 * p->n1, FFT(lanes_from)(group * FFT_WIDTH, p->n1), j->out.ahead};
         FFT(write_complex)(&out, x, p->n2, j->swapped, j->scale);
     }
     FFT(give_room)(j, x);
@@ -96,10 +96,15 @@ static int64_t FFT(split_bytes)(const FFT(plan) *p) {
     return (p->n1 * p->blocks + FFT(split_room)(p)) * (int64_t)sizeof(FFT(c));
 }
 
+/* How far it is from a line's numbers to those of the next, where that is worth asking for; or 0. */
+typedef struct FFT(ahead) {
+    int64_t in, out;
+} FFT(ahead);
+
 /* One line of n complex numbers, whose numbers lie side by side. In and out may be one. */
 static void FFT(run_split)(const FFT(plan) *p, const FFT(t) *in, FFT(t) *out, bool swapped, FFT(t) scale, FFT(c) *room,
-                           bool shared, atomic_bool *failed) {
-    FFT(split) j = {p, {(FFT(t) *)in, 2, 2, 0}, {out, 2, 2, 0}, swapped, FFT(all)(scale), room,
+                           bool shared, FFT(ahead) ahead, atomic_bool *failed) {
+    FFT(split) j = {p, {(FFT(t) *)in, 2, 2, 0, ahead.in}, {out, 2, 2, 0, ahead.out}, swapped, FFT(all)(scale), room,
                     shared ? NULL : room + p->n1 * p->blocks, failed};
     int64_t columns = (p->n2 + FFT_WIDTH - 1) / FFT_WIDTH, rows = (p->n1 + FFT_WIDTH - 1) / FFT_WIDTH;
     if (shared) {
@@ -135,13 +140,14 @@ static void FFT(run_chirp)(const FFT(plan) *p, const FFT(t) *in, FFT(t) *out, bo
     int64_t n = p->entry.n, m = inner->entry.n;
     FFT(t) *a = room;
     FFT(c) *rest = (FFT(c) *)(room + 2 * m);
+    const FFT(ahead) none = {0, 0};
     memcpy(a, in, (size_t)n * 2 * sizeof *a);
     if (swapped) FFT(swap_all)(a, n);
     FFT(multiply)(a, a, p->chirp, n, 1);
     memset(a + 2 * n, 0, (size_t)(m - n) * 2 * sizeof *a);
-    FFT(run_split)(inner, a, a, false, 1, rest, shared, failed);
+    FFT(run_split)(inner, a, a, false, 1, rest, shared, none, failed);
     FFT(multiply)(a, a, p->kernel, m, 1);
-    FFT(run_split)(inner, a, a, true, 1, rest, shared, failed);
+    FFT(run_split)(inner, a, a, true, 1, rest, shared, none, failed);
     FFT(multiply)(out, a, p->chirp, n, scale);
     if (swapped) FFT(swap_all)(out, n);
 }
@@ -153,8 +159,8 @@ static int64_t FFT(line_bytes)(const FFT(plan) *p) {
 }
 
 static void FFT(run_line)(const FFT(plan) *p, const FFT(t) *in, FFT(t) *out, bool swapped, FFT(t) scale, void *room, bool shared,
-                          atomic_bool *failed) {
-    (p->entry.kind == FFT_SPLIT ? FFT(run_split)(p, in, out, swapped, scale, room, shared, failed)
+                          FFT(ahead) ahead, atomic_bool *failed) {
+    (p->entry.kind == FFT_SPLIT ? FFT(run_split)(p, in, out, swapped, scale, room, shared, ahead, failed)
                                 : FFT(run_chirp)(p, in, out, swapped, scale, room, shared, failed));
 }
 
@@ -219,7 +225,7 @@ static bool FFT(plan_kernel)(FFT(plan) *p) {
         b[2 * j] = b[2 * mirror] = p->chirp[2 * j];
         b[2 * j + 1] = b[2 * mirror + 1] = -p->chirp[2 * j + 1];
     }
-    FFT(run_split)(inner, b, b, false, (FFT(t))(1.0 / (double)m), room, false, NULL);
+    FFT(run_split)(inner, b, b, false, (FFT(t))(1.0 / (double)m), room, false, (FFT(ahead)){0, 0}, NULL);
     hx_pool_free(room, (size_t)bytes);
     return true;
 }
@@ -265,17 +271,18 @@ typedef struct FFT(job) {
     FFT(t) scale;
     int64_t n, n_in, n_out, outer, inner; /* of the real or complex signal, and along the axis in both tensors */
     int64_t groups;                       /* of lanes: for each outer index where inner > 1, else of outer indices */
+    int64_t ahead_in, ahead_out;          /* numbers from what is worked on to what comes next, to be asked for; or 0 */
     int numbers_in, numbers_out;          /* 2 for complex elements */
     atomic_bool failed;
 } FFT(job);
 
-static FFT(lines) FFT(lines_of)(const FFT(job) *j, int64_t group, FFT(t) *base, int64_t n, int numbers) {
+static FFT(lines) FFT(lines_of)(const FFT(job) *j, int64_t group, FFT(t) *base, int64_t n, int numbers, int64_t ahead) {
     if (j->inner == 1)
         return (FFT(lines)){base + group * FFT_WIDTH * n * numbers, n * numbers, numbers,
-                            FFT(lanes_from)(group * FFT_WIDTH, j->outer)};
+                            FFT(lanes_from)(group * FFT_WIDTH, j->outer), ahead};
     int64_t column = group % j->groups * FFT_WIDTH;
     return (FFT(lines)){base + (group / j->groups * n * j->inner + column) * numbers, numbers, j->inner * numbers,
-                        FFT(lanes_from)(column, j->inner)};
+                        FFT(lanes_from)(column, j->inner), 0};
 }
 
 static void FFT(read_signal)(const FFT(job) *j, FFT(lines) l, FFT(c) *x, FFT(c) *y) {
@@ -345,15 +352,6 @@ static void FFT(write_signal)(const FFT(job) *j, FFT(lines) l, FFT(c) *x, FFT(c)
     }
 }
 
-/* Lines are read a register of lines at a time, which the processor does not foresee: what comes next is asked for, in
- * both tensors. */
-static void FFT(ask_for)(const FFT(t) *from, int64_t n_from, const FFT(t) *to, int64_t n_to) {
-    enum { LINE = 64 / sizeof(FFT(t)), MOST = 1 << 14 };
-    if ((n_from + n_to) * (int64_t)sizeof *from > 2 * MOST) return;
-    for (int64_t i = 0; i < n_from; i += LINE) __builtin_prefetch(from + i);
-    for (int64_t i = 0; i < n_to; i += LINE) __builtin_prefetch(to + i, 1);
-}
-
 static void FFT(lane_groups)(void *ctx, int64_t begin, int64_t end) {
     FFT(job) *j = ctx;
     size_t bytes = (size_t)(2 * j->p->entry.n + 1) * sizeof(FFT(c));
@@ -364,13 +362,9 @@ static void FFT(lane_groups)(void *ctx, int64_t begin, int64_t end) {
     }
     for (int64_t group = begin; group < end; group++) {
         FFT(c) *y = x + j->p->entry.n;
-        FFT(read_signal)(j, FFT(lines_of)(j, group, (FFT(t) *)j->in, j->n_in, j->numbers_in), x, y);
-        if (j->inner == 1 && group + 1 < end) {
-            int64_t in = FFT_WIDTH * j->n_in * j->numbers_in, out = FFT_WIDTH * j->n_out * j->numbers_out;
-            FFT(ask_for)(j->in + (group + 1) * in, in, j->out + (group + 1) * out, out);
-        }
+        FFT(read_signal)(j, FFT(lines_of)(j, group, (FFT(t) *)j->in, j->n_in, j->numbers_in, j->ahead_in), x, y);
         FFT(run_lanes)(&j->p->first, x);
-        FFT(write_signal)(j, FFT(lines_of)(j, group, j->out, j->n_out, j->numbers_out), x, y);
+        FFT(write_signal)(j, FFT(lines_of)(j, group, j->out, j->n_out, j->numbers_out, j->ahead_out), x, y);
     }
     hx_pool_free(x, bytes);
 }
@@ -395,6 +389,13 @@ static void FFT(mix_line)(const FFT(job) *j, const FFT(t) *from, FFT(t) *to) {
     }
     for (; k + FFT_WIDTH <= m - k - FFT_WIDTH + 1; k += FFT_WIDTH) {
         int64_t mirror = m - k - FFT_WIDTH + 1;
+        if (forward && j->ahead_out) {
+            FFT(ask)(to + 2 * k + j->ahead_out, 2 * FFT_WIDTH, true);
+            FFT(ask)(to + 2 * mirror + j->ahead_out, 2 * FFT_WIDTH, true);
+        } else if (j->ahead_in) {
+            FFT(ask)(from + 2 * k + j->ahead_in, 2 * FFT_WIDTH, false);
+            FFT(ask)(from + 2 * mirror + j->ahead_in, 2 * FFT_WIDTH, false);
+        }
         FFT(c) a = FFT(load_pairs)(from + 2 * k), b = FFT(load_pairs)(from + 2 * mirror);
         b = (FFT(c)){FFT(reverse)(b.re), FFT(reverse)(b.im)};
         if (forward) FFT(unmix)(&a, &b, FFT(load)(c + k), FFT(load)(s + k), scale);
@@ -438,16 +439,16 @@ static void FFT(narrow)(const FFT(job) *j, const FFT(t) *x, FFT(t) *line) {
 static void FFT(one_line)(FFT(job) *j, const FFT(t) *in, FFT(t) *out, FFT(t) *x, void *room) {
     bool halved = j->p->entry.real;
     if (j->form == FFT_COMPLEX) {
-        FFT(run_line)(j->p, in, out, j->inverse, j->scale, room, j->shared, &j->failed);
+        FFT(run_line)(j->p, in, out, j->inverse, j->scale, room, j->shared, (FFT(ahead)){j->ahead_in, j->ahead_out}, &j->failed);
     } else if (halved && j->form == FFT_FROM_REAL) {
-        FFT(run_line)(j->p, in, x, false, 1, room, j->shared, &j->failed);
+        FFT(run_line)(j->p, in, x, false, 1, room, j->shared, (FFT(ahead)){j->ahead_in, 0}, &j->failed);
         FFT(mix_line)(j, x, out);
     } else if (halved) {
         FFT(mix_line)(j, in, x);
-        FFT(run_line)(j->p, x, out, true, j->scale, room, j->shared, &j->failed);
+        FFT(run_line)(j->p, x, out, true, j->scale, room, j->shared, (FFT(ahead)){0, j->ahead_out}, &j->failed);
     } else {
         FFT(widen)(j, in, x);
-        FFT(run_line)(j->p, x, x, j->form == FFT_TO_REAL, j->scale, room, j->shared, &j->failed);
+        FFT(run_line)(j->p, x, x, j->form == FFT_TO_REAL, j->scale, room, j->shared, (FFT(ahead)){0, 0}, &j->failed);
         FFT(narrow)(j, x, out);
     }
 }
@@ -477,8 +478,6 @@ static void FFT(each_line)(void *ctx, int64_t begin, int64_t end) {
         const FFT(t) *in = j->in + (o * j->n_in * j->inner + i) * j->numbers_in;
         FFT(t) *out = j->out + (o * j->n_out * j->inner + i) * j->numbers_out;
         if (j->inner == 1) {
-            int64_t n_in = j->n_in * j->numbers_in, n_out = j->n_out * j->numbers_out;
-            if (line + 1 < end) FFT(ask_for)(in + n_in, n_in, out + n_out, n_out);
             FFT(one_line)(j, in, out, x, rest);
         } else {
             FFT(gather)(line_in, in, j->n_in, j->numbers_in, j->inner);
@@ -500,6 +499,14 @@ static bool FFT(axis)(const void *in, void *out, fft_form form, bool inverse, do
                   .n_out = form == FFT_FROM_REAL ? half : n, .outer = outer, .inner = inner,
                   .numbers_in = form == FFT_FROM_REAL ? 1 : 2, .numbers_out = form == FFT_TO_REAL ? 1 : 2};
     atomic_init(&j.failed, false);
+    if (inner == 1) {
+        enum { MOST = 1 << 17 }; /* bytes that are sure to stay in a cache until their turn */
+        int64_t lines = plan->kind == FFT_LANES ? FFT_WIDTH : 1;
+        int64_t in_numbers = lines * j.n_in * j.numbers_in, out_numbers = lines * j.n_out * j.numbers_out;
+        bool near = (in_numbers + out_numbers) * (int64_t)sizeof(FFT(t)) <= MOST && outer > lines;
+        j.ahead_in = near ? in_numbers : 0;
+        j.ahead_out = near ? out_numbers : 0;
+    }
     if (plan->kind == FFT_LANES) {
         j.groups = ((inner == 1 ? outer : inner) + FFT_WIDTH - 1) / FFT_WIDTH;
         hx_parallel_range(inner == 1 ? j.groups : outer * j.groups, 4096 / m + 1, FFT(lane_groups), &j);

@@ -17,7 +17,7 @@ static inline void hx_turn_four(__m512 *x) {
     x[3] = _mm512_shuffle_ps(b, d, 0xee);
 }
 static inline void hx_load_turned(const float *p, int64_t step, hx_vf *tile) {
-    for (int q = 0; q < 4; q++, p += 4) {
+    _Pragma("GCC unroll 4") for (int q = 0; q < 4; q++, p += 4) {
         __m512 x[4];
         for (int i = 0; i < 4; i++) {
             x[i] = _mm512_castps128_ps512(_mm_loadu_ps(p + i * step));
@@ -30,7 +30,7 @@ static inline void hx_load_turned(const float *p, int64_t step, hx_vf *tile) {
     }
 }
 static inline void hx_store_turned(float *p, int64_t step, const hx_vf *tile) {
-    for (int q = 0; q < 4; q++, p += 4) {
+    _Pragma("GCC unroll 4") for (int q = 0; q < 4; q++, p += 4) {
         __m512 x[4];
         for (int i = 0; i < 4; i++) x[i] = (__m512)tile[4 * q + i];
         hx_turn_four(x);
