@@ -116,6 +116,7 @@ _LAZY = (
     "io",
     "linalg",
     "kernel",
+    "metrics",
     "models",
     "nn",
     "optim",

@@ -714,6 +714,7 @@ from helix import fft as fft
 from helix import io as io
 from helix import linalg as linalg
 from helix import kernel as kernel
+from helix import metrics as metrics
 from helix import models as models
 from helix import nn as nn
 from helix import optim as optim
