@@ -23,6 +23,15 @@ _LLAMA = {"vocab_size": 23, "hidden_size": 16, "intermediate_size": 20, "num_hid
 _MIXTRAL = {**_LLAMA, "num_local_experts": 4, "num_experts_per_tok": 2}
 _LLAMA3 = {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
            "original_max_position_embeddings": 16}
+_SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 20}
+_BERT = {**_SIZES, "vocab_size": 23, "max_position_embeddings": 16}
+_VIT = {**_SIZES, "image_size": 8, "patch_size": 4, "num_labels": 3}
+_T5 = {"vocab_size": 23, "d_model": 16, "d_kv": 6, "d_ff": 20, "num_layers": 2, "num_heads": 2, "decoder_start_token_id": 0,
+       "relative_attention_num_buckets": 8, "relative_attention_max_distance": 12}
+_WHISPER = {"vocab_size": 23, "d_model": 16, "num_mel_bins": 4, "max_source_positions": 6, "max_target_positions": 16,
+            "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1, "encoder_layers": 2,
+            "decoder_layers": 2, "encoder_attention_heads": 2, "decoder_attention_heads": 4, "encoder_ffn_dim": 20,
+            "decoder_ffn_dim": 12, "suppress_tokens": None, "begin_suppress_tokens": None}
 _GPT2 = {"vocab_size": 23, "n_positions": 32, "n_embd": 8, "n_layer": 2, "n_head": 2, "bos_token_id": 1, "eos_token_id": 1}
 
 FAMILIES: dict[str, Case] = {
@@ -51,6 +60,16 @@ FAMILIES |= {
                          {**_RESNET, "hidden_sizes": [4, 6], "layer_type": "basic", "downsample_in_first_stage": True,
                           "num_channels": 1}),
     "resnet-headless": Case("resnet", "ResNetConfig", "ResNetModel", {**_RESNET, "hidden_sizes": [8, 12]}),
+    "bert": Case("bert", "BertConfig", "BertModel", _BERT),
+    "bert-masked": Case("bert", "BertConfig", "BertForMaskedLM", _BERT),
+    "bert-classes": Case("bert", "BertConfig", "BertForSequenceClassification", {**_BERT, "num_labels": 3}),
+    "bert-score": Case("bert", "BertConfig", "BertForSequenceClassification", {**_BERT, "num_labels": 1}),
+    "vit": Case("vit", "ViTConfig", "ViTModel", {**_VIT, "qkv_bias": False}),
+    "vit-classes": Case("vit", "ViTConfig", "ViTForImageClassification", {**_VIT, "image_size": (8, 12)}),
+    "t5": Case("t5", "T5Config", "T5ForConditionalGeneration", _T5),
+    "t5-gated": Case("t5", "T5Config", "T5ForConditionalGeneration",
+                     {**_T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "num_decoder_layers": 1}),
+    "whisper": Case("whisper", "WhisperConfig", "WhisperForConditionalGeneration", _WHISPER),
 }
 # fmt: on
 

@@ -24,9 +24,13 @@ INDEX = WEIGHTS + ".index.json"
 MAX_CONFIG, MAX_INDEX = 4_000_000, 100_000_000  # bytes
 
 FAMILIES: dict[str, str] = {
+    "bert": "helix.models.bert:Bert",
     "gpt2": "helix.models.gpt2:GPT2",
     "llama": "helix.models.llama:Llama",
     "mixtral": "helix.models.mixtral:Mixtral",
+    "t5": "helix.models.t5:T5",
+    "vit": "helix.models.vit:ViT",
+    "whisper": "helix.models.whisper:Whisper",
     "mamba": "helix.models.mamba:Mamba",
     "mamba2": "helix.models.mamba2:Mamba2",
     "resnet": "helix.models.resnet:ResNet",

@@ -1,0 +1,209 @@
+"""T5: Raffel et al., "Exploring the limits of transfer learning with a unified text-to-text transformer", JMLR 2020."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import arange, full_like, int64, minimum, where
+from ..nn import Dropout, Embedding, Linear, Module, ModuleList, RMSNorm, init
+from ..nn import functional as F
+from ..nn.cache import KeyValueCache, Sight
+from ..nn.masks import causal_mask
+from ..tensor import Tensor
+from .activations import activation
+from .language import unsupported
+from .parts import heads_of, joined, keys_seen
+from .translation import KeysAndValues, TranslationModel, TranslationState
+
+
+def buckets(distance: Tensor, count: int, farthest: int, both: bool) -> Tensor:
+    """The bucket of each distance (key position minus query position): half of them one a distance, the rest growing
+    with its logarithm up to `farthest`; with `both`, later keys have buckets of their own, else they are in the first.
+
+    Example:
+        >>> from helix.models.t5 import buckets
+        >>> buckets(helix.tensor([-300, -20, -1, 0, 1]), 8, 128, True).tolist()
+        [3, 3, 1, 0, 5]
+    """
+    base = full_like(distance, 0)
+    if both:
+        count //= 2
+        base = (distance > 0).to(int64) * count
+        distance = distance.abs()
+    else:
+        distance = (0 - distance).clamp(min=0)
+    exact = count // 2
+    steps = (distance.clamp(min=1).to(_float()) / exact).log() / math.log(farthest / exact) * (count - exact)
+    far = minimum(exact + steps.to(int64), full_like(distance, count - 1))
+    return base + where(distance < exact, distance, far)
+
+
+def _float() -> Any:
+    from .. import float32
+
+    return float32
+
+
+class Attention(Module):
+    """Scores are not scaled; they get a bias of the distance, which a stack's first layer holds for all of them."""
+
+    def __init__(self, config: dict[str, Any], holds_bias: bool, both: bool) -> None:
+        width, inner = config["d_model"], config["num_heads"] * config["d_kv"]
+        self.heads, self.dropout, self.both = config["num_heads"], config.get("dropout_rate", 0.1), both
+        self.q, self.k, self.v = (Linear(width, inner, bias=False) for _ in range(3))
+        self.o = Linear(inner, width, bias=False)
+        self.count = config.get("relative_attention_num_buckets", 32)
+        self.farthest = config.get("relative_attention_max_distance", 128)
+        if holds_bias:
+            self.relative_attention_bias = Embedding(self.count, self.heads)
+
+    def bias(self, queries: int, keys: int) -> Tensor:
+        """(1, heads, queries, keys), for queries that end where the keys do."""
+        device = self.q.weight.device
+        distance = arange(keys, device=device) - arange(keys - queries, keys, device=device).unsqueeze(-1)
+        table = self.relative_attention_bias(buckets(distance, self.count, self.farthest, self.both))
+        return table.permute(2, 0, 1).unsqueeze(0)
+
+    def keys_and_values(self, x: Tensor) -> KeysAndValues:
+        return heads_of(self.k(x), self.heads), heads_of(self.v(x), self.heads)
+
+    def forward(self, x: Tensor, source: KeysAndValues, mask: Tensor | None) -> Tensor:
+        share = self.dropout if self.training else 0.0
+        query = heads_of(self.q(x), self.heads)
+        return self.o(joined(F.scaled_dot_product_attention(query, *source, mask, share, scale=1.0)))
+
+
+class FeedForward(Module):
+    def __init__(self, config: dict[str, Any]) -> None:
+        width, inner = config["d_model"], config["d_ff"]
+        kind = config.get("feed_forward_proj", "relu")
+        self.gated = kind.startswith("gated-")
+        name = kind.removeprefix("gated-")
+        self.activation = activation("gelu_new" if self.gated and name == "gelu" else name)
+        if self.gated:
+            self.wi_0, self.wi_1 = Linear(width, inner, bias=False), Linear(width, inner, bias=False)
+        else:
+            self.wi = Linear(width, inner, bias=False)
+        self.wo = Linear(inner, width, bias=False)
+        self.dropout = Dropout(config.get("dropout_rate", 0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = self.activation(self.wi_0(x)) * self.wi_1(x) if self.gated else self.activation(self.wi(x))
+        return self.wo(self.dropout(inner))
+
+
+class Part(Module):
+    """One piece of a block, under its name in files, with the norm before it."""
+
+    layer_norm: RMSNorm
+
+    def __init__(self, name: str, piece: Module, config: dict[str, Any]) -> None:
+        setattr(self, name, piece)
+        self.layer_norm = RMSNorm(config["d_model"], config.get("layer_norm_epsilon", 1e-6))
+        self.dropout = Dropout(config.get("dropout_rate", 0.1))
+        self.name = name
+
+    @property
+    def piece(self) -> Any:
+        return getattr(self, self.name)
+
+    def forward(self, x: Tensor, *inputs: Any) -> Tensor:
+        return x + self.dropout(self.piece(self.layer_norm(x), *inputs))
+
+
+class Block(Module):
+    def __init__(self, config: dict[str, Any], first: bool, decodes: bool) -> None:
+        parts = [Part("SelfAttention", Attention(config, first, not decodes), config)]
+        if decodes:
+            parts.append(Part("EncDecAttention", Attention(config, False, True), config))
+        parts.append(Part("DenseReluDense", FeedForward(config), config))
+        self.layer = ModuleList(parts)
+
+    def forward(
+        self, x: Tensor, mask: Tensor, cache: KeyValueCache | None, memory: KeysAndValues | None, seen: Tensor | None
+    ) -> Tensor:
+        own: Any = self.layer[0]
+        source = own.piece.keys_and_values(own.layer_norm(x))
+        if cache is not None:
+            source = cache.append(*source)
+        x = own(x, source, mask)
+        if memory is not None:
+            x = self.layer[1](x, memory, seen)
+        return self.layer[-1](x)
+
+
+class Stack(Module):
+    def __init__(self, config: dict[str, Any], layers: int, decodes: bool, shared: Embedding) -> None:
+        self.embed_tokens = shared
+        self.block = ModuleList(Block(config, i == 0, decodes) for i in range(layers))
+        self.final_layer_norm = RMSNorm(config["d_model"], config.get("layer_norm_epsilon", 1e-6))
+        self.dropout = Dropout(config.get("dropout_rate", 0.1))
+
+    def forward(
+        self, tokens: Tensor, seen: Tensor | None, state: TranslationState | None = None, cached: bool = False
+    ) -> Tensor:
+        x, new = self.dropout(self.embed_tokens(tokens)), tokens.shape[1]
+        before = state.length - new if state is not None and cached else 0
+        first: Any = self.block[0]
+        mask = first.layer[0].piece.bias(new, before + new)
+        if seen is not None:
+            mask = mask.masked_fill(~seen, float("-inf"))
+        for i, block in enumerate(self.block):
+            if state is None:
+                x = block(x, mask, None, None, None)
+            else:
+                x = block(x, mask, state.caches[i] if cached else None, state.memory[i], state.mask)
+        return self.dropout(self.final_layer_norm(x))
+
+
+class T5(TranslationModel):
+    """Tokens to read (batch, positions) and tokens written so far (batch, length) to logits (batch, length, vocabulary).
+
+    `attention_mask`, (batch, positions), is 0 at padding.
+
+    Example:
+        >>> from helix.models.t5 import T5
+        >>> model = T5({"vocab_size": 11, "d_model": 8, "d_kv": 4, "d_ff": 12, "num_layers": 1, "num_heads": 2})
+        >>> model(helix.tensor([[1, 2, 3]]), helix.tensor([[0, 4]])).shape
+        (1, 2, 11)
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        unsupported("T5", config, is_decoder=False)
+        width, layers = config["d_model"], config["num_layers"]
+        self.config, tied = config, config.get("tie_word_embeddings", True)
+        self.shared = Embedding(config["vocab_size"], width)
+        self.encoder = Stack(config, layers, False, self.shared)
+        self.decoder = Stack(config, config.get("num_decoder_layers") or layers, True, self.shared)
+        self.lm_head = Linear(width, config["vocab_size"], bias=False)
+        if tied:
+            self.lm_head.weight = self.shared.weight
+        self.scale = width**-0.5 if config.get("scale_decoder_outputs", tied) else 1.0
+        self._reset(config.get("initializer_factor", 1.0))
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> T5:
+        return cls(config)
+
+    def _reset(self, factor: float) -> None:
+        """Deviations that stand in for the scale that scores lack."""
+        width, inner = self.config["d_model"], self.config["num_heads"] * self.config["d_kv"]
+        init.normal_(self.shared.weight, 0.0, factor)
+        for path, parameter in self.named_parameters():
+            name = path.split(".")[-2]
+            wide = {"q": width * self.config["d_kv"], "o": inner, "wo": self.config["d_ff"]}.get(name, width)
+            if parameter.ndim == 2 and name != "shared":
+                init.normal_(parameter, 0.0, factor * wide**-0.5)
+
+    def encode(self, inputs: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        return self.encoder(inputs, keys_seen(attention_mask))
+
+    def memory_of(self, vectors: Tensor) -> list[KeysAndValues]:
+        blocks: list[Any] = list(self.decoder.block)
+        return [block.layer[1].piece.keys_and_values(vectors) for block in blocks]
+
+    def decode(self, tokens: Tensor, sight: Sight, state: TranslationState, cached: bool) -> Tensor:
+        keys = state.length if cached else tokens.shape[1]
+        seen = causal_mask(tokens.shape[1], keys, device=tokens.device) if sight.mask is None else sight.mask
+        return self.lm_head(self.decoder(tokens, seen, state, cached) * self.scale)

@@ -1,0 +1,165 @@
+"""Whisper: Radford et al., "Robust speech recognition via large-scale weak supervision", ICML 2023."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..nn import Conv1d, Dropout, Embedding, LayerNorm, Linear, Module, ModuleList
+from ..nn import functional as F
+from ..nn.cache import KeyValueCache, Sight
+from ..nn.init import constant_
+from ..nn.positions import sinusoids
+from ..tensor import Tensor
+from .activations import activation
+from .parts import heads_of, joined
+from .translation import KeysAndValues, TranslationModel, TranslationState
+
+
+class Attention(Module):
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        self.heads, self.dropout = heads, dropout
+        self.k_proj = Linear(width, width, bias=False)
+        self.v_proj, self.q_proj, self.out_proj = (Linear(width, width) for _ in range(3))
+
+    def keys_and_values(self, x: Tensor) -> KeysAndValues:
+        return heads_of(self.k_proj(x), self.heads), heads_of(self.v_proj(x), self.heads)
+
+    def forward(self, x: Tensor, source: KeysAndValues, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+        query, share = heads_of(self.q_proj(x), self.heads), self.dropout if self.training else 0.0
+        return self.out_proj(joined(F.scaled_dot_product_attention(query, *source, mask, share, causal)))
+
+
+class EncoderLayer(Module):
+    """Attention and a feed-forward net, each after a norm and beside a residual."""
+
+    side = "encoder"
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        width, inner = config["d_model"], config[f"{self.side}_ffn_dim"]
+        heads, share = config[f"{self.side}_attention_heads"], config.get("attention_dropout", 0.0)
+        self.self_attn = Attention(width, heads, share)
+        self.self_attn_layer_norm, self.final_layer_norm = LayerNorm(width), LayerNorm(width)
+        self.fc1, self.fc2 = Linear(width, inner), Linear(inner, width)
+        self.dropout = Dropout(config.get("dropout", 0.0))
+        self.inner_dropout = Dropout(config.get("activation_dropout", 0.0))
+        self.activation = activation(config.get("activation_function", "gelu"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        near = self.self_attn_layer_norm(x)
+        return self.feed(x + self.dropout(self.self_attn(near, self.self_attn.keys_and_values(near))))
+
+    def feed(self, x: Tensor) -> Tensor:
+        inner = self.inner_dropout(self.activation(self.fc1(self.final_layer_norm(x))))
+        return x + self.dropout(self.fc2(inner))
+
+
+class DecoderLayer(EncoderLayer):
+    side = "decoder"
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config)
+        width, heads = config["d_model"], config["decoder_attention_heads"]
+        self.encoder_attn = Attention(width, heads, config.get("attention_dropout", 0.0))
+        self.encoder_attn_layer_norm = LayerNorm(width)
+
+    def read(
+        self, x: Tensor, sight: Sight, cache: KeyValueCache | None, memory: KeysAndValues, seen: Tensor | None
+    ) -> Tensor:
+        near = self.self_attn_layer_norm(x)
+        source = self.self_attn.keys_and_values(near)
+        if cache is not None:
+            source = cache.append(*source)
+        x = x + self.dropout(self.self_attn(near, source, sight.mask, sight.is_causal))
+        return self.feed(x + self.dropout(self.encoder_attn(self.encoder_attn_layer_norm(x), memory, seen)))
+
+
+class Encoder(Module):
+    """Log-mel frames (batch, bins, frames) to vectors (batch, frames / 2, d_model)."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        width, self.length = config["d_model"], config["max_source_positions"]
+        self.conv1 = Conv1d(config["num_mel_bins"], width, 3, padding=1)
+        self.conv2 = Conv1d(width, width, 3, stride=2, padding=1)
+        self.embed_positions = Embedding(self.length, width)
+        table = self.embed_positions.weight.requires_grad_(False)
+        constant_(table, 0.0).copy_(sinusoids(self.length, width, layout="half"))
+        self.layers = ModuleList(EncoderLayer(config) for _ in range(config["encoder_layers"]))
+        self.layer_norm = LayerNorm(width)
+        self.dropout = Dropout(config.get("dropout", 0.0))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        x = F.gelu(self.conv2(F.gelu(self.conv1(frames)))).transpose(1, 2)
+        x = self.dropout(x + self.embed_positions.weight)
+        for layer in self.layers:
+            x = layer(x)
+        return self.layer_norm(x)
+
+    def misfit(self, frames) -> str | None:
+        bins = self.conv1.in_channels
+        if tuple(frames.shape[1:]) == (bins, 2 * self.length):
+            return None
+        return f"frames have shape {tuple(frames.shape)}, the model takes (batch, {bins}, {2 * self.length})."
+
+
+class Decoder(Module):
+    def __init__(self, config: dict[str, Any]) -> None:
+        width = config["d_model"]
+        self.embed_tokens = Embedding(config["vocab_size"], width, config.get("pad_token_id"))
+        self.embed_positions = Embedding(config["max_target_positions"], width)
+        self.layers = ModuleList(DecoderLayer(config) for _ in range(config["decoder_layers"]))
+        self.layer_norm = LayerNorm(width)
+        self.dropout = Dropout(config.get("dropout", 0.0))
+
+    def forward(self, tokens: Tensor, sight: Sight, state: TranslationState, cached: bool) -> Tensor:
+        x = self.dropout(self.embed_tokens(tokens) + self.embed_positions(sight.positions))
+        for i in range(len(self.layers)):
+            layer: Any = self.layers[i]
+            x = layer.read(x, sight, state.caches[i] if cached else None, state.memory[i], state.mask)
+        return self.layer_norm(x)
+
+
+class Body(Module):
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.encoder, self.decoder = Encoder(config), Decoder(config)
+
+
+class Whisper(TranslationModel):
+    """Log-mel frames (batch, bins, frames) and tokens written so far (batch, length) to logits (batch, length, vocabulary).
+
+    `encode(frames)` alone gives the vectors (batch, frames / 2, d_model).
+
+    Example:
+        >>> from helix.models.whisper import Whisper
+        >>> config = {"vocab_size": 11, "d_model": 8, "num_mel_bins": 4, "max_source_positions": 6, "max_target_positions": 9}
+        >>> for side in ("encoder", "decoder"):
+        ...     config |= {f"{side}_layers": 1, f"{side}_attention_heads": 2, f"{side}_ffn_dim": 12}
+        >>> Whisper(config)(helix.ones(1, 4, 12), helix.tensor([[0, 4]])).shape
+        (1, 2, 11)
+    """
+
+    key_map = ((r"^(encoder|decoder)\.", r"model.\1."),)  # files of the model without its head
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+        self.model = Body(config)
+        self.proj_out = Linear(config["d_model"], config["vocab_size"], bias=False)
+        if config.get("tie_word_embeddings", True):
+            self.proj_out.weight = self.model.decoder.embed_tokens.weight
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Whisper:
+        return cls(config)
+
+    def start(self, inputs: Tensor, attention_mask: Tensor | None = None) -> TranslationState:
+        """Reads the frames, all of them: silence is no padding."""
+        return super().start(inputs)
+
+    def encode(self, inputs: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        return self.model.encoder(inputs)
+
+    def memory_of(self, vectors: Tensor) -> list[KeysAndValues]:
+        layers: list[Any] = list(self.model.decoder.layers)
+        return [layer.encoder_attn.keys_and_values(vectors) for layer in layers]
+
+    def decode(self, tokens: Tensor, sight: Sight, state: TranslationState, cached: bool) -> Tensor:
+        return self.proj_out(self.model.decoder(tokens, sight, state, cached))
