@@ -9,6 +9,7 @@ from .images import ImageFolder
 from .info import DataInfo, describe
 from .load import load
 from .loader import Loader
+from .recall import associative_recall, selective_copying
 from .samplers import (
     BucketSampler,
     RandomSampler,
@@ -46,11 +47,13 @@ __all__ = [
     "TokenFile",
     "Tokenizer",
     "WeightedSampler",
+    "associative_recall",
     "describe",
     "digits",
     "load",
     "random_split",
     "read_csv",
+    "selective_copying",
     "stratified_split",
     "write_tokens",
 ]

@@ -10,9 +10,14 @@ from .dataset import Dataset, TensorDataset
 from .digits import digits
 from .images import SUFFIXES, ImageFolder
 from .loader import Loader
+from .recall import associative_recall, selective_copying
 from .table import read_csv
 from .text import TextFolder
 
+TASKS: dict[str, Callable[..., Dataset]] = {
+    "associative_recall": associative_recall,
+    "selective_copying": selective_copying,
+}
 KINDS = ("auto", "images", "table", "text")
 
 
@@ -21,7 +26,7 @@ def load(source, batch: None = None, kind: str = "auto", **options) -> Dataset: 
 @overload
 def load(source, batch: int, kind: str = "auto", **options) -> Loader: ...
 def load(source, batch: int | None = None, kind: str = "auto", **options) -> Dataset | Loader:
-    """A dataset from "digits", a CSV file, a folder of image folders, text, a pair of arrays, or a dataset.
+    """A dataset from "digits", "selective_copying" or "associative_recall", a CSV file, a folder of image folders, text, a pair of arrays, or a dataset.
 
     `kind` says what a path holds: images, table or text; "auto" looks at the files. `options` go to the dataset. With
     `batch` the result is a shuffling Loader over it.
@@ -37,12 +42,14 @@ def _dataset(source, kind: str, options: dict) -> Dataset:
         return source
     if isinstance(source, (tuple, list)):
         return TensorDataset(*source, **options)
+    if isinstance(source, str) and source in TASKS:
+        return TASKS[source](**options)
     if source == "digits":
         return digits()
     path = Path(source)
     if not path.exists():
         raise FileNotFoundError(
-            f"data {str(source)!r} is neither a file or folder nor the name of a built-in dataset (digits)"
+            f"data {str(source)!r} is neither a file or folder nor the name of a built-in dataset (digits, {', '.join(TASKS)})"
         )
     readers: dict[str, Callable[..., Dataset]] = {"images": ImageFolder, "table": read_csv, "text": TextFolder}
     return readers[_kind_of(path) if kind == "auto" else kind](path, **options)

@@ -10,6 +10,7 @@ from .mlp import mlp
 from .mobilenet import MobileNetV2, MobileNetV3, mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
 from .pretrained import FAMILIES, from_pretrained
 from .resnet import ResNet, resnet18, resnet34, resnet50
+from .sequence import SequenceClassifier, SequenceDecoder
 from .unet import UNet
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "MobileNetV2",
     "MobileNetV3",
     "ResNet",
+    "SequenceClassifier",
+    "SequenceDecoder",
     "UNet",
     "build",
     "choose",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
@@ -16,8 +16,10 @@ from .cnn import cnn
 from .convnext import convnext_tiny
 from .decoder import Decoder
 from .densenet import densenet121
+from .mixers import MIXERS
 from .mlp import mlp
 from .resnet import resnet18, resnet34, resnet50
+from .sequence import SequenceClassifier, SequenceDecoder
 
 
 def _decoder(info: DataInfo, **options) -> Module:
@@ -32,22 +34,33 @@ def _mlp(info: DataInfo, **options) -> Module:
     return mlp(math.prod(info.input_shape), info.outputs, **options)
 
 
+def _sequence(info: DataInfo, mixer: str | Sequence[str], **options) -> Module:
+    """A decoder for tokens, else a classifier that goes through the rows of a sample."""
+    if info.task in TOKENS:
+        options = {"vocabulary": info.vocabulary or 256, "length": info.input_shape[0], **options}
+        return SequenceDecoder(**{"mixer": mixer, **options})
+    return SequenceClassifier(info.input_shape, info.outputs, **{"mixer": mixer, **options})
+
+
 def _image_network(info: DataInfo, network: Callable[..., Module], **options) -> Module:
     return network(**{"num_classes": info.outputs, "in_channels": info.input_shape[0], **options})
 
 
+TOKENS = ("language", "tagging")
 IMAGE_NETWORKS = (convnext_tiny, densenet121, resnet18, resnet34, resnet50)
 KINDS: dict[str, Callable[..., Module]] = {
     "cnn": _cnn,
     "decoder": _decoder,
     "mlp": _mlp,
+    **{name: partial(_sequence, mixer=name) for name in MIXERS if name != "attention"},
+    "hybrid": partial(_sequence, mixer=("mamba", "attention")),
     **{network.__name__: partial(_image_network, network=network) for network in IMAGE_NETWORKS},
 }
 
 
 def choose(info: DataInfo) -> str:
     """The kind of model that suits the data: by task, then by the shape of a sample."""
-    if info.task == "language":
+    if info.task in TOKENS:
         return "decoder"
     return "cnn" if len(info.input_shape) == 3 and min(info.input_shape[1:]) > 2 else "mlp"
 

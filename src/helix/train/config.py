@@ -42,7 +42,7 @@ class Data(Struct, kw_only=True):
 class Model(Struct, kw_only=True):
     """[model]: what is trained."""
 
-    kind: Annotated[str, Meta(description="auto, cnn, mlp, decoder, or package.module:function")] = "auto"
+    kind: Annotated[str, Meta(description="auto, a name of helix.models.KINDS, or package.module:function")] = "auto"
     options: Annotated[dict[str, Any], Meta(description="arguments of the model")] = {}
 
 

@@ -29,7 +29,13 @@ LOSSES: dict[str, Loss] = {
     "l1": F.l1_loss,
     "bce_with_logits": F.binary_cross_entropy_with_logits,
 }
-TASK_LOSS = {"classification": "cross_entropy", "language": "cross_entropy", "regression": "mse"}
+TASK_LOSS = {
+    "classification": "cross_entropy",
+    "language": "cross_entropy",
+    "regression": "mse",
+    "tagging": "cross_entropy",
+}
+IGNORED = -100  # a target that does not count
 
 
 def loss_named(loss: str | Loss, task: str, label_smoothing: float = 0.0) -> Loss:
@@ -45,9 +51,10 @@ def loss_named(loss: str | Loss, task: str, label_smoothing: float = 0.0) -> Los
 
 
 def accuracy(output: Tensor, target: Tensor) -> Tensor:
-    """The share of samples whose likeliest class is the target."""
+    """The share of samples whose likeliest class is the target, among targets that count."""
     output, target = _rows(output, target)
-    return (output.argmax(-1) == target).to(output.dtype).mean()
+    count = (target != IGNORED).sum().clamp(min=1)
+    return (output.argmax(-1) == target).sum().to(output.dtype) / count.to(output.dtype)
 
 
 def mean_absolute_error(output: Tensor, target: Tensor) -> Tensor:
@@ -55,7 +62,12 @@ def mean_absolute_error(output: Tensor, target: Tensor) -> Tensor:
 
 
 METRICS: dict[str, Loss] = {"accuracy": accuracy, "mae": mean_absolute_error}
-TASK_METRICS = {"classification": ("accuracy",), "language": ("accuracy",), "regression": ("mae",)}
+TASK_METRICS = {
+    "classification": ("accuracy",),
+    "language": ("accuracy",),
+    "regression": ("mae",),
+    "tagging": ("accuracy",),
+}
 
 
 def metrics_named(metrics, task: str) -> dict[str, Loss]:
