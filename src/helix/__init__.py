@@ -127,7 +127,15 @@ _LAZY = (
 )
 
 
+# Names of lazy modules that stand at the top as well.
+_LAZY_NAMES = {"Model": "train", "Trainer": "train"}
+
+
 def __getattr__(name):
+    if name in _LAZY_NAMES:
+        from importlib import import_module
+
+        return getattr(import_module("helix." + _LAZY_NAMES[name]), name)
     if name in _LAZY:
         from importlib import import_module
 
@@ -140,7 +148,7 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY, *_LAZY_NAMES})
 
 
 __all__ = [name for name in dir() if not name.startswith("_")]

@@ -158,7 +158,7 @@ def run(blobs, tmp_path) -> Run:
 def test_the_run_folder_holds_what_it_promises(run):
     assert {p.name for p in run.path.iterdir()} - {".lock"} == {
         "config.toml", "data.json", "env.json", "metrics.jsonl", "log.txt", "checkpoints", "summary.json", "curve.svg",
-        "confusion.svg"}  # fmt: skip
+        "confusion.svg", "report.html"}  # fmt: skip
     for name in ("data.json", "env.json", "summary.json"):
         assert json.loads((run.path / name).read_text())["format_version"] == 1
     assert configuration.read(run.path / "config.toml") == run.config

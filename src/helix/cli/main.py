@@ -18,6 +18,7 @@ import helix
 # command -> module of this package that holds it, and its line in --help
 COMMANDS = {
     "train": ("training", "Train by a configuration file, or on a folder of data."),
+    "tune": ("tune", "Search for good settings of a configuration."),
     "resume": ("training", "Go on with a run that was stopped."),
     "eval": ("training", "Loss and metrics of a run on the samples it held back."),
     "predict": ("training", "What a run's model says of files or a text."),

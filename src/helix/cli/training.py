@@ -51,7 +51,7 @@ def _tell(run, as_json: bool) -> None:
         f"in {run.path}: checkpoints/{summary['checkpoint']}, "
         + ", ".join(
             name
-            for name in ("metrics.jsonl", "curve.svg", "confusion.svg", "sample.txt", "summary.json")
+            for name in ("metrics.jsonl", "curve.svg", "confusion.svg", "sample.txt", "summary.json", "report.html")
             if (run.path / name).exists()
         ),
     ]

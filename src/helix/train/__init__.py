@@ -7,13 +7,17 @@ import sys
 from types import ModuleType
 
 from .api import train
+from .builder import Model
 from .callback import Callback, EarlyStopping, Monitor
 from .checkpoint import Checkpoint
 from .config import Config
 from .owners import memory_owners
+from .rates import RateTest, rate_test
 from .run import Run, resume, start
 from .signals import Interrupted
+from .tensorboard import TensorBoard
 from .trainer import Trainer
+from .tune import tune
 
 __all__ = [
     "Callback",
@@ -21,13 +25,18 @@ __all__ = [
     "Config",
     "EarlyStopping",
     "Interrupted",
+    "Model",
     "Monitor",
+    "RateTest",
     "Run",
+    "TensorBoard",
     "Trainer",
     "memory_owners",
+    "rate_test",
     "resume",
     "start",
     "train",
+    "tune",
 ]
 
 

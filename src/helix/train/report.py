@@ -7,7 +7,7 @@ from typing import Any
 
 from .._core import Generator
 from ..data import DataInfo, Dataset, Loader
-from . import confusion, curve
+from . import confusion, curve, page
 from .config import Sample
 from .folder import RunFolder
 from .trainer import Trainer
@@ -43,7 +43,34 @@ def finish(
         summary["sample"] = sample.prompt + text.decode("utf-8", "replace")
         folder.write("sample.txt", summary["sample"] + "\n")
     folder.write_json("summary.json", summary)
+    folder.write("report.html", _page(trainer, folder, info, test, summary))
     return summary
+
+
+def _page(trainer: Trainer, folder: RunFolder, info: DataInfo, test: Dataset, summary: dict[str, Any]) -> str:
+    plain = ("task", "steps", "epochs", "parameters", "seconds", "checkpoint")
+    numbers = {f"test {name}": value for name, value in summary["test"].items()}
+    numbers |= {f"train {name}": value for name, value in summary["train"].items()}
+    names = info.classes or tuple(map(str, range(info.outputs)))
+    confused = "confusion" in summary
+    sections = {
+        "Result": page.table({**numbers, **{name: summary[name] for name in plain}}),
+        "Curves": _file(folder, "curve.svg"),
+        "What was taken for what": _file(folder, "confusion.svg") if confused else "",
+        "The least likely test images": page.worst_images(trainer.model, test, names, trainer.device)
+        if confused
+        else "",
+        "Sample": page.text(summary.get("sample", "")),
+        "Epochs": page.epochs(trainer.history),
+        "Configuration": page.text(_file(folder, "config.toml")),
+        "Environment": page.text(_file(folder, "env.json")),
+    }
+    return page.draw(summary["name"], sections)
+
+
+def _file(folder: RunFolder, name: str) -> str:
+    path = folder.path / name
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _part(record: dict[str, Any], prefix: str) -> dict[str, float]:
@@ -68,6 +95,6 @@ def files(folder: Path) -> list[str]:
     """The reports that are there."""
     return [
         name
-        for name in ("summary.json", "curve.svg", "confusion.svg", "sample.txt", "metrics.jsonl")
+        for name in ("summary.json", "curve.svg", "confusion.svg", "sample.txt", "report.html", "metrics.jsonl")
         if (folder / name).exists()
     ]

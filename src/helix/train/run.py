@@ -125,7 +125,7 @@ def start(config: Config, dataset: Dataset | None = None, model: Module | None =
     parts, info = split(config, dataset), describe(dataset)
     config = configuration.settled(config, len(parts[0]))
     path = _fresh(Path(config.runs), config.name)
-    trainer = trainer_for(config, model if model is not None else _fresh_model(config, info), path, progress)
+    trainer = trainer_for(config, model if model is not None else fresh_model(config, info), path, progress)
     folder = RunFolder(path)
     path.mkdir(parents=True)
     folder.write("config.toml", configuration.to_toml(config))
@@ -137,12 +137,12 @@ def resume(path: str | Path, dataset: Dataset | None = None, model: Module | Non
     """Goes on with a run that was stopped; without a checkpoint it begins again."""
     run = Run(path)
     parts = split(run.config, dataset if dataset is not None else open_source(run.config))
-    model = model if model is not None else _fresh_model(run.config, run.info)
+    model = model if model is not None else fresh_model(run.config, run.info)
     trainer = trainer_for(run.config, model, run.path, progress)
     return _train(run.config, trainer, run.info, parts, resume=bool(checkpoint.steps(run.folder.checkpoints)))
 
 
-def _fresh_model(config: Config, info: DataInfo) -> Module:
+def fresh_model(config: Config, info: DataInfo) -> Module:
     manual_seed(config.seed)
     return build(config.model.kind, info, config.model.options)
 

@@ -25,6 +25,7 @@ from .progress import progress_named, words
 from .session import Session
 from .settings import Settings, make_optimizer, make_schedule
 from .signals import Interrupted, StopRequest
+from .tensorboard import TensorBoard
 
 
 class Trainer:
@@ -113,6 +114,8 @@ class Trainer:
             self.model, optimizer, lambda *pair: self._loss(*pair), self._measure, settings, self.device
         )
         callbacks = (*self.callbacks, self._monitor)
+        if settings.tensorboard and self.folder is not None:
+            callbacks += (TensorBoard(self.folder.path / "tensorboard", settings.log_every),)
         return Session(self.model, optimizer, schedule, loader, total, gradients, self._average, callbacks)
 
     def _make_monitor(self, tested: bool) -> Monitor:
