@@ -8,8 +8,7 @@ typedef void (*hot_loop)(void *out, const void *a, const void *b, int64_t n, boo
 
 typedef struct binary {
     hx_map map; /* first: a binary is its map */
-    hot_loop f32, f64, i32, i64;
-    void (*c64)(float *out, const float *a, const float *b, int64_t n); /* complex64, contiguous */
+    hot_loop hot[HX_DTYPE_COUNT];
 } binary;
 
 #define EACH(T, R, x_at, y_at, expr)                                                                          \
@@ -43,48 +42,21 @@ typedef struct binary {
 
 static inline bool run_hot(hot_loop hot, int64_t size, int64_t out_size, char **p, const int64_t *step, int64_t n) {
     bool va = step[1] == size, vb = step[2] == size;
-    if (!hot || step[0] != out_size || !(va || vb) || !(va || step[1] == 0) || !(vb || step[2] == 0)) return false;
+    if (step[0] != out_size || !(va || vb) || !(va || step[1] == 0) || !(vb || step[2] == 0)) return false;
     hot(p[0], p[1], p[2], n, va, vb);
     return true;
 }
 
-#define LOOP(name, cls, member, size, own)                                                                    \
-    static void loop_##name(char **p, const int64_t *step, int64_t n, const void *ctx) {                      \
-        const hx_mapping *m = ctx;                                                                            \
-        const binary *op = (const binary *)m->map;                                                            \
-        int64_t out_size = op->map.result == HX_MAP_BOOL ? 1 : size;                                          \
-        if ((own) && run_hot(op->member, size, out_size, p, step, n)) return;                                 \
-        hx_map_##cls(p, step, n, ctx);                                                                        \
-    }
-LOOP(f32, f32, f32, 4, m->dtype == HX_F32)
-LOOP(f64, f64, f64, 8, true)
-LOOP(i32, i64, i32, 4, true)
-LOOP(i64, i64, i64, 8, true)
-
-static void loop_c64(char **p, const int64_t *step, int64_t n, const void *ctx) {
-    const binary *op = (const binary *)((const hx_mapping *)ctx)->map;
-    if (step[0] == 8 && step[1] == 8 && step[2] == 8) op->c64((float *)p[0], (const float *)p[1], (const float *)p[2], n);
-    else hx_map_c128(p, step, n, ctx);
-}
-
-static hx_loop loop_of(const binary *op, int dtype) {
-    switch (dtype) {
-    case HX_C64: return op->c64 ? loop_c64 : hx_map_c128;
-    case HX_F64: return loop_f64;
-    case HX_I32: return loop_i32;
-    case HX_U32: return op->map.ordered ? hx_map_i64 : loop_i32;
-    case HX_I64: return loop_i64;
-    case HX_U64: return op->map.ordered ? hx_map_i64 : loop_i64;
-    case HX_F16:
-    case HX_BF16:
-    case HX_F32: return loop_f32;
-    default: return hx_map_loop(dtype);
-    }
+static void loop_hot(char **p, const int64_t *step, int64_t n, const void *ctx) {
+    const hx_mapping *m = ctx;
+    const binary *op = (const binary *)m->map;
+    int64_t size = (int64_t)hx_dtype_size((hx_dtype)m->dtype), out_size = op->map.result == HX_MAP_BOOL ? 1 : size;
+    if (!run_hot(op->hot[m->dtype], size, out_size, p, step, n)) hx_map_loop(m->dtype)(p, step, n, ctx);
 }
 
 static hx_code run(const hx_op_call *call, const binary *op, const void *args, hx_err *err) {
     hx_mapping m = {&op->map, args, 2, call->in[0].dtype, call->out[0].dtype};
-    hx_loop loop = loop_of(op, m.dtype);
+    hx_loop loop = op->hot[m.dtype] ? loop_hot : hx_map_loop(m.dtype);
     if (!op->map.cost) return hx_iterate(call, loop, &m, err);
     const hx_view *views[3] = {&call->out[0], &call->in[0], &call->in[1]};
     return hx_iterate_views(views, 3, loop, &m, op->map.cost, err);
@@ -98,46 +70,109 @@ static hx_code run(const hx_op_call *call, const binary *op, const void *args, h
 
 /* ---- arithmetic ---- */
 
-static void add_c64(float *out, const float *a, const float *b, int64_t n) {
-    for (int64_t i = 0; i < 2 * n; i++) out[i] = a[i] + b[i];
-}
-static void sub_c64(float *out, const float *a, const float *b, int64_t n) {
-    for (int64_t i = 0; i < 2 * n; i++) out[i] = a[i] - b[i];
-}
-/* By the formula, in double; products that are NaN twice are C's, which knows infinities. */
-static void mul_c64(float *out, const float *a, const float *b, int64_t n) {
-    enum { RUN = 256 };
-    float product[2 * RUN];
-    for (int64_t at = 0; at < n; at += RUN, a += 2 * RUN, b += 2 * RUN) {
-        int64_t run = n - at < RUN ? n - at : RUN, lost = 0;
-        for (int64_t i = 0; i < run; i++) {
-            double ar = a[2 * i], ai = a[2 * i + 1], br = b[2 * i], bi = b[2 * i + 1];
-            double re = ar * br - ai * bi, im = ar * bi + ai * br;
-            product[2 * i] = (float)re;
-            product[2 * i + 1] = (float)im;
-            lost += (re != re) & (im != im);
-        }
-        for (int64_t i = 0; lost && i < run; i++) {
-            hx_c128 z = (hx_c128)((const hx_c64 *)a)[i] * (hx_c128)((const hx_c64 *)b)[i];
-            product[2 * i] = (float)creal(z);
-            product[2 * i + 1] = (float)cimag(z);
-        }
-        memcpy(out + 2 * at, product, (size_t)run * 2 * sizeof *product);
+/* Runs of complex64, `step` 0 for one value: the parts of a sum are sums. */
+#define PARTS(name, op)                                                                                       \
+    static void name(void *out, const void *pa, const void *pb, int64_t n, bool va, bool vb) {                \
+        float *o = out;                                                                                       \
+        const float *a = pa, *b = pb;                                                                         \
+        for (int64_t i = 0; i < 2 * n; i++) o[i] = a[va ? i : i & 1] op b[vb ? i : i & 1];                    \
     }
+PARTS(add_hot_c64, +)
+PARTS(sub_hot_c64, -)
+
+/* A body over blocks of complex64 by formulas for the parts in double, where nothing overflows; results that are NaN
+ * twice are C's, which knows infinities. */
+#define COMPLEX_HOT(name, re_expr, im_expr, op)                                                               \
+    static void name(void *out, const void *pa, const void *pb, int64_t n, bool va, bool vb) {                \
+        enum { RUN = 256 };                                                                                   \
+        hx_c64 *o = out;                                                                                      \
+        const hx_c64 *a = pa, *b = pb;                                                                        \
+        float room[2 * RUN], spread[2 * RUN];                                                                 \
+        for (int i = 0; i < RUN && !(va && vb); i++) memcpy(spread + 2 * i, va ? b : a, sizeof *a);           \
+        for (int64_t at = 0; at < n; at += RUN) {                                                             \
+            const float *x = va ? (const float *)(a + at) : spread, *y = vb ? (const float *)(b + at) : spread; \
+            int64_t run = n - at < RUN ? n - at : RUN, lost = 0;                                              \
+            for (int64_t i = 0; i < run; i++) {                                                               \
+                double ar = x[2 * i], ai = x[2 * i + 1], br = y[2 * i], bi = y[2 * i + 1];                    \
+                double re = re_expr, im = im_expr;                                                            \
+                room[2 * i] = (float)re;                                                                      \
+                room[2 * i + 1] = (float)im;                                                                  \
+                lost += (re != re) & (im != im);                                                              \
+            }                                                                                                 \
+            for (int64_t i = 0; lost && i < run; i++) {                                                       \
+                hx_c64 z = (hx_c64)((hx_c128)((const hx_c64 *)x)[i] op (hx_c128)((const hx_c64 *)y)[i]);      \
+                memcpy(room + 2 * i, &z, sizeof z);                                                           \
+            }                                                                                                 \
+            memcpy(o + at, room, (size_t)run * sizeof *o);                                                    \
+        }                                                                                                     \
+    }
+#if defined HX_ISA_AVX512 || defined HX_ISA_AVX2
+static inline hx_vf product_of_pairs(hx_vf a, hx_vf b) {
+#if defined HX_ISA_AVX512
+    __m512 re = _mm512_moveldup_ps((__m512)a), im = _mm512_movehdup_ps((__m512)a), turned = _mm512_permute_ps((__m512)b, 0xb1);
+    return (hx_vf)_mm512_fmaddsub_ps(re, (__m512)b, _mm512_mul_ps(im, turned));
+#else
+    __m256 re = _mm256_moveldup_ps((__m256)a), im = _mm256_movehdup_ps((__m256)a), turned = _mm256_permute_ps((__m256)b, 0xb1);
+    return (hx_vf)_mm256_fmaddsub_ps(re, (__m256)b, _mm256_mul_ps(im, turned));
+#endif
 }
+/* A block of products, those that are NaN twice made C's. */
+static void multiply_pairs(hx_c64 *o, const hx_c64 *a, const hx_c64 *b, int64_t n, float *room) {
+    const int lanes = HX_LANES_OF(float);
+    hx_vf sum = {0};
+    int64_t i = 0;
+    for (; i + lanes <= 2 * n; i += lanes) {
+        hx_vf z = product_of_pairs(hx_vf_load((const float *)a + i), hx_vf_load((const float *)b + i));
+        sum += z * 0.0f;
+        hx_vf_store(room + i, z);
+    }
+    if (i < 2 * n) {
+        int rest = (int)(2 * n - i);
+        hx_vf z = product_of_pairs(hx_vf_load_part((const float *)a + i, rest), hx_vf_load_part((const float *)b + i, rest));
+        sum += z * 0.0f;
+        hx_vf_store_part(room + i, z, rest);
+    }
+    bool finite = hx_vf_sum(sum) == 0;
+    for (int64_t k = 0; !finite && k < n; k++)
+        if (room[2 * k] != room[2 * k] && room[2 * k + 1] != room[2 * k + 1]) {
+            hx_c64 z = (hx_c64)((hx_c128)a[k] * (hx_c128)b[k]);
+            memcpy(room + 2 * k, &z, sizeof z);
+        }
+    memcpy(o, room, (size_t)n * sizeof *o);
+}
+static void mul_hot_c64(void *out, const void *pa, const void *pb, int64_t n, bool va, bool vb) {
+    enum { RUN = 256 };
+    hx_c64 *o = out, spread[RUN];
+    const hx_c64 *a = pa, *b = pb;
+    float room[2 * RUN];
+    for (int i = 0; i < RUN && !(va && vb); i++) spread[i] = va ? *b : *a;
+    for (int64_t at = 0; at < n; at += RUN)
+        multiply_pairs(o + at, va ? a + at : spread, vb ? b + at : spread, n - at < RUN ? n - at : RUN, room);
+}
+#else
+COMPLEX_HOT(mul_hot_c64, ar * br - ai * bi, ar * bi + ai * br, *)
+#endif
+COMPLEX_HOT(div_hot_c64, (ar * br + ai * bi) / (br * br + bi * bi), (ai * br - ar * bi) / (br * br + bi * bi), /)
 
 #define WRAP(op) ((int64_t)((uint64_t)x op (uint64_t)y))
+/* Rows of a table of loops: one for a signed type and the unsigned one of its width, or one each. */
+#define FLOATS_OF(name) [HX_F32] = name##_hot_f32, [HX_F64] = name##_hot_f64
+#define WHOLES_OF(name)                                                                                       \
+    [HX_I8] = name##_hot_8, [HX_U8] = name##_hot_8, [HX_I16] = name##_hot_16, [HX_U16] = name##_hot_16,       \
+    [HX_I32] = name##_hot_32, [HX_U32] = name##_hot_32, [HX_I64] = name##_hot_64, [HX_U64] = name##_hot_64
 #define ARITHMETIC(name, op)                                                                                  \
     HOT(name##_hot_f32, float, float, x op y)                                                                 \
     HOT(name##_hot_f64, double, double, x op y)                                                               \
-    HOT(name##_hot_i32, uint32_t, uint32_t, x op y)                                                           \
-    HOT(name##_hot_i64, uint64_t, uint64_t, x op y)                                                           \
+    HOT(name##_hot_8, uint8_t, uint8_t, x op y)                                                               \
+    HOT(name##_hot_16, uint16_t, uint16_t, (uint32_t)x op (uint32_t)y)                                        \
+    HOT(name##_hot_32, uint32_t, uint32_t, x op y)                                                            \
+    HOT(name##_hot_64, uint64_t, uint64_t, x op y)                                                            \
     BODY(name##_f32, float, float, x op y)                                                                    \
     BODY(name##_f64, double, double, x op y)                                                                  \
     BODY(name##_i64, int64_t, int64_t, WRAP(op))                                                              \
     BODY(name##_c128, hx_c128, hx_c128, x op y)                                                               \
     static const binary name = {{name##_f32, name##_f64, name##_i64, name##_c128, HX_MAP_SAME, false, 0},     \
-                                name##_hot_f32, name##_hot_f64, name##_hot_i32, name##_hot_i64, name##_c64};
+                                {FLOATS_OF(name), WHOLES_OF(name), [HX_C64] = name##_hot_c64}};
 ARITHMETIC(add, +)
 ARITHMETIC(sub, -)
 ARITHMETIC(mul, *)
@@ -161,8 +196,7 @@ static void scaled_i64(void *out, const int64_t *const *in, int64_t n, const voi
     uint64_t *o = out, factor = (uint64_t)((const alpha *)args)->whole;
     for (int64_t i = 0; i < n; i++) o[i] = (uint64_t)in[0][i] + factor * (uint64_t)in[1][i];
 }
-static const binary scaled = {{scaled_f32, scaled_f64, scaled_i64, scaled_c128, HX_MAP_SAME, false, 0},
-                              NULL, NULL, NULL, NULL, NULL};
+static const binary scaled = {{scaled_f32, scaled_f64, scaled_i64, scaled_c128, HX_MAP_SAME, false, 0}, {NULL}};
 
 static hx_code add_scaled(const hx_op_call *call, const binary *plain, double sign, hx_err *err) {
     const hx_attr *a = &call->attr[0];
@@ -205,9 +239,36 @@ HOT(div_hot_f32, float, float, x / y)
 HOT(div_hot_f64, double, double, x / y)
 BODY(div_f32, float, float, x / y)
 BODY(div_f64, double, double, x / y)
-BODY(div_c128, hx_c128, hx_c128, x / y)
+/* By the formula, the divisor brought near 1 by a power of two. Results that are 0, small, large or not finite are C's. */
+static void div_c128(void *out, const hx_c128 *const *in, int64_t n, const void *args) {
+    (void)args;
+    enum { RUN = 256 };
+    hx_c128 *o = out;
+    double room[2 * RUN];
+    for (int64_t at = 0; at < n; at += RUN) {
+        const double *a = (const double *)(in[0] + at), *b = (const double *)(in[1] + at);
+        int64_t run = n - at < RUN ? n - at : RUN;
+        for (int64_t i = 0; i < run; i++) {
+            double ar = a[2 * i], ai = a[2 * i + 1], br = b[2 * i], bi = b[2 * i + 1];
+            double size = fabs(br) > fabs(bi) ? fabs(br) : fabs(bi);
+            double scale = hx_d_of_bits(0x7fd0000000000000 - (hx_d_bits(size) & 0x7ff0000000000000));
+            br *= scale;
+            bi *= scale;
+            double factor = scale / (br * br + bi * bi);
+            room[2 * i] = (ar * br + ai * bi) * factor;
+            room[2 * i + 1] = (ai * br - ar * bi) * factor;
+        }
+        for (int64_t i = 0; i < 2 * run; i++)
+            if (!(fabs(room[i]) > 0x1p-400 && fabs(room[i]) < 0x1p400)) {
+                hx_c128 z = in[0][at + i / 2] / in[1][at + i / 2];
+                memcpy(room + (i & ~(int64_t)1), &z, sizeof z);
+                i |= 1;
+            }
+        memcpy(o + at, room, (size_t)run * sizeof *o);
+    }
+}
 static const binary divide = {{div_f32, div_f64, NULL, div_c128, HX_MAP_SAME, false, 0},
-                              div_hot_f32, div_hot_f64, NULL, NULL};
+                              {FLOATS_OF(div), [HX_C64] = div_hot_c64}};
 
 /* The double quotient of two floats is never rounded up to a whole number. */
 HX_INLINE double floor_of_floats(double x, double y) {
@@ -219,45 +280,63 @@ BODY(floor_divide_f32, float, float, floor_of_floats(x, y))
 BODY(trunc_divide_f32, float, float, trunc((double)x / (double)y))
 BODY(trunc_divide_f64, double, double, trunc(x / y))
 
-static double floor_quotient(double x, double y) {
-    if (y == 0) return x / y;
-    double rest = fmod(x, y), q = (x - rest) / y;
-    if (rest != 0 && (y < 0) != (rest < 0)) q -= 1;
-    if (q == 0) return copysign(0.0, x / y);
-    double whole = floor(q);
-    return q - whole > 0.5 ? whole + 1 : whole;
+/* (x - rest) / y is nearly whole. */
+HX_INLINE double floor_quotient(double x, double y, double rest) {
+    double plain = x / y, q = (x - rest) / y, less = (rest != 0) & ((y < 0) != (rest < 0)) ? 1.0 : 0.0;
+    q -= less;
+    double whole = floor(q), more = q - whole > 0.5 ? 1.0 : 0.0;
+    whole = q == 0 ? copysign(0.0, plain) : whole + more;
+    return y == 0 ? plain : whole;
 }
-BODY(floor_divide_f64, double, double, floor_quotient(x, y))
 
-/* fmod of floats by one exact multiplication in double; where the quotient is too large for that, by fmod. */
-static inline double with_sign_of(double rest, double y) {
-    return (rest != 0) & ((rest < 0) != (y < 0)) ? rest + y : rest == 0 ? copysign(rest, y) : rest;
+/* The rest of a division by one exact multiplication where the quotient is small: in double for floats, fused for
+ * doubles, whose rounded quotient may be one off. Else by fmod. */
+HX_INLINE double with_sign_of(double rest, double y) {
+    double turned = rest + y, same = copysign(rest, rest == 0 ? y : rest);
+    return (rest != 0) & ((rest < 0) != (y < 0)) ? turned : same;
 }
-#define REST(name, finish)                                                                                    \
-    static void name(void *out, const float *const *in, int64_t n, const void *args) {                        \
+HX_INLINE double rest_of_floats(double x, double y) {
+    double whole = trunc(x / y);
+    return whole == 0 ? x : copysign(x - whole * y, x);
+}
+HX_INLINE double rest_of_doubles(double x, double y) {
+    double whole = trunc(x / y), r = fma(-whole, y, x), a = fabs(y), step = copysign(a, x);
+    r += (r != 0) & ((r < 0) != (x < 0)) ? step : 0.0;
+    r -= fabs(r) >= a ? step : 0.0;
+    return whole == 0 && fabs(x) < a ? x : copysign(r, x);
+}
+#define REST(name, T, limit, rest_of, finish)                                                                 \
+    static void name(void *out, const T *const *in, int64_t n, const void *args) {                            \
         (void)args;                                                                                           \
-        float *o = out, rest[HX_MAP_BLOCK];                                                                   \
+        T *o = out, room[HX_MAP_BLOCK];                                                                       \
         for (int64_t at = 0; at < n; at += HX_MAP_BLOCK) {                                                    \
             int64_t run = n - at < HX_MAP_BLOCK ? n - at : HX_MAP_BLOCK, far = 0;                             \
-            const float *a = in[0] + at, *b = in[1] + at;                                                     \
+            const T *a = in[0] + at, *b = in[1] + at;                                                         \
             for (int64_t i = 0; i < run; i++) {                                                               \
-                double x = a[i], y = b[i], q = x / y, whole = trunc(q);                                       \
-                double r = whole == 0 ? x : copysign(x - whole * y, x);                                       \
-                far += !(fabs(q) < 0x1p28);                                                                   \
-                rest[i] = (float)finish(r, y);                                                                \
+                double x = a[i], y = b[i];                                                                    \
+                far += !(fabs(x / y) < limit);                                                                \
+                room[i] = (T)finish(x, y, rest_of(x, y));                                                     \
             }                                                                                                 \
             for (int64_t i = 0; far && i < run; i++) {                                                        \
                 double x = a[i], y = b[i];                                                                    \
-                if (!(fabs(x / y) < 0x1p28)) rest[i] = (float)finish(fmod(x, y), y);                          \
+                if (!(fabs(x / y) < limit)) room[i] = (T)finish(x, y, fmod(x, y));                            \
             }                                                                                                 \
-            memcpy(o + at, rest, (size_t)run * sizeof *rest);                                                 \
+            memcpy(o + at, room, (size_t)run * sizeof *room);                                                 \
         }                                                                                                     \
     }
-#define AS_IT_IS(rest, y) (rest)
-REST(fmod_f32, AS_IT_IS)
-REST(remainder_f32, with_sign_of)
+#define AS_IT_IS(x, y, rest) (rest)
+#define SIGNED_AS_DIVISOR(x, y, rest) with_sign_of(rest, y)
+REST(fmod_f32, float, 0x1p28, rest_of_floats, AS_IT_IS)
+REST(remainder_f32, float, 0x1p28, rest_of_floats, SIGNED_AS_DIVISOR)
+#if defined HX_ISA_AVX512 || defined HX_ISA_AVX2
+REST(fmod_f64, double, 0x1p52, rest_of_doubles, AS_IT_IS)
+REST(remainder_f64, double, 0x1p52, rest_of_doubles, SIGNED_AS_DIVISOR)
+REST(floor_divide_f64, double, 0x1p52, rest_of_doubles, floor_quotient)
+#else
 BODY(fmod_f64, double, double, fmod(x, y))
 BODY(remainder_f64, double, double, with_sign_of(fmod(x, y), y))
+BODY(floor_divide_f64, double, double, floor_quotient(x, y, fmod(x, y)))
+#endif
 
 static inline int64_t trunc_of(int64_t x, int64_t y) { return y == -1 ? (int64_t)(0 - (uint64_t)x) : x / y; }
 static inline int64_t fmod_of(int64_t x, int64_t y) { return y == -1 ? 0 : x % y; }
@@ -287,7 +366,7 @@ WHOLE(fmod_i64, fmod_of(x, y), ux % uy)
 WHOLE(remainder_i64, remainder_of(x, y), ux % uy)
 
 #define WHOLE_OP(name, f32, f64, i64)                                                                         \
-    static const binary name = {{f32, f64, i64, NULL, HX_MAP_SAME, false, 0}, NULL, NULL, NULL, NULL, NULL};
+    static const binary name = {{f32, f64, i64, NULL, HX_MAP_SAME, false, 0}, {NULL}};
 WHOLE_OP(trunc_divide, trunc_divide_f32, trunc_divide_f64, trunc_divide_i64)
 WHOLE_OP(floor_divide, floor_divide_f32, floor_divide_f64, floor_divide_i64)
 WHOLE_OP(fmod_, fmod_f32, fmod_f64, fmod_i64)
@@ -351,7 +430,7 @@ static void pow_i64(void *out, const int64_t *const *in, int64_t n, const void *
     int64_t *o = out;
     for (int64_t i = 0; i < n; i++) o[i] = power_of(in[0][i], in[1][i], w->is_unsigned);
 }
-static const binary pow_ = {{pow_f32, pow_f64, pow_i64, pow_c128, HX_MAP_SAME, false, 0}, NULL, NULL, NULL, NULL, NULL};
+static const binary pow_ = {{pow_f32, pow_f64, pow_i64, pow_c128, HX_MAP_SAME, false, 0}, {NULL}};
 
 /* The exponents of everyday: one body each, chosen once a call. */
 #define FIXED_POWER(name, expr)                                                                               \
@@ -359,7 +438,7 @@ static const binary pow_ = {{pow_f32, pow_f64, pow_i64, pow_c128, HX_MAP_SAME, f
     BODY(name##_f64, double, double, expr)                                                                    \
     HOT(name##_hot_f32, float, float, expr)                                                                   \
     static const binary name = {{name##_f32, name##_f64, NULL, NULL, HX_MAP_SAME, false, 0},                  \
-                                name##_hot_f32, NULL, NULL, NULL};
+                                {[HX_F32] = name##_hot_f32}};
 FIXED_POWER(power_2, ((void)y, x * x))
 FIXED_POWER(power_3, ((void)y, x * x * x))
 FIXED_POWER(power_half, ((void)y, sqrt(x)))
@@ -387,14 +466,6 @@ HX_KERNEL(k_pow) {
     return run(call, power_for(&call->in[1]), &w, err);
 }
 
-HX_INLINE double angle_of(double y, double x) {
-    double a = fabs(y), b = fabs(x), large = a > b ? a : b, small = a > b ? b : a;
-    double t = small == large ? 1.0 : small / large;
-    double r = hx_d_atan(large == 0 ? 0.0 : t);
-    r = a > b ? 0x1.921fb54442d18p+0 - r : r;
-    r = hx_d_bits(x) < 0 ? 0x1.921fb54442d18p+1 - r : r;
-    return (x != x) | (y != y) ? x + y : copysign(r, y);
-}
 HX_INLINE double hypotenuse(double x, double y) {
     double r = sqrt(x * x + y * y);
     return (fabs(x) == __builtin_inf()) | (fabs(y) == __builtin_inf()) ? __builtin_inf() : r;
@@ -413,12 +484,12 @@ HX_INLINE double log2_add(double x, double y) {
     BODY(name##_f64, double, double, expr64)                                                                  \
     FLOATS_OP(name)
 #define FLOATS_OP(name)                                                                                       \
-    static const binary name##_ = {{name##_f32, name##_f64, NULL, NULL, HX_MAP_SAME, false, 64}, NULL, NULL, NULL, NULL, NULL}; \
+    static const binary name##_ = {{name##_f32, name##_f64, NULL, NULL, HX_MAP_SAME, false, 64}, {NULL}}; \
     HX_KERNEL(k_##name) {                                                                                     \
         HX_UNUSED;                                                                                            \
         return run(call, &name##_, NULL, err);                                                                \
     }
-FLOATS(atan2, angle_of(x, y), angle_of(x, y))
+FLOATS(atan2, hx_d_atan2(x, y), hx_d_atan2(x, y))
 FLOATS(logaddexp, log_add(x, y), log_add(x, y))
 FLOATS(logaddexp2, log_add((double)x * LOG_2, (double)y * LOG_2) * 0x1.71547652b82fep+0,
        log2_add(x, y))
@@ -441,19 +512,49 @@ static void hypot_f64(void *out, const double *const *in, int64_t n, const void 
 }
 FLOATS_OP(hypot)
 FLOATS(copysign, copysignf(x, y), copysign(x, y))
-FLOATS(nextafter, nextafterf(x, y), nextafter(x, y))
-FLOATS(xlogy, y != y ? y : x == 0 ? 0 : (double)x * hx_d_log(y), y != y ? y : x == 0 ? 0 : x * log(y))
+/* Bits of floats, read as integers, are in the order of their sizes. */
+#define NEXT(name, T, I, top)                                                                                 \
+    HX_INLINE T name(T x, T y) {                                                                              \
+        I bits, towards;                                                                                      \
+        memcpy(&bits, &x, sizeof bits);                                                                       \
+        memcpy(&towards, &y, sizeof towards);                                                                 \
+        I grown = bits + ((x < y) == (x > 0) ? 1 : -1), least = (towards & top) | 1;                          \
+        bits = x == 0 ? least : grown;                                                                        \
+        T next;                                                                                               \
+        memcpy(&next, &bits, sizeof next);                                                                    \
+        return (x != x) | (y != y) ? x + y : x == y ? y : next;                                               \
+    }
+NEXT(next_float, float, int32_t, INT32_MIN)
+NEXT(next_double, double, int64_t, INT64_MIN)
+FLOATS(nextafter, next_float(x, y), next_double(x, y))
+FLOATS(xlogy, y != y ? y : x == 0 ? 0 : (double)x * hx_d_log(y), y != y ? y : x == 0 ? 0 : x * hx_d_log(y))
 
 /* ---- larger and smaller ---- */
 
+#define SAME_TYPE(T) T
+#define TRUTH_TYPE(T) uint8_t
+#define HOT_EACH_WHOLE(name, R, expr)                                                                         \
+    HOT(name##_hot_i8, int8_t, R(int8_t), expr)                                                               \
+    HOT(name##_hot_i16, int16_t, R(int16_t), expr)                                                            \
+    HOT(name##_hot_i32, int32_t, R(int32_t), expr)                                                            \
+    HOT(name##_hot_i64, int64_t, R(int64_t), expr)                                                            \
+    HOT(name##_hot_u8, uint8_t, R(uint8_t), expr)                                                             \
+    HOT(name##_hot_u16, uint16_t, R(uint16_t), expr)                                                          \
+    HOT(name##_hot_u32, uint32_t, R(uint32_t), expr)                                                          \
+    HOT(name##_hot_u64, uint64_t, R(uint64_t), expr)
+#define EACH_WHOLE_OF(name)                                                                                   \
+    [HX_BOOL] = name##_hot_u8, [HX_I8] = name##_hot_i8, [HX_I16] = name##_hot_i16, [HX_I32] = name##_hot_i32, \
+    [HX_I64] = name##_hot_i64, [HX_U8] = name##_hot_u8, [HX_U16] = name##_hot_u16, [HX_U32] = name##_hot_u32, \
+    [HX_U64] = name##_hot_u64
 #define CHOICE(name, expr, with_nan)                                                                          \
     HOT(name##_hot_f32, float, float, with_nan)                                                               \
     HOT(name##_hot_f64, double, double, with_nan)                                                             \
+    HOT_EACH_WHOLE(name, SAME_TYPE, expr)                                                                     \
     BODY(name##_f32, float, float, with_nan)                                                                  \
     BODY(name##_f64, double, double, with_nan)                                                                \
     BODY(name##_i64, int64_t, int64_t, expr)                                                                  \
     static const binary name = {{name##_f32, name##_f64, name##_i64, NULL, HX_MAP_SAME, true, 0},             \
-                                name##_hot_f32, name##_hot_f64, NULL, NULL};                                  \
+                                {FLOATS_OF(name), EACH_WHOLE_OF(name)}};                                \
     KERNEL_OF(name)
 CHOICE(maximum, x > y ? x : y, x > y || x != x ? x : y)
 CHOICE(minimum, x < y ? x : y, x < y || x != x ? x : y)
@@ -461,8 +562,7 @@ CHOICE(minimum, x < y ? x : y, x < y || x != x ? x : y)
     BODY(name##_f32, float, float, number)                                                                    \
     BODY(name##_f64, double, double, number)                                                                  \
     BODY(name##_i64, int64_t, int64_t, expr)                                                                  \
-    static const binary name##_ = {{name##_f32, name##_f64, name##_i64, NULL, HX_MAP_SAME, true, 0},          \
-                                   NULL, NULL, NULL, NULL, NULL};                                                   \
+    static const binary name##_ = {{name##_f32, name##_f64, name##_i64, NULL, HX_MAP_SAME, true, 0}, {NULL}};                                                   \
     HX_KERNEL(k_##name) {                                                                                     \
         HX_UNUSED;                                                                                            \
         return run(call, &name##_, NULL, err);                                                                \
@@ -495,14 +595,13 @@ KERNEL_OF(heaviside)
 #define COMPARISON(name, expr)                                                                                \
     HOT(name##_hot_f32, float, uint8_t, expr)                                                                 \
     HOT(name##_hot_f64, double, uint8_t, expr)                                                                \
-    HOT(name##_hot_i32, int32_t, uint8_t, expr)                                                               \
-    HOT(name##_hot_i64, int64_t, uint8_t, expr)                                                               \
+    HOT_EACH_WHOLE(name, TRUTH_TYPE, expr)                                                                    \
     BODY(name##_f32, float, uint8_t, expr)                                                                    \
     BODY(name##_f64, double, uint8_t, expr)                                                                   \
     BODY(name##_i64, int64_t, uint8_t, expr)
 #define COMPARISON_OP(name, c128)                                                                             \
     static const binary name = {{name##_f32, name##_f64, name##_i64, c128, HX_MAP_BOOL, true, 0},             \
-                                name##_hot_f32, name##_hot_f64, name##_hot_i32, name##_hot_i64};              \
+                                {FLOATS_OF(name), EACH_WHOLE_OF(name)}};                                      \
     KERNEL_OF(name)
 COMPARISON(eq, x == y)
 COMPARISON(ne, x != y)
@@ -524,8 +623,7 @@ COMPARISON_OP(ge, NULL)
     BODY(name##_f64, double, uint8_t, (x != 0) op (y != 0))                                                   \
     BODY(name##_i64, int64_t, uint8_t, (x != 0) op (y != 0))                                                  \
     BODY(name##_c128, hx_c128, uint8_t, (x != 0) op (y != 0))                                                 \
-    static const binary name = {{name##_f32, name##_f64, name##_i64, name##_c128, HX_MAP_BOOL, false, 0},     \
-                                NULL, NULL, NULL, NULL, NULL};                                                      \
+    static const binary name = {{name##_f32, name##_f64, name##_i64, name##_c128, HX_MAP_BOOL, false, 0}, {NULL}};                                                      \
     KERNEL_OF(name)
 LOGIC(logical_and, &)
 LOGIC(logical_or, |)
@@ -534,11 +632,13 @@ LOGIC(logical_xor, ^)
 /* ---- bits and number theory ---- */
 
 #define BITS(name, expr)                                                                                      \
-    HOT(name##_hot_i32, int32_t, int32_t, expr)                                                               \
-    HOT(name##_hot_i64, int64_t, int64_t, expr)                                                               \
+    HOT(name##_hot_8, uint8_t, uint8_t, expr)                                                                 \
+    HOT(name##_hot_16, uint16_t, uint16_t, expr)                                                              \
+    HOT(name##_hot_32, uint32_t, uint32_t, expr)                                                              \
+    HOT(name##_hot_64, uint64_t, uint64_t, expr)                                                              \
     BODY(name##_i64, int64_t, int64_t, expr)                                                                  \
     static const binary name = {{NULL, NULL, name##_i64, NULL, HX_MAP_SAME, false, 0},                        \
-                                NULL, NULL, name##_hot_i32, name##_hot_i64};                                  \
+                                {WHOLES_OF(name), [HX_BOOL] = name##_hot_8}};                                 \
     KERNEL_OF(name)
 BITS(bitwise_and, x & y)
 BITS(bitwise_or, x | y)

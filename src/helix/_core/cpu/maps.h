@@ -1,7 +1,7 @@
 /* Elementwise kernels over any dtype and any steps from bodies that see contiguous runs of one wide type.
  *
  * A map names a body for each class of dtypes: f32 (float32 and, through blocks, float16 and bfloat16), f64, i64
- * (all integers and bool) and c128 (both complex dtypes). Runs that have the body's own type and are contiguous
+ * (all integers and bool), c128 (both complex dtypes) and c64 where there is a shorter way for complex64. Runs that have the body's own type and are contiguous
  * are handed over as they are; others pass through blocks in the first-level cache. A body may be called with its
  * output exactly over one of its inputs. */
 #ifndef HX_MAPS_H
@@ -25,6 +25,7 @@ typedef struct hx_map {
     enum { HX_MAP_SAME, HX_MAP_BOOL, HX_MAP_REAL } result; /* what bodies write: the class type, uint8, or double */
     bool ordered;   /* i64 bodies compare: uint64 is handed over with its top bit turned */
     int cost;       /* bytes of memory traffic that one element is worth; 0: its own size */
+    void (*c64)(void *out, const hx_c64 *const *in, int64_t n, const void *args);
 } hx_map;
 
 /* One map on its way through hx_iterate. */
@@ -48,6 +49,12 @@ static inline void hx_write_c128(char *p, int dtype, int64_t step, int64_t n, co
         if (dtype == HX_C64) *(hx_c64 *)p = (hx_c64)x[i];
         else *(hx_c128 *)p = x[i];
     }
+}
+
+static inline const hx_c64 *hx_read_c64(const char *p, int64_t step, int64_t n, hx_c64 *room) {
+    if (step == 8 || n < 2) return (const hx_c64 *)p;
+    for (int64_t i = 0; i < n; i++) room[i] = *(const hx_c64 *)(p + i * step);
+    return room;
 }
 
 /* The three results a body can leave in a block. */
@@ -99,6 +106,8 @@ HX_MAP_CLASS(i64, int64_t, 8, dtype == HX_I64, hx_read_i64(from, dtype, from_ste
              hx_write_i64(to, out_dtype, step[0], run, result.same, m->map->ordered))
 HX_MAP_CLASS(c128, hx_c128, 16, dtype == HX_C128, hx_read_c128(from, dtype, from_step, run, room[k]),
              hx_write_c128(to, out_dtype, step[0], run, result.same))
+HX_MAP_CLASS(c64, hx_c64, 8, true, hx_read_c64(from, from_step, run, room[k]),
+             for (int64_t i = 0; i < run; i++) *(hx_c64 *)(to + i * step[0]) = result.same[i])
 #undef HX_MAP_CLASS
 
 static inline hx_loop hx_map_loop(int dtype) {
@@ -113,7 +122,8 @@ static inline hx_code hx_run_map(const hx_op_call *call, const hx_map *map, cons
     int n_in = (int)call->n_in;
     for (int i = 0; i < n_in; i++) views[i + 1] = &call->in[i];
     hx_mapping m = {map, args, n_in, call->in[0].dtype, call->out[0].dtype};
-    return hx_iterate_views(views, n_in + 1, hx_map_loop(m.dtype), &m, map->cost, err);
+    hx_loop loop = m.dtype == HX_C64 && map->c64 ? hx_map_c64 : hx_map_loop(m.dtype);
+    return hx_iterate_views(views, n_in + 1, loop, &m, map->cost, err);
 }
 
 #endif

@@ -121,8 +121,8 @@ static inline hx_vf hx_vf_expm1(hx_vf x) {
 
 /* ---- logarithms ---- */
 
-/* log(1 + f) for 1 + f in [sqrt(1/2), sqrt(2)], plus e ln 2. */
-static inline hx_vf hx_vf_log_tail(hx_vf f, hx_vf e) {
+/* (log(1 + f) - f + f^2 / 2) / f^3 for 1 + f in [sqrt(1/2), sqrt(2)]. */
+static inline hx_vf hx_vf_log_series(hx_vf f) {
     hx_vf p = f * 0x1.144e6ep-4f + -0x1.de5fc2p-4f;
     p = p * f + 0x1.e7079ap-4f;
     p = p * f + -0x1.fc1e58p-4f;
@@ -130,8 +130,11 @@ static inline hx_vf hx_vf_log_tail(hx_vf f, hx_vf e) {
     p = p * f + -0x1.555c56p-3f;
     p = p * f + 0x1.99a4c8p-3f;
     p = p * f + -0x1.000006p-2f;
-    p = p * f + 0x1.555548p-2f;
-    hx_vf z = f * f;
+    return p * f + 0x1.555548p-2f;
+}
+/* log(1 + f) plus e ln 2. */
+static inline hx_vf hx_vf_log_tail(hx_vf f, hx_vf e) {
+    hx_vf z = f * f, p = hx_vf_log_series(f);
     p = p * (z * f) + e * 0x1.7f7d1cp-20f;
     p = p - 0.5f * z;
     return (f + p) + e * 0x1.62e400p-1f;
@@ -167,6 +170,18 @@ static inline hx_vf hx_vf_log2(hx_vf x) {
     e -= hx_vf_select(tiny, hx_vf_all(25.0f), hx_vf_all(0.0f));
     hx_vf t = hx_vf_log_tail(m - 1.0f, hx_vf_all(0.0f));
     return hx_vf_log_ends(x, e + (t * 0x1.715476p+0f + t * 0x1.4ae0c0p-26f));
+}
+
+/* 1 ULP. The logarithm of the mantissa stands as a short part, whose product is exact, and the rest. */
+static inline hx_vf hx_vf_log10(hx_vf x) {
+    hx_vm tiny = hx_vf_lt(x, hx_vf_all(0x1p-126f));
+    hx_vf e, m = hx_vf_log_split(hx_vf_select(tiny, x * 0x1p25f, x), &e), f = m - 1.0f;
+    e -= hx_vf_select(tiny, hx_vf_all(25.0f), hx_vf_all(0.0f));
+    hx_vf z = f * f, p = hx_vf_log_series(f), half = 0.5f * z;
+    hx_vf high = (hx_vf)((hx_vi)(f - half) & ~0xfff), low = (f - high) - half + p * (z * f);
+    hx_vf whole = e * 0x1.344p-2f, part = high * 0x1.bc8p-2f, sum = whole + part;
+    hx_vf rest = (whole - sum) + part + (e * 0x1.3509f8p-18f + ((low + high) * 0x1.bd8a94p-13f + low * 0x1.bc8p-2f));
+    return hx_vf_log_ends(x, sum + rest);
 }
 
 /* log(1 + x), 2 ULP. What 1 + x loses in rounding is added to the mantissa. */
@@ -592,6 +607,16 @@ HX_INLINE double hx_d_atan(double x) {
     p = p * z + 0x1.9999999999953p-3;
     p = p * z + -0x1.5555555555555p-2;
     return copysign(base + (t + (t * z * p + under)), x);
+}
+
+/* The angle of (x, y), 2 ULP. */
+HX_INLINE double hx_d_atan2(double y, double x) {
+    double a = fabs(y), b = fabs(x), large = a > b ? a : b, small = a > b ? b : a;
+    double t = small == large ? 1.0 : small / large;
+    double r = hx_d_atan(large == 0 ? 0.0 : t);
+    r = a > b ? 0x1.921fb54442d18p+0 - r : r;
+    r = hx_d_bits(x) < 0 ? 0x1.921fb54442d18p+1 - r : r;
+    return (x != x) | (y != y) ? x + y : copysign(r, y);
 }
 
 /* asin(t) / t - 1 of t * t = z <= 1/4. */
