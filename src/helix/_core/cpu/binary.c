@@ -280,15 +280,6 @@ BODY(floor_divide_f32, float, float, floor_of_floats(x, y))
 BODY(trunc_divide_f32, float, float, trunc((double)x / (double)y))
 BODY(trunc_divide_f64, double, double, trunc(x / y))
 
-/* (x - rest) / y is nearly whole. */
-HX_INLINE double floor_quotient(double x, double y, double rest) {
-    double plain = x / y, q = (x - rest) / y, less = (rest != 0) & ((y < 0) != (rest < 0)) ? 1.0 : 0.0;
-    q -= less;
-    double whole = floor(q), more = q - whole > 0.5 ? 1.0 : 0.0;
-    whole = q == 0 ? copysign(0.0, plain) : whole + more;
-    return y == 0 ? plain : whole;
-}
-
 /* The rest of a division by one exact multiplication where the quotient is small: in double for floats, fused for
  * doubles, whose rounded quotient may be one off. Else by fmod. */
 HX_INLINE double with_sign_of(double rest, double y) {
@@ -304,6 +295,13 @@ HX_INLINE double rest_of_doubles(double x, double y) {
     r += (r != 0) & ((r < 0) != (x < 0)) ? step : 0.0;
     r -= fabs(r) >= a ? step : 0.0;
     return whole == 0 && fabs(x) < a ? x : copysign(r, x);
+}
+/* What is left after the rest is taken off is nearly whole. */
+HX_INLINE double floor_quotient(double x, double y, double rest) {
+    double plain = x / y, left = with_sign_of(rest, y), whole = rint((x - left) / y);
+    whole = whole == 0 ? copysign(0.0, plain) : whole;
+    whole = (left == y) & (fabs(y) == __builtin_inf()) ? -1.0 : whole;
+    return y == 0 ? plain : whole;
 }
 #define REST(name, T, limit, rest_of, finish)                                                                 \
     static void name(void *out, const T *const *in, int64_t n, const void *args) {                            \
