@@ -136,6 +136,87 @@ def scaled_k(order: int) -> Function:
     return lambda t: mp.sqrt(t) * mp.exp(t) * mp.besselk(order, t)
 
 
+# ---- Bessel functions (DLMF 10.2, 10.8, 10.17) ----
+
+bessel_border = 8
+
+
+def zeros_squared(order: int) -> list[Any]:
+    return [mp.besseljzero(order, i) ** 2 for i in (1, 2)]
+
+
+def j_without_zeros(order: int) -> Function:
+    """Of w = x * x below 64: J (for order 1 over x) over w less the squares of its two zeros there."""
+    first, second = zeros_squared(order)
+
+    def rest(w: Any) -> Any:
+        x = mp.sqrt(max(w, mpf(10) ** -20))
+        return mp.besselj(order, x) / (x if order else 1) / ((w - first) * (w - second))
+
+    return rest
+
+
+def y_without_logarithm(order: int) -> Function:
+    """Of w = x * x below 64: Y0 - 2 / pi log(x) J0, and (Y1 - 2 / pi (log(x) J1 - 1 / x)) / x."""
+
+    def rest(w: Any) -> Any:
+        x = mp.sqrt(max(w, mpf(10) ** -30))
+        left = mp.bessely(order, x) - 2 / mp.pi * mp.log(x) * mp.besselj(order, x)
+        return (left + 2 / (mp.pi * x)) / x if order else left
+
+    return rest
+
+
+@cache
+def bessel_wave(order: int, v: Any) -> tuple[Any, Any]:
+    """p and x q of sqrt(pi x / 2) (J + i Y) = (p + i q) exp(i (x - (2 order + 1) pi / 4)), v = (8 / x)^2."""
+    x = bessel_border / mp.sqrt(max(v, mpf(10) ** -18))
+    turn = mp.expj(-(x - (2 * order + 1) * mp.pi / 4))
+    wave = mp.sqrt(mp.pi * x / 2) * mp.mpc(mp.besselj(order, x), mp.bessely(order, x)) * turn
+    return wave.real, wave.imag * x
+
+
+def halves(x: Any, bits: int = 53) -> list[Any]:
+    """x as a number of so many bits, and the rest."""
+    size = mpf(2) ** (bits - 1 - mp.floor(mp.log(abs(x), 2)))
+    high = mp.nint(x * size) / size
+    return [high, x - high]
+
+
+# ---- the inverse of the error function, by w = -log(1 - x^2), after Giles, "Approximating the erfinv function" ----
+
+erfinv_border = mpf("6.25")
+
+
+@cache
+def erfinv_factor(w: Any) -> Any:
+    """erfinv(x) / x."""
+    if w < mpf(10) ** -30:
+        return mp.sqrt(mp.pi) / 2
+    rest = mp.exp(-w)
+    x = mp.sqrt(1 - rest)
+    tail = rest / (1 + x)  # 1 - x, which has its digits
+    y = mp.erfinv(x) if w < 20 else mp.sqrt(w)
+    for _ in range(8):
+        y -= (tail - mp.erfc(y)) / (2 / mp.sqrt(mp.pi) * mp.exp(-y * y))
+    return y / x
+
+
+# ---- logarithms to more than 64 bits, after the tables of Arm's optimized routines ----
+
+
+def logarithm_rows() -> list[list[Any]]:
+    """For m near 1 + (i + 1/2) / 128, and m / 2 from i = 53 on: 1 / c of so few bits that m / c - 1 is exact, and log c in two
+    parts, the first of which can be added to a multiple of log 2 without loss."""
+    rows = []
+    for i in range(128):
+        middle, steps = 1 + (i + mpf("0.5")) / 128, 256 if i < 53 else 128
+        inverse = mp.nint((1 if i < 53 else 2) / middle * steps) / steps if 0 < i < 127 else mpf(1)
+        high = mp.nint(-mp.log(inverse) * 2**40) / 2**40
+        rows.append([inverse, high, -mp.log(inverse) - high])
+    return rows
+
+
 # ---- the normal distribution ----
 
 
@@ -249,6 +330,14 @@ def main() -> None:
             fit(f"i{order}e_large{suffix}", at_reciprocal(large, 8), degrees[1])
         fit(f"k{order}_small", between(k_without_logarithm(order), mpf(0), mpf(4)), 9)
         fit(f"k{order}_large", at_reciprocal(scaled_k(order), 2), 24)
+        fit(f"j{order}_near", between(j_without_zeros(order), mpf(0), mpf(64)), 15)
+        fit(f"y{order}_near", between(y_without_logarithm(order), mpf(0), mpf(64)), 18)
+        fit(f"bessel{order}_p", lambda u, n=order: bessel_wave(n, (u + 1) / 2)[0], 12)
+        fit(f"bessel{order}_q", lambda u, n=order: bessel_wave(n, (u + 1) / 2)[1], 14)
+        parts.append(table(f"j{order}_zeros", [halves(mp.besseljzero(order, i)) for i in (1, 2)]))
+    fit("erfinv_near", between(erfinv_factor, mpf(0), erfinv_border), 23)
+    fit("erfinv_far", between(lambda v: erfinv_factor(v * v), mp.sqrt(erfinv_border), mpf("6.1")), 27)
+    parts.append(table("logarithms", logarithm_rows()))
     fit("erfcx_table", shepherd, 27)
     fit("erfcx_short", shepherd, 12)
     edge = mpf("0.425") ** 2

@@ -2,6 +2,7 @@
  * for one stretched operand (`hot`); all have a map body for each class of dtypes. */
 #include "maps.h"
 #include "vmath.h"
+#include "special_tables.h"
 
 /* `va`, `vb`: does the operand move, or is it one value? At least one does. */
 typedef void (*hot_loop)(void *out, const void *a, const void *b, int64_t n, bool va, bool vb);
@@ -412,7 +413,72 @@ HX_INLINE double power(double x, double y) {
     return (y == 0) | (x == 1) ? 1.0 : r;
 }
 BODY(pow_f32, float, float, power(x, y))
+#ifdef __FMA__
+/* log x of normal positive x as a sum of two doubles, by a table of 1 / c and log c, the remainder being exact. */
+typedef struct two_doubles {
+    double high, low;
+} two_doubles;
+HX_INLINE two_doubles long_log(double x) {
+    int64_t bits = hx_d_bits(x), row = bits >> 45 & 127;
+    bool upper = row >= 53;
+    double k = (double)((bits >> 52) - 1023 + upper);
+    double m = hx_d_of_bits((bits & 0xfffffffffffff) | (upper ? 0x3fe0000000000000 : 0x3ff0000000000000));
+    double r = fma(m, logarithms[row][0], -1.0), start = k * 0x1.62e42fefa4p-1 + logarithms[row][1];
+    double sum = start + r, half = -0.5 * r, square = r * half, high = sum + square;
+    double low = k * -0x1.8432a1b0e2634p-43 + logarithms[row][2];
+    low += ((start - sum) + r) + fma(half, r, -square) + ((sum - high) + square);
+    double p = r * -0.1 + 1.0 / 9;
+    p = p * r + -0.125;
+    p = p * r + 1.0 / 7;
+    p = p * r + -1.0 / 6;
+    p = p * r + 0.2;
+    p = p * r + -0.25;
+    p = p * r + 1.0 / 3;
+    low += r * r * r * p;
+    double whole = high + low;
+    return (two_doubles){whole, (high - whole) + low};
+}
+/* exp(r + rest) 2^k for |r| <= ln 2 / 2 and small rest; little more than half a unit of the last place is lost. */
+HX_INLINE double exp_of_sum(double r, double rest, double k) {
+    double t = r + rest, lost = (r - t) + rest;
+    double p = t * 0x1.ad1e13e4d7103p-26 + 0x1.289fde1ab0c29p-22;
+    p = p * t + 0x1.71df570bbb44fp-19;
+    p = p * t + 0x1.a019aae079ab4p-16;
+    p = p * t + 0x1.a01a011b24fd5p-13;
+    p = p * t + 0x1.6c16c17cd9340p-10;
+    p = p * t + 0x1.1111111128bcdp-7;
+    p = p * t + 0x1.55555555531c9p-5;
+    p = p * t + 0x1.5555555555500p-3;
+    p = p * t + 0.5;
+    double sum = 1.0 + t, half = hx_d_round(k * 0.5);
+    sum += ((1.0 - sum) + t) + (p * (t * t) + lost);
+    return sum * hx_d_pow2(half) * hx_d_pow2(k - half);
+}
+/* Powers of normal positive numbers within the range; the others are left to pow. */
+static void pow_f64(void *out, const double *const *in, int64_t n, const void *args) {
+    (void)args;
+    double *o = out, room[HX_MAP_BLOCK];
+    for (int64_t at = 0; at < n; at += HX_MAP_BLOCK) {
+        int64_t run = n - at < HX_MAP_BLOCK ? n - at : HX_MAP_BLOCK, others = 0;
+        const double *a = in[0] + at, *b = in[1] + at;
+        for (int64_t i = 0; i < run; i++) {
+            double x = a[i], y = b[i];
+            two_doubles l = long_log(x);
+            double e = y * l.high, rest = fma(y, l.high, -e) + y * l.low;
+            bool inside = (x >= 0x1p-1022) & (x < __builtin_inf()) & (fabs(e) < 708.0);
+            double t = inside ? e : 0.0, k = hx_d_round(t * 0x1.71547652b82fep+0);
+            double p = exp_of_sum(t - k * 0x1.62e42fefa0000p-1, rest - k * 0x1.cf79abc9e3b3ap-40, k);
+            room[i] = inside ? p : -1.0;
+            others += !inside;
+        }
+        for (int64_t i = 0; others && i < run; i++)
+            if (room[i] < 0) room[i] = pow(a[i], b[i]);
+        memcpy(o + at, room, (size_t)run * sizeof *room);
+    }
+}
+#else
 BODY(pow_f64, double, double, pow(x, y))
+#endif
 BODY(pow_c128, hx_c128, hx_c128, y == 0 ? 1 : x == 0 && creal(y) > 0 && cimag(y) == 0 ? 0 : cpow(x, y))
 
 /* Wraps; a negative exponent gives what is left of 1 / x**-y as an integer. */

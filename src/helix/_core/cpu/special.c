@@ -76,14 +76,77 @@ FUNCTION(k1e, k1e_of(x), k1e_of(x), 0)
 FUNCTION(k0, shrunk(k0e_of(x), x), shrunk(k0e_of(x), x), 0)
 FUNCTION(k1, shrunk(k1e_of(x), x), shrunk(k1e_of(x), x), 0)
 
-/* ---- Bessel functions ---- */
+/* ---- Bessel functions: below 8 without their zeros and logarithms, above by modulus and phase (DLMF 10.17) ---- */
 
-FUNCTION(bessel_j0, j0(x), j0(x), 512)
-FUNCTION(bessel_j1, j1(x), j1(x), 512)
-FUNCTION(bessel_y0, OUTSIDE(y0(x), -INF), OUTSIDE(y0(x), -INF), 512)
-FUNCTION(bessel_y1, OUTSIDE(y1(x), -INF), OUTSIDE(y1(x), -INF), 512)
-static double spherical(double x) { return x == 0 ? 1.0 : fabs(x) == INF ? 0.0 : sin(x) / x; }
-FUNCTION(spherical_bessel_j0, spherical(x), spherical(x), 256)
+/* J of w = x * x < 64; a zero is taken off in two parts. */
+HX_INLINE double off_zeros(double x, const double (*zero)[2]) {
+    double first = ((x - zero[0][0]) - zero[0][1]) * (x + zero[0][0]);
+    return first * (((x - zero[1][0]) - zero[1][1]) * (x + zero[1][0]));
+}
+HX_INLINE double j0_below(double a) { return off_zeros(a, j0_zeros) * j0_near(a * a * 0.03125 - 1.0); }
+HX_INLINE double j1_below(double a) { return a * (off_zeros(a, j1_zeros) * j1_near(a * a * 0.03125 - 1.0)); }
+#define TWO_OVER_PI 0x1.45f306dc9c883p-1
+HX_INLINE double y0_below(double a) {
+    return TWO_OVER_PI * hx_d_log(a) * j0_below(a) + y0_near(a * a * 0.03125 - 1.0);
+}
+HX_INLINE double y1_below(double a) {
+    return TWO_OVER_PI * (hx_d_log(a) * j1_below(a) - 1.0 / a) + a * y1_near(a * a * 0.03125 - 1.0);
+}
+
+/* p times one of sin and cos of the phase, q / x times the other; each of them has a root of 2 taken out. */
+#define WAVE(name, order, with_p, with_q)                                                                     \
+    HX_INLINE double name(double a) {                                                                         \
+        double r = 8.0 / a, u = 2.0 * r * r - 1.0, s = hx_d_sincos(a, 0), c = hx_d_sincos(a, 1);              \
+        double root = 1.0 / sqrt(0x1.921fb54442d18p+1 * a);                                                   \
+        return root * (bessel##order##_p(u) * (with_p) + bessel##order##_q(u) * 0.125 * r * (with_q));        \
+    }
+WAVE(j0_above, 0, c + s, c - s)
+WAVE(j1_above, 1, s - c, s + c)
+WAVE(y0_above, 0, s - c, s + c)
+WAVE(y1_above, 1, -(s + c), s - c)
+
+#define BESSEL(name, below, above)                                                                            \
+    HX_INLINE double name(double x) {                                                                         \
+        double a = fabs(x), low = below(a < 8.0 ? a : 8.0), high = above(a < 8.0 ? 8.0 : a);                  \
+        return a < 8.0 ? low : high;                                                                          \
+    }
+BESSEL(j0_size, j0_below, j0_above)
+BESSEL(j1_size, j1_below, j1_above)
+BESSEL(y0_of, y0_below, y0_above)
+BESSEL(y1_of, y1_below, y1_above)
+HX_INLINE double j0_of(double x) { return fabs(x) < 0x1p-27 ? 1.0 : j0_size(x); }
+HX_INLINE double j1_of(double x) { return copysign(1.0, x) * j1_size(x); }
+
+/* Arguments too large for the fast angles are rare: they are taken one by one. */
+#define WITH_ANGLES_BODY(name, T, expr, slow)                                                                 \
+    static void name(void *out, const T *const *in, int64_t n, const void *args) {                            \
+        (void)args;                                                                                           \
+        T *o = out, room[HX_MAP_BLOCK];                                                                       \
+        for (int64_t at = 0; at < n; at += HX_MAP_BLOCK) {                                                    \
+            int64_t run = n - at < HX_MAP_BLOCK ? n - at : HX_MAP_BLOCK, far = 0;                             \
+            const T *a = in[0] + at;                                                                          \
+            for (int64_t i = 0; i < run; i++) {                                                               \
+                const double x = a[i];                                                                        \
+                far += !(fabs(x) <= HX_TRIG_LIMIT);                                                           \
+                room[i] = (T)(expr);                                                                          \
+            }                                                                                                 \
+            for (int64_t i = 0; far && i < run; i++)                                                          \
+                if (!(fabs((double)a[i]) <= HX_TRIG_LIMIT)) room[i] = (T)slow((double)a[i]);                  \
+            memcpy(o + at, room, (size_t)run * sizeof *room);                                                 \
+        }                                                                                                     \
+    }
+#define WITH_ANGLES(name, expr, slow)                                                                         \
+    WITH_ANGLES_BODY(name##_f32, float, expr, slow)                                                           \
+    WITH_ANGLES_BODY(name##_f64, double, expr, slow)                                                          \
+    static const hx_map name##_map = {name##_f32, name##_f64, NULL, NULL, HX_MAP_SAME, false, 64, NULL};
+static double y0_far(double x) { return OUTSIDE(y0(x), -INF); }
+static double y1_far(double x) { return OUTSIDE(y1(x), -INF); }
+WITH_ANGLES(bessel_j0, j0_of(x), j0)
+WITH_ANGLES(bessel_j1, j1_of(x), j1)
+WITH_ANGLES(bessel_y0, OUTSIDE(y0_of(x), -INF), y0_far)
+WITH_ANGLES(bessel_y1, OUTSIDE(y1_of(x), -INF), y1_far)
+static double spherical(double x) { return fabs(x) == INF ? 0.0 : sin(x) / x; }
+WITH_ANGLES(spherical_bessel_j0, x == 0 ? 1.0 : hx_d_sincos(x, 0) / x, spherical)
 
 /* ---- Airy's function ---- */
 

@@ -2,6 +2,7 @@
  * the functions of vmath.h or on libm, complex on C99 functions in complex128, the halves and complex64 through blocks. */
 #include "maps.h"
 #include "vmath.h"
+#include "special_tables.h"
 
 #define BODY(name, T, R, expr)                                                                                \
     static void name(void *out, const T *const *in, int64_t n, const void *args) {                            \
@@ -347,7 +348,7 @@ HX_INLINE double atanh_of(double x) {
     double a = fabs(x);
     return copysign(0.5 * hx_d_log1p(2.0 * a / (1.0 - a)), x);
 }
-F32(atanh, atanh_of(x))
+VF(atanh, hx_vf_atanh(x))
 PAIR(atanh, atanh_of, catanh)
 
 /* ---- error function, gamma function, logistic ---- */
@@ -379,61 +380,16 @@ F32(erfc, erfc_of(x))
 F64(erfc, hx_d_erfc(x))
 OP_FLOAT(erfc, 64)
 
-/* Giles, "Approximating the erfinv function", GPU Computing Gems 2 (2011), then two Newton-Halley steps. */
-static double erfinv_of(double x) {
-    if (x != x || fabs(x) > 1) return __builtin_nan("");
-    if (fabs(x) == 1) return copysign(__builtin_inf(), x);
-    if (x == 0) return x;
-    double w = -log((1 - x) * (1 + x)), p;
-    if (w < 5) {
-        static const double c[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
-                                   -0.00125372503, -0.00417768164, 0.246640727, 1.50140941};
-        w -= 2.5;
-        p = c[0];
-        for (int i = 1; i < 9; i++) p = p * w + c[i];
-    } else {
-        static const double c[] = {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
-                                   -0.0076224613, 0.00943887047, 1.00167406, 2.83297682};
-        w = sqrt(w) - 3;
-        p = c[0];
-        for (int i = 1; i < 9; i++) p = p * w + c[i];
-    }
-    double y = p * x;
-    for (int i = 0; i < 2; i++) {
-        double over = (1 - fabs(x)) - erfc(fabs(y)), miss = fabs(y) < 1 ? erf(y) - x : x < 0 ? -over : over;
-        double step = miss / (0x1.20dd750429b6dp+0 * exp(-y * y));
-        y -= step / (1 + y * step);
-    }
-    return y;
+/* erfinv(x) / x in w = -log(1 - x * x), after Giles, "Approximating the erfinv function", GPU Computing Gems 2 (2011). */
+HX_INLINE double erfinv_of(double x) {
+    double w = -hx_d_log((1.0 - x) * (1.0 + x)), v = sqrt(w);
+    double near = erfinv_near(w * 0.32 - 1.0), far = erfinv_far((v - 4.3) * (1.0 / 1.8));
+    double y = x * (w < 6.25 ? near : far);
+    return fabs(x) == 1.0 ? copysign(__builtin_inf(), x) : y;
 }
-/* erfinv(x) / x in w = -log(1 - x * x), as there, by fits with more terms; for float results. */
-HX_INLINE double erfinv_of_float(double x) {
-    double w = -hx_d_log((1.0 - x) * (1.0 + x)), u = w - 2.5, v = sqrt(w) - 3.0;
-    double near = u * 0x1.0f810ccfe63b0p-33 + 0x1.dd41c86ba61b9p-32;
-    near = near * u + -0x1.75351000dde0ep-27;
-    near = near * u + 0x1.1b87cb494acc1p-26;
-    near = near * u + 0x1.00fe9cd12898ep-21;
-    near = near * u + -0x1.cbdd9c4cb1892p-19;
-    near = near * u + -0x1.4f46a0da911a7p-18;
-    near = near * u + 0x1.c9bba8f339c67p-13;
-    near = near * u + -0x1.4863ced547e7cp-10;
-    near = near * u + -0x1.11c3e29af6af3p-8;
-    near = near * u + 0x1.f91e899417ac0p-3;
-    near = near * u + 0x1.805c5cffaabf1p+0;
-    double far = v * 0x1.d4733366325e9p-14 + -0x1.40a9911eaa03dp-12;
-    far = far * v + -0x1.a7988ee8d4b50p-15;
-    far = far * v + 0x1.83f9393abdaf3p-10;
-    far = far * v + -0x1.d7fc2cf67b195p-9;
-    far = far * v + 0x1.74d78e511e572p-8;
-    far = far * v + -0x1.f476a38ff2b87p-8;
-    far = far * v + 0x1.357e6cfee8d1ap-7;
-    far = far * v + 0x1.006dc455150d3p+0;
-    far = far * v + 0x1.6a9efbe7d6ad8p+1;
-    return x * (w < 5.0 ? near : far);
-}
-F32(erfinv, erfinv_of_float(x))
+VF(erfinv, hx_vf_erfinv(x))
 F64(erfinv, erfinv_of(x))
-OP_FLOAT(erfinv, 256)
+OP_FLOAT(erfinv, 0)
 
 static double log_gamma(double x) {
     int sign;
@@ -516,12 +472,18 @@ OP_COMPLEX(sigmoid, 0)
 /* log(x / (1 - x)), x first clamped to [eps, 1 - eps] when eps is given. */
 HX_INLINE double clamped(double x, double eps) { return x < eps ? eps : x > 1 - eps ? 1 - eps : x; }
 static void logit_f32(void *out, const float *const *in, int64_t n, const void *args) {
-    float *o = out, eps = (float)*(const double *)args;
+    float *o = out, eps = (float)*(const double *)args, low = eps, high = 1 - eps;
+#ifdef __FMA__
+    const float *a = in[0];
+    if (eps < 0) HX_VF_LOOP(o, a, n, x, hx_vf_logit(x));
+    else HX_VF_LOOP(o, a, n, x, hx_vf_logit(hx_vf_clamp(x, low, high)));
+#else
     for (int64_t i = 0; i < n; i++) {
-        float low = eps, high = 1 - eps, x = in[0][i];
+        float x = in[0][i];
         x = eps < 0 ? x : x < low ? low : x > high ? high : x;
         o[i] = (float)hx_d_log((double)x / (1.0 - (double)x));
     }
+#endif
 }
 static void logit_f64(void *out, const double *const *in, int64_t n, const void *args) {
     double *o = out, eps = *(const double *)args;

@@ -194,6 +194,30 @@ static inline hx_vf hx_vf_log1p(hx_vf x) {
     return hx_vf_select(hx_vf_lt(hx_vf_abs(x), hx_vf_all(0x1p-25f)), x, y);
 }
 
+#ifdef __FMA__
+/* log(x / (1 - x)), 2 ULP. What the difference and the quotient lose in rounding is added to the mantissa. */
+static inline hx_vf hx_vf_logit(hx_vf x) {
+    hx_vf b = 1.0f - x, q = x / b, lost = ((x - q * b) - q * ((1.0f - b) - x)) / b;
+    hx_vm tiny = hx_vf_lt(q, hx_vf_all(0x1p-60f));
+    hx_vf e, m = hx_vf_log_split(hx_vf_select(tiny, q * 0x1p25f, q), &e);
+    hx_vf f = (m - 1.0f) + hx_vf_select(tiny, hx_vf_all(0.0f), hx_vf_scale2(lost, -e));
+    return hx_vf_log_ends(q, hx_vf_log_tail(f, e - hx_vf_select(tiny, hx_vf_all(25.0f), hx_vf_all(0.0f))));
+}
+#endif
+
+/* 2 ULP: an odd polynomial below 1/2, above half of log(1 + 2 a / (1 - a)), whose difference is exact. */
+static inline hx_vf hx_vf_atanh(hx_vf x) {
+    hx_vf a = hx_vf_abs(x), z = x * x;
+    hx_vf p = z * 0x1.263832p-3f + 0x1.1f6348p-5f;
+    p = p * z + 0x1.48e1c8p-4f;
+    p = p * z + 0x1.76848ap-4f;
+    p = p * z + 0x1.c66a46p-4f;
+    p = p * z + 0x1.249b0ep-3f;
+    p = p * z + 0x1.99993cp-3f;
+    p = p * z + 0x1.555556p-2f;
+    return hx_vf_copysign(hx_vf_select(hx_vf_lt(a, hx_vf_all(0.5f)), a + a * z * p, 0.5f * hx_vf_log1p(2.0f * a / (1.0f - a))), x);
+}
+
 /* ---- hyperbolic, logistic and error functions ---- */
 
 /* The factors of tanh(t) / t and of erf(t) / t, as rational minimax fits in u = t * t. */
@@ -333,6 +357,33 @@ static inline hx_vf hx_vf_acos(hx_vf x) {
     hx_vf y = hx_vf_asin_near(hx_vf_select(far, hx_vf_sqrt(half), x), hx_vf_select(far, half, x * x));
     hx_vf below = 0x1.921fb6p+1f - (2.0f * y + 0x1.777a5cp-24f);
     return hx_vf_select(far, hx_vf_select(above, 2.0f * y, below), 0x1.921fb6p+0f - (y + 0x1.777a5cp-25f));
+}
+
+/* erfinv(x) / x in w = -log(1 - x * x), after Giles, "Approximating the erfinv function", GPU Computing Gems 2 (2011). */
+static inline hx_vf hx_vf_erfinv(hx_vf x) {
+    hx_vf w = -hx_vf_log((1.0f - x) * (1.0f + x)), u = w - 2.5f, v = hx_vf_sqrt(w) - 3.0f;
+    hx_vf near = u * 0x1.0f810cp-33f + 0x1.dd41c8p-32f;
+    near = near * u + -0x1.753510p-27f;
+    near = near * u + 0x1.1b87ccp-26f;
+    near = near * u + 0x1.00fe9cp-21f;
+    near = near * u + -0x1.cbdd9cp-19f;
+    near = near * u + -0x1.4f46a0p-18f;
+    near = near * u + 0x1.c9bba8p-13f;
+    near = near * u + -0x1.4863cep-10f;
+    near = near * u + -0x1.11c3e2p-8f;
+    near = near * u + 0x1.f91e8ap-3f;
+    near = near * u + 0x1.805c5cp+0f;
+    hx_vf far = v * 0x1.d47334p-14f + -0x1.40a992p-12f;
+    far = far * v + -0x1.a7988ep-15f;
+    far = far * v + 0x1.83f93ap-10f;
+    far = far * v + -0x1.d7fc2cp-9f;
+    far = far * v + 0x1.74d78ep-8f;
+    far = far * v + -0x1.f476a4p-8f;
+    far = far * v + 0x1.357e6cp-7f;
+    far = far * v + 0x1.006dc4p+0f;
+    far = far * v + 0x1.6a9efcp+1f;
+    hx_vf y = x * hx_vf_select(hx_vf_lt(w, hx_vf_all(5.0f)), near, far);
+    return hx_vf_select(hx_vf_eq(hx_vf_abs(x), hx_vf_all(1.0f)), hx_vf_copysign(hx_vf_all(__builtin_inff()), x), y);
 }
 
 /* a / b to 2 ULP, where that is enough. */
