@@ -548,7 +548,7 @@ HX_INLINE double log2_add(double x, double y) {
     BODY(name##_f64, double, double, expr64)                                                                  \
     FLOATS_OP(name)
 #define FLOATS_OP(name)                                                                                       \
-    static const binary name##_ = {{name##_f32, name##_f64, NULL, NULL, HX_MAP_SAME, false, 64}, {NULL}}; \
+    static const binary name##_ = {{name##_f32, name##_f64, NULL, NULL, HX_MAP_SAME, false, 64, NULL}, {NULL}}; \
     HX_KERNEL(k_##name) {                                                                                     \
         HX_UNUSED;                                                                                            \
         return run(call, &name##_, NULL, err);                                                                \
@@ -626,7 +626,7 @@ CHOICE(minimum, x < y ? x : y, x < y || x != x ? x : y)
     BODY(name##_f32, float, float, number)                                                                    \
     BODY(name##_f64, double, double, number)                                                                  \
     BODY(name##_i64, int64_t, int64_t, expr)                                                                  \
-    static const binary name##_ = {{name##_f32, name##_f64, name##_i64, NULL, HX_MAP_SAME, true, 0}, {NULL}};                                                   \
+    static const binary name##_ = {{name##_f32, name##_f64, name##_i64, NULL, HX_MAP_SAME, true, 0}, {NULL}}; \
     HX_KERNEL(k_##name) {                                                                                     \
         HX_UNUSED;                                                                                            \
         return run(call, &name##_, NULL, err);                                                                \
@@ -687,7 +687,7 @@ COMPARISON_OP(ge, NULL)
     BODY(name##_f64, double, uint8_t, (x != 0) op (y != 0))                                                   \
     BODY(name##_i64, int64_t, uint8_t, (x != 0) op (y != 0))                                                  \
     BODY(name##_c128, hx_c128, uint8_t, (x != 0) op (y != 0))                                                 \
-    static const binary name = {{name##_f32, name##_f64, name##_i64, name##_c128, HX_MAP_BOOL, false, 0}, {NULL}};                                                      \
+    static const binary name = {{name##_f32, name##_f64, name##_i64, name##_c128, HX_MAP_BOOL, false, 0}, {NULL}}; \
     KERNEL_OF(name)
 LOGIC(logical_and, &)
 LOGIC(logical_or, |)

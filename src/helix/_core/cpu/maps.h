@@ -1,9 +1,9 @@
 /* Elementwise kernels over any dtype and any steps from bodies that see contiguous runs of one wide type.
  *
  * A map names a body for each class of dtypes: f32 (float32 and, through blocks, float16 and bfloat16), f64, i64
- * (all integers and bool), c128 (both complex dtypes) and c64 where there is a shorter way for complex64. Runs that have the body's own type and are contiguous
- * are handed over as they are; others pass through blocks in the first-level cache. A body may be called with its
- * output exactly over one of its inputs. */
+ * (all integers and bool), c128 (both complex dtypes) and c64 where there is a shorter way for complex64. Runs that
+ * have the body's own type and are contiguous are handed over as they are; others pass through blocks in the
+ * first-level cache. A body may be called with its output exactly over one of its inputs. */
 #ifndef HX_MAPS_H
 #define HX_MAPS_H
 
