@@ -41,6 +41,7 @@ MODULES = (
     "predicates",
     "product_ops",
     "models.bert",
+    "models.decoder",
     "models.generate",
     "models.t5",
     "models.vit",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import helix as hx
@@ -41,6 +42,45 @@ def test_generate_is_reproducible_and_goes_beyond_its_length():
     assert model.generate(b"", 3, 0.0) == model.generate(b"", 3, 0.0) and model.generate(b"x", 0) == b""
     with pytest.raises(ValueError, match="must not be negative"):
         model.generate(b"a", 1, -1.0)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"positions": "rotary"}, {"window": 3}, {"positions": "rotary", "window": 3}], ids=str
+)
+def test_a_decoder_reads_piece_by_piece_what_it_reads_at_once(options):
+    hx.manual_seed(0)
+    model = models.Decoder(vocabulary=11, length=16, dim=16, depth=2, heads=2, **options).eval()
+    tokens = hx.randint(0, 11, (2, 13))
+    with hx.no_grad():
+        whole, state, pieces = model(tokens), None, []
+        for begin, end in ((0, 5), (5, 6), (6, 9), (9, 13)):
+            logits, state = model.step(tokens[:, begin:end], state)
+            pieces.append(logits)
+    np.testing.assert_allclose(hx.cat(pieces, 1).numpy(), whole.numpy(), atol=1e-5)
+    rows = [[1, 2, 3, 4, 5], [7]]
+    together = model.generate(rows, 6)
+    assert together == [model.generate([row], 6)[0] for row in rows] and len(together[0]) == 11
+    padded = hx.tensor([[1, 2, 3], [7, 0, 0]])
+    alone = model(hx.tensor([[7]]))
+    np.testing.assert_allclose(model(padded, padded != 0)[1, :1].detach().numpy(), alone[0].detach().numpy(), atol=1e-5)
+
+
+def test_a_byte_costs_one_step():
+    model = models.Decoder(length=64, dim=16, depth=1, heads=2)
+    seen = []
+    model.blocks[0].register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[1]))
+    model.generate(b"abcde", 30, 0.0)
+    assert seen == [5] + [1] * 29
+    del seen[:]
+    model.generate(b"x" * 63, 40, 0.0)
+    assert seen == [63, 1] + [32] + [1] * 32 + [32] + [1] * 4  # the later half is read again when all are used
+
+
+def test_rotary_positions_have_no_end():
+    model = models.Decoder(length=4, dim=8, depth=1, heads=2, positions="rotary")
+    assert model(hx.zeros(1, 9, dtype=hx.int64)).shape == (1, 9, 256) and "positions.weight" not in model.state_dict()
+    with pytest.raises(ConfigError, match="positions must be one of"):
+        models.Decoder(positions="guessed")
 
 
 def test_the_summary_counts_attention():

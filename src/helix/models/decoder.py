@@ -1,55 +1,95 @@
-"""A transformer decoder that predicts the next byte."""
+"""A transformer decoder that predicts the next byte, or another token."""
 
 from __future__ import annotations
 
-from .. import arange, cat, multinomial, nn, no_grad
-from .. import tensor as make
+from collections.abc import Sequence
+from typing import Any
+
+from .. import nn
+from ..errors import ConfigError
 from ..nn import functional as F
 from ..nn import init
+from ..nn.cache import DecoderState, KeyValueCache, Sight, sight_of
+from ..nn.positions import RotaryEmbedding, apply_rotary
 from ..nn.summary import flops_of
+from ..nn.windows import windowed_attention
 from ..tensor import Tensor
+from .generate import generate
+from .language import LanguageModel
+
+POSITIONS = ("learned", "rotary")
+Turns = tuple[Tensor, Tensor]
 
 
 class CausalSelfAttention(nn.Module):
-    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+    """Queries, keys and values from one product; a position sees itself and those before it, or the last `window`."""
+
+    def __init__(self, dim: int, heads: int, dropout: float, window: int | None = None) -> None:
         if dim % heads:
             raise ValueError(f"decoder: dim ({dim}) must be a multiple of heads ({heads})")
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.dropout, self.window = heads, dropout, window
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.out = nn.Linear(dim, dim, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, sight: Sight | None = None, cache: KeyValueCache | None = None, turns: Any = None
+    ) -> Tensor:
         batch, length, dim = x.shape
         parts = self.qkv(x).reshape(batch, length, 3, self.heads, dim // self.heads)
-        q, k, v = parts.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = F.scaled_dot_product_attention(
-            q, k, v, is_causal=True, dropout_p=self.dropout if self.training else 0.0
-        )
+        query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)
+        if turns is not None:
+            query, key = apply_rotary(query, *turns), apply_rotary(key, *turns)
+        if cache is not None:
+            key, value = cache.append(key, value)
+        mixed = self._attend(query, key, value, sight)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, dim))
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, sight: Sight | None) -> Tensor:
+        share = self.dropout if self.training else 0.0
+        if sight is not None:
+            return F.scaled_dot_product_attention(query, key, value, sight.mask, share, sight.is_causal)
+        if self.window is not None:
+            return windowed_attention(query, key, value, self.window, share)
+        return F.scaled_dot_product_attention(query, key, value, is_causal=True, dropout_p=share)
 
 
 @flops_of.register
 def _(layer: CausalSelfAttention, result: Tensor) -> int:
     """Scores, and their product with the values; the projections are layers of their own."""
-    return 2 * 2 * result.shape[1] * result.numel()
+    seen = result.shape[1] if layer.window is None else min(layer.window, result.shape[1])
+    return 2 * 2 * seen * result.numel()
 
 
 class Block(nn.Module):
     """Attention and a feed-forward net, each after a norm and beside a residual."""
 
-    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+    def __init__(self, dim: int, heads: int, dropout: float, window: int | None = None) -> None:
         self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.attention = CausalSelfAttention(dim, heads, dropout)
+        self.attention = CausalSelfAttention(dim, heads, dropout, window)
         self.feed = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.dropout(self.attention(self.norm1(x)))
+    def forward(
+        self, x: Tensor, sight: Sight | None = None, cache: KeyValueCache | None = None, turns: Any = None
+    ) -> Tensor:
+        x = x + self.dropout(self.attention(self.norm1(x), sight, cache, turns))
         return x + self.dropout(self.feed(self.norm2(x)))
 
 
-class Decoder(nn.Module):
-    """Tokens (batch, length) to logits (batch, length, vocabulary); position i sees tokens 0 … i."""
+class Decoder(LanguageModel):
+    """Tokens (batch, length) to logits (batch, length, vocabulary); position i sees tokens 0 … i.
+
+    positions: "learned", a vector for each of `length` positions; or "rotary", which knows distances alone and takes texts
+    of any length. window: attention reaches that far back in each layer, in memory linear in the text.
+
+    Example:
+        >>> model = helix.models.Decoder(length=8, dim=16, depth=1, heads=2)
+        >>> model(helix.tensor([[104, 105]])).shape, len(model.generate(b"hi", 20))
+        ((1, 2, 256), 20)
+    """
+
+    positions: nn.Embedding | None
+    rotary: RotaryEmbedding | None
 
     def __init__(
         self,
@@ -59,11 +99,16 @@ class Decoder(nn.Module):
         depth: int = 4,
         heads: int = 4,
         dropout: float = 0.0,
+        positions: str = "learned",
+        window: int | None = None,
     ) -> None:
-        self.length = length
+        if positions not in POSITIONS:
+            raise ConfigError(f"HX3102 decoder: positions must be one of {POSITIONS}, got {positions!r}", code="HX3102")
+        self.length, self.window = length, window
         self.tokens = nn.Embedding(vocabulary, dim)
-        self.positions = nn.Embedding(length, dim)
-        self.blocks = nn.ModuleList(Block(dim, heads, dropout) for _ in range(depth))
+        self.positions = nn.Embedding(length, dim) if positions == "learned" else None
+        self.rotary = RotaryEmbedding(dim // heads) if positions == "rotary" else None
+        self.blocks = nn.ModuleList(Block(dim, heads, dropout, window) for _ in range(depth))
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, vocabulary, bias=False)
         self._reset(depth)
@@ -77,36 +122,63 @@ class Decoder(nn.Module):
             if isinstance(module, nn.Linear) and module.bias is not None:
                 init.zeros_(module.bias)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        x = self.tokens(tokens) + self.positions(arange(tokens.shape[1], device=tokens.device))
-        for block in self.blocks:
-            x = block(x)
+    def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        sight = sight_of(tokens.shape[1], attention_mask, self.window if attention_mask is not None else None,
+                         device=tokens.device)  # fmt: skip
+        return self._logits(tokens, sight.positions, None if attention_mask is None else sight, None)
+
+    def step(
+        self, tokens: Tensor, state: DecoderState | None = None, padding: Tensor | None = None
+    ) -> tuple[Tensor, DecoderState]:
+        state = state or DecoderState(len(self.blocks), padding, self.window)
+        sight = state.advance(tokens.shape[1], tokens.device)
+        return self._logits(tokens, sight.positions, sight, state.caches), state
+
+    def _logits(
+        self, tokens: Tensor, positions: Tensor, sight: Sight | None, caches: list[KeyValueCache] | None
+    ) -> Tensor:
+        x = self.tokens(tokens)
+        if self.positions is not None:
+            x = x + self.positions(positions)
+        turns = None if self.rotary is None else self.rotary.turns(positions, x.dtype)
+        for i, block in enumerate(self.blocks):
+            x = block(x, sight, caches[i] if caches else None, turns)
         return self.head(self.norm(x))
 
-    def misfit(self, tokens) -> str | None:
-        if tokens.ndim == 2 and tokens.shape[1] <= self.length:
+    def misfit(self, tokens, *_) -> str | None:
+        if tokens.ndim == 2 and (tokens.shape[1] <= self.length or self.positions is None):
             return None
         return (
             f"tokens have shape {tuple(tokens.shape)}, the model takes (batch, length) with length up to {self.length}."
         )
 
-    def generate(self, prompt: bytes, count: int, temperature: float = 0.8, generator=None) -> bytes:
-        """Goes on from `prompt` for `count` bytes; temperature 0 takes the likeliest byte each time."""
-        if temperature < 0:
-            raise ValueError(f"generate: temperature must not be negative, got {temperature}")
-        device = self.head.weight.device
-        tokens = make([list(prompt or b"\n")], device=device)
-        training = self.training
-        self.eval()
-        try:
-            with no_grad():
-                for _ in range(count):
-                    logits = self(tokens[:, -self.length :])[0, -1]
-                    if temperature == 0:
-                        chosen = logits.argmax(-1, keepdim=True)
-                    else:
-                        chosen = multinomial((logits / temperature).softmax(-1), 1, generator=generator)
-                    tokens = cat([tokens, chosen.reshape(1, 1)], 1)
-        finally:
-            self.train(training)
-        return bytes(tokens[0].tolist()[-count:]) if count else b""
+    def generate(  # type: ignore[override]
+        self,
+        prompt: bytes | Tensor | Sequence[Any],
+        count: int = 20,
+        temperature: float | None = None,
+        generator: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Goes on from `prompt` for `count` tokens; temperature 0 takes the likeliest each time.
+
+        Bytes give the bytes that follow, at temperature 0.8 unless told, and may go beyond `length`: when the positions
+        are used up, the later half of what they hold is read again. Tokens give what helix.models.generate gives.
+        """
+        if not isinstance(prompt, bytes):
+            return generate(self, prompt, count, temperature=temperature or 0.0, generator=generator, **options)
+        options |= {"temperature": 0.8 if temperature is None else temperature, "generator": generator}
+        text = list(prompt or b"\n")
+        begin = end = len(text)
+        while end - begin < count:
+            context = text if self.positions is None else text[-self._kept(end) :]
+            room = count - (end - begin)
+            if self.positions is not None:
+                room = min(room, self.length - len(context) + 1)
+            text += generate(self, [context], room, **options)[0][len(context) :]
+            end = len(text)
+        return bytes(text[begin:end])
+
+    def _kept(self, held: int) -> int:
+        """How many of the last tokens are read, so that others fit after them."""
+        return held if held <= self.length else max(1, self.length // 2)
