@@ -38,7 +38,7 @@ ODD = (None, 1, 2.5, True, "text", [1.0, 2.0], 2**63)
 
 
 class Block:
-    """Decisions read from bytes, two for each; hypothesis draws and shrinks them. Beyond the end all are zero."""
+    """Decisions read from bytes, two for each. Beyond the end all are zero."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0

@@ -1,5 +1,5 @@
-"""One process of a campaign: hypothesis draws examples, each of them some ops and a block of choices for each, until every op has
-its share of valid calls. What runs is written down first, so that after a crash it is known.
+"""One process of a campaign: random examples, each of them some ops and a block of choices for each, until every op has its
+share of valid calls. What runs is written down first, so that after a crash it is known.
 
     python -m tests.fuzz.campaign build/fuzz/0 --seed 1 --valid 125 --calls 12500
 """
@@ -8,27 +8,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import mmap
 import os
+import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
 
 import helix
 
 from .arguments import Block
 from .calls import LIMIT, SAMPLES_OF, Count, Fuzzer
 
-FEWEST, MOST = 6, 40  # calls of an example; twelve on the average
+FEWEST, AVERAGE, MOST = 6, 12, 40  # calls of an example
 BLOCK = 80  # bytes of choices for a call; what lies beyond is zero
-CALLS_OF_EXAMPLE = 12
+NOTE = 1 << 16  # bytes; a longer note is cut
 MOST_EXAMPLES = 400  # between two looks at who is short
 PATIENCE = 15  # an op that needs more calls than this for a valid one stays short
 
-Example = Sequence[tuple[str, bytes]]
+Example = list[tuple[str, bytes]]
 
 
 def describe(value: Any) -> str:
@@ -40,28 +39,35 @@ def describe(value: Any) -> str:
     return repr(value)[:200]
 
 
+class Note:
+    """A text that outlives a crash of the process, at the cost of a copy: the file is mapped into memory."""
+
+    def __init__(self, file: Path) -> None:
+        file.write_bytes(b" " * NOTE)
+        with file.open("r+b") as opened:
+            self.memory = mmap.mmap(opened.fileno(), NOTE)
+        self.length = 0
+
+    def write(self, text: str) -> None:
+        said = text.encode()[:NOTE]
+        self.memory[: max(self.length, len(said))] = said.ljust(self.length)
+        self.length = len(said)
+
+
 class Notes:
-    """Two small files: the example under way, which can be replayed, and its latest call in words."""
+    """The example under way, which can be replayed, and its latest call in words."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.example_file = (folder / "example.json").open("w")
-        self.call_file = (folder / "call.txt").open("w")
+        self.of_example, self.of_call = Note(folder / "example.json"), Note(folder / "call.txt")
 
     def example(self, calls: Example) -> None:
         said = {"isa": helix._core.cpu_isa(), "calls": [(op, block.hex()) for op, block in calls]}
-        rewrite(self.example_file, json.dumps(said))
+        self.of_example.write(json.dumps(said))
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         keywords = [f"{k}={describe(v)}" for k, v in kwargs.items()]
-        rewrite(self.call_file, f"{name}({', '.join([*map(describe, args), *keywords])})\n")
-
-
-def rewrite(file: Any, text: str) -> None:
-    file.seek(0)
-    file.truncate()
-    file.write(text)
-    file.flush()
+        self.of_call.write(f"{name}({', '.join([*map(describe, args), *keywords])})")
 
 
 def run_example(calls: Example, count: Count, notes: Notes) -> None:
@@ -71,18 +77,48 @@ def run_example(calls: Example, count: Count, notes: Notes) -> None:
         fuzzer.call(Block(block), op)
 
 
-def hypothesis_run(short: list[str], examples: int, first: int, count: Count, notes: Notes) -> None:
-    """On a failure hypothesis goes on to a smaller one; the notes then hold that one."""
-    call = st.tuples(st.sampled_from(short), st.binary(min_size=BLOCK, max_size=BLOCK))
-    run = given(st.lists(call, min_size=FEWEST, max_size=MOST))(lambda calls: run_example(calls, count, notes))
-    rules = settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-    )
-    seed(first)(rules(run))()
+class Examples:
+    """Ops drawn evenly, choices drawn bit by bit; now and then an earlier call's choices again, or few of them and then zeros."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+
+    def draw(self, ops: list[str]) -> Example:
+        length = FEWEST + int(self.random.expovariate(1 / (AVERAGE - FEWEST)))
+        calls: Example = []
+        for _ in range(min(length, MOST)):
+            calls.append((self.random.choice(ops), self.block(calls)))
+        return calls
+
+    def block(self, earlier: Example) -> bytes:
+        kind = self.random.random()
+        if earlier and kind < 0.05:
+            return self.random.choice(earlier)[1]
+        if kind < 0.1:
+            return self.random.randbytes(self.random.randrange(BLOCK))
+        return self.random.randbytes(BLOCK)
+
+
+def smaller(calls: Example, fails: Callable[[Example], bool]) -> Example:
+    """The example without the calls that it fails without."""
+    for i in reversed(range(len(calls))):
+        fewer = calls[:i] + calls[i + 1 :]
+        if fails(fewer):
+            calls = fewer
+    return calls
+
+
+def run_smallest(calls: Example, notes: Notes, kind: type[Exception]) -> None:
+    """Raises what a failing example raises, from as few calls as do it; the notes then hold those."""
+
+    def fails(fewer: Example) -> bool:
+        try:
+            run_example(fewer, Count(), notes)
+        except kind:
+            return True
+        return False
+
+    run_example(smaller(calls, fails), Count(), notes)
 
 
 class Campaign:
@@ -101,11 +137,20 @@ class Campaign:
             sum(max(self.valid - self.count.valid[op], 0) for op in short),
             self.calls - self.count.calls.total() if len(short) == len(self.ops) else 0,
         )
-        return min(missing // CALLS_OF_EXAMPLE // 2 + 2, MOST_EXAMPLES)
+        return min(missing // AVERAGE // 2 + 2, MOST_EXAMPLES)
 
-    def run(self, first: int, notes: Notes) -> None:
+    def run(self, seed: int, notes: Notes) -> None:
+        examples = Examples(seed)
         while short := self.short():
-            hypothesis_run(short, self.examples(short), first + self.count.calls.total(), self.count, notes)
+            for _ in range(self.examples(short)):
+                self.run_one(examples.draw(short), notes)
+
+    def run_one(self, calls: Example, notes: Notes) -> None:
+        try:
+            run_example(calls, self.count, notes)
+        except Exception as error:
+            run_smallest(calls, notes, type(error))
+            raise
 
 
 def replay(file: Path, notes: Notes) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +25,14 @@ from helix import _core
 
 BLOCK = 1 << 24
 BLOCKS = 256
+PART = 1 << 15
 KEPT = Path("build/numerics")
 
 
 @dataclass(frozen=True)
 class Function:
     """bound: the largest error, in units of the last place of the result; of the argument where `own`, as of a factor near 0
-    or 1 times it."""
+    or 1 times it, which may become 0 of either sign."""
 
     call: Callable[[helix.Tensor], helix.Tensor]
     bound: float
@@ -87,30 +90,51 @@ class Found:
         self.wrong += other.wrong
 
 
-def unit_of(x: np.ndarray) -> np.ndarray:
-    """The unit of the last place of float32 at each value; that of the smallest below the normal ones."""
-    exponent = (x.astype(np.float32).view(np.uint32) >> np.uint32(23)) & np.uint32(0xFF)
-    return np.ldexp(1.0, np.clip(exponent, 1, 254).astype(np.int32) - 150)
+def units_of(x: np.ndarray) -> np.ndarray:
+    """The unit of the last place of each float32; that of the smallest below the normal ones."""
+    exponent = x.view(np.uint32) & np.uint32(0x7F800000)
+    np.clip(exponent, 1 << 23, 254 << 23, out=exponent)
+    bits = exponent.astype(np.uint64) << np.uint64(29)  # to where float64 has its exponent
+    bits += np.uint64((1023 - 127 - 23) << 52)
+    return bits.view(np.float64)
+
+
+def wrong_kinds(function: Function, made: np.ndarray, rounded: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Where one is NaN, infinite or -0 and the other is not. The largest numbers may be rounded to infinity."""
+    usual = np.isfinite(made) & np.isfinite(rounded)
+    zeros = (not function.own) & (made == 0) & (rounded == 0) & (np.signbit(made) != np.signbit(rounded))
+    same = (made == rounded) | (np.isnan(made) & np.isnan(rounded))
+    return np.where(usual, zeros, ~same & ~(np.isfinite(true) & (np.abs(true) > 3.4028e38)))
+
+
+def compare_part(function: Function, patterns: np.ndarray) -> Found:
+    x = patterns.view(np.float32)
+    given = helix.from_numpy(x)
+    made = function.call(given).numpy()
+    true = function.call(given.double()).numpy()
+    rounded = true.astype(np.float32)
+    errors = np.subtract(made, true)
+    np.abs(errors, out=errors)
+    errors /= units_of(x if function.own else rounded)
+    worst = int(errors.argmax())  # the first NaN, if there is one
+    signs = (made.view(np.int32) ^ rounded.view(np.int32)).min(initial=0)
+    if signs >= 0 and np.isfinite(errors[worst]) and np.isfinite(rounded).all():
+        return Found(len(x), float(errors[worst]), int(patterns[worst]))
+    errors[~(np.isfinite(made) & np.isfinite(rounded))] = 0
+    wrong = wrong_kinds(function, made, rounded, true)
+    worst, first = int(errors.argmax()), int(wrong.argmax())
+    return Found(
+        len(x), float(errors[worst]), int(patterns[worst]), int(wrong.sum()), int(patterns[first]) if wrong.any() else 0
+    )
 
 
 def compare(function: Function, patterns: np.ndarray) -> Found:
-    """The error at the float32 arguments with these bits."""
-    x = patterns.view(np.float32)
-    given = helix.from_numpy(x)
-    made = function.call(given).numpy().astype(np.float64)
-    with np.errstate(all="ignore"):
-        true = function.call(given.double()).numpy()
-        rounded = true.astype(np.float32).astype(np.float64)
-        usual = np.isfinite(made) & np.isfinite(rounded)
-        errors = np.abs(made - true) / unit_of(x if function.own else true)
-    same = (made == rounded) | (np.isnan(made) & np.isnan(rounded))
-    edge = np.isfinite(true) & (np.abs(true) > 3.4028e38)  # the largest numbers may be rounded to infinity
-    wrong = ~usual & ~same & ~edge
-    errors = np.where(usual, errors, 0)
-    at, bad = int(errors.argmax()), int(wrong.argmax())
-    return Found(
-        len(x), float(errors[at]), int(patterns[at]), int(wrong.sum()), int(patterns[bad]) if wrong.any() else 0
-    )
+    """The error at the float32 arguments with these bits; in parts that stay in the processor's cache."""
+    total = Found()
+    with np.errstate(all="ignore"), helix.no_grad():
+        for at in range(0, len(patterns), PART):
+            total.add(compare_part(function, patterns[at : at + PART]))
+    return total
 
 
 def block(number: int, stride: int = 1) -> np.ndarray:
@@ -124,9 +148,13 @@ def sample(stride: int = 65_537) -> np.ndarray:
     return np.concatenate([spread, np.array(special, np.float32).view(np.uint32)])
 
 
+def file_of(name: str, stride: int) -> Path:
+    return KEPT / f"{name}-{_core.cpu_isa()}-{stride}.json"
+
+
 def walk(name: str, blocks: range, stride: int) -> Iterator[Found]:
     """What was found so far, after each block; blocks that were walked before are read."""
-    file = KEPT / f"{name}-{_core.cpu_isa()}-{stride}.json"
+    file = file_of(name, stride)
     kept = json.loads(file.read_text()) if file.exists() else {}
     total = Found()
     for number in blocks:
@@ -138,30 +166,41 @@ def walk(name: str, blocks: range, stride: int) -> Iterator[Found]:
         yield total
 
 
+def walk_until(end: float, blocks: range, stride: int, name: str) -> tuple[str, Found]:
+    """As much as there is time for, on one thread: parts of a block are too small for more."""
+    helix.set_num_threads(1)
+    found = Found()
+    for so_far in walk(name, blocks, stride):
+        found = so_far
+        if time.time() > end:
+            break
+    return name, found
+
+
+def report(name: str, found: Found) -> str:
+    first = f", first {found.wrong_at:#010x}" if found.wrong else ""
+    return (
+        f"{name:12} {found.arguments:13,} arguments  {found.worst:6.3f} units at {found.at:#010x} "
+        f"(bound {FUNCTIONS[name].bound}); {found.wrong} of another kind{first}"
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.numerics.unary")
     parser.add_argument("--functions", default=",".join(FUNCTIONS))
     parser.add_argument("--blocks", default=f"0:{BLOCKS}")
     parser.add_argument("--stride", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=np.inf)
+    parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
     begin, end = (int(n) for n in given.blocks.split(":"))
-    start, faults = time.monotonic(), 0
-    for name in given.functions.split(","):
-        found = Found()
-        for so_far in walk(name, range(begin, end), given.stride):
-            found = so_far
-            if time.monotonic() - start > given.seconds:
-                break
-        bound = FUNCTIONS[name].bound
-        bad = found.worst > bound or found.wrong
-        faults += bool(bad)
-        print(
-            f"{name:12} {found.arguments:13,} arguments  {found.worst:6.3f} units at {found.at:#010x} (bound {bound}); "
-            f"{found.wrong} of another kind{f', first {found.wrong_at:#010x}' if found.wrong else ''}",
-            flush=True,
-        )
-    return bool(faults)
+    work = partial(walk_until, time.time() + given.seconds, range(begin, end), given.stride)
+    faults = 0
+    with multiprocessing.get_context("spawn").Pool(given.processes) as pool:
+        for name, found in pool.imap(work, given.functions.split(",")):
+            faults += found.worst > FUNCTIONS[name].bound or found.wrong > 0
+            print(report(name, found), flush=True)
+    return int(faults > 0)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-import torch
 
 import helix
 
+from .later import torch
 from .records import RECORDS
 from .sample import Sample, T
 

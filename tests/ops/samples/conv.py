@@ -1,6 +1,6 @@
 import numpy as np
-import torch
 
+from ..later import torch
 from ..sample import HALVES, Error, Sample, T
 
 F = ("float32", "float64")

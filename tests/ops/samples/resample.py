@@ -1,5 +1,4 @@
-import torch
-
+from ..later import torch
 from ..sample import INTS, Error, Sample, T
 
 F = ("float32", "float64")
