@@ -117,10 +117,10 @@ asan: $(VENV)/.checks  ## the generic tests under the address and undefined-beha
 fuzz: $(VENV)/.checks  ## N random op calls under the sanitizers, VALID valid ones of each op: make fuzz N=50000 VALID=500
 	$(BIN)/python tools/sanitized.py -m tests.fuzz --calls $(N) --valid $(VALID)
 
-numerics-exhaustive: $(VENV)/.checks install  ## functions of float32 at all 2^32 arguments (about 3 minutes each, 28 of them; goes on where it stopped)
+numerics-exhaustive: $(VENV)/.checks install  ## functions of float32 at all 2^32 arguments (about a minute each, 28 of them; goes on where it stopped), and their table in docs/numerics.md
 	$(BIN)/python -m tests.numerics.unary
 
-fuzz-million: $(VENV)/.checks  ## 1,000,000 random op calls under the sanitizers, in shards (about 3 hours; goes on where it stopped)
+fuzz-million: $(VENV)/.checks  ## 1,000,000 random op calls under the sanitizers, in shards (10 minutes; goes on where it stopped)
 	$(BIN)/python tools/sanitized.py -m tests.fuzz.shards --calls 1000000
 
 hammer: $(VENV)/.checks  ## eight callers for a minute under the sanitizer of data races

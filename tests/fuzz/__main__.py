@@ -110,10 +110,13 @@ def table(count: Count, ops: Sequence[str]) -> str:
     return "\n".join(rows)
 
 
-def campaign(first: int, valid: int, calls: int, processes: int) -> int:
+def controls(isas: Sequence[str]) -> list[str]:
+    return [fault for isa in dict.fromkeys(isas) if sanitized() and (fault := control(isa))]
+
+
+def campaign(isas: Sequence[str], first: int, valid: int, calls: int, processes: int) -> int:
     start, count, by_isa = time.monotonic(), Count(), Counter[str]()
-    isas = usable_sets()
-    findings = [fault for isa in dict.fromkeys(isas) if sanitized() and (fault := control(isa))]
+    findings: list[str] = []
     print(f"seed {first}; {', '.join(isas)}, {processes} at a time", flush=True)
     with ThreadPoolExecutor(processes) as pool:
         for job in pool.map(Job.run, plan(isas, first, valid, calls)):
@@ -149,7 +152,10 @@ def main() -> None:
     if options.replay:
         sys.exit(replay(options.replay))
     first = random.getrandbits(32) if options.seed is None else options.seed
-    sys.exit(campaign(first, options.valid, options.calls, options.processes))
+    isas = usable_sets()
+    if faults := controls(isas):
+        sys.exit("\n".join(faults))
+    sys.exit(campaign(isas, first, options.valid, options.calls, options.processes))
 
 
 if __name__ == "__main__":

@@ -111,8 +111,8 @@ class Arguments:
     def values(self, spec: T, shape: tuple[int, ...], dtype: str) -> np.ndarray:
         changed = {**spec.__dict__, "shape": shape, "dtype": dtype}
         if spec.dtype and self.sizes:  # positions: their bounds follow the size that they were written for
-            changed["high"] = self.sizes.get(int(spec.high) + 1, spec.high + 1) - 1
             changed["low"] = -self.sizes.get(-int(spec.low), -spec.low)
+            changed["high"] = max(self.sizes.get(int(spec.high) + 1, spec.high + 1) - 1, changed["low"])
         values = draw(T(**changed), dtype, self.rng)
         if (self.wild or spec.dtype is None) and values.size and self.choose.chance(12):
             self.put_extremes(values)

@@ -26,18 +26,17 @@ def count_of(jobs: list[fuzz.Job]) -> dict[str, int]:
     return {"calls": count.calls.total(), "valid": count.valid.total(), "ops": sum(n > 0 for n in count.valid.values())}
 
 
-def run_shard(number: int, calls: int, processes: int) -> Path | None:
+def run_shard(isas: list[str], number: int, calls: int, processes: int) -> Path | None:
     """The file of what the shard counted; None when it found something."""
     file = KEPT / f"{number}.json"
     if file.exists():
         return file
     first = 1 + number * SEEDS
-    if fuzz.campaign(first, 0, calls, processes):
+    if fuzz.campaign(isas, first, 0, calls, processes):
         return None
     KEPT.mkdir(parents=True, exist_ok=True)
-    file.write_text(
-        json.dumps(count_of(fuzz.plan(fuzz.usable_sets(), first, 0, calls)) | {"sanitized": fuzz.sanitized()})
-    )
+    counted = count_of(fuzz.plan(isas, first, 0, calls))
+    file.write_text(json.dumps(counted | {"sanitized": fuzz.sanitized()}))
     return file
 
 
@@ -54,12 +53,15 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
-    start, done, findings = time.monotonic(), [], 0
+    start, done, findings, isas = time.monotonic(), [], 0, fuzz.usable_sets()
+    if faults := fuzz.controls(isas):
+        print("\n".join(faults))
+        return 1
     shards = chosen(given.calls, given.size, given.share)
     for number in shards:
         if time.monotonic() - start > given.seconds:
             break
-        file = run_shard(number, given.size, given.processes)
+        file = run_shard(isas, number, given.size, given.processes)
         findings += file is None
         if file:
             done.append(json.loads(file.read_text()))

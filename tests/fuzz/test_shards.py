@@ -13,14 +13,13 @@ def test_shards_of_several_machines_are_all_shards():
 def test_a_shard_that_was_counted_is_not_run_again(tmp_path, monkeypatch):
     ran = []
 
-    def campaign(first: int, valid: int, calls: int, processes: int) -> int:
+    def campaign(isas: list[str], first: int, valid: int, calls: int, processes: int) -> int:
         ran.append(first)
         return int(first == 1 + 2 * shards.SEEDS)
 
     monkeypatch.setattr(shards, "KEPT", tmp_path)
     monkeypatch.setattr(shards.fuzz, "campaign", campaign)
-    monkeypatch.setattr(shards.fuzz, "usable_sets", lambda: ["scalar"])
     monkeypatch.setattr(shards, "count_of", lambda jobs: {"calls": 5, "valid": 4, "ops": 3})
-    assert shards.run_shard(1, 5, 1) == shards.run_shard(1, 5, 1) == tmp_path / "1.json"
+    assert shards.run_shard(["scalar"], 1, 5, 1) == shards.run_shard(["scalar"], 1, 5, 1) == tmp_path / "1.json"
     assert json.loads((tmp_path / "1.json").read_text())["calls"] == 5
-    assert shards.run_shard(2, 5, 1) is None and len(ran) == 2 and len(set(ran)) == 2
+    assert shards.run_shard(["scalar"], 2, 5, 1) is None and len(ran) == 2 and len(set(ran)) == 2
