@@ -109,7 +109,7 @@ layer-table: $(VENV)/.checks install  ## torch.nn's classes and helix.nn's: docs
 	$(BIN)/python -m tests.nn.layer_table
 
 torch-parity: $(VENV)/.checks install  ## every op on all of torch's own samples, and counts of what differs (10 minutes)
-	$(BIN)/python -m tests.parity
+	$(BIN)/python -m tests.parity --keep
 
 asan: $(VENV)/.checks  ## the generic tests under the address and undefined-behaviour sanitizers
 	$(BIN)/python tools/sanitized.py -m pytest -q -n 2 tests/ops tests/faults

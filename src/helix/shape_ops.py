@@ -222,6 +222,23 @@ def block_diag(*tensors):
     return _core.op_named("cat")(rows)
 
 
+def _at_least(rank):
+    name = f"atleast_{rank}d"
+    plain = _core.op_named(name)
+
+    def atleast(*tensors, **keywords):
+        if len(tensors) == 1 and not isinstance(tensors[0], list | tuple):
+            return plain(tensors[0], **keywords)
+        return tuple(plain(t, **keywords) for t in _several(tensors)) if tensors else plain(**keywords)
+
+    atleast.__name__ = atleast.__qualname__ = name
+    atleast.__doc__ = f"{plain.__doc__}\n\nSeveral tensors, or a list of them, give a tuple."
+    return atleast
+
+
+atleast_1d, atleast_2d, atleast_3d = (_at_least(rank) for rank in (1, 2, 3))
+
+
 def nonzero(input, *, as_tuple=False, out=None):
     """The positions of the elements that are not zero: one row each, or with as_tuple one vector for each axis.
 
@@ -264,6 +281,9 @@ FUNCTIONS = {
         unbind,
         nonzero,
         index_put,
+        atleast_1d,
+        atleast_2d,
+        atleast_3d,
         block_diag,
         broadcast_shapes,
         broadcast_tensors,

@@ -27,17 +27,16 @@ REFUSED = {
     std std_mean sub threshold triplet_margin_loss trunc uniform var var_mean vdot view_as_complex view_as_real
     """,
     "int64": """
-    adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d addcdiv addmm addmv avg_pool1d avg_pool2d avg_pool3d
-    batch_norm celu conj_physical cosine_similarity cross_entropy ctc_loss det dropout elu exponential
-    feature_dropout fft_conv gelu geqrf group_norm hardshrink hardsigmoid hardswish hardtanh histc imag
-    instance_norm int_mm inverse l1_loss layer_norm leaky_relu lerp linalg_cholesky linalg_cholesky_ex linalg_eig
-    linalg_eigh linalg_eigvals linalg_eigvalsh linalg_inv_ex linalg_ldl_factor linalg_ldl_factor_ex linalg_ldl_solve
-    linalg_lu_factor linalg_lu_factor_ex linalg_lu_solve linalg_qr linalg_solve linalg_solve_ex
-    linalg_solve_triangular linalg_svd linalg_svdvals linalg_vector_norm linear_activation local_response_norm
-    log_softmax logsigmoid lp_pool1d lp_pool2d lp_pool3d matrix_exp mean mish mse_loss multi_margin_loss
-    multilabel_margin_loss multinomial nll_loss norm normal normalize quantized_linear rand_like randn_like relu6
-    rms_norm scaled_dot_product_attention selective_scan selu silu slogdet softmax softmin softplus softshrink
-    softsign std std_mean threshold uniform var var_mean view_as_complex view_as_real
+    adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d addcdiv addmm addmv batch_norm celu conj_physical
+    cosine_similarity cross_entropy ctc_loss det dropout elu exponential feature_dropout fft_conv gelu geqrf group_norm
+    hardshrink hardsigmoid hardswish histc imag instance_norm int_mm inverse l1_loss layer_norm leaky_relu lerp
+    linalg_cholesky linalg_cholesky_ex linalg_eig linalg_eigh linalg_eigvals linalg_eigvalsh linalg_inv_ex
+    linalg_ldl_factor linalg_ldl_factor_ex linalg_ldl_solve linalg_lu_factor linalg_lu_factor_ex linalg_lu_solve
+    linalg_qr linalg_solve linalg_solve_ex linalg_solve_triangular linalg_svd linalg_svdvals linalg_vector_norm
+    linear_activation log_softmax logsigmoid lp_pool1d lp_pool2d lp_pool3d matrix_exp mean mish mse_loss
+    multi_margin_loss multilabel_margin_loss multinomial nll_loss norm normal normalize quantized_linear rand_like
+    randn_like rms_norm scaled_dot_product_attention selective_scan selu silu slogdet softmax softmin softplus
+    softshrink std std_mean uniform var var_mean view_as_complex view_as_real
     """,
     "complex64": """
     adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
@@ -48,22 +47,20 @@ REFUSED = {
     fft_conv fft_ihfft fft_ihfft2 fft_ihfftn fft_rfft fft_rfft2 fft_rfftn floor floor_divide fmax fmin fmod frac
     gaussian_nll_loss gcd ge gelu group_norm gt hardshrink hardsigmoid hardswish hardtanh heaviside
     hinge_embedding_loss histc hypot i0 igamma igammac instance_norm int_mm isneginf isposinf kl_div kthvalue
-    layer_norm lcm le leaky_relu lgamma linalg_vector_norm linear_activation local_response_norm log_softmax
-    logaddexp logaddexp2 logcumsumexp logit logsigmoid logsumexp lp_pool1d lp_pool2d lp_pool3d lt
-    margin_ranking_loss max_pool1d max_pool2d max_pool3d maximum minimum mish msort multi_margin_loss
-    multilabel_margin_loss multilabel_soft_margin_loss multinomial mvlgamma nan_to_num nanmean nansum nextafter
-    nll_loss pairwise_distance poisson_nll_loss polygamma prelu quantized_linear rad2deg relu relu6 remainder
-    rms_norm round scaled_dot_product_attention selective_scan selu signbit silu soft_margin_loss softmax softmin
-    softplus softshrink softsign sort special_airy_ai special_bessel_j0 special_bessel_j1 special_bessel_y0
-    special_bessel_y1 special_chebyshev_polynomial_t special_chebyshev_polynomial_u special_chebyshev_polynomial_v
+    layer_norm lcm le leaky_relu lgamma linalg_vector_norm linear_activation local_response_norm log_softmax logaddexp2
+    logit logsigmoid lp_pool1d lp_pool2d lp_pool3d lt margin_ranking_loss max_pool1d max_pool2d max_pool3d maximum
+    minimum mish msort multi_margin_loss multilabel_margin_loss multilabel_soft_margin_loss multinomial mvlgamma
+    nan_to_num nanmean nansum nextafter nll_loss poisson_nll_loss polygamma prelu quantized_linear rad2deg relu relu6
+    remainder rms_norm round scaled_dot_product_attention selective_scan selu signbit soft_margin_loss softmax softmin
+    softplus softshrink sort special_airy_ai special_bessel_j0 special_bessel_j1 special_bessel_y0 special_bessel_y1
+    special_chebyshev_polynomial_t special_chebyshev_polynomial_u special_chebyshev_polynomial_v
     special_chebyshev_polynomial_w special_entr special_erfcx special_hermite_polynomial_h
     special_hermite_polynomial_he special_i0e special_i1 special_i1e special_laguerre_polynomial_l
     special_legendre_polynomial_p special_log_ndtr special_modified_bessel_i0 special_modified_bessel_i1
-    special_modified_bessel_k0 special_modified_bessel_k1 special_ndtr special_ndtri
-    special_scaled_modified_bessel_k0 special_scaled_modified_bessel_k1 special_shifted_chebyshev_polynomial_t
-    special_shifted_chebyshev_polynomial_u special_shifted_chebyshev_polynomial_v
-    special_shifted_chebyshev_polynomial_w special_spherical_bessel_j0 special_xlog1py special_zeta threshold topk
-    triplet_margin_loss trunc view_as_complex xlogy
+    special_modified_bessel_k0 special_modified_bessel_k1 special_ndtr special_ndtri special_scaled_modified_bessel_k0
+    special_scaled_modified_bessel_k1 special_shifted_chebyshev_polynomial_t special_shifted_chebyshev_polynomial_u
+    special_shifted_chebyshev_polynomial_v special_shifted_chebyshev_polynomial_w special_spherical_bessel_j0
+    special_xlog1py special_zeta threshold topk trunc view_as_complex xlogy
     """,
     "float32": """
     bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor conj_physical gcd imag

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -93,5 +94,8 @@ def method_of(torch_method: Any) -> Callable[..., Any] | None:
     """helix's method for one of torch's, in place or not."""
     if isinstance(torch_method, FunctionType) and torch_method.__module__.startswith("torch.testing."):
         return rebound(torch_method)
+    if isinstance(torch_method, partial):
+        plain = attribute(helix, f"nn.functional.{torch_method.func.__name__}")
+        return plain and partial(plain, *torch_method.args, **torch_method.keywords)
     name = getattr(torch_method, "__name__", "")
     return getattr(helix.Tensor, name, None) if getattr(torch.Tensor, name, None) is torch_method else None

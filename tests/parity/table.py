@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import sys
 from collections import Counter
@@ -13,6 +14,7 @@ import torch
 import helix
 
 from . import probe
+from .__main__ import COUNTS
 from .names import MODULES, counterpart, names_of, reason
 from .probe import info_of, infos
 
@@ -68,6 +70,18 @@ def summary() -> Iterator[str]:
         yield f"| `{module}` | {whole} | {n['present']} | {share:.1f} % | {n['absent']} | {n['missing']} |\n"
 
 
+def whole_walk() -> str:
+    """What `make torch-parity` counted last."""
+    n = Counter(json.loads(COUNTS.read_text()))
+    return (
+        f"\n`make torch-parity` walks all samples of torch's {n['ops']} records of ops: {n['samples']:,} calls with their "
+        f"gradients, forms in place and `out=`, and {n['refusals']:,} calls that torch refuses. {n['the same']} ops do the "
+        f"same in all of them, {n['different for a reason']} otherwise in what `tests/parity/differences.py` lists with its "
+        f"reason, {n['different']} otherwise without one; {n['absent']} are helix's to leave out (parts of torch's own kernels, "
+        "float8, half complex numbers).\n"
+    )
+
+
 def sections() -> Iterator[str]:
     for module in MODULES:
         yield f"\n## {module}\n\n{COLUMNS}"
@@ -75,7 +89,7 @@ def sections() -> Iterator[str]:
 
 
 def page() -> str:
-    return HEAD + "".join(summary()) + "".join(sections())
+    return HEAD + "".join(summary()) + whole_walk() + "".join(sections())
 
 
 def main() -> None:

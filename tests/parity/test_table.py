@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from .names import MODULES, counterpart, names_of, reason
-from .table import COLUMNS, HEAD, PAGE, counts, row, summary
+from .table import COLUMNS, HEAD, PAGE, counts, row, summary, whole_walk
 
 EVERY = 20  # of the rows, every so many is probed again
 
 
 def test_the_head_and_the_counts() -> None:
-    assert PAGE.read_text().startswith(HEAD + "".join(summary())), "run make torch-table"
+    assert PAGE.read_text().startswith(HEAD + "".join(summary()) + whole_walk()), "run make torch-table"
 
 
 @pytest.mark.parametrize("module", MODULES)

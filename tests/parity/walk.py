@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from .ops import UNINITIALIZED, full_name, function_of, is_seeded, method_of
 
 FORWARD = (torch.float32, torch.complex64, torch.int64, torch.bool)
 WITH_GRADIENT = (torch.float64, torch.complex128)
+compared: Counter[str] = Counter()  # samples that torch takes, and calls that it refuses
 POOL = 64  # samples among which the bounded walk chooses
 
 
@@ -84,6 +86,7 @@ def on_sample(info: Any, function: Callable[..., Any], sample: Any, gradient: bo
         expected = attempt(info.op, sample.input, sample.args, sample.kwargs)
         if isinstance(expected, Exception):
             return
+        compared["samples"] += 1
         exact = info.name not in UNINITIALIZED and not is_seeded(info.op) and not is_random(info.op, sample, expected)
         given = to_helix((sample.input, sample.args, sample.kwargs))
         found = attempt(function, *given)
@@ -219,6 +222,7 @@ def on_errors(info: Any, function: Callable[..., Any], name: str, limit: int | N
                 given = to_helix((sample.input, sample.args, sample.kwargs))
             except Exception:
                 continue  # sparse, meta and quantized tensors cannot be carried over
+            compared["refusals"] += 1
             found = attempt(function, *given)
         wanted = f"{type(refusal).__name__} ({str(refusal).splitlines()[0]}): {described(sample)}"
         if not isinstance(found, Exception):

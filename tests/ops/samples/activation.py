@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..sample import FLOATS, HALVES, SIGNED, Error, Sample, T
+from ..sample import COMPLEX, FLOATS, HALVES, SIGNED, Error, Sample, T
 
 REAL = FLOATS + HALVES
 NOT_INT = Error((T((2,), dtype="int32"),), "DTypeError", 1101, ("input", "int32"))
@@ -24,7 +24,11 @@ SAMPLES = [
     bent("leaky_relu", (0,), 0.2, errors=(NOT_INT,)),
     bent("hardtanh", (-1, 1)),
     bent("hardtanh", (-2, 0.5), -2.0, 0.5, name="limits"),
+    Sample("hardtanh", (T((3, 4), low=-4, high=4), -2.0, 1.5), grad=False, dtypes=SIGNED, name="integers"),
     bent("threshold", (0.5,), 0.5, -3.0),
+    Sample("threshold", (T((3, 4), low=-4, high=4), 0.5, -3.5), grad=False, dtypes=SIGNED, name="integers"),
+    Sample("softsign", (T((3, 4), low=0.1),), dtypes=COMPLEX, name="complex"),
+    Sample("silu", (T((3, 4)),), dtypes=COMPLEX, name="complex"),
     bent("hardshrink", (-0.5, 0.5), 0.5, errors=(Error((T((2,)), -1.0), "ParameterError", 1403, ("lambd",)),)),
     bent("softshrink", (-0.5, 0.5), 0.5),
     bent("hardsigmoid", (-3, 3)),
@@ -55,6 +59,7 @@ SAMPLES = [
         errors=(Error((T((2, 3)), T((2,))), "ShapeError", 1002, ("weight", "3 channels", "(2,)")),),
     ),
     Sample("prelu", (T((3, 4), away=(0,)), T((1,))), dtypes=FLOATS, name="one weight"),
+    Sample("prelu", (T((), low=-2, high=-1), T((1,))), dtypes=FLOATS, layouts=False, name="no axes"),
     Sample(
         "glu",
         (T((3, 4)),),

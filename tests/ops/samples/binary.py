@@ -170,6 +170,7 @@ SAMPLES = [
     Sample("nextafter", (T((3, 4)), T((3, 4))), grad=False, dtypes=("float64",)),
     *two("logaddexp"),
     *two("logaddexp2"),
+    Sample("logaddexp", (T((3, 4)), T((3, 4))), dtypes=COMPLEX, name="complex"),
     Sample(
         "logaddexp",
         (np.array([np.inf, -np.inf, -np.inf, np.nan]), np.array([np.inf, -np.inf, 1.0, 1.0])),

@@ -56,6 +56,13 @@ SAMPLES = [
         name="one",
         errors=(Error((0, 1, -1), "ParameterError", 1403, ("steps",)),),
     ),
+    made(
+        "linspace",
+        (4.3, -3, 50),
+        lambda *a, dtype: np.trunc(4 - np.arange(50) / 7),
+        name="integers",
+        dtype="int64",
+    ),
     made("logspace", (0, 2, 3), lambda *a: np.logspace(*a, dtype=np.float32)),
     made("logspace", (0, 3, 4), lambda *a, base: np.logspace(*a, base=base, dtype=np.float32), name="base", base=2.0),
     made("eye", (3,), lambda n: np.eye(n, dtype=np.float32)),

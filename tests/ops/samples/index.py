@@ -79,7 +79,7 @@ SAMPLES = [
         "index_copy", (T((4, 3)), 1, T((3,), low=0, dtype="int64", distinct=True), T((4, 3))), ref=copied, dtypes=ALL
     ),
     Sample("index_fill", (T((4, 3)), 0, T((2,), low=0, dtype="int64", distinct=True), 1), ref=copied, dtypes=ALL),
-    Sample("index_fill", (T((4, 3)), 0, T((2,), low=0, dtype="int64", distinct=True), T(())), name="tensor"),
+    Sample("index_fill", (T((4, 3)), 0, T((5,), low=0, high=2, dtype="int64", grad=False), T(())), name="tensor"),
     Sample("take", (T((3, 4)), index(-12, 11, 2, 5)), ref=lambda x, i: x.reshape(-1)[i], dtypes=ALL),
     Sample("put", (T((3, 4)), T((3,), low=0, dtype="int64", distinct=True), T((3,))), dtypes=FLOATS),
     Sample(

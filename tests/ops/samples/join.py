@@ -13,6 +13,13 @@ def padded(x, pad, mode, value=0):
     return np.pad(x, widths, names.get(mode, mode), **({"constant_values": value} if mode == "constant" else {}))
 
 
+def edges_of_what_was_cut(x, pad, mode):
+    """Each place reads the nearest element of the input."""
+    columns = np.clip(np.arange(x.shape[-1] + pad[0] + pad[1]) - pad[0], 0, x.shape[-1] - 1)
+    rows = np.clip(np.arange(x.shape[-2] + pad[2] + pad[3]) - pad[2], 0, x.shape[-2] - 1)
+    return x[:, rows][:, :, columns]
+
+
 SAMPLES = [
     Sample(
         "cat",
@@ -87,6 +94,7 @@ SAMPLES = [
             Error((T((4, 5)), (6, 0), "circular"), "ParameterError", 1403, ("(6, 0)", "5")),
         ),
     ),
+    Sample("pad", (T((2, 3, 4)), (-4, 5, 2, -3), "replicate"), ref=edges_of_what_was_cut, name="cut away"),
     Sample("tril", (T((2, 3, 4)), 1), dtypes=ALL, errors=(Error((T((3,)),), "ShapeError", 1001, ("(3,)",)),)),
     Sample("triu", (T((4, 3)), -1), dtypes=ALL),
     Sample("tril", (T((2, 2)), 2**62), ref=lambda x, k: x, name="far"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..sample import FLOATS, HALVES, Error, Sample, T
+from ..sample import COMPLEX, FLOATS, HALVES, Error, Sample, T
 
 REDUCTIONS = ("mean", "sum", "none")
 X, Y = T((6, 5)), T((6, 5))
@@ -90,5 +90,6 @@ SAMPLES = [
     ),
     Sample("multilabel_margin_loss", (T((4,)), np.array([3, 0, -1, 1])), second=False, name="no batch"),
     Sample("pairwise_distance", (X, Y)),
+    Sample("pairwise_distance", (X, Y), dtypes=COMPLEX, name="complex"),
     Sample("pairwise_distance", (X, Y, 3.0), {"keepdim": True}, name="p"),
 ]

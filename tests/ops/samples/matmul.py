@@ -153,6 +153,14 @@ SAMPLES = [
     ),
     Sample(
         "quantized_linear",
+        (T((3, 67), low=0, high=9, dtype="uint8"), T((9, 67), low=-9, high=9, dtype="int8"), T((9,)), T((9,))),
+        ref=lambda x, w, s, b: (x.astype(np.int64) @ w.astype(np.int64).T) * s + b,
+        dtypes=("float32",),
+        grad=False,
+        name="rows of odd length",
+    ),
+    Sample(
+        "quantized_linear",
         (T((2, 4), low=0, high=9, dtype="uint8"), T((5, 4), low=-9, high=9, dtype="int8"), T((5,)), T((5,))),
         {"zero_point": 7},
         ref=lambda x, w, s, b, zero_point: ((x.astype(np.int64) - zero_point) @ w.astype(np.int64).T) * s + b,

@@ -40,4 +40,5 @@ SAMPLES = [
         ),
     ),
     Sample("local_response_norm", (T((2, 5, 3)), 4), name="even size"),
+    Sample("local_response_norm", (T((2, 5, 3), low=-9, high=9), 3, 0.1), grad=False, dtypes=("int64",), name="integers"),
 ]

@@ -51,6 +51,7 @@ SAMPLES = [
     Sample("max_pool2d", (T((0, 3, 5, 5)), 2), second=False, name="no images"),
     Sample("max_pool3d", (T((1, 2, 5, 6, 7), distinct=True), (2, 3, 2)), dict(ceil_mode=True)),
     Sample("avg_pool1d", (T((2, 3, 7)), 2)),
+    Sample("avg_pool2d", (T((2, 3, 7, 9), low=-99, high=99), 3, 2, 1), grad=False, dtypes=("int64",), name="integers"),
     Sample("avg_pool2d", (T((2, 3, 7, 9)), 3), dict(stride=2, padding=1, count_include_pad=False), dtypes=F + HALVES),
     Sample(
         "avg_pool2d",
@@ -59,7 +60,7 @@ SAMPLES = [
         name="no batch",
         errors=(
             Error((T((1, 2, 5, 5)), 3), "ParameterError", 1403, ("divisor_override",), dict(divisor_override=0)),
-            Error((T((1, 2, 5, 5), dtype="int64"), 3), "DTypeError", 1101, ("input", "int64")),
+            Error((T((1, 2, 5, 5), dtype="bool"), 3), "DTypeError", 1101, ("input", "bool")),
         ),
     ),
     Sample("avg_pool3d", (T((2, 5, 6, 7)), 2), dict(padding=1)),

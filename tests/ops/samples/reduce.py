@@ -84,6 +84,7 @@ SAMPLES = [
     *by_axes("nansum", X, dtypes=FLOATS + HALVES),
     *by_axes("nanmean", X),
     *by_axes("logsumexp", X, AXES[1:], dtypes=FLOATS + HALVES),
+    Sample("logsumexp", (X, 0), dtypes=COMPLEX, name="complex"),
     *[
         Sample(op, (X,), kwargs, name=str(kwargs), dtypes=FLOATS + COMPLEX + (HALVES if op == "var" else ()))
         for op in ("var", "std", "var_mean", "std_mean")

@@ -1,5 +1,7 @@
 """Running sums, products and extremes along every axis."""
 
+import numpy as np
+
 from ..sample import COMPLEX, FLOATS, HALVES, INTS, Error, Sample, T
 
 X = T((3, 4, 5))
@@ -26,7 +28,9 @@ SAMPLES = [
         for dim in (0, -1)
     ],
     *[Sample("logcumsumexp", (X, dim), name=str(dim)) for dim in (0, -1)],
+    Sample("logcumsumexp", (X, -1), dtypes=COMPLEX, name="complex"),
     Sample("diff", (X,)),
+    Sample("diff", (X, 0, 0, np.zeros((1, 4, 5), np.float32)), name="none"),
     Sample("diff", (X, 2, 1), dtypes=FLOATS + ("int64",), name="twice"),
     Sample("diff", (X, 1, 0, T((1, 4, 5)), T((2, 4, 5))), name="ends"),
 ]

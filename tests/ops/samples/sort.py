@@ -60,6 +60,14 @@ SAMPLES = [
         name="rows",
     ),
     Sample(
+        "unique",
+        (T((2, 3, 9), low=0, high=1, dtype="int64", grad=False),),
+        {"dim": -1, "return_inverse": True},
+        grad=False,
+        dtypes=("int64",),
+        name="columns of planes",
+    ),
+    Sample(
         "unique_consecutive",
         (T((30,), low=0, high=2, dtype="int64", grad=False),),
         {"return_inverse": True, "return_counts": True},

@@ -53,7 +53,7 @@ enum { BYTE_ROWS = 12, BYTE_LEAF = 0, BYTE_WORD = 2, BYTE_BIT = 11 };
 typedef __m256i byte_sums;
 enum { BYTE_ROWS = 5, BYTE_LEAF = 1, BYTE_WORD = 0, BYTE_BIT = 4 };
 #endif
-typedef byte_sums byte_sums_at __attribute__((aligned(4), may_alias));
+typedef byte_sums byte_sums_at __attribute__((aligned(1), may_alias));
 
 /* ---- bytes: the instruction takes A without and B with a sign ---- */
 

@@ -1,5 +1,6 @@
 /* Activations, as torch.nn.functional has them, with fused backward ops where they pay. Every fused op has a
  * decomposition, and every backward op a gradient of its own, so that second derivatives work. */
+#include <math.h>
 #include "rules.h"
 
 /* ---- shape rules ---- */
@@ -12,6 +13,14 @@ static hx_status shape_floats(hx_call *c) {
 static hx_status shape_real(hx_call *c) {
     HX_TRY(hx_require_dtype(c->in[0], "input", HX_SET_REAL & ~HX_BIT(HX_BOOL)));
     return hx_shape_same(c);
+}
+static hx_status shape_floats_or_complex(hx_call *c) {
+    HX_TRY(hx_require_dtype(c->in[0], "input", HX_SET_FLOAT | HX_SET_COMPLEX));
+    return hx_shape_same(c);
+}
+static hx_status shape_number(hx_call *c) {
+    HX_TRY(hx_require_dtype(c->in[0], "input", HX_SET_ALL & ~HX_BIT(HX_BOOL)));
+    return hx_shape_float(c);
 }
 /* (grad, input) of one shape and dtype. */
 static hx_status shape_backward(hx_call *c) {
@@ -63,7 +72,20 @@ static hx_status vjp_slope_backward(hx_vjp *v) {
     return HX_OK;
 }
 DECOMPOSE(relu6, CALL(hardtanh, X, 0.0, 6.0))
-DECOMPOSE(hardtanh, CALL(clamp, X, NUM(0), NUM(1)))
+/* A parameter beside integers: cut to one that the dtype holds. */
+static int64_t whole(const hx_tensor *x, double value) {
+    bool natural = (HX_SET_UINT | HX_BIT(HX_BOOL)) & HX_BIT(x->dtype);
+    int bits = 8 * (int)hx_dtype_size((hx_dtype)x->dtype) - !natural;
+    if (bits > 63) bits = 63;
+    double high = ldexp(1, bits), low = natural ? 0 : -high;
+    if (!(value > low)) return value != value ? 0 : (int64_t)low;
+    return value >= high ? (int64_t)(((uint64_t)1 << bits) - 1) : (int64_t)value;
+}
+static hx_status decompose_hardtanh(hx_call *c) {
+    bool integral = hx_is_integral((hx_dtype)X->dtype);
+    RESULT(0, integral ? CALL(clamp, X, whole(X, NUM(0)), whole(X, NUM(1))) : CALL(clamp, X, NUM(0), NUM(1)));
+    return HX_OK;
+}
 VJP(hardtanh, CALL(inside_backward, G, IN(0), ATTR(0), ATTR(1)))
 DECOMPOSE(inside_backward, CALL(where, CALL(logical_and, CALL(gt, c->in[1], NUM(0)), CALL(lt, c->in[1], NUM(1))), X, 0))
 static hx_status vjp_inside_backward(hx_vjp *v) {
@@ -71,7 +93,11 @@ static hx_status vjp_inside_backward(hx_vjp *v) {
     GIN(1, hx_full_like_spec(&v->in_spec[1], 0, NULL));
     return HX_OK;
 }
-DECOMPOSE(threshold, CALL(where, CALL(le, X, NUM(0)), NUM(1), X))
+static hx_status decompose_threshold(hx_call *c) {
+    if (hx_is_integral((hx_dtype)X->dtype)) RESULT(0, CALL(where, CALL(le, X, whole(X, NUM(0))), whole(X, NUM(1)), X));
+    else RESULT(0, CALL(where, CALL(le, X, NUM(0)), NUM(1), X));
+    return HX_OK;
+}
 VJP(threshold, CALL(where, CALL(le, IN(0), ATTR(0)->v.f), 0, G))
 DECOMPOSE(hardshrink, CALL(where, CALL(le, CALL(abs, X), NUM(0)), 0, X))
 DECOMPOSE(softshrink, CALL(sub, X, CALL(clamp, X, -NUM(0), NUM(0))))
@@ -82,16 +108,26 @@ DECOMPOSE(hardswish, CALL(where, CALL(le, X, -3), 0, CALL(mul, X, CALL(hardsigmo
 VJP(hardswish, CALL(where, CALL(le, IN(0), -3), 0,
                     CALL(where, CALL(ge, IN(0), 3), G, CALL(mul, G, CALL(add, CALL(div, IN(0), 3), 0.5)))))
 DECOMPOSE(softsign, CALL(div, X, CALL(add, CALL(abs, X), 1)))
-VJP(softsign, CALL(div, G, CALL(square, CALL(add, CALL(abs, IN(0)), 1))))
+static hx_status vjp_softsign(hx_vjp *v) {
+    hx_tensor *x = IN(0), *outer = CALL(add, CALL(abs, x), 1);
+    if (!hx_is_complex((hx_dtype)v->in_spec[0].dtype)) {
+        GIN(0, CALL(div, G, CALL(square, outer)));
+        return HX_OK;
+    }
+    hx_tensor *along = CALL(real, CALL(mul, G, cj(x))); /* of the change of |x| */
+    GIN(0, CALL(sub, CALL(div, G, outer), CALL(mul, CALL(sign, x), CALL(div, along, CALL(square, outer)))));
+    return HX_OK;
+}
 
 /* ---- with exponentials ---- */
 
 DECOMPOSE(silu, CALL(mul, X, CALL(sigmoid, X)))
-VJP(silu, CALL(silu_backward, G, IN(0)))
 static hx_tensor *silu_slope(hx_tensor *x) {
     hx_tensor *s = CALL(sigmoid, x);
     return CALL(mul, s, CALL(add, CALL(mul, x, one_minus(s)), 1));
 }
+VJP(silu, hx_is_complex((hx_dtype)v->in_spec[0].dtype) ? CALL(mul, G, cj(silu_slope(IN(0))))
+                                                      : CALL(silu_backward, G, IN(0)))
 static hx_tensor *silu_curvature(hx_tensor *x) {
     hx_tensor *s = CALL(sigmoid, x), *bend = CALL(add, CALL(mul, x, CALL(sub, 1, CALL(mul, s, 2))), 2);
     return CALL(mul, CALL(mul, s, one_minus(s)), bend);
@@ -204,6 +240,7 @@ static hx_status decompose_prelu(hx_call *c) {
         for (int i = 0; i < x->ndim; i++) shape[i] = i == axis ? channels : 1;
         weight = CALL(reshape, weight, ((hx_ints){shape, x->ndim}));
     }
+    if (weight && weight->ndim > x->ndim) weight = CALL(reshape, weight, ((hx_ints){x->shape, x->ndim}));
     bool fused = weight && HX_SET_FLOAT & HX_BIT(x->dtype) && x->dtype == weight->dtype;
     RESULT(0, fused ? CALL(sloped, x, weight) : CALL(where, CALL(gt, x, 0), x, CALL(mul, x, weight)));
     return HX_OK;
@@ -250,17 +287,17 @@ const hx_op hx_ops_activation[] = {
             "    [-1.0, 2.0]\n",
      .shape = shape_floats, .vjp = vjp_leaky_relu, .decompose = decompose_leaky_relu, .saves = SAVE_IN(0), .flags = FUSED},
     {.name = "hardtanh", .params = PARAMS(TENSOR("input"), FLOAT("min_val", -1), FLOAT("max_val", 1)),
-     .doc = "Values brought into [min_val, max_val].\n\n"
+     .doc = "Values brought into [min_val, max_val], which are cut to whole numbers beside integers.\n\n"
             "Example:\n"
             "    >>> helix.nn.functional.hardtanh(helix.tensor([-2.0, 0.5])).tolist()\n"
             "    [-1.0, 0.5]\n",
-     .shape = shape_floats, .vjp = vjp_hardtanh, .decompose = decompose_hardtanh, .saves = SAVE_IN(0), .flags = FUSED},
+     .shape = shape_real, .vjp = vjp_hardtanh, .decompose = decompose_hardtanh, .saves = SAVE_IN(0), .flags = FUSED},
     {.name = "threshold", .params = PARAMS(TENSOR("input"), REQ_FLOAT("threshold"), REQ_FLOAT("value")),
-     .doc = "Values not above threshold become value.\n\n"
+     .doc = "Values not above threshold become value; both are cut to whole numbers beside integers.\n\n"
             "Example:\n"
             "    >>> helix.nn.functional.threshold(helix.tensor([1.0, 3.0]), 2.0, 0.0).tolist()\n"
             "    [0.0, 3.0]\n",
-     .shape = shape_floats, .vjp = vjp_threshold, .decompose = decompose_threshold, .saves = SAVE_IN(0), .flags = FUSED},
+     .shape = shape_real, .vjp = vjp_threshold, .decompose = decompose_threshold, .saves = SAVE_IN(0), .flags = FUSED},
     {.name = "hardshrink", .params = PARAMS(TENSOR("input"), FLOAT("lambd", 0.5)),
      .doc = "Values in [-lambd, lambd] become 0.\n\n"
             "Example:\n"
@@ -290,13 +327,13 @@ const hx_op hx_ops_activation[] = {
             "Example:\n"
             "    >>> helix.nn.functional.softsign(helix.tensor([-1.0, 3.0])).tolist()\n"
             "    [-0.5, 0.75]\n",
-     .shape = shape_floats, .vjp = vjp_softsign, .decompose = decompose_softsign, .saves = SAVE_IN(0), .flags = FUSED},
+     .shape = shape_number, .vjp = vjp_softsign, .decompose = decompose_softsign, .saves = SAVE_IN(0), .flags = FUSED},
     {.name = "silu", .params = ONE,
      .doc = "input * sigmoid(input).\n\n"
             "Example:\n"
             "    >>> helix.nn.functional.silu(helix.tensor([0.0])).tolist()\n"
             "    [0.0]\n",
-     .aliases = "swish", .shape = shape_floats, .vjp = vjp_silu, .decompose = decompose_silu, .saves = SAVE_IN(0), .flags = FUSED},
+     .aliases = "swish", .shape = shape_floats_or_complex, .vjp = vjp_silu, .decompose = decompose_silu, .saves = SAVE_IN(0), .flags = FUSED},
     {.name = "mish", .params = ONE,
      .doc = "input * tanh(softplus(input)) (Misra, arXiv:1908.08681).\n\n"
             "Example:\n"

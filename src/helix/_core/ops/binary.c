@@ -1,4 +1,5 @@
 /* Elementwise ops of two tensors: arithmetic, powers, choices, comparisons, logic, bits. */
+#include <math.h>
 #include "rules.h"
 
 /* ---- shape rules ---- */
@@ -169,8 +170,8 @@ static hx_status vjp_copysign(hx_vjp *v) {
 static hx_status vjp_log_sum(hx_vjp *v, double base) {
     hx_tensor *difference = CALL(sub, IN(0), IN(1));
     if (base != 1) difference = CALL(mul, difference, base);
-    GIN(0, CALL(mul, G, CALL(sigmoid, difference)));
-    GIN(1, CALL(mul, G, CALL(sigmoid, CALL(neg, difference))));
+    GIN(0, CALL(mul, G, cj(CALL(sigmoid, difference))));
+    GIN(1, CALL(mul, G, cj(CALL(sigmoid, CALL(neg, difference)))));
     return HX_OK;
 }
 static hx_status vjp_logaddexp(hx_vjp *v) { return vjp_log_sum(v, 1); }
@@ -235,7 +236,19 @@ static hx_tensor *log_of_sum(hx_tensor *x, hx_tensor *y) {
     hx_tensor *tail = CALL(log1p, CALL(exp, CALL(neg, CALL(abs, CALL(sub, x, y)))));
     return CALL(add, CALL(maximum, x, y), CALL(where, CALL(eq, x, y), 0.69314718055994530942, tail));
 }
-DECOMPOSE(logaddexp, log_of_sum(A, B))
+/* The one of larger real part taken out of the logarithm. */
+static hx_tensor *complex_log_of_sum(hx_tensor *x, hx_tensor *y) {
+    hx_tensor *swap = CALL(lt, CALL(real, x), CALL(real, y));
+    hx_tensor *large = CALL(where, swap, y, x), *small = CALL(where, swap, x, y);
+    hx_tensor *sum = CALL(add, large, CALL(log1p, CALL(exp, CALL(sub, small, large))));
+    return CALL(where, CALL(eq, CALL(real, large), -INFINITY), large, sum);
+}
+static hx_status decompose_logaddexp(hx_call *c) {
+    bool complex = hx_is_complex((hx_dtype)c->spec[0].dtype);
+    hx_dtype dtype = (hx_dtype)c->spec[0].dtype;
+    RESULT(0, complex ? complex_log_of_sum(CALL(cast, A, (int)dtype), CALL(cast, B, (int)dtype)) : log_of_sum(A, B));
+    return HX_OK;
+}
 DECOMPOSE(logaddexp2, CALL(div, log_of_sum(CALL(mul, A, 0.69314718055994530942), CALL(mul, B, 0.69314718055994530942)),
                            0.69314718055994530942))
 DECOMPOSE(copysign, CALL(mul, CALL(abs, A), CALL(where, CALL(signbit, B), -1, 1)))
@@ -387,7 +400,7 @@ const hx_op hx_ops_binary[] = {
             "Example:\n"
             "    >>> helix.logaddexp(helix.tensor([-helix.inf]), 1.0).tolist()\n"
             "    [1.0]\n",
-     .shape = shape_real_float, .decompose = decompose_logaddexp, .vjp = vjp_logaddexp,
+     .shape = hx_shape_broadcast_float, .decompose = decompose_logaddexp, .vjp = vjp_logaddexp,
      .saves = SAVE_IN(0) | SAVE_IN(1), .flags = COMPOSED},
     {.name = "logaddexp2", .params = TWO,
      .doc = "log2(2**input + 2**other) without overflow on the way.\n\n" STRETCH "\n"

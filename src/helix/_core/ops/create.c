@@ -143,6 +143,10 @@ static hx_status spaced(hx_call *c, const hx_attr *dtype) {
     int64_t steps = c->attr[2].v.i;
     if (steps < 0) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "steps", "not be negative", "%lld", (long long)steps);
     hx_spec_set(&c->spec[0], dtype_or(dtype, hx_default_float()), &steps, 1);
+    if (hx_is_integral((hx_dtype)c->spec[0].dtype)) {
+        cut_number(&c->attr[0]);
+        cut_number(&c->attr[1]);
+    }
     return HX_OK;
 }
 static hx_status shape_linspace(hx_call *c) { return spaced(c, &c->attr[3]); }

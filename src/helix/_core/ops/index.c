@@ -359,6 +359,15 @@ static hx_status index_copy_vjp(hx_vjp *v) {
     return HX_OK;
 }
 
+/* Each place that was filled counts once, however often it was named. */
+static hx_status index_fill_vjp(hx_vjp *v) {
+    if (v->need[0]) GIN(0, CALL(index_fill, G, ATTR(0), IN(1), 0));
+    if (!v->need[2]) return HX_OK;
+    hx_tensor *filled = CALL(ne, CALL(index_fill, CALL(zeros_like, G), ATTR(0), IN(1), 1), 0);
+    GIN(2, CALL(sum, CALL(where, filled, G, 0.0)));
+    return HX_OK;
+}
+
 static hx_status index_select_parts(hx_call *c) {
     hx_tensor *room[HX_MAX_RANK], *t = c->in[0];
     hx_tensor *flat = CALL(reshape, t->ndim ? t : CALL(unsqueeze, t, 0), HX_INTS(-1));
@@ -608,7 +617,7 @@ const hx_op hx_ops_index[] = {
             "The last slice stays where positions repeat; gradients are exact only when they do not.\n\n"
             "Example:\n    >>> index = helix.tensor([2, 0])\n"
             "    >>> helix.zeros(3).index_copy(0, index, helix.tensor([1.0, 2.0])).tolist()\n    [2.0, 0.0, 1.0]"},
-    {.name = "index_fill", .shape = index_fill_rule, .vjp = index_copy_vjp, .decompose = index_copy_parts,
+    {.name = "index_fill", .shape = index_fill_rule, .vjp = index_fill_vjp, .decompose = index_copy_parts,
      .saves = SAVE_IN(1), .flags = HX_PUBLIC | HX_INPLACE | HX_ALIAS_OK,
      .params = PARAMS(TENSOR("input"), REQ_INT("dim"), TENSOR("index"), TENSOR("value")),
      .doc = "The input with `value` at the positions `index` of axis `dim`.\n\n"

@@ -460,12 +460,22 @@ static hx_status border_pad_backward_vjp(hx_vjp *v) {
     return HX_OK;
 }
 
+/* How much is cut off one side of an axis. An edge that is replicated beyond the cut stays, and is repeated less. */
+static int64_t cut(int64_t pad, int64_t size, bool keeps_edge, int64_t *other_side) {
+    int64_t cut = pad < 0 ? -pad : 0;
+    if (!keeps_edge || cut < size || *other_side <= cut - size) return cut;
+    *other_side -= cut - size + 1;
+    return size - 1;
+}
+
 /* Cuts off where pad is negative; what is left to add goes to `rest`. */
-static hx_tensor *cut_off(hx_tensor *t, hx_ints pad, int64_t *rest) {
+static hx_tensor *cut_off(hx_tensor *t, hx_ints pad, int64_t *rest, char mode) {
     for (int i = 0; i < pad.n; i++) rest[i] = pad.v[i] > 0 ? pad.v[i] : 0;
     for (int i = 0; t && i < pad.n / 2; i++) {
         int axis = t->ndim - 1 - i;
-        int64_t front = pad.v[2 * i] < 0 ? -pad.v[2 * i] : 0, back = pad.v[2 * i + 1] < 0 ? -pad.v[2 * i + 1] : 0;
+        bool keeps_edge = mode == 'e' && t->shape[axis] > 0;
+        int64_t front = cut(pad.v[2 * i], t->shape[axis], keeps_edge, &rest[2 * i + 1]);
+        int64_t back = cut(pad.v[2 * i + 1], t->shape[axis], keeps_edge, &rest[2 * i]);
         if (front || back) t = CALL(narrow, t, axis, front, t->shape[axis] - front - back);
     }
     return t;
@@ -489,7 +499,7 @@ static hx_status pad_parts(hx_call *c) {
         RESULT(0, CALL(constant_pad, t, number_tensor(&c->attr[2]), &c->attr[0]));
         return HX_OK;
     }
-    t = cut_off(t, pad, rest);
+    t = cut_off(t, pad, rest, mode_of(&c->attr[1]));
     if (!t) return hx_error_last()->code;
     HX_TRY(border_fits((hx_ints){rest, pad.n}, t->shape, t->ndim, mode_of(&c->attr[1])));
     RESULT(0, CALL(border_pad, t, ((hx_ints){rest, pad.n}), &c->attr[1]));

@@ -362,7 +362,9 @@ static hx_status cosine_embedding_parts(hx_call *c) {
 }
 
 static hx_tensor *distance(hx_tensor *a, hx_tensor *b, double p, double eps, bool keepdim) {
-    return CALL(linalg_vector_norm, CALL(add, CALL(sub, a, b), eps), p, -1, keepdim);
+    hx_tensor *gap = CALL(add, CALL(sub, a, b), eps);
+    if (gap && hx_is_complex((hx_dtype)gap->dtype)) gap = CALL(abs, gap);
+    return CALL(linalg_vector_norm, gap, p, -1, keepdim);
 }
 
 /* attr: p, eps, keepdim */
@@ -379,9 +381,13 @@ static hx_status triplet_margin_parts(hx_call *c) {
     return reduced(c, positive(CALL(add, CALL(sub, near, far), c->attr[0].v.f)), &c->attr[4]);
 }
 
+/* A tensor without axes as the score of a single class. */
+static hx_tensor *one_score(hx_tensor *t) { return t->ndim ? t : CALL(reshape, t, HX_INTS(1)); }
+
 /* in: input, target, weight; attr: p, margin, reduction */
 static hx_status multi_margin_parts(hx_call *c) {
-    hx_tensor *x = c->in[0], *target = c->in[1], *weight = c->in[2];
+    hx_tensor *target = c->in[1], *weight = c->in[2], *x = target->ndim ? c->in[0] : one_score(c->in[0]);
+    if (!x) return hx_error_last()->code;
     int64_t p = c->attr[0].v.i, axis = class_axis(x);
     HX_TRY(check_indices(x, target, weight));
     if (p != 1 && p != 2) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "p", "be 1 or 2", "%lld", (long long)p);
@@ -420,7 +426,8 @@ static hx_status multilabel_margin_parts(hx_call *c) {
     HX_TRY(hx_require_dtype(x, "input", HX_SET_FLOAT));
     HX_TRY(hx_require_dtype(target, "target", HX_SET_INTEGER));
     HX_TRY(check_same_shape(c));
-    if (x->ndim != 1 && x->ndim != 2)
+    if (!(x = one_score(x)) || !(target = one_score(target))) return hx_error_last()->code;
+    if (x->ndim > 2)
         return hx_fail(HX_E_SHAPE, HX1001_RANK, "input must have shape (C) or (N, C), got %s",
                        hx_shape_text(x->shape, x->ndim));
     int64_t classes = x->shape[x->ndim - 1];

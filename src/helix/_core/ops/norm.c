@@ -1,5 +1,6 @@
 /* Normalisation over the last axes (layer_norm, rms_norm) and of vectors (normalize, cosine_similarity). */
 #include <float.h>
+#include <string.h>
 #include "rules.h"
 
 /* ---- shapes ---- */
@@ -241,7 +242,7 @@ static hx_status cosine_similarity_parts(hx_call *c) {
 static hx_status local_response_norm_parts(hx_call *c) {
     hx_tensor *x = c->in[0];
     int64_t size = c->attr[0].v.i;
-    HX_TRY(hx_require_dtype(x, "input", HX_SET_FLOAT));
+    HX_TRY(hx_require_dtype(x, "input", HX_SET_FLOAT | HX_SET_INTEGER));
     if (x->ndim < 3)
         return hx_refuse_rank(x, "input", "have 3 or more dimensions (batch, channels, ...)");
     if (size < 1) return hx_fail(HX_E_VALUE, HX1403_VALUE, "size must be at least 1, got %lld", (long long)size);

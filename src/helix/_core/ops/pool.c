@@ -169,17 +169,18 @@ static hx_status check_divisor(const hx_attr *a) {
 }
 
 /* kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override */
-static hx_status avg_pool_rule(hx_call *c) {
+static hx_status average_of(hx_call *c, uint64_t dtypes) {
     int n;
     int64_t sizes[3];
     HX_TRY(axes_of(&c->attr[0], &n));
-    HX_TRY(check_input(c->in[0], n, HX_SET_FLOAT));
+    HX_TRY(check_input(c->in[0], n, dtypes));
     HX_TRY(check_pool(c, 0, n, -1));
     HX_TRY(check_divisor(&c->attr[5]));
     HX_TRY(pool_spec(c, c->in[0]->shape + c->in[0]->ndim - n, n, 0, -1, c->attr[3].v.i != 0, sizes));
     values_spec(c, n, sizes);
     return HX_OK;
 }
+static hx_status avg_pool_rule(hx_call *c) { return average_of(c, HX_SET_FLOAT); }
 static hx_status avg_pool_vjp(hx_vjp *v) {
     GIN(0, CALL(avg_pool_backward, G, hx_tail(&v->in_spec[0], (int)ATTR(0)->count), ATTR(0), ATTR(1), ATTR(2), ATTR(3),
                 ATTR(4), ATTR(5)));
@@ -283,8 +284,12 @@ static hx_status adaptive_max_pool_parts(hx_call *c, int n) {
 static hx_status avg_pool_parts(hx_call *c, int n) {
     HX_TRY(hx_check_image(c->in[0], "input", n));
     HX_TRY(default_stride(c, n));
-    HX_TRY(avg_pool_rule(c));
-    RESULT(0, CALL(avg_pool, c->in[0], &c->attr[0], &c->attr[1], &c->attr[2], &c->attr[3], &c->attr[4], &c->attr[5]));
+    HX_TRY(average_of(c, ORDERED));
+    hx_tensor *x = c->in[0];
+    bool integral = hx_is_integral((hx_dtype)x->dtype);
+    hx_tensor *mean = CALL(avg_pool, integral ? CALL(cast, x, (int)HX_F64) : x, &c->attr[0], &c->attr[1], &c->attr[2],
+                           &c->attr[3], &c->attr[4], &c->attr[5]);
+    RESULT(0, integral ? CALL(cast, mean, x->dtype) : mean);
     return HX_OK;
 }
 
@@ -386,9 +391,10 @@ RANKS(lp_pool)
     "Example:\n"
 #define AVG_DOC                                                                                               \
     "The mean of every window.\n\n"                                                                           \
-    "input (batch, channels, *spatial), or without its batch axis; floating. kernel_size, stride (default: kernel_size),\n" \
+    "input (batch, channels, *spatial), or without its batch axis. kernel_size, stride (default: kernel_size),\n" \
     "padding: one int, or one for each axis. The divisor counts the border unless count_include_pad is False;\n" \
-    "divisor_override replaces it. Sizes are rounded down, or up with ceil_mode.\n\n"                         \
+    "divisor_override replaces it. Sizes are rounded down, or up with ceil_mode. Means of integers are computed in\n" \
+    "float64 and cut towards 0.\n\n"                                                                          \
     "Fails with HX1403 when the padding is more than half of the kernel, with HX1002 when the kernel is larger than the\n" \
     "padded input.\n\n"                                                                                       \
     "Example:\n"

@@ -119,7 +119,6 @@ static hx_status var_mean_shape(hx_call *c) {
 static hx_status logsumexp_shape(hx_call *c) {
     uint32_t mask;
     HX_TRY(hx_shape_float(c));
-    HX_TRY(hx_require_dtype(c->in[0], "input", HX_SET_REAL));
     return set_reduced(c, 0, 1, (hx_dtype)c->spec[0].dtype, &mask);
 }
 
@@ -290,10 +289,12 @@ static hx_status std_vjp(hx_vjp *v) {
     return HX_OK;
 }
 
+static hx_tensor *real_part(hx_tensor *t) { return t && hx_is_complex((hx_dtype)t->dtype) ? CALL(real, t) : t; }
+
 static hx_status logsumexp_vjp(hx_vjp *v) {
     hx_tensor *out = beside_input(v, OUT(0), 0, 1);
-    hx_tensor *top = CALL(where, CALL(eq, out, -INFINITY), 0.0, out);
-    GIN(0, CALL(mul, beside_input(v, G, 0, 1), CALL(exp, CALL(sub, IN(0), top))));
+    hx_tensor *top = CALL(where, CALL(eq, real_part(out), -INFINITY), 0.0, out);
+    GIN(0, CALL(mul, beside_input(v, G, 0, 1), cj(CALL(exp, CALL(sub, IN(0), top)))));
     return HX_OK;
 }
 
@@ -404,7 +405,7 @@ static hx_status std_mean_parts(hx_call *c) {
 }
 
 static hx_status logsumexp_parts(hx_call *c) {
-    hx_tensor *top = CALL(amax, c->in[0], &c->attr[0], true);
+    hx_tensor *top = CALL(amax, real_part(c->in[0]), &c->attr[0], true);
     top = CALL(where, CALL(isinf, top), 0.0, top);
     hx_tensor *sum = CALL(sum, CALL(exp, CALL(sub, c->in[0], top)), &c->attr[0], true);
     hx_tensor *result = CALL(add, CALL(log, sum), top);

@@ -21,7 +21,6 @@ static hx_status cumsum_shape(hx_call *c) {
 }
 
 static hx_status logcumsumexp_shape(hx_call *c) {
-    HX_TRY(hx_require_dtype(c->in[0], "input", HX_SET_REAL));
     HX_TRY(scan_axis(c));
     if (!hx_is_integral((hx_dtype)c->in[0]->dtype)) return HX_OK;
     c->compute = (int8_t)hx_default_float();
@@ -89,7 +88,30 @@ static hx_tensor *log_part(hx_vjp *v, hx_tensor *g) {
     return CALL(exp, CALL(add, sums, IN(0)));
 }
 
+/* Twice as many elements summed in each round. */
+static hx_status logcumsumexp_parts(hx_call *c) {
+    int64_t axis = c->attr[0].v.i;
+    hx_tensor *t = CALL(cast, c->in[0], c->spec[0].dtype);
+    int64_t size = t && t->ndim ? t->shape[axis] : 0;
+    for (int64_t step = 1; step < size && t; step *= 2) {
+        hx_tensor *near = CALL(narrow, t, axis, step, size - step), *far = CALL(narrow, t, axis, 0, size - step);
+        hx_tensor *parts[2] = {CALL(narrow, t, axis, 0, step), CALL(logaddexp, near, far)};
+        t = CALL(cat, ((hx_list){parts, 2}), axis);
+    }
+    RESULT(0, t == c->in[0] ? CALL(clone, t) : t);
+    return HX_OK;
+}
+
+static hx_status complex_logcumsumexp_vjp(hx_vjp *v) {
+    hx_ints axis = {&v->attr[0].v.i, 1};
+    hx_tensor *logs = CALL(sub, CALL(log, G), cj(OUT(0)));
+    if (v->in_spec[0].ndim) logs = CALL(flip, CALL(logcumsumexp, CALL(flip, logs, axis), ATTR(0)), axis);
+    GIN(0, CALL(exp, CALL(add, logs, cj(IN(0)))));
+    return HX_OK;
+}
+
 static hx_status logcumsumexp_vjp(hx_vjp *v) {
+    if (hx_is_complex((hx_dtype)v->in_spec[0].dtype)) return complex_logcumsumexp_vjp(v);
     GIN(0, CALL(sub, log_part(v, G), log_part(v, CALL(neg, G))));
     return HX_OK;
 }
@@ -116,9 +138,9 @@ static hx_status diff_parts(hx_call *c) {
     if (x->ndim == 0) return hx_refuse_rank(x, "input", "have at least one dimension");
     if (c->attr[0].v.i < 0) return hx_refuse(HX_E_VALUE, HX1403_VALUE, "n", "not be negative", "%lld",
                                              (long long)c->attr[0].v.i);
-    if (c->in[1]) parts[count++] = c->in[1];
+    if (c->in[1] && c->attr[0].v.i) parts[count++] = c->in[1];
     parts[count++] = x;
-    if (c->in[2]) parts[count++] = c->in[2];
+    if (c->in[2] && c->attr[0].v.i) parts[count++] = c->in[2];
     if (count > 1) x = CALL(cat, ((hx_list){parts, count}), axis);
     for (int64_t i = 0; i < c->attr[0].v.i && x && x->shape[axis] > 0; i++) x = difference(x, axis);
     RESULT(0, x);
@@ -140,8 +162,8 @@ const hx_op hx_ops_scan[] = {
      .doc = "The product of the elements up to each one along an axis.\n\n"
             "Integers and bool give int64; floats run in double. dtype: the input is cast to it first.\n\n"
             "Example:\n    >>> helix.cumprod(helix.tensor([1., 2., 3.]), dim=0).tolist()\n    [1.0, 2.0, 6.0]"},
-    {.name = "logcumsumexp", .shape = logcumsumexp_shape, .vjp = logcumsumexp_vjp, .saves = SAVE_IN(0) | SAVE_OUT(0),
-     .flags = HX_PRIMITIVE | HX_PUBLIC, .params = PARAMS(ALONG),
+    {.name = "logcumsumexp", .shape = logcumsumexp_shape, .vjp = logcumsumexp_vjp, .decompose = logcumsumexp_parts,
+     .saves = SAVE_IN(0) | SAVE_OUT(0), .flags = HX_PUBLIC, .params = PARAMS(ALONG),
      .doc = "log(cumsum(exp(input))) along an axis, without overflow.\n\n"
             "Example:\n    >>> helix.logcumsumexp(helix.tensor([0., 0.]), dim=0).tolist()\n    [0.0, 0.6931471824645996]"},
     {.name = "cummax", EXTREMES, .flags = HX_PRIMITIVE | HX_PUBLIC | HX_NONDIFF_OUT1, .params = PARAMS(ALONG),

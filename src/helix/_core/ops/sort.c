@@ -193,7 +193,7 @@ static hx_tensor *as_rows(hx_tensor *x, bool along, int axis) {
                     hx_shape_text(x->shape, x->ndim));
             return NULL;
         }
-    hx_tensor *moved = x->ndim ? CALL(transpose, x, 0, axis) : x;
+    hx_tensor *moved = x->ndim ? CALL(movedim, x, HX_INTS(axis), HX_INTS(0)) : x;
     return CALL(reshape, moved, HX_INTS(n, width));
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ... import _core
+from ... import _core, tensor
 from ...errors import ArgumentError, ParameterError, ShapeError
 from ...tensor import Tensor
 from .refuse import refuse
@@ -15,6 +15,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "cosine_embedding_loss",
     "cross_entropy",
+    "ctc_loss",
     "hinge_embedding_loss",
     "huber_loss",
     "kl_div",
@@ -338,3 +339,20 @@ def triplet_margin_with_distance_loss(
         far = _core.op_named("minimum")(far, distance(positive, negative))
     loss = (near - far + margin).clamp(min=0)
     return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
+
+
+_ctc_loss = _core.op_named("ctc_loss")
+
+
+@_documented
+def ctc_loss(
+    log_probs: Tensor,
+    targets: Tensor,
+    input_lengths: Any,
+    target_lengths: Any,
+    blank: int = 0,
+    reduction: str = "mean",
+    zero_infinity: bool = False,
+) -> Tensor:
+    lengths = [tensor(v) if isinstance(v, (list, tuple)) else v for v in (input_lengths, target_lengths)]
+    return _ctc_loss(log_probs, targets, *lengths, blank, reduction, zero_infinity)
