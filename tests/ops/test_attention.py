@@ -108,3 +108,11 @@ def test_scores_that_grow_move_what_they_are_relative_to() -> None:
     scores = np.arange(600) * 0.3 * 80 / np.sqrt(8)
     weights = np.exp(scores - scores.max())
     np.testing.assert_allclose(out, np.full((40, 1), weights @ np.arange(600) / weights.sum()), rtol=1e-5)
+
+
+def test_no_queries_beside_shared_heads() -> None:
+    q, k = helix.ones(0, 3, 4, requires_grad=True), helix.ones(5, 2, 4, requires_grad=True)
+    for graph in (False, True):
+        out = helix.nn.functional.scaled_dot_product_attention(q, k, k, enable_gqa=True)
+        out.backward(helix.ones_like(out), create_graph=graph)
+    assert tuple(out.shape) == tuple(q.grad.shape) == (0, 3, 4) and k.grad.abs().sum().item() == 0

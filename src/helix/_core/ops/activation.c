@@ -333,7 +333,8 @@ const hx_op hx_ops_activation[] = {
             "Example:\n"
             "    >>> helix.nn.functional.silu(helix.tensor([0.0])).tolist()\n"
             "    [0.0]\n",
-     .aliases = "swish", .shape = shape_floats_or_complex, .vjp = vjp_silu, .decompose = decompose_silu, .saves = SAVE_IN(0), .flags = FUSED},
+     .aliases = "swish", .shape = shape_floats_or_complex, .vjp = vjp_silu, .decompose = decompose_silu, .saves = SAVE_IN(0),
+     .flags = FUSED},
     {.name = "mish", .params = ONE,
      .doc = "input * tanh(softplus(input)) (Misra, arXiv:1908.08681).\n\n"
             "Example:\n"

@@ -7,14 +7,14 @@ enum { CAUSAL, SCALE, DROPOUT, GENERATOR };
 
 /* ---- in plain ops: for other devices, second derivatives and gradients of masks ---- */
 
-/* With heads of keys shared by groups of queries: (..., H, a, b) seen as (..., H / repeat, repeat, a, b). */
-static hx_tensor *grouped(hx_tensor *t, int64_t repeat) {
+/* With heads of keys shared by `repeat` heads of queries each: (..., H, a, b) seen as (..., heads of keys, repeat, a, b). */
+static hx_tensor *grouped(hx_tensor *t, int64_t heads, int64_t repeat) {
     int64_t shape[HX_MAX_RANK + 1];
     if (!t || repeat == 1) return t;
     int n = 0;
     for (int d = 0; d < t->ndim; d++) {
         if (d == t->ndim - 3) {
-            shape[n++] = t->shape[d] / repeat;
+            shape[n++] = heads;
             shape[n++] = repeat;
         } else {
             shape[n++] = t->shape[d];
@@ -31,7 +31,7 @@ static hx_tensor *like(hx_tensor *t, const hx_tensor *shape) {
 static hx_tensor *unshared(hx_tensor *t, int64_t repeat) { return repeat == 1 ? t : CALL(sum, t, -3); }
 
 typedef struct parts {
-    int64_t repeat;
+    int64_t heads, repeat; /* of keys; heads of queries for each of them */
     hx_tensor *q, *k, *v;
     hx_tensor *scores;  /* before masking */
     hx_tensor *hidden;  /* bool: positions without weight; NULL when there are none */
@@ -50,12 +50,13 @@ static hx_tensor *hidden_keys(const hx_call *c, hx_tensor *mask, const parts *p)
 
 static hx_status weigh(hx_call *c, parts *p) {
     hx_tensor *q = c->in[0], *k = c->in[1], *mask = c->in[3];
-    p->repeat = q->ndim > 2 && k->shape[k->ndim - 3] ? q->shape[q->ndim - 3] / k->shape[k->ndim - 3] : 1;
-    p->q = grouped(q, p->repeat);
+    p->heads = q->ndim > 2 ? k->shape[k->ndim - 3] : 0;
+    p->repeat = p->heads ? q->shape[q->ndim - 3] / p->heads : 1;
+    p->q = grouped(q, p->heads, p->repeat);
     p->k = shared(k, p->repeat);
     p->v = shared(c->in[2], p->repeat);
     p->scores = CALL(mul, CALL(matmul, p->q, turned(p->k)), c->attr[SCALE].v.f);
-    mask = grouped(mask, p->repeat);
+    mask = grouped(mask, p->heads, p->repeat);
     p->hidden = hidden_keys(c, mask, p);
     p->masked = p->scores;
     if (mask && mask->dtype != HX_BOOL) p->masked = CALL(add, p->masked, CALL(masked_fill, mask, p->hidden, 0));
@@ -100,7 +101,7 @@ static hx_tensor *score_gradient(hx_call *c, parts *p, hx_tensor *g, hx_tensor *
 static hx_status attention_backward_parts(hx_call *c) {
     parts p;
     HX_TRY(weigh(c, &p));
-    hx_tensor *g = grouped(c->in[6], p.repeat), *ds = score_gradient(c, &p, g, c->in[7]);
+    hx_tensor *g = grouped(c->in[6], p.heads, p.repeat), *ds = score_gradient(c, &p, g, c->in[7]);
     hx_tensor *scaled = CALL(mul, ds, c->attr[SCALE].v.f);
     RESULT(0, like(CALL(matmul, scaled, p.k), c->in[0]));
     RESULT(1, unshared(CALL(matmul, turned(scaled), p.q), p.repeat));
@@ -112,7 +113,7 @@ static hx_status attention_backward_parts(hx_call *c) {
 static hx_status attention_mask_gradient_parts(hx_call *c) {
     parts p;
     HX_TRY(weigh(c, &p));
-    RESULT(0, like(score_gradient(c, &p, grouped(c->in[6], p.repeat), c->in[7]), c->in[3]));
+    RESULT(0, like(score_gradient(c, &p, grouped(c->in[6], p.heads, p.repeat), c->in[7]), c->in[3]));
     return HX_OK;
 }
 
