@@ -232,7 +232,13 @@ def _at_least(rank):
         return tuple(plain(t, **keywords) for t in _several(tensors)) if tensors else plain(**keywords)
 
     atleast.__name__ = atleast.__qualname__ = name
-    atleast.__doc__ = f"{plain.__doc__}\n\nSeveral tensors, or a list of them, give a tuple."
+    atleast.__doc__ = f"""A view with {rank} or more axes, of size 1 where the tensor has none. Several tensors, or a list of them,
+    give a tuple.
+
+    Example:
+        >>> helix.{name}(helix.tensor(3)).ndim
+        {rank}
+    """
     return atleast
 
 
