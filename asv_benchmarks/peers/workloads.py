@@ -12,6 +12,7 @@ from typing import Any
 
 from .data import labels, normal
 from .sequence import convolution_inputs, scan_inputs
+from .vision import resnet18
 
 Build = Callable[[Any], Callable[[], Any]]
 
@@ -566,6 +567,7 @@ for _mode in ("fwd", "fb"):
         )
 _add("E.mlp", _train(_mlp, "xm", (128, 784)))
 _add("E.cnn", _train(_cnn, "xc", (64, 1, 28, 28)))
+_add("E.resnet18", _train(resnet18, "xr", (16, 3, 32, 32)))
 
 
 def _mlp_inference(lib: Any) -> Callable[[], Any]:
@@ -573,4 +575,10 @@ def _mlp_inference(lib: Any) -> Callable[[], Any]:
     return lib.inference(lambda: net(x))
 
 
+def _resnet_inference(lib: Any) -> Callable[[], Any]:
+    net, x = resnet18(lib, 1000, large=True).eval(), lib.array(normal("xR", 1, 3, 224, 224))
+    return lib.inference(lambda: net(x))
+
+
+_add("H.resnet18_b1", _resnet_inference)
 _add("H.mlp_b1", _mlp_inference)
