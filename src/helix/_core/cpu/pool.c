@@ -47,6 +47,11 @@ static inline int64_t pool_row_width(const pool_axis *a) {
     return reach > a->in + a->pad ? reach : a->in + a->pad;
 }
 
+/* Do the windows of merged rows, laid one after the other, follow each other without a gap? */
+static inline bool pool_is_seamless(const pool_axis *a, int64_t width) {
+    return !a->adaptive && a->pad == 0 && a->kernel == a->stride && a->dilation == 1 && width == a->out * a->stride;
+}
+
 /* One row of a window: its first element, and that element's place in the plane. */
 typedef struct pool_row {
     const void *data;
@@ -54,6 +59,22 @@ typedef struct pool_row {
 } pool_row;
 
 #define POOL_HELD 8
+
+/* block(lanes, from) for n elements in blocks of a fixed width, which compilers make vectors of. The last one overlaps the
+ * one before it, so what is done twice must give the same; nothing beyond n is touched. */
+#define POOL_EACH_BLOCK(n, lanes, block)                                                                      \
+    for (int64_t j_ = 0; j_ < (n); j_ += lanes) block(lanes, j_ + lanes <= (n) ? j_ : (n) - lanes)
+#define POOL_BLOCKS(n, block)                                                                                 \
+    do {                                                                                                      \
+        if ((n) >= 16)                                                                                        \
+            POOL_EACH_BLOCK(n, 16, block);                                                                    \
+        else if ((n) >= 8)                                                                                    \
+            POOL_EACH_BLOCK(n, 8, block);                                                                     \
+        else if ((n) >= 4)                                                                                    \
+            POOL_EACH_BLOCK(n, 4, block);                                                                     \
+        else                                                                                                  \
+            POOL_EACH_BLOCK(n, 1, block);                                                                     \
+    } while (0)
 
 static inline int64_t pool_window_size(const pool_axis *a) {
     return a->adaptive ? a->in / a->out + 2 : a->kernel < a->in ? a->kernel : a->in;
@@ -63,7 +84,8 @@ static inline int64_t pool_most_rows(const pool_axis *a) { return pool_window_si
 
 /* The rows of the window of line `line` of the result. */
 static inline int64_t pool_rows(const pool_axis *a, int64_t line, const void *plane, size_t size, pool_row *rows) {
-    pool_window depth = pool_window_at(&a[0], line / a[1].out), height = pool_window_at(&a[1], line % a[1].out);
+    int64_t z = a[0].out == 1 ? 0 : line / a[1].out;
+    pool_window depth = pool_window_at(&a[0], z), height = pool_window_at(&a[1], line - z * a[1].out);
     int64_t n = 0;
     for (int64_t d = depth.begin; d < depth.end; d += depth.step)
         for (int64_t h = height.begin; h < height.end; h += height.step) {

@@ -12,15 +12,17 @@
 /* Does v take the place of best? The first of equal values stays, and a NaN wins. */
 static ALWAYS_INLINE bool POOL(beats)(POOL_TYPE v, POOL_TYPE best) { return (v > best) | POOL_NAN(v); }
 
-/* into[j] = the largest of `count` (1 to 3) rows, and of what is there with `more`; at[j] where it stands. */
-static ALWAYS_INLINE void POOL(merge_rows)(const int count, POOL_TYPE *restrict into, int32_t *restrict at,
-                                           const pool_row *rows, int64_t n, const bool more, const bool indices) {
+/* into[j] = the largest of `count` (1 to 3) rows, and of what is there with `more`; at[j] where it stands; for `lanes`
+ * elements from `from` on. Done twice it gives the same. */
+static ALWAYS_INLINE void POOL(merge_lanes)(const int lanes, const int count, POOL_TYPE *restrict into, int32_t *restrict at,
+                                            const pool_row *rows, int64_t from, const bool more, const bool indices) {
     const POOL_TYPE *restrict first = (const POOL_TYPE *)rows[0].data;
     const POOL_TYPE *restrict second = (const POOL_TYPE *)rows[1].data;
     const POOL_TYPE *restrict third = (const POOL_TYPE *)rows[2].data;
     int32_t base[3];
     for (int r = 0; r < count; r++) base[r] = (int32_t)rows[r].base;
-    for (int64_t j = 0; j < n; j++) {
+#pragma GCC unroll 1 /* vectors, not copies of the body */
+    for (int64_t j = from; j < from + lanes; j++) {
         POOL_TYPE best = more ? into[j] : first[j];
         int32_t place = !indices ? 0 : more ? at[j] : base[0] + (int32_t)j;
 #define TAKE(use, row, r)                                                                                     \
@@ -36,6 +38,14 @@ static ALWAYS_INLINE void POOL(merge_rows)(const int count, POOL_TYPE *restrict 
         into[j] = best;
         if (indices) at[j] = place;
     }
+}
+
+/* The same for n elements. */
+static ALWAYS_INLINE void POOL(merge_rows)(const int count, POOL_TYPE *restrict into, int32_t *restrict at,
+                                           const pool_row *rows, int64_t n, const bool more, const bool indices) {
+#define BLOCK(lanes, from) POOL(merge_lanes)(lanes, count, into, at, rows, from, more, indices)
+    POOL_BLOCKS(n, BLOCK);
+#undef BLOCK
 }
 
 #define MERGE(count, more)                                                                                    \
@@ -121,7 +131,8 @@ static void POOL(max_planes)(void *ctx, int64_t chunk) {
     const pool_axis *a = job->axis;
     int64_t plane = a[0].in * a[1].in * a[2].in, width = pool_row_width(&a[2]), left = a[2].adaptive ? 0 : a[2].pad;
     int64_t most = pool_most_rows(a), held = POOL_HELD * width;
-    size_t bytes = (size_t)(plane + held + a[2].out) * sizeof(POOL_TYPE) + (size_t)(held + a[2].out + 1) * sizeof(int32_t) +
+    int64_t results = POOL_HELD * a[2].out;
+    size_t bytes = (size_t)(plane + held + results) * sizeof(POOL_TYPE) + (size_t)(held + results + 1) * sizeof(int32_t) +
                    (size_t)most * sizeof(pool_row);
     POOL_TYPE *room = hx_pool_alloc(bytes);
     if (!room) {
@@ -131,11 +142,12 @@ static void POOL(max_planes)(void *ctx, int64_t chunk) {
     pool_row *rows = (pool_row *)room;
     room = (POOL_TYPE *)(rows + most);
     POOL_TYPE *row = room + plane, *best = row + held;
-    int32_t *row_at = (int32_t *)(best + a[2].out), *best_at = row_at + held;
+    int32_t *row_at = (int32_t *)(best + results), *best_at = row_at + held;
     for (int64_t j = 0; j < held; j++) {
         row[j] = POOL_LOWEST;
         row_at[j] = INT32_MAX;
     }
+    const bool seamless = pool_is_seamless(&a[2], width);
     int64_t item = chunk * job->grain, end = item + job->grain < job->planes ? item + job->grain : job->planes;
     for (; item < end; item++) {
         const POOL_TYPE *in = POOL_READ(job->in, item * plane, plane, room);
@@ -146,11 +158,13 @@ static void POOL(max_planes)(void *ctx, int64_t chunk) {
                 int64_t count = pool_rows(a, first + i, in, sizeof *in, rows);
                 POOL(max_rows)(row + i * width + left, row_at + i * width + left, rows, count, a[2].in, job->indices);
             }
-            for (int64_t i = 0; i < n; i++, o += a[2].out) {
+            pool_axis columns = a[2];
+            columns.out *= seamless ? n : 1;
+            for (int64_t i = 0; i < n; i += seamless ? n : 1, o += columns.out) {
                 POOL_TYPE *out = POOL_TARGET(job->out, o, best);
                 int32_t *at = job->indices ? (int32_t *)job->at->data + o : best_at;
-                POOL(max_columns)(&a[2], row + i * width, row_at + i * width, out, at, job->indices);
-                POOL_WRITE(job->out, o, a[2].out, out);
+                POOL(max_columns)(&columns, row + i * width, row_at + i * width, out, at, job->indices);
+                POOL_WRITE(job->out, o, columns.out, out);
             }
         }
     }
@@ -175,12 +189,20 @@ static ALWAYS_INLINE void POOL(add_columns)(POOL_TYPE *restrict into, const POOL
     for (int64_t j = 0; j < n; j++) into[j] += row[j * step];
 }
 
+static ALWAYS_INLINE void POOL(add_lanes)(const int lanes, POOL_TYPE *restrict into, const POOL_TYPE *restrict first,
+                                          const POOL_TYPE *restrict second) {
+#pragma GCC unroll 1 /* vectors, not copies of the body */
+    for (int j = 0; j < lanes; j++) into[j] = first[j] + second[j];
+}
+
 static void POOL(add_rows)(POOL_TYPE *restrict into, const pool_row *rows, int64_t count, int64_t n) {
     const POOL_TYPE *first = (const POOL_TYPE *)rows[0].data, *second = (const POOL_TYPE *)rows[1].data;
+#define BLOCK(lanes, from) POOL(add_lanes)(lanes, into + (from), first + (from), second + (from))
     if (count < 2)
         for (int64_t j = 0; j < n; j++) into[j] = count ? first[j] : 0;
     else
-        for (int64_t j = 0; j < n; j++) into[j] = first[j] + second[j];
+        POOL_BLOCKS(n, BLOCK);
+#undef BLOCK
     for (int64_t r = 2; r < count; r++) POOL(add_columns)(into, (const POOL_TYPE *)rows[r].data, 1, n);
 }
 
@@ -225,20 +247,31 @@ static void POOL(mean_planes)(void *ctx, int64_t chunk) {
     hx_pool_free(room, (size_t)size * sizeof *room);
 }
 
+/* out[j] = sum[j] / (lines * count[j]) */
+static ALWAYS_INLINE void POOL(divide_lanes)(const int lanes, POOL_TYPE *restrict out, const POOL_TYPE *restrict sum,
+                                             const POOL_TYPE *restrict count, POOL_TYPE lines) {
+#pragma GCC unroll 1 /* vectors, not copies of the body */
+    for (int j = 0; j < lanes; j++) out[j] = sum[j] / (lines * count[j]);
+}
+
 static void POOL(average_planes)(void *ctx, int64_t chunk) {
     pool_job *job = ctx;
     const pool_axis *a = job->axis;
     int64_t plane = a[0].in * a[1].in * a[2].in, width = pool_row_width(&a[2]), left = a[2].adaptive ? 0 : a[2].pad;
     int64_t most = pool_most_rows(a), held = POOL_HELD * width;
-    size_t bytes = (size_t)(plane + held + 2 * a[2].out) * sizeof(POOL_TYPE) + (size_t)most * sizeof(pool_row);
+    int64_t results = POOL_HELD * a[2].out;
+    size_t bytes = (size_t)(plane + held + results + 2 * a[2].out) * sizeof(POOL_TYPE) + (size_t)most * sizeof(pool_row);
     pool_row *rows = hx_pool_alloc(bytes);
     if (!rows) {
         atomic_store(&job->failed, true);
         return;
     }
-    POOL_TYPE *room = (POOL_TYPE *)(rows + most), *row = room + plane, *best = row + held, *count = best + a[2].out;
+    POOL_TYPE *room = (POOL_TYPE *)(rows + most), *row = room + plane, *sums = row + held, *best = sums + results;
+    POOL_TYPE *count = best + a[2].out;
+    const bool seamless = pool_is_seamless(&a[2], width);
     memset(row, 0, (size_t)held * sizeof *row);
-    for (int64_t j = 0; j < a[2].out; j++) count[j] = (POOL_TYPE)pool_count(&a[2], j, job->include_pad);
+    for (int64_t j = 0; j < a[2].out; j++)
+        count[j] = job->divisor ? (POOL_TYPE)job->divisor : (POOL_TYPE)pool_count(&a[2], j, job->include_pad);
     int64_t item = chunk * job->grain, end = item + job->grain < job->planes ? item + job->grain : job->planes;
     for (; item < end; item++) {
         const POOL_TYPE *in = POOL_READ(job->in, item * plane, plane, room);
@@ -249,15 +282,19 @@ static void POOL(average_planes)(void *ctx, int64_t chunk) {
                 int64_t used = pool_rows(a, first + i, in, sizeof *in, rows);
                 POOL(add_rows)(row + i * width + left, rows, used, a[2].in);
             }
+            pool_axis columns = a[2];
+            columns.out *= seamless ? n : 1;
+            for (int64_t i = 0; i < n; i += seamless ? n : 1)
+                POOL(average_columns)(&columns, row + i * width, sums + i * a[2].out);
             for (int64_t i = 0; i < n; i++, o += a[2].out) {
                 POOL_TYPE *out = POOL_TARGET(job->out, o, best);
-                POOL(average_columns)(&a[2], row + i * width, out);
+                const POOL_TYPE *sum = sums + i * a[2].out;
                 int64_t z = (first + i) / a[1].out, y = (first + i) % a[1].out;
-                POOL_TYPE lines_of = (POOL_TYPE)(pool_count(&a[0], z, job->include_pad) * pool_count(&a[1], y, job->include_pad));
-                if (job->divisor)
-                    for (int64_t j = 0; j < a[2].out; j++) out[j] /= (POOL_TYPE)job->divisor;
-                else
-                    for (int64_t j = 0; j < a[2].out; j++) out[j] /= lines_of * count[j];
+                int64_t counted = pool_count(&a[0], z, job->include_pad) * pool_count(&a[1], y, job->include_pad);
+                POOL_TYPE lines_of = job->divisor ? 1 : (POOL_TYPE)counted;
+#define BLOCK(lanes, from) POOL(divide_lanes)(lanes, out + (from), sum + (from), count + (from), lines_of)
+                POOL_BLOCKS(a[2].out, BLOCK);
+#undef BLOCK
                 POOL_WRITE(job->out, o, a[2].out, out);
             }
         }
