@@ -67,6 +67,12 @@ class H3(SequenceLayer):
         self.D = Parameter(randn(self.heads, **made))
         self.output_linear = Linear(d_model, d_model, **made)
 
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (layer(x).transpose(1, 2) for layer in (self.q_proj, self.k_proj, self.v_proj))
+        k, _ = self.ssm_k_kernel.convolve(k, self.ssm_k_D, None)
+        y = self.kernel.respond(self._met(k, v), self.D)
+        return self.output_linear(self._asked(y, q).transpose(1, 2))
+
     def stream(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         columns, carried = (None, None) if state is None else state
         q, k, v = (layer(x).transpose(1, 2) for layer in (self.q_proj, self.k_proj, self.v_proj))

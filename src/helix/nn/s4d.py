@@ -45,22 +45,43 @@ def powers(log_decay: Tensor, steps: Tensor) -> Tensor:
     return (log_decay.unsqueeze(-1) * steps).exp()
 
 
+def _width(length: int) -> int:
+    """About the square root: how many steps stand in a row when t is written as i width + j."""
+    return math.isqrt(max(0, length - 1)) + 1
+
+
+def _steps(values: range, like: Tensor) -> Tensor:
+    return arange(values.start, values.stop, values.step, dtype=like.real.dtype, device=like.device)
+
+
 def vandermonde(weights: Tensor, log_decay: Tensor, length: int) -> Tensor:
-    """2 Re of the sum over states of weights decay**t for t < length: (channels, states) to (channels, length).
+    """2 Re of the sum over states of weights decay**t for t < length: (…, channels, states) to (…, channels, length).
 
     t is i m + j, so that one product of (length / m, 2 states) and (2 states, m) does what powers for every t would.
     """
-    width = max(1, math.isqrt(max(0, length - 1)) + 1)
-    rows, real = -(-length // width), weights.real.dtype
-    places: dict[str, Any] = {"dtype": real, "device": weights.device}
-    coarse = weights.unsqueeze(-1) * powers(log_decay, width * arange(rows, **places))
-    fine = powers(log_decay, arange(width, **places))
+    width = _width(length)
+    coarse = weights.unsqueeze(-1) * powers(log_decay, width * _steps(range(-(-length // width)), log_decay))
+    fine = powers(log_decay, _steps(range(width), log_decay))
     left, right = _stacked(coarse.real, -coarse.imag), _stacked(fine.real, fine.imag)
-    return 2 * matmul(left.transpose(1, 2), right).reshape(weights.shape[0], -1).narrow(1, 0, length)
+    return 2 * matmul(left.transpose(-1, -2), right).flatten(-2).narrow(-1, 0, length)
+
+
+def gather(log_decay: Tensor, inputs: Tensor) -> Tensor:
+    """The sum over t of decay**(length - 1 - t) inputs[t]: (batch, channels, length) to (batch, channels, states).
+
+    As in vandermonde, rows of about the square root of the length are summed by one product, then row by row.
+    """
+    length, width = inputs.shape[-1], _width(inputs.shape[-1])
+    rows = -(-length // width)
+    fine = powers(log_decay, _steps(range(width - 1, -1, -1), log_decay))
+    coarse = powers(log_decay, width * _steps(range(rows - 1, -1, -1), log_decay)).transpose(-1, -2)
+    padded = F.pad(inputs, (rows * width - length, 0)).unflatten(-1, (rows, width))
+    real, imag = matmul(padded, _stacked(fine.real, fine.imag).transpose(-1, -2)).chunk(2, -1)
+    return (complex(real, imag) * coarse).sum(-2)
 
 
 def _stacked(real: Tensor, imag: Tensor) -> Tensor:
-    return cat([real, imag], 1)
+    return cat([real, imag], -2)
 
 
 class S4DKernel(Module):
@@ -109,14 +130,17 @@ class S4DKernel(Module):
 
     def convolve(self, u: Tensor, D: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(batch, d_model, length) from a state, zero without one, to results and the state after them."""
-        _, log_decay, factor = self.discretised()
-        C = view_as_complex(self.C)
-        y = F.fft_conv(u, vandermonde(C * factor, log_decay, u.shape[-1]), D)
-        last = gather(log_decay, u) * factor
+        decay, log_decay, factor = self.discretised()
+        C, length = view_as_complex(self.C), u.shape[-1]
+        y, last = self.respond(u, D), gather(log_decay, u) * factor
         if state is not None:
-            part, rest = carry(log_decay, u, C, state)
-            y, last = y + part, last + rest
+            y = y + vandermonde(C * decay * state, log_decay, length)
+            last = last + (log_decay * length).exp() * state
         return y, last
+
+    def respond(self, u: Tensor, D: Tensor) -> Tensor:
+        """The results alone, from rest."""
+        return F.fft_conv(u, self(u.shape[-1]), D)
 
     def advance(self, u: Tensor, D: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One step: (batch, d_model)."""
@@ -130,23 +154,6 @@ class S4DKernel(Module):
 
     def extra_repr(self) -> str:
         return f"{self.d_model}, N={self.N}, init={self.init!r}, disc={self.disc!r}"
-
-
-def carry(log_decay: Tensor, inputs: Tensor, C: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """What a state (batch, channels, states) leaves in the results of `inputs` (batch, channels, length), and the state
-    after them from zero: decay**(length - 1 - t) times the inputs, and decay**length times the state."""
-    length = inputs.shape[-1]
-    ahead = powers(log_decay, arange(1, length + 1, dtype=inputs.dtype, device=inputs.device))
-    left = state.unsqueeze(-1) * ahead
-    return 2 * (left * C.unsqueeze(-1)).sum(-2).real, left.select(-1, length - 1)
-
-
-def gather(log_decay: Tensor, inputs: Tensor) -> Tensor:
-    """The sum over t of decay**(length - 1 - t) inputs[t]: (batch, channels, length) to (batch, channels, states)."""
-    length = inputs.shape[-1]
-    behind = powers(log_decay, arange(length - 1, -1, -1, dtype=inputs.dtype, device=inputs.device))
-    real, imag = (matmul(part, inputs.permute(1, 2, 0)).permute(2, 0, 1) for part in (behind.real, behind.imag))
-    return complex(real, imag)
 
 
 class S4D(SequenceLayer):

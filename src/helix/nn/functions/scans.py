@@ -64,7 +64,7 @@ def causal_conv1d(
 
     channels, taps = weight.shape
     if initial is None:
-        padded = F.pad(x, (taps - 1, 0))
+        padded = F.pad(x.contiguous(), (taps - 1, 0))
     else:
         padded = cat([initial, x], -1)
     y = F.conv1d(padded, weight.unsqueeze(1), bias, groups=channels)
