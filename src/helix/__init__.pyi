@@ -710,6 +710,7 @@ from helix import cli as cli
 from helix import config as config
 from helix import data as data
 from helix import einops as einops
+from helix import energy as energy
 from helix import fft as fft
 from helix import io as io
 from helix import linalg as linalg
@@ -718,6 +719,7 @@ from helix import metrics as metrics
 from helix import models as models
 from helix import nn as nn
 from helix import optim as optim
+from helix import profiler as profiler
 from helix import signal as signal
 from helix import special as special
 from helix import testing as testing

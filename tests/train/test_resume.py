@@ -25,7 +25,7 @@ def digest(runs: Path) -> tuple[str, ...]:
     newest = checkpoint.newest(run / "checkpoints")
     assert newest.name == f"step-{STEPS:06d}"
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    numbers = [{k: v for k, v in r.items() if k != "samples_per_second"} for r in records]
+    numbers = [{k: v for k, v in r.items() if k not in ("samples_per_second", "joules")} for r in records]
     return (
         *(
             hashlib.sha256((newest / name).read_bytes()).hexdigest()

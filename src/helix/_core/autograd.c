@@ -4,6 +4,7 @@
 #include <stdalign.h>
 #include <string.h>
 #include "dispatch.h"
+#include "profile.h"
 
 static _Atomic uint64_t next_sequence = 1;
 static _Thread_local bool anomaly;
@@ -72,6 +73,7 @@ static hx_node *new_node(const hx_op *op, int n_in, int n_out, const hx_attr *at
     memset(n->edges, 0, (size_t)n_in * sizeof *n->edges);
     memset(n->saved, 0, (size_t)(n_in + n_out) * sizeof *n->saved);
     copy_attributes(n->attr, attr, n_attr, block + room);
+    n->place = hx_profile.place;
     if (anomaly && anomaly_hooks.note) n->where = anomaly_hooks.note();
     hx_count_node(1);
     return n;

@@ -43,6 +43,7 @@ struct hx_node {
     hx_custom custom;
     hx_hook **output_hooks; /* per output; NULL when no output has one */
     void *where;          /* anomaly mode: what the host language noted when the node was made */
+    int32_t place;        /* where the program made it, for the profiler */
     int32_t slot;         /* position in the running walk */
     _Atomic uint64_t walk; /* the walk that claimed this node; 0 for none */
     size_t block_bytes;

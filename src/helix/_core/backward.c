@@ -5,6 +5,7 @@
 #include <string.h>
 #include "autograd.h"
 #include "dispatch.h"
+#include "profile.h"
 #include "threads.h"
 #include "trace.h"
 
@@ -334,6 +335,7 @@ static hx_status run_node(walk *w, hx_node *n, hx_tensor **g) {
                        "backward through %s a second time: what it saved was released by the first. Pass "
                        "retain_graph=True to the first backward.",
                        n->op ? n->op->name : n->custom.name);
+    hx_profile.place = n->place;
     hx_tensor *small[3 * SMALL], **room = small;
     bool small_need[SMALL], *need = small_need;
     size_t n_room = 2 * (size_t)n->n_in + (size_t)n->n_out, bytes = n_room * sizeof *room + (size_t)n->n_in;
@@ -514,6 +516,7 @@ hx_status hx_backward(hx_tensor **roots, hx_tensor **gradients, int n_roots, hx_
     int8_t cast[2];
     memcpy(cast, hx_mode.autocast, sizeof cast);
     memset(hx_mode.autocast, 0, sizeof cast); /* gradients have the dtypes of the forward pass */
+    hx_profile.backward++;
     hx_scope scope;
     hx_scope_enter(&scope);
     hx_status status = HX_OK;
@@ -531,6 +534,7 @@ hx_status hx_backward(hx_tensor **roots, hx_tensor **gradients, int n_roots, hx_
             results[i] = NULL;
         }
     memcpy(hx_mode.autocast, cast, sizeof cast);
+    hx_profile.backward--;
     hx_grad_set(before);
     hx_error_enter_op(outer);
     return status;

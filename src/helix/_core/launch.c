@@ -4,6 +4,7 @@
 #include "dispatch.h"
 #include "kernels.h"
 #include "modes.h"
+#include "profile.h"
 #include "templates.h"
 #include "threads.h"
 #include "written.h"
@@ -168,8 +169,10 @@ static hx_status launch(const hx_kernel_call *l, const hx_op_support *s, bool *r
     prepared p;
     HX_TRY(prepare(&p, l));
     *ran = l->device->id == 0;
+    int64_t start = hx_profiling() ? hx_profile_now() : 0;
     hx_status status = *ran ? run_here(l, s, &p) : run_there(l, s, &p.call, ran);
     hx_mode.kernels_run += *ran;
+    if (start && *ran) hx_profile_kernel(l, start);
     unprepare(&p);
     return status;
 }

@@ -11,6 +11,7 @@ from .. import cat, manual_seed
 from .._core import device as device_of
 from ..autograd import no_grad
 from ..data import Dataset, Loader, load
+from ..energy import Energy
 from ..errors import ConfigError
 from ..nn import Module
 from ..tensor import Tensor
@@ -141,7 +142,7 @@ class Trainer:
 
     def _epoch(self, session: Session, stop: StopRequest) -> None:
         every = self.settings.checkpoint_every
-        started, samples = time.perf_counter(), 0
+        started, samples, energy = time.perf_counter(), 0, Energy()
         self.model.train()
         for batches in _groups(session, self.settings.accumulate):
             values = self._step(session, batches)
@@ -156,6 +157,7 @@ class Trainer:
             if session.step >= session.total_steps or self._stop_asked:
                 _finish(session.loader)
                 break
+        self._joules = energy.joules()
         self._speed = samples / max(1e-9, time.perf_counter() - started)
 
     def _step(self, session: Session, batches: list[tuple[Tensor, ...]]) -> dict[str, float]:
@@ -187,6 +189,7 @@ class Trainer:
             "epoch": epoch,
             **{f"train_{name}": value for name, value in session.meter.means().items()},
             "samples_per_second": round(self._speed, 1),
+            **({} if self._joules is None else {"joules": round(self._joules, 3)}),
         }
         if test is not None:
             record |= {f"test_{name}": value for name, value in self.test(test).items()}

@@ -411,6 +411,25 @@ cdef extern from "autograd.h" nogil:
     void hx_node_release(hx_node *n)
     hx_node *hx_node_retain(hx_node *n)
 
+cdef extern from "profile.h" nogil:
+    ctypedef struct hx_profile_shape:
+        uint8_t dtype, ndim
+        int64_t size[8]
+    ctypedef struct hx_profile_event:
+        const hx_op *op
+        const hx_device *device
+        int64_t start, nanoseconds, bytes_read, bytes_written
+        int32_t place, thread
+        bint backward
+        hx_profile_shape input "in"[4]
+        hx_profile_shape out
+    void hx_profile_set(bint on, int32_t (*place)() noexcept)
+    int64_t hx_profile_now()
+    int64_t hx_profile_count()
+    int64_t hx_profile_lost()
+    bint hx_profile_at(int64_t i, hx_profile_event *out)
+    void hx_profile_clear()
+
 cdef extern from "trace.h" nogil:
     ctypedef struct hx_trace
     ctypedef struct hx_trace_call:
