@@ -60,6 +60,7 @@ MODULES = (
     "metrics.correlation",
     "metrics.fscore",
     "metrics.language",
+    "metrics.mean",
     "metrics.ranking",
     "metrics.regression",
     "metrics.segmentation",

@@ -137,6 +137,20 @@ def test_exact_under_any_batching(name):
     close(restored)
 
 
+IGNORING = [
+    (M.Accuracy, {}), (M.F1Score, {"num_classes": 4}), (M.ConfusionMatrix, {"num_classes": 4}), (M.AUROC, {}),
+    (M.AveragePrecision, {}), (M.CalibrationError, {}), (M.Perplexity, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "options"), IGNORING, ids=lambda v: getattr(v, "__name__", ""))
+def test_ignored_targets_do_not_count(kind, options):
+    keep = RANDOM.random(N) > 0.3
+    expected = kind(**options)(hx.tensor(SCORES[keep]), hx.tensor(CLASSES[keep])).numpy()
+    found = kind(ignore_index=-100, **options)(hx.tensor(SCORES), hx.tensor(np.where(keep, CLASSES, -100))).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 def test_bits_per_byte_count_the_text():
     metric = metrics.BitsPerByte()
     metric.update(hx.tensor(SCORES), hx.tensor(CLASSES), bytes=200)

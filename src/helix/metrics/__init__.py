@@ -6,6 +6,7 @@ from .confusion import ConfusionMatrix
 from .correlation import PearsonCorrelation, SpearmanCorrelation
 from .fscore import F1Score, FBetaScore, Precision, Recall
 from .language import BitsPerByte, Perplexity
+from .mean import MeanOf
 from .metric import Metric
 from .ranking import AUROC, AveragePrecision
 from .regression import ExplainedVariance, MeanAbsoluteError, MeanSquaredError, R2Score
@@ -28,6 +29,7 @@ __all__ = [
     "FBetaScore",
     "IoU",
     "MeanAbsoluteError",
+    "MeanOf",
     "MeanSquaredError",
     "Metric",
     "PearsonCorrelation",

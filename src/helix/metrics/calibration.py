@@ -14,7 +14,7 @@ class CalibrationError(Metric):
     calibration of modern neural networks", ICML 2017.
 
     update(output, target): (N, C) logits, or probabilities with `logits=False`, and classes (N); also with further axes.
-    `norm`: "l1" for the mean gap (ECE), "l2" for the root of the mean square, "max" for the largest (MCE).
+    Targets of `ignore_index` do not count. `norm`: "l1" for the mean gap (ECE), "l2" for the root of the mean square, "max" for the largest (MCE).
 
     Example:
         >>> metric = helix.metrics.CalibrationError(bins=10, logits=False)
@@ -23,13 +23,20 @@ class CalibrationError(Metric):
         0.25
     """
 
-    def __init__(self, bins: int = 15, norm: str = "l1", logits: bool = True, dim: int | None = None) -> None:
+    def __init__(
+        self,
+        bins: int = 15,
+        norm: str = "l1",
+        logits: bool = True,
+        ignore_index: int | None = None,
+        dim: int | None = None,
+    ) -> None:
         super().__init__()
         if bins < 1:
             raise ValueError(f"CalibrationError: bins must be at least 1, got {bins}")
         if norm not in ("l1", "l2", "max"):
             raise ValueError(f"CalibrationError: norm must be 'l1', 'l2' or 'max', got {norm!r}")
-        self.bins, self.norm, self.logits, self.dim = bins, norm, logits, dim
+        self.bins, self.norm, self.logits, self.ignore_index, self.dim = bins, norm, logits, ignore_index, dim
         self.add_sum("counts", (bins,), int64)
         self.add_sum("confidences", (bins,))
         self.add_sum("correct", (bins,), int64)
@@ -40,11 +47,12 @@ class CalibrationError(Metric):
         confidence, found = shares.max(-1)
         places = (confidence * self.bins).ceil().long().clamp(1, self.bins) - 1
         hits = (found == wanted).long()
+        counted = hits * 0 + 1 if self.ignore_index is None else (wanted != self.ignore_index).long()
         empty = hits.new_zeros(self.bins)
         return {
-            "counts": empty.scatter_add(0, places, hits * 0 + 1),
-            "confidences": confidence.new_zeros(self.bins).scatter_add(0, places, confidence),
-            "correct": empty.scatter_add(0, places, hits),
+            "counts": empty.scatter_add(0, places, counted),
+            "confidences": confidence.new_zeros(self.bins).scatter_add(0, places, confidence * counted),
+            "correct": empty.scatter_add(0, places, hits * counted),
         }
 
     def compute(self) -> Tensor:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from .. import int64, ones_like, where
 from ..tensor import Tensor
-from .classes import labels_in_rows
+from .classes import labels_in_rows, scores_in_rows
 from .metric import Metric
 
 
 class ConfusionMatrix(Metric):
     """Counts, (num_classes, num_classes): row of the target, column of the prediction. Arguments as of `Accuracy`.
 
+    `num_classes` None: as many as the first scores have (2 for scores of class 1).
     `normalize`: None for counts, "true" for shares of rows, "pred" of columns, "all" of everything.
 
     Example:
@@ -22,24 +23,36 @@ class ConfusionMatrix(Metric):
 
     def __init__(
         self,
-        num_classes: int,
+        num_classes: int | None = None,
         normalize: str | None = None,
         ignore_index: int | None = None,
         threshold: float = 0.5,
         dim: int | None = None,
     ) -> None:
         super().__init__()
-        if num_classes < 2:
+        if num_classes is not None and num_classes < 2:
             raise ValueError(f"{type(self).__name__}: num_classes must be at least 2, got {num_classes}")
         if normalize not in (None, "true", "pred", "all"):
             raise ValueError(f"{type(self).__name__}: normalize must be 'true', 'pred' or 'all', got {normalize!r}")
         self.num_classes, self.normalize, self.ignore_index = num_classes, normalize, ignore_index
         self.threshold, self.dim = threshold, dim
-        self.add_sum("counts", (num_classes, num_classes), int64)
+        if num_classes is not None:
+            self.add_sum("counts", (num_classes, num_classes), int64)
+
+    def _size(self, output: Tensor, target: Tensor) -> int:
+        if "counts" in self._sums:
+            return self.counts.shape[0]
+        if self.num_classes is not None:
+            return self.num_classes
+        if tuple(output.shape) != tuple(target.shape):
+            return scores_in_rows(type(self).__name__, output, target, self.dim)[0].shape[-1]
+        if output.is_floating_point():
+            return 2
+        raise ValueError(f"{type(self).__name__}: predicted classes do not tell how many there are; give num_classes")
 
     def take(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         found, wanted = labels_in_rows(type(self).__name__, output, target, self.dim, self.threshold)
-        size = self.num_classes
+        size = self._size(output, target)
         places = wanted * size + found
         inside = (wanted >= 0) & (wanted < size) & (found >= 0) & (found < size)
         # A class outside the matrix has no place: scatter_add refuses it.

@@ -13,14 +13,14 @@ class _OfClasses(ConfusionMatrix):
     classes by their targets, "binary" is class 1 alone, None gives all. `zero_division` stands for 0 / 0."""
 
     def __init__(
-        self, num_classes: int = 2, average: str | None = None, zero_division: float = 0.0, **options: Any
+        self, num_classes: int | None = None, average: str | None = None, zero_division: float = 0.0, **options: Any
     ) -> None:
         super().__init__(num_classes, **options)
         if average not in (None, "micro", "macro", "weighted", "binary"):
             raise ValueError(
                 f"{type(self).__name__}: average must be 'micro', 'macro', 'weighted', 'binary' or None, got {average!r}"
             )
-        if average == "binary" and num_classes != 2:
+        if average == "binary" and num_classes not in (None, 2):
             raise ValueError(f"{type(self).__name__}: average='binary' needs num_classes=2, got {num_classes}")
         self.average, self.zero_division = average, zero_division
 
@@ -40,7 +40,7 @@ class _OfClasses(ConfusionMatrix):
 class Precision(_OfClasses):
     """Of what was predicted, the share that is right. Arguments as of `F1Score`."""
 
-    def __init__(self, num_classes: int = 2, average: str | None = "macro", **options: Any) -> None:
+    def __init__(self, num_classes: int | None = None, average: str | None = "macro", **options: Any) -> None:
         super().__init__(num_classes, average, **options)
 
     def value(self, both: Tensor, predicted: Tensor, wanted: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class Precision(_OfClasses):
 class Recall(_OfClasses):
     """Of the targets, the share that was found. Arguments as of `F1Score`."""
 
-    def __init__(self, num_classes: int = 2, average: str | None = "macro", **options: Any) -> None:
+    def __init__(self, num_classes: int | None = None, average: str | None = "macro", **options: Any) -> None:
         super().__init__(num_classes, average, **options)
 
     def value(self, both: Tensor, predicted: Tensor, wanted: Tensor) -> Tensor:
@@ -60,7 +60,9 @@ class Recall(_OfClasses):
 class FBetaScore(_OfClasses):
     """The weighted harmonic mean of precision and recall, (1 + beta^2) P R / (beta^2 P + R). Arguments as of `F1Score`."""
 
-    def __init__(self, beta: float = 1.0, num_classes: int = 2, average: str | None = "macro", **options: Any) -> None:
+    def __init__(
+        self, beta: float = 1.0, num_classes: int | None = None, average: str | None = "macro", **options: Any
+    ) -> None:
         super().__init__(num_classes, average, **options)
         if not beta > 0:
             raise ValueError(f"{type(self).__name__}: beta must be above 0, got {beta}")
@@ -82,5 +84,5 @@ class F1Score(FBetaScore):
         0.6
     """
 
-    def __init__(self, num_classes: int = 2, average: str | None = "macro", **options: Any) -> None:
+    def __init__(self, num_classes: int | None = None, average: str | None = "macro", **options: Any) -> None:
         super().__init__(1.0, num_classes, average, **options)

@@ -59,11 +59,15 @@ class Metric:
                 if name in self._rows:
                     self._rows[name].append(value)
                 else:
-                    self._sums[name] = self.joined(name, self._sums[name].to(value.device), value)
+                    self._sums[name] = self._with(name, value)
 
     def take(self, *batch: Any, **named: Any) -> dict[str, Tensor]:
         """What a batch adds to each state."""
         raise NotImplementedError(f"{type(self).__name__} does not say in take() what a batch adds")
+
+    def _with(self, name: str, added: Tensor) -> Tensor:
+        before = self._sums.get(name)
+        return added if before is None else self.joined(name, before.to(added.device), added)
 
     def joined(self, name: str, before: Tensor, added: Tensor) -> Tensor:
         return before + added
@@ -91,11 +95,13 @@ class Metric:
 
     def merge(self, other: Self) -> None:
         """Takes in all that `other` has seen."""
-        if type(other) is not type(self) or set(other._sums) != set(self._sums):
-            raise ValueError(f"{type(self).__name__}: cannot merge a {type(other).__name__} of other settings")
-        theirs = {name: value.to(self._sums[name].device) for name, value in other._sums.items()}
-        joined = {name: self.joined(name, self._sums[name], value) for name, value in theirs.items()}
-        self._sums = joined
+        kind = type(self).__name__
+        if type(other) is not type(self):
+            raise ValueError(f"{kind}: cannot merge a {type(other).__name__}")
+        for name, value in other._sums.items():
+            if name in self._sums and self._sums[name].shape != value.shape:
+                raise ValueError(f"{kind}: cannot merge one of other settings")
+        self._sums |= {name: self._with(name, value) for name, value in other._sums.items()}
         for name, parts in other._rows.items():
             self._rows[name] += parts
 
@@ -110,8 +116,9 @@ class Metric:
                     f"HX3004 {type(self).__name__}: the saved state has no {name} of shape {tuple(value.shape)}; "
                     "nothing was loaded."
                 )
-        self._sums = {name: state[name].detach().clone() for name in self._sums}
-        self._rows = {name: [state[name].detach().clone()] if name in state else [] for name in self._rows}
+        values = {name: value.detach().clone() for name, value in state.items()}
+        self._rows = {name: [values.pop(name)] if name in values else [] for name in self._rows}
+        self._sums = values
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -12,13 +12,14 @@ from .metric import Metric
 
 class _Ranking(Metric):
     """update(scores, target): scores of class 1 (N) with targets 0 or 1; or scores (N, C) with classes (N), each class
-    against the rest and then their mean ("macro"), their mean weighted by targets ("weighted"), or all (None)."""
+    against the rest and then their mean ("macro"), their mean weighted by targets ("weighted"), or all (None). Targets of
+    `ignore_index` do not count."""
 
-    def __init__(self, average: str | None = "macro") -> None:
+    def __init__(self, average: str | None = "macro", ignore_index: int | None = None) -> None:
         super().__init__()
         if average not in (None, "macro", "weighted"):
             raise ValueError(f"{type(self).__name__}: average must be 'macro', 'weighted' or None, got {average!r}")
-        self.average = average
+        self.average, self.ignore_index = average, ignore_index
         self.add_rows("scores")
         self.add_rows("targets")
 
@@ -35,6 +36,9 @@ class _Ranking(Metric):
 
     def compute(self) -> Tensor:
         scores, targets = self.rows("scores"), self.rows("targets")
+        if self.ignore_index is not None:
+            counted = targets != self.ignore_index
+            scores, targets = scores[counted], targets[counted]
         if scores.ndim == 1:
             return self.binary(scores, targets.double())
         wanted = [(targets == k).double() for k in range(scores.shape[1])]

@@ -19,7 +19,7 @@ class IoU(_OfClasses):
         [0.5, 0.5]
     """
 
-    def __init__(self, num_classes: int = 2, average: str | None = "macro", **options: Any) -> None:
+    def __init__(self, num_classes: int | None = None, average: str | None = "macro", **options: Any) -> None:
         super().__init__(num_classes, average, **options)
 
     def value(self, both: Tensor, predicted: Tensor, wanted: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ class Gradients:
         self.skipped = self.in_a_row = 0
 
     def step(self, batches: Sequence[Batch], check_loss: Callable[[float], None]) -> dict[str, float]:
-        """Moves the model once; the step's loss, metrics and norm of the gradients."""
+        """Moves the model once; the step's loss and norm of the gradients. `measure` sees each piece's output."""
         self.optimizer.zero_grad()
         values = self._accumulated(batches)
         policy = self.settings.nonfinite
@@ -142,7 +142,8 @@ class Gradients:
                 loss = self.loss(output, target)
             self.scaler.scale(loss if share == 1.0 else loss * share).backward()
             with no_grad():
-                return {"loss": loss.item(), **self.measure(output.detach(), target)}
+                self.measure(output.detach(), target)
+                return {"loss": loss.item()}
         except OutOfMemoryError as error:
             raise with_owners(error, self.model, self.optimizer) from None
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
+from .. import metrics
+from ..metrics import Metric
 from ..nn import functional as F
 from ..tensor import Tensor
 
@@ -50,18 +52,27 @@ def loss_named(loss: str | Loss, task: str, label_smoothing: float = 0.0) -> Los
     return LOSSES[name]
 
 
-def accuracy(output: Tensor, target: Tensor) -> Tensor:
-    """The share of samples whose likeliest class is the target, among targets that count."""
-    output, target = _rows(output, target)
-    count = (target != IGNORED).sum().clamp(min=1)
-    return (output.argmax(-1) == target).sum().to(output.dtype) / count.to(output.dtype)
-
-
-def mean_absolute_error(output: Tensor, target: Tensor) -> Tensor:
-    return (output - target).abs().mean()
-
-
-METRICS: dict[str, Loss] = {"accuracy": accuracy, "mae": mean_absolute_error}
+METRICS: dict[str, Callable[[], Metric]] = {
+    "accuracy": partial(metrics.Accuracy, ignore_index=IGNORED),
+    "top5": partial(partial(metrics.Accuracy, ignore_index=IGNORED), 5),
+    "precision": partial(metrics.Precision, ignore_index=IGNORED),
+    "recall": partial(metrics.Recall, ignore_index=IGNORED),
+    "f1": partial(metrics.F1Score, ignore_index=IGNORED),
+    "iou": partial(metrics.IoU, ignore_index=IGNORED),
+    "dice": partial(metrics.Dice, ignore_index=IGNORED),
+    "auroc": partial(metrics.AUROC, ignore_index=IGNORED),
+    "average_precision": partial(metrics.AveragePrecision, ignore_index=IGNORED),
+    "calibration_error": partial(metrics.CalibrationError, ignore_index=IGNORED),
+    "perplexity": metrics.Perplexity,
+    "bits_per_byte": metrics.BitsPerByte,
+    "mae": metrics.MeanAbsoluteError,
+    "mse": metrics.MeanSquaredError,
+    "rmse": partial(metrics.MeanSquaredError, False),
+    "r2": metrics.R2Score,
+    "explained_variance": metrics.ExplainedVariance,
+    "pearson": metrics.PearsonCorrelation,
+    "spearman": metrics.SpearmanCorrelation,
+}
 TASK_METRICS = {
     "classification": ("accuracy",),
     "language": ("accuracy",),
@@ -70,15 +81,25 @@ TASK_METRICS = {
 }
 
 
-def metrics_named(metrics, task: str) -> dict[str, Loss]:
-    """Metric functions by name: from names, from functions, or those that suit the task."""
-    chosen = TASK_METRICS.get(task, ()) if metrics is None else metrics
-    found: dict[str, Loss] = {}
-    for metric in chosen:
-        if callable(metric):
-            found[metric.__name__] = metric
-        elif metric in METRICS:
-            found[metric] = METRICS[metric]
-        else:
-            raise ValueError(f"metrics: unknown name {metric!r}; known: {', '.join(METRICS)}, or pass a function")
+def metrics_named(chosen, task: str) -> dict[str, Metric]:
+    """Metrics by name: from names, metrics, functions of (output, target), a mapping of those, or what suits the task."""
+    if isinstance(chosen, Mapping):
+        return {name: next(iter(metrics_named([metric], task).values())) for name, metric in chosen.items()}
+    found: dict[str, Metric] = {}
+    for metric in TASK_METRICS.get(task, ()) if chosen is None else chosen:
+        name, made = _metric(metric)
+        if name in found:
+            raise ValueError(f"metrics: two are called {name!r}; pass a mapping of names to metrics")
+        found[name] = made
     return found
+
+
+def _metric(metric) -> tuple[str, Metric]:
+    if isinstance(metric, Metric):
+        return type(metric).__name__.lower(), metric.fresh()
+    if callable(metric):
+        return metric.__name__, metrics.MeanOf(metric)
+    if metric not in METRICS:
+        known = ", ".join(METRICS)
+        raise ValueError(f"metrics: unknown name {metric!r}; known: {known}, or pass a metric or a function")
+    return metric, METRICS[metric]()

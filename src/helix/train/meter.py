@@ -1,28 +1,77 @@
-"""Meter: running means over samples, exact enough to be taken up again."""
+"""Meter: what was measured over the samples so far, exact enough to be taken up again."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from .. import dtypes, tensor
+from ..metrics import Metric
+from ..tensor import Tensor
+
 
 class Meter:
-    """Sums of named values, each weighted by the number of samples it was taken over."""
+    """Sums of named values, each weighted by the number of samples it was taken over, and metrics.
 
-    def __init__(self) -> None:
-        self.sums: dict[str, float] = {}
-        self.count = 0
+    What `take` gives to the metrics counts when `add` ends the step, and is forgotten by `drop`.
+    """
+
+    def __init__(self, metrics: Mapping[str, Metric] | None = None) -> None:
+        self.metrics = {name: metric.fresh() for name, metric in (metrics or {}).items()}
+        self.reset()
+
+    def take(self, output: Tensor, target: Tensor) -> None:
+        """Shows a part of the step to the metrics; reads nothing back."""
+        for metric in self._step.values():
+            metric.update(output, target)
+
+    def now(self) -> dict[str, float]:
+        """The metrics of this step alone; those that need all samples at once are left out."""
+        return {name: metric.compute().item() for name, metric in self._step.items() if not metric._rows}
 
     def add(self, values: dict[str, float], samples: int) -> None:
+        """Ends the step with values that are means over its samples."""
         for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value * samples
+            if name not in self.metrics:
+                self.sums[name] = self.sums.get(name, 0.0) + value * samples
         self.count += samples
+        for name, metric in self.metrics.items():
+            metric.merge(self._step[name])
+        self.drop()
+
+    def drop(self) -> None:
+        self._step = {name: metric.fresh() for name, metric in self.metrics.items()}
 
     def means(self) -> dict[str, float]:
-        return {name: total / self.count for name, total in self.sums.items()} if self.count else {}
+        """The loss, the metrics, and what else was added."""
+        if not self.count:
+            return {}
+        means = {name: total / self.count for name, total in self.sums.items()}
+        loss = {"loss": means.pop("loss")} if "loss" in means else {}
+        return {**loss, **{name: metric.compute().item() for name, metric in self.metrics.items()}, **means}
 
     def reset(self) -> None:
-        self.sums, self.count = {}, 0
+        self.sums: dict[str, float] = {}
+        self.count = 0
+        for metric in self.metrics.values():
+            metric.reset()
+        self.drop()
 
-    def state_dict(self) -> dict:
-        return {"sums": dict(self.sums), "count": self.count}
+    def state_dict(self) -> dict[str, Any]:
+        states = {
+            name: {key: [str(value.dtype), value.tolist()] for key, value in metric.state_dict().items()}
+            for name, metric in self.metrics.items()
+        }
+        return {"sums": dict(self.sums), "count": self.count, "metrics": states}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.reset()
         self.sums, self.count = dict(state["sums"]), state["count"]
+        for name, metric in self.metrics.items():
+            if name in state.get("metrics", {}):
+                saved = state["metrics"][name]
+                metric.load_state_dict({key: _tensor(*value) for key, value in saved.items()})
+
+
+def _tensor(dtype: str, values: Any) -> Tensor:
+    return tensor(values, dtype=dtypes.TYPES[dtype.rpartition(".")[2]])

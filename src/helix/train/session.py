@@ -30,12 +30,13 @@ class Session:
         loader: Loader,
         total_steps: int,
         gradients: Gradients,
+        meter: Meter,
         average: Average | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> None:
         self.model, self.optimizer, self.schedule, self.loader = model, optimizer, schedule, loader
         self.gradients, self.average, self.callbacks = gradients, average, tuple(callbacks)
-        self.meter = Meter()
+        self.meter = meter
         self.step = 0
         self.total_steps = total_steps
         self.saved_step: int | None = None

@@ -13,6 +13,7 @@ from ..autograd import no_grad
 from ..data import Dataset, Loader, load
 from ..energy import Energy
 from ..errors import ConfigError
+from ..metrics import MeanOf
 from ..nn import Module
 from ..tensor import Tensor
 from . import checkpoint
@@ -36,7 +37,8 @@ class Trainer:
         model: the module to train.
         loss: "auto" (by task), a name, or a function of (output, target).
         optimizer: "adamw", "adam", "sgd", a function of named parameters, or an Optimizer.
-        metrics: names or functions; by default those that suit the task.
+        metrics: names, `helix.metrics` or functions of (output, target), in a list or a mapping of names to them; by
+            default those that suit the task. Values are exact over an epoch, however it is batched.
         callbacks: `Callback` objects.
         settings: see `Settings`: epochs, batch_size, lr, schedule, seed, device, run_dir, checkpoint_every, …
             Without run_dir nothing is written to disk.
@@ -102,7 +104,6 @@ class Trainer:
         manual_seed(settings.seed + 1)  # the model was made from the stream of `seed` itself
         self.model.to(self.device)
         self._loss = loss_named(self.loss, data.task, settings.label_smoothing)
-        self._metrics = metrics_named(self.metrics, data.task)
         loader = Loader(data, settings.batch_size, shuffle=True, seed=settings.seed, workers=settings.workers)
         steps = -(-len(loader) // settings.accumulate)
         total = min(settings.epochs * steps, settings.max_steps or settings.epochs * steps)
@@ -111,13 +112,12 @@ class Trainer:
         self._average = Average(self.model, settings.ema) if settings.ema is not None else None
         self._keeps_best = tested or settings.monitor is not None or settings.patience is not None
         self._monitor = self._make_monitor(tested)
-        gradients = Gradients(
-            self.model, optimizer, lambda *pair: self._loss(*pair), self._measure, settings, self.device
-        )
+        meter = Meter(metrics_named(self.metrics, data.task))
+        gradients = Gradients(self.model, optimizer, lambda *pair: self._loss(*pair), meter.take, settings, self.device)
         callbacks = (*self.callbacks, self._monitor)
         if settings.tensorboard and self.folder is not None:
             callbacks += (TensorBoard(self.folder.path / "tensorboard", settings.log_every),)
-        return Session(self.model, optimizer, schedule, loader, total, gradients, self._average, callbacks)
+        return Session(self.model, optimizer, schedule, loader, total, gradients, meter, self._average, callbacks)
 
     def _make_monitor(self, tested: bool) -> Monitor:
         monitor = self.settings.monitor or ("test_loss" if tested else "train_loss")
@@ -163,6 +163,7 @@ class Trainer:
     def _step(self, session: Session, batches: list[tuple[Tensor, ...]]) -> dict[str, float]:
         skipped = session.gradients.skipped
         values = session.gradients.step(batches, session.check_loss)
+        values |= session.meter.now()
         lr = session.optimizer.param_groups[0]["lr"]
         if self.settings.schedule != "plateau":
             session.schedule.step()
@@ -172,14 +173,11 @@ class Trainer:
             if self._average is not None:
                 self._average.update()
         else:
+            session.meter.drop()
             values["skipped"] = float(session.gradients.skipped)
         values["lr"] = lr
         self._tell("on_step", session, values)
         return values
-
-    def _measure(self, output: Tensor, target: Tensor) -> dict[str, float]:
-        with no_grad():
-            return {name: metric(output.detach(), target).item() for name, metric in self._metrics.items()}
 
     def _end_epoch(self, session: Session, test: Dataset | None) -> None:
         epoch = session.epoch
@@ -241,16 +239,14 @@ class Trainer:
         """Mean loss and metrics over a dataset, in eval mode and without gradients."""
         dataset = load(data)
         loss = loss_named(self.loss, dataset.task, self.settings.label_smoothing)
-        metrics = metrics_named(self.metrics, dataset.task)
-        meter = Meter()
+        measured = {"loss": MeanOf(loss), **metrics_named(self.metrics, dataset.task)}
         for *inputs, target in Loader(dataset, batch_size):
             target = target.to(self.device)
             with no_grad():
                 output = self.model.infer(*(x.to(self.device) for x in inputs))
-                values = {"loss": loss(output, target).item()}
-                values |= {name: metric(output, target).item() for name, metric in metrics.items()}
-            meter.add(values, len(target))
-        return meter.means()
+                for metric in measured.values():
+                    metric.update(output, target)
+        return {name: metric.compute().item() for name, metric in measured.items()}
 
     validate = evaluate
 

@@ -1,0 +1,103 @@
+"""Metrics of a training: by name, exact over the epoch, and taken up in the middle of one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+import helix as hx
+from helix import metrics, nn
+from helix.data import TensorDataset
+from helix.train import Trainer
+from helix.train.losses import METRICS, metrics_named
+from helix.train.meter import Meter
+
+
+def data():
+    random = np.random.default_rng(0)
+    x = random.standard_normal((50, 4)).astype(np.float32)
+    y = (x @ random.standard_normal((4, 3)) + random.standard_normal((50, 3))).argmax(1)
+    return TensorDataset(hx.tensor(x), hx.tensor(y))
+
+
+def trainer(**settings):
+    hx.manual_seed(0)
+    model = nn.Linear(4, 3)
+    return model, Trainer(
+        model, metrics=["accuracy", metrics.F1Score(3), "auroc"], batch_size=7, progress="none", **settings
+    )
+
+
+def test_a_test_is_exact_over_the_whole_data():
+    model, made = trainer(epochs=1)
+    made.fit(data())
+    found = made.evaluate(data(), batch_size=8)
+    scores, y = model(data().tensors[0]).detach().numpy().astype(np.float64), data().tensors[1].numpy()
+    assert found["accuracy"] == pytest.approx(sk.accuracy_score(y, scores.argmax(1)))
+    assert found["f1score"] == pytest.approx(sk.f1_score(y, scores.argmax(1), average="macro"))
+    each = [sk.roc_auc_score(y == k, scores[:, k]) for k in range(3)]
+    assert found["auroc"] == pytest.approx(np.mean(each))
+
+
+def test_an_epoch_has_them_all_and_a_step_those_of_its_batch():
+    steps = []
+
+    class Keep(hx.train.Callback):
+        def on_step(self, trainer, session, values):
+            steps.append(dict(values))
+
+    _, made = trainer(epochs=1, callbacks=[Keep()])
+    record = made.fit(data())
+    assert {"train_loss", "train_accuracy", "train_f1score", "train_auroc"} <= set(record)
+    assert all("accuracy" in s and "f1score" in s and "auroc" not in s for s in steps)
+    counts = [7] * 7 + [1]
+    mean = sum(s["accuracy"] * n for s, n in zip(steps, counts, strict=True)) / 50
+    assert record["train_accuracy"] == pytest.approx(mean)
+
+
+def test_a_meter_goes_on_from_its_state():
+    random = np.random.default_rng(1)
+    batches = [(hx.tensor(random.standard_normal((5, 3))), hx.tensor(random.integers(0, 3, 5))) for _ in range(4)]
+    names = ["accuracy", "f1", "auroc"]
+
+    def run(meter, some):
+        for batch in some:
+            meter.take(*batch)
+            meter.add({"loss": 1.0}, 5)
+
+    straight, first, second = (Meter(metrics_named(names, "classification")) for _ in range(3))
+    run(straight, batches)
+    run(first, batches[:2])
+    first.take(*batches[3])
+    first.drop()
+    second.load_state_dict(first.state_dict())
+    run(second, batches[2:])
+    assert second.means() == straight.means() and list(second.means()) == ["loss", *names]
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_name_has_a_metric(name):
+    numbers = name in ("mae", "mse", "rmse", "r2", "explained_variance", "pearson", "spearman")
+    output = hx.tensor([[0.3, 0.7, 0.1], [0.1, 0.2, 0.9], [0.5, 0.3, 0.2]])
+    metric = metrics_named([name], "")[name]
+    metric.update(output, output * 1.5 if numbers else hx.tensor([1, 2, 2]))
+    assert metric.compute().numel() == 1
+
+
+def test_a_mapping_names_metrics_of_one_kind():
+    named = {"first": metrics.Accuracy(1), "second": metrics.Accuracy(2)}
+    assert [m.top_k for m in metrics_named(named, "").values()] == [1, 2]
+    with pytest.raises(ValueError, match="two are called 'accuracy'"):
+        metrics_named(list(named.values()), "")
+
+
+def test_functions_and_unknown_names():
+    def worst(output, target):
+        return (output - target).abs().max()
+
+    metric = metrics_named([worst], "regression")["worst"]
+    metric.update(hx.tensor([1.0, 4.0]), hx.tensor([1.0, 1.0]))
+    assert metric.compute().item() == 3.0
+    with pytest.raises(ValueError, match="unknown name 'acc'; known: accuracy"):
+        metrics_named(["acc"], "classification")
