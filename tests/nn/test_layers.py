@@ -353,3 +353,23 @@ def test_bilinear():
     a, b = torch.randn(2, 3), torch.randn(2, 4)
     assert_close(mine(to_helix(a), to_helix(b)), theirs(a, b))
     assert repr(mine) == repr(theirs)
+
+
+@pytest.mark.parametrize("pool", [(2,), (3, 2, 1)])
+def test_a_relu_that_waits_for_the_pool_changes_no_bit(pool):
+    x = hx.randint(-3, 4, (3, 4, 9, 10)).float()
+    x[0, 0, 1, 1] = float("nan")
+    relu, pooling = nn.ReLU(), nn.MaxPool2d(*pool)
+    seen = []
+
+    def run(layers):
+        data = x.clone().requires_grad_()
+        result = layers(data)
+        (result.nan_to_num() * hx.arange(result.numel()).reshape(result.shape)).sum().backward()
+        return result.detach().numpy().tobytes(), data.grad.numpy().tobytes()
+
+    together = run(nn.Sequential(relu, pooling))
+    hook = relu.register_forward_hook(lambda layer, args, result: seen.append(tuple(result.shape)))
+    apart = run(nn.Sequential(relu, pooling))
+    hook.remove()
+    assert together == apart and seen == [(3, 4, 9, 10)]
