@@ -96,7 +96,10 @@ class Profile:
         if what == "module":
             for call in self.modules:
                 kept[call.module] = kept.get(call.module, 0) + call.kept
-        rows = [Row(name, *sums.get(name, [0, 0, 0, 0]), kept.get(name, 0)) for name in {**sums, **kept}]
+        rows = []
+        for name in {**sums, **kept}:
+            calls, took, flops, moved = sums.get(name, [0, 0, 0, 0])
+            rows.append(Row(name, calls, took, flops, moved, kept.get(name, 0)))
         return sorted(rows, key=lambda row: -row.nanoseconds)
 
     def table(self, by: str = "op", rows: int = 20) -> str:

@@ -200,3 +200,35 @@ def test_bad_settings_are_named(setting, text):
 def test_predict_of_a_dataset():
     fitted = trained()
     assert fitted.predict(samples()).tolist() == fitted.predict(samples().tensors[0]).tolist()
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "nadam", "adafactor", "lion", "lamb", "lars", "soap", "adagrad"])
+def test_optimizers_by_name(name):
+    fitted = trained(optimizer=name, lr=1e-3, epochs=1)
+    assert math.isfinite(fitted.history[-1]["train_loss"])
+
+
+def test_options_of_an_optimizer_and_unknown_names():
+    nesterov = trained(optimizer_options={"nesterov": True}, lr=0.01)
+    assert far(nesterov, trained(lr=0.01)) > 0
+    with pytest.raises(ValueError, match="unknown name 'adm'; known: adamw, adam, sgd"):
+        trained(optimizer="adm")
+
+
+def test_time_left():
+    from helix.train.progress import left
+
+    assert (left(0, 1.0), left(90, 1.0), left(2, 3661.0)) == ("", "  1:30 left", "  2:02:02 left")
+
+
+def test_the_bar_shows_rate_and_time(capsys, monkeypatch):
+    from helix.train.progress import progress_named
+
+    monkeypatch.setenv("COLUMNS", "200")
+    bar = progress_named("bar")
+    bar.start(10, 0)
+    for step in range(1, 4):
+        bar.step(step, 1, {"loss": 0.5})
+    bar.line("a line")
+    bar.close()
+    assert "a line" in capsys.readouterr().err

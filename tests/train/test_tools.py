@@ -176,3 +176,11 @@ def test_pictures_are_png(channels):
     assert opened.size == (3, 4) and opened.mode == ("RGB" if channels == 3 else "L")
     expected = (image.permute(1, 2, 0) * 255).round().reshape(-1).tolist()
     assert list(opened.tobytes()) == expected
+
+
+def test_the_examples_of_the_page_on_training():
+    import doctest
+    from pathlib import Path
+
+    found = doctest.testfile(str(Path(__file__).parents[2] / "docs" / "training.md"), module_relative=False)
+    assert found.attempted > 10 and found.failed == 0

@@ -49,10 +49,14 @@ class Model(Struct, kw_only=True):
 class Optimizer(Struct, kw_only=True):
     """[optimizer]"""
 
-    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    name: Literal[
+        "adamw", "adam", "sgd", "rmsprop", "nadam", "radam", "adamax", "adagrad", "adadelta", "adafactor", "lion", "lamb", "lars",
+        "soap", "rprop", "asgd",
+    ] = "adamw"  # fmt: skip
     lr: Rate = 1e-3
     weight_decay: Rate = 0.01
-    momentum: Annotated[float, Meta(ge=0, lt=1, description="sgd only")] = 0.9
+    momentum: Annotated[float, Meta(ge=0, lt=1, description="sgd and lars only")] = 0.9
+    options: Annotated[dict[str, Any], Meta(description="further arguments of the optimizer")] = {}
 
 
 class Schedule(Struct, kw_only=True):

@@ -99,24 +99,27 @@ class Gradients:
 
     def _accumulated(self, batches: Sequence[Batch]) -> dict[str, float]:
         total = sum(len(batch[-1]) for batch in batches)
-        sums: dict[str, float] = {}
-        for batch in batches:
-            self._add(batch, total, sums)
-        return sums
+        return {"loss": sum(self._add(batch, total) for batch in batches)}
 
-    def _add(self, batch: Batch, total: int, sums: dict[str, float]) -> None:
+    def _add(self, batch: Batch, total: int) -> float:
+        """Adds the gradients of a batch, in pieces that fit; its share of the loss."""
+        loss = 0.0
         for piece in pieces(batch, self.rows):
-            values = self._attempt(piece, len(piece[-1]) / total)
-            if values is None:
-                self.rows = (len(piece[-1]) + 1) // 2
-                self._add(piece, total, sums)
+            share, found = len(piece[-1]) / total, None
+            if self.rows is None or len(piece[-1]) <= self.rows:
+                found = self._attempt(piece, share)
+                self.rows = self.rows if found is not None else (len(piece[-1]) + 1) // 2
+            if found is None:
+                loss += self._add(piece, total)
                 continue
-            share = len(piece[-1]) / total
-            for name, value in values.items():
-                sums[name] = sums.get(name, 0.0) + share * value
+            value, output, target = found
+            loss += share * value
+            with no_grad():
+                self.measure(output, target)
+        return loss
 
-    def _attempt(self, piece: Batch, share: float) -> dict[str, float] | None:
-        """Adds the gradients of a piece; None when it does not fit and may be cut, with everything as it was."""
+    def _attempt(self, piece: Batch, share: float) -> tuple[float, Tensor, Tensor] | None:
+        """`_backward` of a piece; None when it does not fit and may be cut, with everything as it was."""
         if self.settings.micro_batch != "auto":
             return self._backward(piece, share)
         random = get_rng_state()
@@ -134,16 +137,16 @@ class Gradients:
         empty_cache()
         return None
 
-    def _backward(self, piece: Batch, share: float) -> dict[str, float]:
+    def _backward(self, piece: Batch, share: float) -> tuple[float, Tensor, Tensor]:
+        """Adds the gradients; loss, output and target. One that does not fit has added nothing."""
         try:
             *inputs, target = (tensor.to(self.device) for tensor in piece)
             with autocast(self.device.type, self.precision, enabled=self.precision is not None):
                 output = self.model(*inputs)
                 loss = self.loss(output, target)
+            value = loss.item()
             self.scaler.scale(loss if share == 1.0 else loss * share).backward()
-            with no_grad():
-                self.measure(output.detach(), target)
-                return {"loss": loss.item()}
+            return value, output.detach(), target
         except OutOfMemoryError as error:
             raise with_owners(error, self.model, self.optimizer) from None
 

@@ -16,6 +16,15 @@ def words(values: dict[str, float]) -> str:
     )
 
 
+def left(steps: int, pace: float) -> str:
+    """The time that so many steps of `pace` seconds will take; nothing for less than a second."""
+    seconds = round(steps * pace)
+    if seconds < 1:
+        return ""
+    hours, rest = divmod(seconds, 3600)
+    return f"  {hours}:{rest // 60:02}:{rest % 60:02} left" if hours else f"  {rest // 60}:{rest % 60:02} left"
+
+
 class Quiet:
     def start(self, total_steps: int, done: int) -> None:
         pass
@@ -49,6 +58,7 @@ class Bar(Quiet):
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[values]}"),
+            _rate_column(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -70,6 +80,18 @@ class Bar(Quiet):
     def close(self) -> None:
         if hasattr(self, "_bar"):
             self._bar.stop()
+
+
+def _rate_column():
+    """Steps a second, once there are some."""
+    from rich.progress import ProgressColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task) -> Text:
+            return Text(f"{task.speed:.1f} steps/s" if task.speed else "")
+
+    return Rate()
 
 
 def progress_named(name: str | Quiet) -> Quiet:

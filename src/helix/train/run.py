@@ -103,6 +103,7 @@ def trainer_for(config: Config, model: Module, run_dir: Path | None, progress) -
         lr=o.lr,
         weight_decay=o.weight_decay,
         momentum=o.momentum,
+        optimizer_options=o.options,
         schedule=s.name,
         warmup_steps=s.warmup_steps,
         step_epochs=s.step_epochs,

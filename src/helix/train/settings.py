@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ class Settings:
     lr: float = 1e-3
     weight_decay: float = 0.01
     momentum: float = 0.9
+    optimizer_options: dict[str, Any] = field(default_factory=dict)
     schedule: str | Callable[[Optimizer, int], Any] = "cosine"
     warmup_steps: int = 0
     step_epochs: int = 10
@@ -94,14 +96,26 @@ def make_optimizer(optimizer, model, settings: Settings) -> Optimizer:
         return optimizer
     if callable(optimizer):
         return optimizer(model.named_parameters())
-    if optimizer == "sgd":
-        return optim.SGD(model.named_parameters(), settings.lr, settings.momentum, weight_decay=settings.weight_decay)
-    kinds = {"adam": optim.Adam, "adamw": optim.AdamW}
-    if optimizer not in kinds:
+    if optimizer not in OPTIMIZERS:
         raise ValueError(
-            f"optimizer: unknown name {optimizer!r}; known: adamw, adam, sgd, or pass a function of named parameters"
+            f"optimizer: unknown name {optimizer!r}; known: {', '.join(OPTIMIZERS)}, or pass a function of named parameters"
         )
-    return kinds[optimizer](model.named_parameters(), settings.lr, weight_decay=settings.weight_decay)
+    kind = OPTIMIZERS[optimizer]
+    known = signature(kind).parameters
+    given = {"weight_decay": settings.weight_decay} if "weight_decay" in known else {}
+    if optimizer in ("sgd", "lars"):
+        given["momentum"] = settings.momentum
+    return kind(model.named_parameters(), lr=settings.lr, **{**given, **settings.optimizer_options})
+
+
+# What a training can name: one closure-free step a batch.
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    kind.__name__.lower(): kind
+    for kind in (
+        optim.AdamW, optim.Adam, optim.SGD, optim.RMSprop, optim.NAdam, optim.RAdam, optim.Adamax, optim.Adagrad, optim.Adadelta,
+        optim.Adafactor, optim.Lion, optim.LAMB, optim.LARS, optim.SOAP, optim.Rprop, optim.ASGD,
+    )
+}  # fmt: skip
 
 
 def make_schedule(optimizer: Optimizer, settings: Settings, epoch_steps: int, total_steps: int):

@@ -23,7 +23,7 @@ from .folder import RunFolder, environment
 from .gradients import Gradients
 from .losses import loss_named, metrics_named
 from .meter import Meter
-from .progress import progress_named, words
+from .progress import left, progress_named, words
 from .session import Session
 from .settings import Settings, make_optimizer, make_schedule
 from .signals import Interrupted, StopRequest
@@ -36,7 +36,7 @@ class Trainer:
     Args:
         model: the module to train.
         loss: "auto" (by task), a name, or a function of (output, target).
-        optimizer: "adamw", "adam", "sgd", a function of named parameters, or an Optimizer.
+        optimizer: a name ("adamw", "sgd", "lion", …), a function of named parameters, or an Optimizer.
         metrics: names, `helix.metrics` or functions of (output, target), in a list or a mapping of names to them; by
             default those that suit the task. Values are exact over an epoch, however it is batched.
         callbacks: `Callback` objects.
@@ -84,7 +84,7 @@ class Trainer:
             self._mark_best(session)
         if self.folder is not None:
             self.folder.open(session.step if resume else None, session.epoch)
-            self.folder.write_json("env.json", environment(self.device))
+            self.folder.write_json("env.json", {**environment(self.device), "seed": self.settings.seed})
             self.history = [r for r in self.folder.records() if r["event"] == "epoch"]
         try:
             with StopRequest() as stop:
@@ -142,7 +142,7 @@ class Trainer:
 
     def _epoch(self, session: Session, stop: StopRequest) -> None:
         every = self.settings.checkpoint_every
-        started, samples, energy = time.perf_counter(), 0, Energy()
+        started, samples, energy, first = time.perf_counter(), 0, Energy(), session.step
         self.model.train()
         for batches in _groups(session, self.settings.accumulate):
             values = self._step(session, batches)
@@ -158,6 +158,7 @@ class Trainer:
                 _finish(session.loader)
                 break
         self._joules = energy.joules()
+        self._pace = (time.perf_counter() - started) / max(1, session.step - first)
         self._speed = samples / max(1e-9, time.perf_counter() - started)
 
     def _step(self, session: Session, batches: list[tuple[Tensor, ...]]) -> dict[str, float]:
@@ -199,6 +200,7 @@ class Trainer:
         shown = {name: value for name, value in record.items() if name.startswith(("train_", "test_"))}
         self._say(
             f"epoch {epoch}/{self.settings.epochs}  step {session.step}  {words(shown)}  {self._speed:.0f} samples/s"
+            f"{left(session.total_steps - session.step, self._pace)}"
         )
         self._tell("on_epoch", session, record)
         if self.folder is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ... import _core, tensor
+from ... import _core
+from ..._core import tensor
 from ...errors import ArgumentError, ParameterError, ShapeError
 from ...tensor import Tensor
 from .refuse import refuse
