@@ -7,6 +7,7 @@ from .dataset import Dataset, Subset, TensorDataset
 from .digits import digits
 from .images import ImageFolder
 from .info import DataInfo, describe
+from .karate import karate_club
 from .load import load
 from .loader import Loader
 from .recall import associative_recall, selective_copying
@@ -50,6 +51,7 @@ __all__ = [
     "associative_recall",
     "describe",
     "digits",
+    "karate_club",
     "load",
     "random_split",
     "read_csv",
