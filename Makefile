@@ -3,6 +3,7 @@ PYTHON ?= python3
 JOBS ?= 2
 N ?= 50000
 VALID ?= 500
+SECONDS ?= 3600
 CASES ?= ABCD
 EXAMPLES ?= 100
 SAVES ?= 1000
@@ -111,14 +112,15 @@ layer-table: $(VENV)/.checks install  ## torch.nn's classes and helix.nn's: docs
 torch-parity: $(VENV)/.checks install  ## every op on all of torch's own samples, and counts of what differs (10 minutes)
 	$(BIN)/python -m tests.parity --keep
 
-asan: $(VENV)/.checks  ## the generic tests under the address and undefined-behaviour sanitizers
-	$(BIN)/python tools/sanitized.py -m pytest -q -n 2 tests/ops tests/faults
+asan: $(VENV)/.checks  ## the generic tests under the sanitizers, in shards, for SECONDS=3600; goes on where it stopped
+	$(BIN)/python tools/sanitized.py -m tests.shards tests/ops tests/faults --seconds $(SECONDS)
 
 fuzz: $(VENV)/.checks  ## N random op calls under the sanitizers, VALID valid ones of each op: make fuzz N=50000 VALID=500
 	$(BIN)/python tools/sanitized.py -m tests.fuzz --calls $(N) --valid $(VALID)
 
 numerics-exhaustive: $(VENV)/.checks install  ## functions of float32 at all 2^32 arguments (about a minute each, 28 of them; goes on where it stopped), and their table in docs/numerics.md
 	$(BIN)/python -m tests.numerics.unary
+	$(BIN)/python tools/numerics.py --exhaustive
 
 fuzz-million: $(VENV)/.checks  ## 1,000,000 random op calls under the sanitizers, in shards (10 minutes; goes on where it stopped)
 	$(BIN)/python tools/sanitized.py -m tests.fuzz.shards --calls 1000000
