@@ -302,7 +302,7 @@ static inline hx_vf hx_vf_sincos(hx_vf x, int quarter) {
     c = c * z + -0x1.6c16b8p-10f;
     s = s * z + -0x1.555556p-3f;
     c = c * z + 0x1.555556p-5f;
-    s = r * (s * z + 1.0f);
+    s = s * (r * z) + r;
     c = c * (z * z) + (1.0f - 0.5f * z);
     hx_vf y = hx_vf_select(hx_vf_odd(n), c, s);
     y = (hx_vf)((hx_vi)y ^ ((n & 2) << 30));

@@ -387,6 +387,7 @@ static hx_tensor *one_score(hx_tensor *t) { return t->ndim ? t : CALL(reshape, t
 /* in: input, target, weight; attr: p, margin, reduction */
 static hx_status multi_margin_parts(hx_call *c) {
     hx_tensor *target = c->in[1], *weight = c->in[2], *x = target->ndim ? c->in[0] : one_score(c->in[0]);
+    if (x && x->ndim == 1 && target->ndim == 1 && target->numel == 1) x = CALL(unsqueeze, x, 0); /* a batch of one */
     if (!x) return hx_error_last()->code;
     int64_t p = c->attr[0].v.i, axis = class_axis(x);
     HX_TRY(check_indices(x, target, weight));
