@@ -183,3 +183,20 @@ def test_training_comes_out_like_float32(dtype, scaled):
 
     plain = final_loss(False)
     assert plain < 0.01 and abs(final_loss(True) - plain) < (0.02 if scaled else 0.3) * 0.1
+
+
+def test_other_devices_have_the_other_list():
+    """On the simulated device: exponentials, norms and sums in float32, which the CPU's list leaves as they are."""
+    layer, x = nn.Linear(4, 4).to("sim:0"), hx.randn(3, 4).to("sim:0")
+    optimizer, scaler = hx.optim.SGD(layer.named_parameters(), 0.1), hx.amp.GradScaler("sim")
+    with hx.autocast("sim"):
+        y = layer(x)
+        assert [t.dtype for t in (y, y.exp(), hx.softmax(y, -1), y.sum(), y.relu())] == [
+            hx.float16, hx.float32, hx.float32, hx.float32, hx.float16,
+        ]  # fmt: skip
+    with hx.autocast("cpu"):
+        assert layer(x).dtype is hx.float32
+    scaler.scale(layer(x).mean()).backward()
+    before = layer.bias.tolist()
+    scaler.step(optimizer)
+    assert layer.bias.tolist() == pytest.approx([b - 0.1 / 4 for b in before])

@@ -11,6 +11,7 @@ from . import tensor as make
 from ._core import op_named
 from .autograd import no_grad
 from .errors import ParameterError
+from .nn.utils import get_total_norm
 from .optim import Optimizer
 from .precision import autocast, get_autocast_dtype, is_autocast_enabled
 from .tensor import Tensor
@@ -162,11 +163,11 @@ def _unscaled(gradients: list[Tensor], factor: float) -> bool:
     """Multiplies all gradients; whether each of their elements was finite."""
     if not gradients:
         return True
-    finite = all(math.isfinite(_largest(g)) for g in gradients)
-    _scale_list(make(factor), gradients)
+    finite = math.isfinite(get_total_norm(gradients, math.inf).item())
+    here = [g for g in gradients if g.device.type == "cpu"]
+    if here:
+        _scale_list(make(factor), here)
+    for gradient in gradients:
+        if gradient.device.type != "cpu":
+            gradient.mul_(factor)
     return finite
-
-
-def _largest(gradient: Tensor) -> float:
-    """The largest magnitude: NaN and infinity come through."""
-    return gradient.abs().max().item() if gradient.numel() else 0.0

@@ -139,8 +139,9 @@ def measured(layers: list[Module], sample) -> tuple[list[int], list[int]]:
             def pack(tensor):
                 nonlocal count
                 storage = tensor.untyped_storage()
-                if storage.data_ptr() not in seen:
-                    seen.add(storage.data_ptr())
+                place = storage.data_ptr() or id(tensor)  # off the host, no address tells what is shared
+                if place not in seen:
+                    seen.add(place)
                     count += storage.nbytes()
                 return tensor
 

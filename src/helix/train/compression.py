@@ -58,7 +58,7 @@ class TopK:
     def decompress(self, payload: Payload) -> Tensor:
         from .. import int64, zeros
 
-        flat = zeros(math.prod(payload.shape), dtype=payload.dtype)
+        flat = zeros(math.prod(payload.shape), dtype=payload.dtype, device=payload.tensors["values"].device)
         places = payload.tensors["places"].to(int64)
         return flat.index_copy(0, places, payload.tensors["values"]).reshape(payload.shape)
 
@@ -78,7 +78,7 @@ class Int8:
         rows = _in_rows(tensor.detach().to(float32).reshape(-1), self.block)
         scale = rows.abs().amax(1, keepdim=True) / 127.0
         steps = rows / where(scale > 0, scale, 1.0)
-        steps = (steps + rand(*steps.shape, generator=self.generator)).floor().clamp(-127.0, 127.0)
+        steps = (steps + rand(*steps.shape, generator=self.generator, device=steps.device)).floor().clamp(-127.0, 127.0)
         parts = {"steps": steps.to(int8).reshape(-1)[: tensor.numel()], "scale": scale.reshape(-1)}
         return Payload(parts, tuple(tensor.shape), tensor.dtype)
 
@@ -93,13 +93,13 @@ class Sign:
 
     def compress(self, name: str, tensor: Tensor) -> Payload:
         flat = tensor.detach().reshape(-1)
-        weights = make([1 << k for k in range(8)], dtype=int32)
+        weights = make([1 << k for k in range(8)], dtype=int32, device=flat.device)
         bits = (_in_rows((flat >= 0).to(int32), 8) * weights).sum(1)
         parts = {"bits": bits.to(uint8), "scale": flat.abs().mean().to(float32).reshape(1)}
         return Payload(parts, tuple(tensor.shape), tensor.dtype)
 
     def decompress(self, payload: Payload) -> Tensor:
-        weights = make([1 << k for k in range(8)], dtype=int32)
+        weights = make([1 << k for k in range(8)], dtype=int32, device=payload.tensors["bits"].device)
         rows = payload.tensors["bits"].to(int32).reshape(-1, 1).bitwise_and(weights)
         flat = (rows > 0).to(float32).reshape(-1)[: math.prod(payload.shape)] * 2.0 - 1.0
         return (flat * payload.tensors["scale"]).reshape(payload.shape).to(payload.dtype)
@@ -128,7 +128,7 @@ class PowerSGD:
             return Payload({"whole": tensor.clone()}, tuple(tensor.shape), tensor.dtype)
         matrix = tensor.reshape(rows, columns).to(float32)
         if name not in self._right:
-            self._right[name] = randn(columns, rank, generator=self.generator)
+            self._right[name] = randn(columns, rank, generator=self.generator, device=matrix.device)
         left = linalg.qr(matrix @ self._right[name])[0]
         right = self._right[name] = matrix.mT @ left
         return Payload({"left": left, "right": right}, tuple(tensor.shape), tensor.dtype)
@@ -174,4 +174,4 @@ def _in_rows(flat: Tensor, size: int) -> Tensor:
     from .. import cat, zeros
 
     rest = -flat.numel() % size
-    return (cat([flat, zeros(rest, dtype=flat.dtype)]) if rest else flat).reshape(-1, size)
+    return (cat([flat, zeros(rest, dtype=flat.dtype, device=flat.device)]) if rest else flat).reshape(-1, size)
