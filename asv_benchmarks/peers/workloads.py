@@ -532,6 +532,37 @@ def _cnn(lib: Any) -> Any:
     )
 
 
+def _recurrent(kind: str) -> Callable[[Any], Any]:
+    """A sequence's class from the last state of a recurrent layer."""
+
+    def model(lib: Any) -> Any:
+        class Net(lib.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.rnn, self.head = getattr(lib.nn, kind)(128, 256, batch_first=True), lib.nn.Linear(256, 10)
+
+            def forward(self, x: Any) -> Any:
+                return self.head(self.rnn(x)[0][:, -1])
+
+        return Net()
+
+    return model
+
+
+def _transformer(lib: Any) -> Any:
+    nn = lib.nn
+    layer = nn.TransformerEncoderLayer(256, 4, 1024, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
+    return nn.Sequential(nn.TransformerEncoder(layer, 2), nn.Flatten(), nn.Linear(128 * 256, 10))
+
+
+def _infer(model: Callable[[Any], Any], x_name: str, x_shape: tuple[int, ...]) -> Build:
+    def build(lib: Any) -> Callable[[], Any]:
+        net, x = model(lib).eval(), lib.array(normal(x_name, *x_shape))
+        return lib.inference(lambda: net(x))
+
+    return build
+
+
 def _train(model: Callable[[Any], Any], x_name: str, x_shape: tuple[int, ...]) -> Build:
     def build(lib: Any) -> Callable[[], Any]:
         net = model(lib)
@@ -568,6 +599,10 @@ for _mode in ("fwd", "fb"):
 _add("E.mlp", _train(_mlp, "xm", (128, 784)))
 _add("E.cnn", _train(_cnn, "xc", (64, 1, 28, 28)))
 _add("E.resnet18", _train(resnet18, "xr", (16, 3, 32, 32)))
+_add("E.transformer", _train(_transformer, "xt", (8, 128, 256)))
+for _kind in ("RNN", "LSTM", "GRU"):
+    _add(f"E.{_kind.lower()}", _train(_recurrent(_kind), "xr", (32, 64, 128)))
+    _add(f"H.{_kind.lower()}_b32", _infer(_recurrent(_kind), "xr", (32, 64, 128)))
 
 
 def _mlp_inference(lib: Any) -> Callable[[], Any]:

@@ -150,6 +150,24 @@ def test_many_steps_rows_and_threads(kind):
     assert_close(half.to(hx.float64), wanted, 0, 0.15)
 
 
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_what_is_not_kept_changes_nothing(kind):
+    layer, x = getattr(nn, kind)(5, 7, 2, bidirectional=True), hx.randn(6, 3, 5)
+    packed = rnn.pack_padded_sequence(x, [6, 4, 1])
+    with hx.no_grad():
+        alone, short = layer(x)[0], layer(packed)[0].data
+    assert alone.tolist() == layer(x)[0].tolist() and short.tolist() == layer(packed)[0].data.tolist()
+
+
+def test_a_gradient_without_what_it_needs_is_refused():
+    gates = hx.ones(3, 2, 8).requires_grad_()
+    found = hx._core.op_named("recurrence")(
+        gates, hx.ones(8, 2), None, hx.ones(2, 2), hx.ones(2, 2), None, 2, keep=False
+    )
+    with pytest.raises(hx.errors.GradientError, match="keep=True"):
+        found[0].sum().backward()
+
+
 def test_dropout_is_between_layers_in_training():
     layer, x = nn.GRU(5, 7, 2, dropout=1.0), hx.ones(3, 2, 5)
     layer.bias_ih_l1.requires_grad_(False).fill_(0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _core, cat, empty, stack, where, zeros
+from ..autograd import is_grad_enabled
 from ..errors import ParameterError
 from ..tensor import Tensor
 from . import functional as F
@@ -31,7 +32,9 @@ def recurrent(
     if b_ih is not None and kind != KINDS["GRU"]:  # what the state gives to a GRU's n is scaled first, its bias too
         b_ih, b_hh = b_ih + b_hh, None
     cell = start[1] if len(start) > 1 else None
-    states, cells, _ = _recurrence(F.linear(x, w_ih, b_ih), w_hh, b_hh, start[0], cell, lengths, kind, reverse)
+    gates = F.linear(x, w_ih, b_ih)
+    keep = is_grad_enabled() and any(t is not None and t.requires_grad for t in (gates, w_hh, b_hh, *start))
+    states, cells, _ = _recurrence(gates, w_hh, b_hh, start[0], cell, lengths, kind, reverse, keep)
     return (states,) if cell is None else (states, cells)
 
 
@@ -123,6 +126,7 @@ class RNNBase(Module):
             assert isinstance(input, Tensor)
             unbatched = input.ndim == 2
             x = input.unsqueeze(1) if unbatched else input.transpose(0, 1) if self.batch_first else input
+            x = x.contiguous()  # one product of all steps, not one of each
         start = self._start(x, hx, unbatched, packed)
         output, ends = self._run(x, start, lengths)
         if packed is not None:

@@ -101,8 +101,8 @@ static hx_code run_job(job *j, const void *weight, hx_err *err) {
     chunks = (j->batch + j->chunk - 1) / j->chunk;
     bool fits = hx_mul_ok((n + width - 1) / width * width, k, &bytes) && hx_mul_ok(bytes, unit, &bytes);
     int64_t room = 0;
-    if (j->kind == HX_GRU && !j->backward)
-        fits = fits && hx_mul_ok(j->chunk, j->gates_wide * unit, &room) && hx_mul_ok((room + 63) / 64 * 64, chunks, &room);
+    if (!j->backward && (j->kind == HX_GRU || (j->kind == HX_LSTM && !j->saved)))
+        fits = fits && hx_mul_ok(j->chunk + 2, j->gates_wide * unit, &room) && hx_mul_ok((room + 63) / 64 * 64, chunks, &room);
     j->chunk_bytes = (size_t)(room / chunks);
     j->panels = fits ? hx_pool_alloc((size_t)bytes) : NULL;
     j->room = j->panels && room ? hx_pool_alloc((size_t)room) : NULL;
@@ -131,7 +131,7 @@ HX_KERNEL(k_recurrence) {
     job j = job_of(call);
     j.states = call->out[0].data;
     j.cells = call->out[1].data;
-    j.saved = call->out[2].data;
+    j.saved = call->out[2].numel ? call->out[2].data : NULL;
     return run_job(&j, call->in[R_WEIGHT].data, err);
 }
 

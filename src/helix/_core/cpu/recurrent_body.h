@@ -99,6 +99,7 @@ static void NAME(multiply)(const job *j, int64_t rows, const REAL *a, int64_t k,
     hx_gemm_block(SUMS, rows, n, k, a, k, 1, j->panels, k * width, width, c, n, add);
 }
 
+/* `product` has room for the gates of all rows, and for 4 states. */
 static void NAME(forward_rows)(const job *j, int64_t row, int64_t end, REAL *product) {
     const int64_t size = j->size, wide = j->gates_wide, rows = end - row;
     const REAL *h = AT(first, 0, size), *c = AT(cell, 0, size), *bias = j->bias;
@@ -106,7 +107,7 @@ static void NAME(forward_rows)(const job *j, int64_t row, int64_t end, REAL *pro
         int64_t time = j->reverse ? j->times - 1 - step : step;
         REAL *state = AT(states, time, size), *cells = AT(cells, time, size), *saved = AT(saved, time, 4 * size);
         const REAL *x = AT(gates, time, wide);
-        REAL *sums = j->kind == HX_LSTM ? saved : j->kind == HX_GRU ? product : state;
+        REAL *sums = j->kind == HX_LSTM && saved ? saved : j->kind >= HX_LSTM ? product : state;
         if (j->kind == HX_GRU) NAME(multiply)(j, rows, h, size, wide, sums, false);
         else {
             memcpy(sums, x, (size_t)(rows * wide) * sizeof(REAL));
@@ -116,12 +117,13 @@ static void NAME(forward_rows)(const job *j, int64_t row, int64_t end, REAL *pro
             if (j->lengths && j->lengths[row + i] <= time) {
                 memcpy(state + i * size, h + i * size, (size_t)size * sizeof(REAL));
                 if (j->kind == HX_LSTM) memcpy(cells + i * size, c + i * size, (size_t)size * sizeof(REAL));
-                if (j->kind >= HX_LSTM) memset(saved + i * 4 * size, 0, (size_t)(4 * size) * sizeof(REAL));
+                if (saved) memset(saved + i * 4 * size, 0, (size_t)(4 * size) * sizeof(REAL));
             } else if (j->kind == HX_LSTM) {
-                if (bias) NAME(add_row)(saved + i * wide, bias, wide);
-                NAME(lstm_row)(saved + i * wide, c + i * size, cells + i * size, state + i * size, size);
+                if (bias) NAME(add_row)(sums + i * wide, bias, wide);
+                NAME(lstm_row)(sums + i * wide, c + i * size, cells + i * size, state + i * size, size);
             } else if (j->kind == HX_GRU) {
-                NAME(gru_row)(x + i * wide, product + i * wide, bias, h + i * size, saved + i * 4 * size, state + i * size, size);
+                REAL *kept = saved ? saved + i * 4 * size : product + rows * wide;
+                NAME(gru_row)(x + i * wide, product + i * wide, bias, h + i * size, kept, state + i * size, size);
             } else {
                 NAME(plain_row)(state + i * size, bias, size, j->kind);
             }

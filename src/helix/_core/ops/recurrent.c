@@ -227,12 +227,12 @@ static void spec_of(hx_spec *s, const hx_call *c, int64_t width) {
     else hx_spec_set(s, (hx_dtype)gates->dtype, &width, 1);
 }
 
-/* states, cells of an LSTM, and the activated gates: of a GRU also what the state gives to its third. */
+/* states, cells of an LSTM, and, to keep, the activated gates: of a GRU also what the state gives to its third. */
 static hx_status recurrence_shape(hx_call *c) {
     HX_TRY(check(c));
     int kind = (int)c->attr[0].v.i;
     int64_t size = c->in[R_WEIGHT]->shape[1], saved;
-    if (!hx_mul_ok(kind >= HX_LSTM ? 4 : 0, size, &saved))
+    if (!hx_mul_ok(kind >= HX_LSTM && c->attr[2].v.i ? 4 : 0, size, &saved))
         return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "%lld states are too many", (long long)size);
     spec_of(&c->spec[0], c, size);
     spec_of(&c->spec[1], c, kind == HX_LSTM ? size : 0);
@@ -243,7 +243,10 @@ static hx_status recurrence_shape(hx_call *c) {
 static hx_status recurrence_backward_shape(hx_call *c) {
     HX_TRY(check(c));
     int kind = (int)c->attr[0].v.i;
-    int64_t width = c->in[R_GATES]->shape[2], none = 0;
+    int64_t width = c->in[R_GATES]->shape[2], size = c->in[R_WEIGHT]->shape[1], none = 0;
+    const hx_tensor *saved = c->in[R_SAVED];
+    if (kind >= HX_LSTM && (saved->ndim != 3 || saved->shape[2] != 4 * size))
+        return hx_fail(HX_E_GRADIENT, HX1503_NO_GRAD, "the gates were not kept; run the recurrence with keep=True");
     spec_of(&c->spec[0], c, width);
     spec_of(&c->spec[1], c, kind == HX_GRU ? width : 0);
     hx_spec_like(&c->spec[2], c->in[R_HIDDEN]);
@@ -292,12 +295,12 @@ static hx_status recurrence_vjp(hx_vjp *v) {
 const hx_op hx_ops_recurrent[] = {
     {.name = "recurrence", .outputs = "states, cells, saved", .shape = recurrence_shape, .vjp = recurrence_vjp,
      .decompose = recurrence_parts, .saves = 0x3f | SAVE_OUT(0) | SAVE_OUT(1) | SAVE_OUT(2), .flags = HX_INTERNAL_OP,
-     .params = PARAMS(RECURRENCE, INT("kind", 0), BOOL("reverse", false)),
+     .params = PARAMS(RECURRENCE, INT("kind", 0), BOOL("reverse", false), BOOL("keep", true)),
      .doc = "One direction of a recurrent layer: the state after every time, an LSTM's cells, and what the gradient needs.\n\n"
             "gates: (time, batch, gates * size), the inputs' part of the gates with their bias. weight: (gates * size, size).\n"
             "bias: (gates * size,), added to what the state gives. hidden, cell: (batch, size) at the start. lengths: (batch,)\n"
             "int64; a row's state stays as it is from its length on. kind: 0 tanh, 1 relu, 2 LSTM, 3 GRU. reverse: from the\n"
-            "last time to the first."},
+            "last time to the first. keep: what the gradient needs is kept."},
     {.name = "recurrence_backward", .outputs = "gates, product, hidden, cell", .shape = recurrence_backward_shape,
      .decompose = recurrence_backward_parts, .flags = HX_INTERNAL_OP,
      .params = PARAMS(RECURRENCE, TENSOR("states"), TENSOR("cells"), TENSOR("saved"), TENSOR("states_gradient"),
