@@ -369,7 +369,11 @@ def test_a_relu_that_waits_for_the_pool_changes_no_bit(pool):
         return result.detach().numpy().tobytes(), data.grad.numpy().tobytes()
 
     together = run(nn.Sequential(relu, pooling))
-    hook = relu.register_forward_hook(lambda layer, args, result: seen.append(tuple(result.shape)))
-    apart = run(nn.Sequential(relu, pooling))
-    hook.remove()
-    assert together == apart and seen == [(3, 4, 9, 10)]
+    for layers in ((relu, pooling), (nn.ReLU(), pooling)):  # a hook on one, then on the other
+        kind = "forward" if layers[0] is relu else "forward_pre"
+        keep = lambda layer, args, result=None: seen.append((args if result is None else (result,))[0])  # noqa: E731
+        getattr(layers[layers[0] is not relu], f"register_{kind}_hook")(keep)
+        assert run(nn.Sequential(*layers)) == together
+    assert [tuple(t.shape) for t in seen] == [(3, 4, 9, 10)] * 2 and all(t.nan_to_num().min().item() == 0 for t in seen)
+    values, places = nn.Sequential(nn.ReLU(), nn.MaxPool2d(*pool, return_indices=True))(x)
+    assert values.nan_to_num().min().item() == 0 and places.shape == values.shape
