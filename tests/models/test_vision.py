@@ -139,3 +139,11 @@ def test_later_blocks_of_convnext_fall_away_more_often():
 def test_a_config_that_is_not_supported_is_refused(config):
     with pytest.raises(ConfigError, match="HX3012 resnet"):
         resnet.ResNet.from_config({"hidden_sizes": [8, 16], "depths": [1, 1], **config})
+
+
+@pytest.mark.parametrize("name", ["resnet, bottleneck", "mobilenet_v3", "convnext", "unet, bilinear"])
+def test_networks_train_on_a_device(name):
+    make, _, shape = SMALL[name]
+    model = make().to("sim")
+    model(hx.ones(*shape).to("sim")).sum().backward()
+    assert {p.grad.device.type for p in model.parameters()} == {"sim"}

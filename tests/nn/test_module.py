@@ -217,3 +217,17 @@ def test_summary_counts():
     assert [row.shape for row in found.rows] == [(1, 10), (1, 8, 8, 8), (1, 8, 8, 8), (1, 512), (1, 10)]
     assert found.rows[1].flops == 512 * 18 and found.rows[4].flops == 10 * 1024
     assert "5,210 parameters" in str(found) and model.training
+
+
+def test_a_buffer_is_registered_when_it_is_assigned():
+    class Layer(nn.Module):
+        def __init__(self):
+            self.kept = nn.Buffer(hx.ones(2))
+            self.passing = nn.Buffer(hx.zeros(1), persistent=False)
+
+    layer = Layer().double()
+    assert [name for name, _ in layer.named_buffers()] == ["kept", "passing"]
+    assert list(layer.state_dict()) == ["kept"] and list(layer.parameters()) == []
+    assert layer.kept.dtype == layer.passing.dtype == hx.float64
+    layer.kept = hx.full((2,), 3.0)
+    assert layer.state_dict()["kept"].tolist() == [3.0, 3.0] and nn.Buffer().shape == (0,)

@@ -100,7 +100,7 @@ from .pairloss import (
     TripletMarginLoss,
     TripletMarginWithDistanceLoss,
 )
-from .parameter import Parameter
+from .parameter import Buffer, Parameter
 from .pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -171,6 +171,7 @@ __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
     "Bilinear",
+    "Buffer",
     "CBAM",
     "CELU",
     "CTCLoss",

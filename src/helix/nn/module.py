@@ -9,7 +9,7 @@ from ..errors import HelixError
 from ..tensor import Tensor
 from .misfit import locate
 from .moving import move
-from .parameter import Parameter
+from .parameter import Buffer, Parameter
 from .state import load_state, state_of
 
 
@@ -87,6 +87,9 @@ class Module:
         elif isinstance(value, Module):
             self._forget(name)
             names["_modules"][name] = None
+        elif isinstance(value, Buffer):
+            self.register_buffer(name, value, value.persistent)
+            return
         elif value is not None and not isinstance(value, Tensor):
             self._forget(name)
         elif name in names["_parameters"] and value is not None:
