@@ -151,3 +151,10 @@ def test_integers_are_added_wide() -> None:
     assert helix.full((1000,), 200, dtype=helix.uint8).sum().item() == 200_000
     assert helix.full((1000,), True).sum().dtype is helix.int64
     assert helix.tensor([2**62, 2**62]).sum().item() == -(2**63)
+
+
+def test_a_histogram_of_nothing_lies_between_0_and_1() -> None:
+    found = helix.histogram(helix.zeros(0), 4)
+    assert found.hist.tolist() == [0, 0, 0, 0] and found.bin_edges.tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert helix.histogramdd(helix.zeros(0, 2), [1, 1]).bin_edges[1].tolist() == [0, 1]
+    assert helix.histogram(helix.zeros(2), 1).bin_edges.tolist() == [-0.5, 0.5]

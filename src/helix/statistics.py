@@ -188,7 +188,7 @@ def _edges(name, values, bins, i, count, range):
             fail(ParameterError, 1403, name, f"range must hold {2 * count} numbers, got {len(range)}.")
         low, high = range[2 * i], range[2 * i + 1]
     else:
-        low, high = (values.min().item(), values.max().item()) if values.numel() else (0.0, 0.0)
+        low, high = (values.min().item(), values.max().item()) if values.numel() else (0.0, 1.0)
     if not (low <= high and abs(low) < float("inf") and abs(high) < float("inf")):
         fail(ParameterError, 1403, name, f"the range must be finite and not fall, got {low} to {high}.")
     low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
