@@ -4,7 +4,7 @@
  * Each thread begins with a share of neighbouring chunks, the same one for jobs of the same size, so that what it wrote
  * last time is in its own cache; one that has finished its share goes on with what is left of the others'. */
 #define _GNU_SOURCE /* sched_getaffinity */
-#include "threads.h"
+#include "rooms.h"
 
 #include <limits.h>
 #include <linux/futex.h>
@@ -48,6 +48,7 @@ static struct {
 } pool;
 
 static _Thread_local bool inside; /* this thread runs a body */
+static _Thread_local int place;   /* of its share: 0 for a caller */
 
 /* What this thread knows about giving up. */
 static _Thread_local struct {
@@ -233,6 +234,7 @@ static bool join(uint32_t gate) {
 
 static void *worker(void *argument) {
     int index = (int)(intptr_t)argument;
+    place = index + 1;
     uint32_t seen = job_of(atomic_load(&pool.gate)) - 1; /* a job that is open already is one to join */
     inside = true;
     for (;;) {
@@ -240,7 +242,7 @@ static void *worker(void *argument) {
         seen = job_of(gate);
         if (!join(gate)) continue;
         duty.stopped = pool.stopped;
-        if (index < pool.helpers) run_chunks(index + 1, pool.helpers + 1, pool.body, pool.ctx);
+        if (index < pool.helpers) run_chunks(place, pool.helpers + 1, pool.body, pool.ctx);
         duty.stopped = NULL;
         hx_error_clear(); /* bodies do not fail; nothing may reach the next job */
         atomic_fetch_sub_explicit(&pool.gate, 1, memory_order_release);
@@ -310,17 +312,43 @@ static bool run_alone(int64_t chunks, hx_body body, void *ctx) {
     return !hx_stopped();
 }
 
-bool hx_parallel(int64_t chunks, hx_body body, void *ctx) {
-    int threads = chunks > 1 && !inside ? hx_threads_get() : 1;
-    if (threads == 1 || !take_pool()) return run_alone(chunks, body, ctx);
-    inside = true;
+/* False, with nothing done, where the caller has to do it alone. */
+static bool run_together(int64_t chunks, int threads, hx_body body, void *ctx) {
     if (threads > chunks) threads = (int)chunks;
+    if (threads <= 1 || inside || !take_pool()) return false;
+    inside = true;
     post(chunks, body, ctx, threads);
     run_chunks(0, threads, body, ctx);
     close_and_wait();
     inside = false;
     atomic_store_explicit(&pool.busy, false, memory_order_release);
-    return !hx_stopped();
+    return true;
+}
+
+bool hx_parallel(int64_t chunks, hx_body body, void *ctx) {
+    if (chunks > 1 && run_together(chunks, hx_threads_get(), body, ctx)) return !hx_stopped();
+    return run_alone(chunks, body, ctx);
+}
+
+typedef struct with_room {
+    hx_room_body body;
+    void *ctx;
+} with_room;
+
+static void run_in_place(void *ctx, int64_t chunk) {
+    const with_room *w = ctx;
+    w->body(w->ctx, chunk, place);
+}
+static void run_in_first(void *ctx, int64_t chunk) {
+    const with_room *w = ctx;
+    w->body(w->ctx, chunk, 0);
+}
+
+bool hx_parallel_rooms(int64_t chunks, int rooms, hx_room_body body, void *ctx) {
+    with_room w = {body, ctx};
+    int threads = hx_threads_get();
+    if (run_together(chunks, threads < rooms ? threads : rooms, run_in_place, &w)) return !hx_stopped();
+    return run_alone(chunks, run_in_first, &w);
 }
 
 typedef struct range {

@@ -7,6 +7,7 @@
  * same bits for any number of threads. */
 #include <stdatomic.h>
 #include "gemm.h"
+#include "../rooms.h"
 #include "rows.h"
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
@@ -48,7 +49,6 @@ typedef struct job {
     hx_view part;          /* (chunks, heads, l, e): gradients of queries by chunks of keys */
     char *room;
     size_t slot_bytes;
-    _Atomic int64_t next;
 } job;
 
 typedef struct block {
@@ -286,17 +286,13 @@ static void exp_lanes_f64(double *s, int64_t keys, int64_t lanes, int64_t pitch,
 
 static bool wide(const job *j) { return j->q.dtype == HX_F64; }
 
-static void run_slot(void *ctx, int64_t slot) {
+static void run_task(void *ctx, int64_t t, int slot) {
     job *j = ctx;
     char *room = j->room + (size_t)slot * j->slot_bytes;
-    for (;;) {
-        int64_t t = atomic_fetch_add(&j->next, 1);
-        if (t >= j->groups * j->chunks || hx_stopped()) return;
-        int64_t group = t / j->chunks, chunk = t % j->chunks, row = chunk * j->chunk_rows, end = least(row + j->chunk_rows, j->l);
-        if (j->backward) (wide(j) ? backward_task_f64 : backward_task_f32)(j, group, chunk, room);
-        else if (j->chunk_rows == 0) (wide(j) ? few_rows_f64 : few_rows_f32)(j, group, chunk, room);
-        else (wide(j) ? forward_task_f64 : forward_task_f32)(j, group, row, end, room);
-    }
+    int64_t group = t / j->chunks, chunk = t % j->chunks, row = chunk * j->chunk_rows, end = least(row + j->chunk_rows, j->l);
+    if (j->backward) (wide(j) ? backward_task_f64 : backward_task_f32)(j, group, chunk, room);
+    else if (j->chunk_rows == 0) (wide(j) ? few_rows_f64 : few_rows_f32)(j, group, chunk, room);
+    else (wide(j) ? forward_task_f64 : forward_task_f32)(j, group, row, end, room);
 }
 
 static hx_code run_tasks(job *j) {
@@ -305,8 +301,7 @@ static hx_code run_tasks(job *j) {
     if (work < 1e5) slots = 1;
     j->slot_bytes = (j->slot_bytes + 63) / 64 * 64;
     if (!(j->room = hx_pool_alloc((size_t)slots * j->slot_bytes))) return HX_E_MEMORY;
-    atomic_store(&j->next, 0);
-    hx_parallel(slots, run_slot, j);
+    hx_parallel_rooms(tasks, (int)slots, run_task, j);
     hx_pool_free(j->room, (size_t)slots * j->slot_bytes);
     return HX_OK;
 }

@@ -5,11 +5,11 @@
  *   packed       the rest: B is packed once, and tasks of rows x columns of C pack their rows of A
  * A complex product is a real one of (m, 2k) by (2k, 2n): A as it lies, B expanded while packed. */
 #include "gemm.h"
+#include "../rooms.h"
 #include "lapack.h"
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
-#include <stdatomic.h>
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")

@@ -13,7 +13,6 @@ typedef struct packed_plan {
     int64_t few, local_at;           /* panels of B that are packed where all rows pass them next; 0: B is packed first */
     int64_t slot_bytes, a_bytes;
     int64_t n_slots;
-    _Atomic int64_t next;
 } packed_plan;
 
 /* Rows [k0, end) of columns from j on, `panels` panels whose k are `pitch`. Contiguous columns are packed panel after panel,
@@ -182,17 +181,13 @@ static void strip_block(const packed_plan *p, char *room, int64_t row, int64_t e
     }
 }
 
-static void packed_slot(void *ctx, int64_t slot) {
-    packed_plan *p = ctx;
+static void packed_task(void *ctx, int64_t t, int slot) {
+    const packed_plan *p = ctx;
     const kind *kd = &p->x->kind;
+    int64_t row = t / p->groups * p->block_rows, column = p->column + t % p->groups * p->group_columns;
     if (kd->enter) kd->enter();
-    for (;;) {
-        int64_t t = atomic_fetch_add(&p->next, 1);
-        if (t >= p->row_blocks * p->groups || hx_stopped()) break;
-        int64_t row = t / p->groups * p->block_rows, column = p->column + t % p->groups * p->group_columns;
-        (p->strips ? strip_block : packed_block)(p, p->slots + slot * p->slot_bytes, row, least(row + p->block_rows, p->x->m), column,
-                     least(column + p->group_columns, p->column + p->columns));
-    }
+    (p->strips ? strip_block : packed_block)(p, p->slots + slot * p->slot_bytes, row, least(row + p->block_rows, p->x->m),
+                                             column, least(column + p->group_columns, p->column + p->columns));
     if (kd->leave) kd->leave();
 }
 
@@ -251,8 +246,7 @@ static hx_code run_packed(const problem *x) {
             int64_t panels = ceil_div(p.columns, width);
             if (!p.few) hx_parallel_range(panels, most(8, hx_grain(p.k * width * x->kind.packed)), pack_b, &p);
             p.groups = ceil_div(p.columns, p.group_columns);
-            atomic_store(&p.next, 0);
-            hx_parallel(p.n_slots, packed_slot, &p);
+            hx_parallel_rooms(p.row_blocks * p.groups, (int)p.n_slots, packed_task, &p);
         }
     }
     hx_pool_free(p.b, nbytes);
