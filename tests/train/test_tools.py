@@ -166,6 +166,16 @@ def test_the_page_of_a_run_holds_everything(tmp_path):
     assert f"{run.summary['test']['accuracy']:.5g}" in content
 
 
+def test_the_page_of_a_trainer_by_itself(blobs, tmp_path):
+    Trainer(nn.Linear(4, 3), epochs=2, run_dir=tmp_path / "own", lr=0.0125, progress="none").fit(blobs, blobs)
+    content = (tmp_path / "own" / "report.html").read_text()
+    reader = Reader()
+    reader.feed(re.sub(r"<svg.*?</svg>", "", content, flags=re.DOTALL))
+    assert (
+        reader.open == [] and "0.0125" in content and "Linear(in_features=4" in content and content.count("<svg") == 1
+    )
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pictures_are_png(channels):
     image = (hx.arange(channels * 4 * 3).reshape(channels, 4, 3) / 40.0).to(hx.float32)

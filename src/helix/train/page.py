@@ -6,6 +6,7 @@ import base64
 import struct
 import zlib
 from collections.abc import Mapping
+from dataclasses import fields
 from html import escape
 from typing import Any
 
@@ -13,6 +14,7 @@ from .. import uint8
 from ..autograd import no_grad
 from ..data import Dataset, Loader
 from ..tensor import Tensor
+from . import curve
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1d2433; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -32,6 +34,23 @@ def draw(title: str, sections: Mapping[str, str]) -> str:
         f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>{escape(title)}</title>\n"
         f"<style>{STYLE}</style></head>\n<body><h1>{escape(title)}</h1>\n{body}</body></html>\n"
     )
+
+
+def of_training(trainer, folder) -> str:
+    """The page of a Trainer by itself; a Run writes a fuller one in its place."""
+    records = list(folder.records())
+    steps = [record for record in records if record["event"] == "step"]
+    last = {name: value for name, value in trainer.history[-1].items() if name != "event"}
+    chosen = {field.name: getattr(trainer.settings, field.name) for field in fields(trainer.settings)}
+    sections = {
+        "Result": table(last),
+        "Curves": curve.draw(folder.path.name, steps, trainer.history),
+        "Epochs": epochs(trainer.history),
+        "Settings": table({name: value for name, value in chosen.items() if value is not None}),
+        "Model": text(repr(trainer.model)),
+        "Environment": text((folder.path / "env.json").read_text(encoding="utf-8")),
+    }
+    return draw(folder.path.name, sections)
 
 
 def table(values: Mapping[str, Any]) -> str:

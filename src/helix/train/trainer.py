@@ -16,7 +16,7 @@ from ..errors import ConfigError
 from ..metrics import MeanOf
 from ..nn import Module
 from ..tensor import Tensor
-from . import checkpoint
+from . import checkpoint, page
 from .average import Average
 from .callback import Callback, EarlyStopping, Monitor
 from .folder import RunFolder, environment
@@ -93,6 +93,8 @@ class Trainer:
             self.progress.close()
             if self.folder is not None:
                 self.folder.close()
+        if self.folder is not None and self.history:
+            self.folder.write("report.html", page.of_training(self, self.folder))
         return self.history[-1] if self.history else {}
 
     def stop(self) -> None:
