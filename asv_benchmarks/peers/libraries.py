@@ -11,6 +11,25 @@ import numpy as np
 from .arrays import elementwise_inputs, expressions, product_inputs
 from .compiled import Jax, JaxCompiled, Ort
 
+# Classes of torch.optim and helix.optim, and what they are made with.
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "SGD": {"lr": 1e-3},
+    "AdamW": {"lr": 1e-4, "weight_decay": 0.01},
+    "Adamax": {},
+    "NAdam": {},
+    "RAdam": {},
+    "Adagrad": {},
+    "Adadelta": {},
+    "RMSprop": {"momentum": 0.9, "centered": True},
+    "ASGD": {},
+    "Rprop": {},
+    "Adafactor": {},
+    "Muon": {},
+    "Lion": {},
+    "LAMB": {},
+    "LARS": {},
+}
+
 
 class Torch:
     """torch as installed, eager."""
@@ -36,10 +55,11 @@ class Torch:
         return call
 
     def optimizer(self, kind: str, parameters: list[Any]) -> Any:
-        optim = self.t.optim
-        if kind == "sgd":
-            return optim.SGD(parameters, lr=1e-3, fused=True)
-        return optim.AdamW(parameters, lr=1e-4, weight_decay=0.01, fused=True if kind == "adamw_fused" else None)
+        """`<class>_default`, `<class>_foreach` or `<class>_fused`, torch's ways; None where torch has no such class."""
+        name, _, way = kind.rpartition("_")
+        options = OPTIMIZERS[name] | ({} if way == "default" else {way: True})
+        found = getattr(self.t.optim, name, None)
+        return found(parameters, **options) if found else None
 
     def build(self, workload: Any) -> Callable[[], Any] | None:
         return workload.build(self)
@@ -64,12 +84,6 @@ class Helix(Torch):
         helix.set_num_threads(threads)
         helix.manual_seed(0)
         self.t, self.F, self.nn = helix, helix.nn.functional, helix.nn
-
-    def optimizer(self, kind: str, parameters: list[Any]) -> Any:
-        optim = self.t.optim
-        if kind == "sgd":
-            return optim.SGD(parameters, lr=1e-3)
-        return optim.AdamW(parameters, lr=1e-4, weight_decay=0.01)
 
 
 class NumPy:

@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Unpack
 
-from .. import addmm, bfloat16, float16, float32, zeros_like
+from .. import addmm, bfloat16, float16, float32, float64, zeros_like
 from ..tensor import Tensor
 from .optimizer import Choices, Entry, Optimizer, Update
+
+PRECISIONS = {"bfloat16": bfloat16, "float16": float16, "float32": float32, "float64": float64}
 
 
 class Muon(Optimizer):
@@ -16,7 +18,7 @@ class Muon(Optimizer):
     layers in neural networks", 2024, with torch's arguments. Only for matrices: embeddings, heads, biases and gains go
     to another optimizer.
 
-    The iteration runs in the parameter's precision, and in float32 at least, where torch rounds to bfloat16.
+    The iteration runs in `ns_dtype`, by default "bfloat16" as torch's does: a singular value near 1 is all it is to find.
     `adjust_lr_fn` is "original" (None means it too) or "match_rms_adamw" (Liu et al., arXiv:2502.16982).
     """
 
@@ -31,6 +33,7 @@ class Muon(Optimizer):
         eps: float = 1e-7,
         ns_steps: int = 5,
         adjust_lr_fn: str | None = None,
+        ns_dtype: str = "bfloat16",
         **choices: Unpack[Choices],
     ) -> None:
         defaults = {
@@ -42,6 +45,7 @@ class Muon(Optimizer):
             "eps": eps,
             "ns_steps": ns_steps,
             "adjust_lr_fn": adjust_lr_fn,
+            "ns_dtype": ns_dtype,
         }
         super().__init__(params, defaults, choices)
 
@@ -51,6 +55,8 @@ class Muon(Optimizer):
             raise ValueError(
                 f"Muon: adjust_lr_fn must be 'original' or 'match_rms_adamw', got {options['adjust_lr_fn']!r}"
             )
+        if options["ns_dtype"] not in PRECISIONS:
+            raise ValueError(f"Muon: ns_dtype must be one of {', '.join(PRECISIONS)}, got {options['ns_dtype']!r}")
         if len(options["ns_coefficients"]) != 3 or not 0 <= options["ns_steps"] < 100:
             raise ValueError(
                 "Muon: ns_coefficients must be three numbers and ns_steps between 0 and 99, got "
@@ -79,7 +85,8 @@ def _step(tensors: list[Tensor], group: dict[str, Any]) -> None:
     momentum, lr = group["momentum"], group["lr"]
     average = buffer.lerp(gradient, 1 - momentum)
     update = gradient.lerp(average, momentum) if group["nesterov"] else average
-    direction = orthogonal(update, group["ns_coefficients"], group["ns_steps"], group["eps"])
+    rounded = update.to(PRECISIONS[group["ns_dtype"]])
+    direction = orthogonal(rounded, group["ns_coefficients"], group["ns_steps"], group["eps"])
     rows, columns = parameter.shape
     ratio = math.sqrt(max(1, rows / columns))
     if group["adjust_lr_fn"] == "match_rms_adamw":
@@ -92,9 +99,8 @@ def _step(tensors: list[Tensor], group: dict[str, Any]) -> None:
 def orthogonal(matrix: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
     """The matrix with its singular values brought near 1, by an odd polynomial of degree five, `steps` times."""
     a, b, c = coefficients
-    x = matrix.to(float32) if matrix.dtype in (float16, bfloat16) else matrix
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if tall else matrix
     x = x / (x * x).sum().sqrt().clamp(min=eps)
     for _ in range(steps):
         gram = x @ x.T
