@@ -57,3 +57,14 @@ def test_sums_of_bytes_wrap():
 def test_large_factors_scale_every_block_of_k():
     a, b = helix.ones(3, 9000), helix.ones(9000, 40)
     assert (helix.addmm(helix.ones(3, 40), a, b, beta=2, alpha=0.5) == 4502).all()
+
+
+@pytest.mark.parametrize(("shape", "order"), [((6, 5, 7), (1, 0, 2)), ((3, 4, 5, 7), (2, 0, 1, 3)), ((7, 5, 6), (2, 1, 0)),
+                                              ((4, 3, 0), (1, 0, 2)), ((0, 3, 5), (1, 0, 2))])  # fmt: skip
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64", "int32"])
+def test_a_linear_layer_of_turned_rows_is_one_of_lined_up_rows(shape, order, dtype):
+    x = (4 * helix.randn(*shape)).to(getattr(helix, dtype)).permute(*order)
+    w, b = ((4 * helix.randn(*s)).to(x.dtype) for s in ((9, x.shape[-1]), (9,)))
+    linear = helix.nn.functional.linear
+    assert linear(x, w, b).tolist() == linear(x.contiguous(), w, b).tolist()
+    assert linear(x[:, ::2], w).tolist() == linear(x[:, ::2].contiguous(), w).tolist()
