@@ -57,6 +57,18 @@ def test_going_on_after_a_text_that_was_read():
     assert models.generate(model, [[3]], 2, state=state) == [[3, 4, 5]]
 
 
+def test_a_state_is_of_all_rows_at_once():
+    model = Counter()
+    _, state = model.step(hx.tensor([[1, 2], [3, 4]]))
+    with pytest.raises(ArgumentError, match="prompts must be of one length"):
+        models.generate(model, [[3], [4, 5]], 2, state=state)
+    decoder = models.Decoder(vocabulary=9, length=8, dim=8, depth=1, heads=2)
+    with hx.no_grad():
+        _, state = decoder.step(hx.tensor([[1, 2], [3, 4]]))
+    with pytest.raises(ParameterError, match="only the beginning of a text can be padded"):
+        models.generate(decoder, [[3], [4, 5]], 2, state=state)
+
+
 LOGITS = np.log(np.array([[0.5, 0.25, 0.15, 0.1]]))
 
 

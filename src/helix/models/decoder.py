@@ -130,7 +130,7 @@ class Decoder(LanguageModel):
     def step(
         self, tokens: Tensor, state: DecoderState | None = None, padding: Tensor | None = None
     ) -> tuple[Tensor, DecoderState]:
-        state = state or DecoderState(len(self.blocks), padding, self.window)
+        state = DecoderState.going_on(state, len(self.blocks), padding, self.window)
         sight = state.advance(tokens.shape[1], tokens.device)
         return self._logits(tokens, sight.positions, sight, state.caches), state
 

@@ -60,6 +60,7 @@ def generate(
     """
     sampling = Sampling(temperature, top_k, top_p, repetition_penalty, generator)
     rows, ends = _rows(prompts), _ends(eos_token_id)
+    _refuse_parts(model, rows, state)
     if num_beams > 1:
         from .beams import search
 
@@ -105,7 +106,9 @@ def stream(
         3
     """
     sampling = Sampling(temperature, top_k, top_p, repetition_penalty, generator)
-    return _streamed(model, _rows(prompts), max_new_tokens, sampling, _ends(eos_token_id), pad_token_id, state)
+    rows = _rows(prompts)
+    _refuse_parts(model, rows, state)
+    return _streamed(model, rows, max_new_tokens, sampling, _ends(eos_token_id), pad_token_id, state)
 
 
 def _streamed(model, rows, count, sampling, ends, pad, state) -> Iterator[list[int | None]]:
@@ -184,6 +187,16 @@ def _rows(prompts: Prompts) -> list[list[int]]:
 
 def _ends(eos: int | Sequence[int] | None) -> frozenset[int]:
     return frozenset(() if eos is None else (eos,) if isinstance(eos, int) else eos)
+
+
+def _refuse_parts(model: Any, rows: list[list[int]], state: Any) -> None:
+    """A state is of all rows at once, in their order."""
+    if state is not None and len(_groups(model, rows)) > 1:
+        raise ArgumentError(
+            "HX1103 generate: with a state, prompts must be of one length for this model.",
+            code="HX1103",
+            argument="state",
+        )
 
 
 def _groups(model: Any, rows: list[list[int]]) -> list[list[int]]:

@@ -137,7 +137,7 @@ class GPT2(LanguageModel):
     def step(
         self, tokens: Tensor, state: DecoderState | None = None, padding: Tensor | None = None
     ) -> tuple[Tensor, DecoderState]:
-        state = state or DecoderState(len(self.transformer.h), padding)
+        state = DecoderState.going_on(state, len(self.transformer.h), padding)
         sight = state.advance(tokens.shape[1], tokens.device)
         return self.lm_head(self.transformer(tokens, sight, state.caches)), state
 

@@ -126,7 +126,7 @@ class Llama(LanguageModel):
     def step(
         self, tokens: Tensor, state: DecoderState | None = None, padding: Tensor | None = None
     ) -> tuple[Tensor, DecoderState]:
-        state = state or DecoderState(len(self.model.layers), padding, self.window)
+        state = DecoderState.going_on(state, len(self.model.layers), padding, self.window)
         sight = state.advance(tokens.shape[1], tokens.device)
         return self.lm_head(self.model(tokens, sight, state.caches)), state
 

@@ -61,8 +61,8 @@ class TranslationModel(LanguageModel):
     ) -> tuple[Tensor, TranslationState]:
         if state is None:
             raise ValueError(f"{type(self).__name__}.step goes on from start(inputs), which was not given")
-        if padding is not None and state.length == 0:
-            state.padding = padding
+        if padding is not None:
+            state.pad(padding)
         return self.decode(tokens, state.advance(tokens.shape[1], tokens.device), state, cached=True), state
 
     def loss(self, inputs: Tensor, labels: Tensor, attention_mask: Tensor | None = None) -> Tensor:  # type: ignore[override]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from .. import arange, cat, empty
 from ..autograd import is_grad_enabled
-from ..errors import GradientError, ShapeError
+from ..errors import GradientError, ParameterError, ShapeError
 from ..tensor import Tensor
 from .masks import causal_mask
 
@@ -118,6 +118,12 @@ class DecoderState:
         self.caches = [KeyValueCache(capacity, window) for _ in range(layers)]
         self.padding, self.window, self.length = padding, window, 0
 
+    def pad(self, padding: Tensor) -> None:
+        """Says how much of the coming prompts is padding; refused (HX1403) once a text was read."""
+        if self.length:
+            raise ParameterError("HX1403 DecoderState: only the beginning of a text can be padded.", argument="padding")
+        self.padding = padding
+
     def advance(self, new: int, device=None) -> Sight:
         """What `new` more tokens see; called once a step, before the layers append to their caches."""
         positions = arange(self.length, self.length + new, device=device)
@@ -134,6 +140,15 @@ class DecoderState:
         keys = arange(self.length - held - new, self.length, device=device) >= padding
         mask = causal_mask(new, held + new, self.window, device=device) & keys.unsqueeze(1).unsqueeze(1)
         return Sight((positions - padding).clamp(min=0), mask, False)
+
+    @classmethod
+    def going_on(cls, state: DecoderState | None, layers: int, padding: Tensor | None, window: int | None = None):
+        """`state`, or that of texts which begin now; `padding` belongs to these."""
+        if state is None:
+            return cls(layers, padding, window)
+        if padding is not None:
+            state.pad(padding)
+        return state
 
     def select(self, rows: Tensor) -> DecoderState:
         """The state of these rows of the batch."""
