@@ -7,6 +7,7 @@ reads and writes each element once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from .. import _core, full_like, zeros_like
@@ -39,11 +40,12 @@ class Elementwise(Optimizer):
 
     def updates(self, group: dict[str, Any], entries: list[Entry]) -> Iterator[Update]:
         slots, first = self.slots(group), self.numbers(group)
-        states = {entry.name: self._state(entry, slots, first) for entry in entries}
-        names = tuple(first)
-        for bucket in buckets(entries, lambda e: tuple(states[e.name][n] for n in names)).values():
-            of_bucket = {entry.name: states[entry.name] for entry in bucket}
-            number = {n: of_bucket[bucket[0].name][n] for n in names}
+        known = {*slots, *first}
+        entries = [e if known <= e.state.keys() else e._replace(state=_fresh(e, slots, first)) for e in entries]
+        numbers = itemgetter(*first) if first else lambda state: None
+        for bucket in buckets(entries, lambda e: numbers(e.state)).values():
+            of_bucket = {entry.name: entry.state for entry in bucket}
+            number = {name: bucket[0].state[name] for name in first}
             formula = self.formula(group, number)
             tensors = [entry.parameter for entry in bucket] + [entry.gradient for entry in bucket]
             for slot in slots:
@@ -52,12 +54,11 @@ class Elementwise(Optimizer):
                 of_bucket = {name: {**state, **formula.numbers} for name, state in of_bucket.items()}
             yield Update(formula.function, tensors, formula.options, of_bucket)
 
-    def _state(self, entry: Entry, slots: Mapping[str, float], first: dict[str, Any]) -> dict[str, Any]:
-        state = entry.state
-        if all(slot in state for slot in slots) and all(name in state for name in first):
-            return state
-        made = {slot: _filled(entry.parameter, value) for slot, value in slots.items() if slot not in state}
-        return {**first, **state, **made}
+
+def _fresh(entry: Entry, slots: Mapping[str, float], first: dict[str, Any]) -> dict[str, Any]:
+    """The state with what it lacks."""
+    missing = {slot: value for slot, value in slots.items() if slot not in entry.state}
+    return {**first, **entry.state, **{slot: _filled(entry.parameter, value) for slot, value in missing.items()}}
 
 
 def rule(

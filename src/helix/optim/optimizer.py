@@ -244,9 +244,9 @@ class Optimizer:
 
 def _rounded(group: dict[str, Any], entries: list[Entry]) -> list[Update]:
     """The parameters that have master weights become those, rounded."""
-    masters = {e.name: e.parameter for e in entries if e.state.get("master_weight") is e.parameter}
-    if not masters:
+    if not group["master_weights"]:
         return []
+    masters = {e.name: e.parameter for e in entries if e.state.get("master_weight") is e.parameter}
     mine = [p for name, p in zip(group["names"], group["params"], strict=True) if name in masters]
     return [Update(_copy_lists, mine + list(masters.values()), {}, {})]
 
