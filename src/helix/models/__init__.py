@@ -5,9 +5,12 @@ from .cnn import cnn
 from .convnext import ConvNeXt, convnext_tiny
 from .decoder import Decoder
 from .densenet import DenseNet, densenet121
+from .diffusion import Diffusion
+from .dit import DiffusionUNet, DiT
 from .generate import generate, stream
 from .mlp import mlp
 from .mobilenet import MobileNetV2, MobileNetV3, mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
+from .pointnet import PointNet
 from .pretrained import FAMILIES, from_pretrained
 from .resnet import ResNet, resnet18, resnet34, resnet50
 from .sequence import SequenceClassifier, SequenceDecoder
@@ -17,10 +20,14 @@ __all__ = [
     "ConvNeXt",
     "Decoder",
     "DenseNet",
+    "DiT",
+    "Diffusion",
+    "DiffusionUNet",
     "FAMILIES",
     "KINDS",
     "MobileNetV2",
     "MobileNetV3",
+    "PointNet",
     "ResNet",
     "SequenceClassifier",
     "SequenceDecoder",
