@@ -107,6 +107,8 @@ def test_points_in_any_order():
     model.eval()
     mixed = model(x.index_select(1, hx.randperm(20)))
     assert hx.allclose(mixed, model(x), atol=1e-5) and model.regular(x).item() > 0
+    twice = model(hx.cat([x, x[:, :7]], 1))
+    assert hx.allclose(twice, model(x), atol=1e-5)  # a set: what is said twice counts once
     assert not hx.allclose(model(x + 0.5), model(x), atol=1e-3)
 
 
