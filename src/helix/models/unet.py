@@ -81,8 +81,8 @@ class UNet(nn.Module):
     where otherwise transposed convolutions learn to.
 
     Example:
-        >>> helix.models.UNet(1, 2, width=4)(helix.ones(1, 1, 16, 20)).shape
-        (1, 2, 16, 20)
+        >>> helix.models.UNet(1, 2, width=4)(helix.ones(1, 1, 32, 40)).shape
+        (1, 2, 32, 40)
     """
 
     def __init__(self, n_channels: int, n_classes: int, bilinear: bool = False, *, width: int = 64) -> None:
