@@ -76,7 +76,7 @@ def kills_while_saving(folder: Path, kills: int, seed: int = 0) -> int:
 
 # ---- SIGKILL while training --------------------------------------------------------------------------------
 
-STEPS = 200
+STEPS_AN_EPOCH = 10
 
 
 def blobs() -> data.TensorDataset:
@@ -102,23 +102,23 @@ class Watched(nn.Sequential):
         return super().forward(x)
 
 
-def train(folder: Path, resume: bool, die_at: int | None) -> None:
+def train(folder: Path, resume: bool, die_at: int | None, epochs: int) -> None:
     hx.manual_seed(0)
     Watched.die_at, Watched.calls = die_at, 0
     model = Watched(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 4))
     trainer = Trainer(
-        model, epochs=20, batch_size=16, accumulate=2, precision="float16", ema=0.95, run_dir=folder, checkpoint_every=3,
+        model, epochs=epochs, batch_size=16, accumulate=2, precision="float16", ema=0.95, run_dir=folder, checkpoint_every=3,
         log_every=1, progress="none", seed=11, workers=2,
     )  # fmt: skip
     trainer.fit(blobs(), resume=resume)
 
 
-def in_child(folder: Path, resume: bool, die_at: int | None) -> int:
+def in_child(folder: Path, resume: bool, die_at: int | None, epochs: int) -> int:
     """The exit status of a process that trains."""
     child = os.fork()
     if child == 0:
         try:
-            train(folder, resume, die_at)
+            train(folder, resume, die_at, epochs)
         except BaseException as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             os._exit(1)
@@ -126,43 +126,44 @@ def in_child(folder: Path, resume: bool, die_at: int | None) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def digest(folder: Path) -> tuple[str, ...]:
+def digest(folder: Path, steps: int) -> tuple[str, ...]:
     """Weights, optimizer, average, and every number that was recorded, but speeds."""
     newest = checkpoint.newest(folder / "checkpoints")
-    assert newest.name == f"step-{STEPS:06d}", newest.name
+    assert newest.name == f"step-{steps:06d}", newest.name
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     records = "\n".join(line.partition(', "samples_per_second"')[0] for line in lines)
     files = ("model.safetensors", "optim.safetensors", checkpoint.AVERAGE)
     return (*(hashlib.sha256((newest / name).read_bytes()).hexdigest() for name in files), records)
 
 
-def kills_while_training(folder: Path, kills: int, seed: int = 0) -> None:
-    """A run killed at so many random steps ends with the bits of a run that never stopped."""
-    chance = random.Random(seed)
-    assert in_child(folder / "straight", False, None) == 0
+def kills_while_training(folder: Path, kills: int, seed: int = 0, epochs: int = 20) -> int:
+    """A run killed at so many random steps ends with the bits of a run that never stopped. Returns its steps."""
+    chance, steps = random.Random(seed), epochs * STEPS_AN_EPOCH
+    assert in_child(folder / "straight", False, None, epochs) == 0
     run, done = folder / "killed", 0
     for number in range(kills):
-        left = STEPS - done
+        left = steps - done
         share = chance.randint(3, max(4, 2 * left // (kills - number + 1)))
-        status = in_child(run, done > 0, 2 * share)  # two batches a step
+        status = in_child(run, done > 0, 2 * share, epochs)  # two batches a step
         assert status == -signal.SIGKILL, f"kill {number}: exit status {status}"
         found = checkpoint.steps(run / "checkpoints")
         done = int(found[0].name[5:]) if found else 0
-    assert in_child(run, done > 0, None) == 0
-    assert digest(run) == digest(folder / "straight")
+    assert in_child(run, done > 0, None, epochs) == 0
+    assert digest(run, steps) == digest(folder / "straight", steps)
+    return steps
 
 
 # ---- damage ------------------------------------------------------------------------------------------------
 
 
-def damage(folder: Path, bits: int, seed: int = 0, every_byte: bool = True) -> tuple[int, int]:
-    """Changes every byte of the small files and random bits of all, one at a time; how many changes, how many unnoticed."""
+def damage(folder: Path, bits: int, seed: int = 0, every: int = 1) -> tuple[int, int]:
+    """Changes bytes of the small files, each `every`-th, and random bits of all, one at a time; how many changes, how many unnoticed."""
     save(folder, 1)
     path, chance = checkpoint.newest(folder), random.Random(seed)
     contents = {file: file.read_bytes() for file in sorted(path.iterdir())}
     places = [(file, k, 1 << chance.randrange(8)) for file, whole in contents.items() for k in range(len(whole))]
     drawn = chance.choices(places, k=bits)
-    small = [place for place in places if len(contents[place[0]]) < 20_000] if every_byte else []
+    small = [place for place in places if len(contents[place[0]]) < 20_000][::every]
     missed = 0
     for file, k, mask in [*small, *((file, k, 1 << chance.randrange(8)) for file, k, _ in drawn)]:
         whole = contents[file]
@@ -181,10 +182,10 @@ def main(kind: str, count: int) -> None:
                 f"{count} kills while saving, {kills_while_saving(folder, count)} of them in the middle: always a whole one"
             )
         elif kind == "resumes":
-            kills_while_training(folder, count)
-            print(f"{count} kills in {STEPS} steps: the bits of a run that never stopped")
+            steps = kills_while_training(folder, count, epochs=20 if count > 5 else 4)
+            print(f"{count} kills in {steps} steps: the bits of a run that never stopped")
         else:
-            changes, missed = damage(folder, count)
+            changes, missed = damage(folder, count, every=1 if count >= 1000 else 13)
             print(f"{changes} changed bytes and bits: {missed} unnoticed")
             assert missed == 0
     finally:
