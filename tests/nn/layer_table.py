@@ -24,6 +24,8 @@ ABSENT = {
     "DataParallel": "torch itself advises against it; copies of a model on several devices are the launcher's work",
     "LinearCrossEntropyOptions": "settings of torch's own kernels",
     "NLLLoss2d": "NLLLoss; torch has dropped it since 0.2",
+    "RNNBase": "what torch's RNN, LSTM and GRU share, no layer of its own",
+    "RNNCellBase": "what torch's recurrent cells share, no layer of its own",
     "SyncBatchNorm": "needs several processes",
     "UninitializedBuffer": "of the Lazy layers",
     "UninitializedParameter": "of the Lazy layers",
