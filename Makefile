@@ -18,7 +18,7 @@ SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test core-test array-api tiny bench callgrind wheel lint format stubs numerics torch-parity torch-table layer-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean interrupts forks kills same-bits numerics-exhaustive fuzz-million hammer
+.PHONY: help install train test core-test array-api tiny bench profile callgrind wheel lint format stubs numerics torch-parity torch-table layer-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean interrupts forks kills same-bits numerics-exhaustive fuzz-million hammer
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -76,6 +76,9 @@ bench: install  ## helix beside its peers and its own past: about 45 minutes, pa
 	$(BIN)/python -m asv machine --yes > /dev/null
 	cd asv_benchmarks && $(abspath $(BIN))/python -m asv run -E existing:same --quick --set-commit-hash $$(git rev-parse HEAD) \
 		|| test $$? = 2  # 2: a benchmark had nothing to measure here
+
+profile: install  ## where the time of workloads goes, as tables and SVGs in docs/profiles (ONLY="C.f32_1024 …")
+	$(BIN)/python -m asv_benchmarks.profile --out docs/profiles $(ONLY)
 
 callgrind: install  ## instructions of a call inside helix, beside the kept table (needs valgrind; KEEP=--keep)
 	$(BIN)/python -m asv_benchmarks.instructions $(KEEP)

@@ -25,6 +25,7 @@ from .peers.run import ratio, text
 
 HERE = Path(__file__).parent
 HISTORY = HERE / "history.jsonl"
+MISSED = HERE / "missed.md"  # what is written by hand: goals that are missed, and what would close them
 GROUPS = {
     "A": "calls",
     "B": "elementwise, reductions, transforms",
@@ -161,6 +162,8 @@ def page(rows: list[Row], files: list[Path], history: list[dict[str, Any]], coun
         *(f"| {t} | " + " | ".join(f"{v / 1e9:.0f} G/s" for v in roof.values()) + " |" for t, roof in roofs.items()),
         "",
         *limit_table(rows, roofs),
+        "",
+        *MISSED.read_text().splitlines(),
         "",
         "## Every workload",
         "",

@@ -1,8 +1,8 @@
-"""Where the time of a workload goes: `python -m asv_benchmarks.profile C.f32_1024 [--svg FILE]`.
+"""Where the time of workloads goes: `python -m asv_benchmarks.profile C.f32_1024 … [--out FOLDER]`.
 
 A tick of the profiling clock notes which instruction runs; samples are counted by function (of helix's own library, and
-of the libraries beside it), and shown as a table, or as bars in a small SVG. Functions that a compiler put into others
-count as those.
+of the libraries beside it), and shown as a table, and with --out as bars in an SVG for each. Functions that a compiler put
+into others count as those.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Symbols:
             if len(fields) > 5 and "x" in fields[1] and fields[5].startswith("/"):
                 begin, end = (int(part, 16) for part in fields[0].split("-"))
                 self.regions.append((begin, end, int(fields[2], 16), fields[5]))
-        self.tables: dict[str, tuple[list[int], list[str]]] = {}
+        self.tables: dict[str, tuple[list[int], list[tuple[int, str]]]] = {}
 
     def name(self, address: int) -> str:
         for begin, end, offset, file in self.regions:
@@ -83,22 +83,28 @@ class Symbols:
             self.tables[file] = self._table(file)
         addresses, names = self.tables[file]
         place = bisect.bisect_right(addresses, at) - 1
+        end, name = names[place] if place >= 0 else (0, "")
         short = Path(file).name.split(".")[0]
-        return names[place] if place >= 0 and short == "_core" else f"{short}: {names[place] if place >= 0 else '?'}"
+        if at >= end:
+            return f"{short}: without a name"
+        return name if short == "_core" else f"{short}: {name}"
 
     @staticmethod
-    def _table(file: str) -> tuple[list[int], list[str]]:
-        rows = []
-        for options in (["-C"], ["-C", "-D"]):
-            listed = subprocess.run(["nm", *options, "--defined-only", file], capture_output=True, text=True).stdout
+    def _table(file: str) -> tuple[list[int], list[tuple[int, str]]]:
+        rows: list[tuple[int, tuple[int, str]]] = []
+        for options in ([], ["-D"]):
+            listed = subprocess.run(
+                ["nm", "-S", *options, "--defined-only", file], capture_output=True, text=True
+            ).stdout
             for line in listed.splitlines():
-                fields = line.split(maxsplit=2)
-                if len(fields) == 3 and fields[1] in "tTwWi":
-                    rows.append((int(fields[0], 16), fields[2]))
+                fields = line.split(maxsplit=3)
+                if len(fields) == 4 and fields[2] in "tTwWi":
+                    begin = int(fields[0], 16)
+                    rows.append((begin, (begin + int(fields[1], 16), fields[3])))
             if rows:
                 break
         rows.sort()
-        return [a for a, _ in rows], [n for _, n in rows]
+        return [begin for begin, _ in rows], [name for _, name in rows]
 
 
 def measure(workload: Workload, threads: int, seconds: float) -> Profile:
@@ -145,15 +151,18 @@ def svg(profile: Profile) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m asv_benchmarks.profile", description=__doc__)
-    parser.add_argument("workload", choices=[w.id for w in ALL], metavar="workload")
+    parser.add_argument("workloads", nargs="+", choices=[w.id for w in ALL], metavar="workload")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--svg", type=Path, help="write the profile as bars to this file")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of processor time for each")
+    parser.add_argument("--out", type=Path, help="a folder for an SVG of each")
     a = parser.parse_args()
-    profile = measure(next(w for w in ALL if w.id == a.workload), a.threads, a.seconds)
-    print(table(profile))
-    if a.svg:
-        a.svg.write_text(svg(profile))
+    for workload in ALL:
+        if workload.id in a.workloads:
+            profile = measure(workload, a.threads, a.seconds)
+            print(table(profile), flush=True)
+            if a.out:
+                a.out.mkdir(parents=True, exist_ok=True)
+                (a.out / f"{workload.id}.svg").write_text(svg(profile))
 
 
 if __name__ == "__main__":
