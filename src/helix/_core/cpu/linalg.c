@@ -90,6 +90,9 @@ static hx_int eliminate(void *a, int64_t m, int64_t n, int type) {
     return info;
 }
 
+/* The length of a column of a copy: one that does not put all columns into the same sets of a cache. */
+static hx_int spaced(int64_t rows, int64_t size) { return (hx_int)(rows * size % 1024 ? rows : most(1, rows + 64 / size)); }
+
 static void one_lu(const task *t, int64_t i, char *scratch) {
     int64_t m = t->m, n = t->n;
     const void *a = item(&t->call->in[0], i, m * n);
@@ -102,7 +105,7 @@ static void one_lu(const task *t, int64_t i, char *scratch) {
         *info = eliminate(lu, m, n, t->type);
         return;
     }
-    hx_int ld = (hx_int)most(1, m);
+    hx_int ld = spaced(m, t->size);
     turn(scratch, ld, a, n, m, n, t->size);
     t->lapack->getrf[t->type](&t->m, &t->n, scratch, &ld, pivots, info);
     turn(lu, n, scratch, ld, n, m, t->size);
@@ -125,7 +128,7 @@ static hx_code factor_all(task *t, bool pivot, int factors, hx_err *err) {
     t->one = one_lu;
     t->option = pivot;
     t->factors = factors;
-    t->room = slots((int64_t)t->m * t->n, t->size);
+    t->room = slots((int64_t)spaced(t->m, t->size) * t->n, t->size);
     return run_task(t, count, m * n * (m < n ? m : n), err);
 }
 
@@ -264,11 +267,11 @@ static void one_solution(const task *t, int64_t i, char *scratch) {
         substitute(t->type, lu, n, to, k, true, false);
         return;
     }
-    hx_int columns = (hx_int)k, info;
-    char *b = scratch + slots(n * n, t->size);
-    turn(scratch, n, lu, n, n, n, t->size);
+    hx_int columns = (hx_int)k, info, ld = spaced(n, t->size);
+    char *b = scratch + slots(ld * n, t->size);
+    turn(scratch, ld, lu, n, n, n, t->size);
     turn(b, n, from, k, n, k, t->size);
-    t->lapack->getrs[t->type]("N", &t->n, &columns, scratch, &t->n, pivots, b, &t->n, &info, 1);
+    t->lapack->getrs[t->type]("N", &t->n, &columns, scratch, &ld, pivots, b, &t->n, &info, 1);
     turn(to, k, b, n, k, n, t->size);
 }
 
@@ -287,7 +290,7 @@ HX_KERNEL(k_solve) {
     }
     if ((code = factor_all(&t, true, 1, err)) || !x->numel) return code;
     t.one = one_solution;
-    t.room = slots(n * n, t.size) + slots(n * k, t.size);
+    t.room = slots(spaced(n, t.size) * n, t.size) + slots(n * k, t.size);
     return run_task(&t, batch_of(x, 2), 2.0 * (double)n * (double)n * (double)k, err);
 }
 
