@@ -16,6 +16,8 @@ from .run import CLOCKS, ratio, run, text, worker
 IMPORTS = {
     "python": ("pass", "1"),
     "numpy": ("import numpy", "numpy.ones(4) + numpy.ones(4)"),
+    "jax": ("import jax.numpy", "(jax.numpy.ones(4) + jax.numpy.ones(4)).block_until_ready()"),
+    "onnxruntime": ("import onnxruntime", "pass"),
     "torch": ("import torch", "torch.ones(4) + torch.ones(4)"),
     "helix": ("import helix", "helix.ones(4) + helix.ones(4)"),
 }

@@ -1,4 +1,4 @@
-"""Peers that compile what they run: JAX, eager and compiled, and ONNX Runtime. Forward of groups B and C."""
+"""Peers that compile what they run: JAX, eager and compiled, and ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from .arrays import elementwise_inputs, expressions, product_inputs
+from .graphs import Graph, graph_of
+from .traced import function_of
 
 
 class Jax:
-    """JAX as installed: one compiled kernel for each operation."""
+    """JAX as installed: one compiled kernel for each operation. Gradients, which it takes of whole functions, it leaves out."""
 
     name = "jax"
     environment: dict[str, str] = {}
+    gradients = False
 
     def __init__(self, threads: int) -> None:
         eigen = "true" if threads > 1 else "false"
@@ -29,39 +29,21 @@ class Jax:
         return function
 
     def build(self, workload: Any) -> Callable[[], Any] | None:
-        group, rest = workload.id.split(".", 1)
-        op, _, size = rest.rpartition("_")
-        if group == "B" and op in expressions(self.jax.numpy):
-            function, inputs = expressions(self.jax.numpy)[op], elementwise_inputs(size)
-        elif group == "C" and rest.startswith("f32"):
-            function, inputs = self.jax.numpy.matmul, product_inputs(rest)
-        else:
+        found = function_of(self.jax, workload.id, self.gradients)
+        if found is None:
             return None
-        function, arrays = self.compiled(function), [self.jax.device_put(x) for x in inputs]
-        return lambda: function(*arrays).block_until_ready()
+        function, arrays = self.compiled(found[0]), [self.jax.device_put(x) for x in found[1]]
+        return lambda: self.jax.block_until_ready(function(*arrays))
 
 
 class JaxCompiled(Jax):
     """JAX with the whole workload compiled as one."""
 
     name = "jax_jit"
+    gradients = True
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return self.jax.jit(function)  # type: ignore[no-any-return]
-
-
-# (operator, inputs, output) in order; A, B, C are matrices, W a row, axes an attribute of sums
-GRAPHS: dict[str, list[tuple[str, str, str]]] = {
-    "add": [("Add", "A B", "Y")],
-    "muladd": [("Mul", "A B", "T"), ("Add", "T C", "Y")],
-    "addbias": [("Add", "A W", "Y")],
-    "exp": [("Exp", "A", "Y")],
-    "tanh": [("Tanh", "A", "Y")],
-    "transpose": [("Transpose", "A", "Y")],
-    "sum0": [("ReduceSum", "A axis0", "Y")],
-    "sum1": [("ReduceSum", "A axis1", "Y")],
-    "sumall": [("ReduceSum", "A", "Y")],
-}
 
 
 class Ort:
@@ -77,29 +59,25 @@ class Ort:
         self.onnx, self.ort, self.threads = onnx, onnxruntime, threads
 
     def build(self, workload: Any) -> Callable[[], Any] | None:
-        group, rest = workload.id.split(".", 1)
-        op, _, size = rest.rpartition("_")
-        if group == "B" and op in GRAPHS:
-            return self._session(GRAPHS[op], dict(zip("ABCW", elementwise_inputs(size), strict=True)))
-        if group == "C" and rest.startswith("f32"):
-            return self._session([("MatMul", "A B", "Y")], dict(zip("AB", product_inputs(rest), strict=True)))
-        return None
+        graph = graph_of(workload.id)
+        return self._session(graph) if graph else None
 
-    def _session(self, graph: list[tuple[str, str, str]], inputs: dict[str, np.ndarray]) -> Callable[[], Any]:
+    def _session(self, graph: Graph) -> Callable[[], Any]:
         helper, kinds = self.onnx.helper, self.onnx.TensorProto
-        used = {name for _, names, _ in graph for name in names.split()}
-        axes = [helper.make_tensor(f"axis{i}", kinds.INT64, [1], [i]) for i in (0, 1) if f"axis{i}" in used]
-        inputs = {name: values for name, values in inputs.items() if name in used}
+        used = {name for node in graph.nodes for name in node.inputs.split()}
+        inputs = {name: values for name, values in graph.inputs.items() if name in used}
+        constants = {name: values for name, values in graph.constants.items() if name in used}
+        result = kinds.BFLOAT16 if graph.nodes[-1].attributes.get("to") == kinds.BFLOAT16 else kinds.FLOAT
         model = helper.make_model(
             helper.make_graph(
-                [helper.make_node(op, names.split(), [result]) for op, names, result in graph],
+                [helper.make_node(n.op, n.inputs.split(), [n.output], **n.attributes) for n in graph.nodes],
                 "workload",
                 [helper.make_tensor_value_info(n, kinds.FLOAT, v.shape) for n, v in inputs.items()],
-                [helper.make_tensor_value_info("Y", kinds.FLOAT, None)],
-                axes,
+                [helper.make_tensor_value_info("Y", result, None)],
+                [self.onnx.numpy_helper.from_array(v, n) for n, v in constants.items()],
             ),
-            opset_imports=[helper.make_opsetid("", 17)],
-            ir_version=8,
+            opset_imports=[helper.make_opsetid("", 20)],
+            ir_version=9,
         )
         options = self.ort.SessionOptions()
         options.intra_op_num_threads = self.threads
