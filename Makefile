@@ -68,11 +68,11 @@ array-api: $(VENV)/.checks install  ## the array API standard's public test suit
 tiny: $(VENV)/.checks install  ## the quickest check that all parts still meet (seconds)
 	$(BIN)/python -m pytest -q -x -n 0 tests/test_tiny.py
 
-bench: install  ## helix beside its peers and its own past: about 45 minutes, page in build/benchmarks.md (KEEP=--keep: in docs)
+bench: install  ## helix beside its peers and its own past: about 45 minutes, page in build/benchmarks.md (KEEP=--keep: in docs; NOTE=text)
 	$(BIN)/python -m pip install -qq $$($(BIN)/python tools/requirements.py bench)
 	$(BIN)/python -m asv_benchmarks.peers run --out build/peers.json
-	$(BIN)/python -m asv_benchmarks.peers imports
-	$(BIN)/python -m asv_benchmarks.page build/peers.json $(KEEP)
+	$(BIN)/python -m asv_benchmarks.peers imports --out build/start.json
+	$(BIN)/python -m asv_benchmarks.page build/peers.json --start build/start.json --note "$(NOTE)" $(KEEP)
 	$(BIN)/python -m asv machine --yes > /dev/null
 	cd asv_benchmarks && $(abspath $(BIN))/python -m asv run -E existing:same --quick --set-commit-hash $$(git rev-parse HEAD) \
 		|| test $$? = 2  # 2: a benchmark had nothing to measure here

@@ -1,9 +1,10 @@
 """The page of benchmarks: ratios to the peers, parts of what the machine can do, instructions of a call, and the history.
 
-    python -m asv_benchmarks.page build/peers.json … [--out build/benchmarks.md] [--keep]
+    python -m asv_benchmarks.page build/peers.json … [--start build/start.json] [--note TEXT] [--out build/benchmarks.md] [--keep]
 
-Reads what `peers run` wrote, measures the machine's limits, counts instructions where valgrind is installed. --keep: writes
-docs/benchmarks.md and adds a line to asv_benchmarks/history.jsonl, which is kept with the sources.
+Reads what `peers run` wrote (in one file or in slices) and `peers imports`, measures the machine's limits, counts instructions
+where valgrind is installed. --keep: writes docs/benchmarks.md and adds a line to asv_benchmarks/history.jsonl, which is kept
+with the sources. What stands in docs/benchmarks.md below its mark of text by hand stays.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ GROUPS = {
     "G": "optimizers",
     "H": "inference",
 }
+STOCK = ("torch", "numpy", "jax", "jax_jit", "ort")  # as installed; torch_tuned is none of them
+BEST = "best stock"
+BY_HAND = "<!-- by hand from here on -->\n"
+ALL_GROUPS = "all"
 Row = dict[str, Any]
 
 
@@ -79,9 +84,11 @@ def group_ratios(rows: list[Row]) -> dict[str, dict[str, float]]:
     """Of each peer and group the geometric mean of ratios."""
     found: dict[str, dict[str, list[float]]] = {}
     for row in rows:
-        for peer in row["times"]:
-            if peer != "helix" and (factor := ratio(row, peer)):
-                found.setdefault(peer, {}).setdefault(row["id"][0], []).append(factor)
+        factors = {peer: f for peer in row["times"] if peer != "helix" and (f := ratio(row, peer))}
+        stock = [factors[peer] for peer in STOCK if peer in factors]
+        for peer, factor in ({**factors, BEST: min(stock)} if stock else factors).items():
+            for group in (row["id"][0], ALL_GROUPS):
+                found.setdefault(peer, {}).setdefault(group, []).append(factor)
     return {
         peer: {g: round(statistics.geometric_mean(f), 3) for g, f in groups.items()} for peer, groups in found.items()
     }
@@ -90,10 +97,13 @@ def group_ratios(rows: list[Row]) -> dict[str, dict[str, float]]:
 def group_table(ratios: dict[str, dict[str, float]]) -> list[str]:
     peers = list(ratios)
     lines = ["| group | " + " | ".join(peers) + " |", "|---|" + "---|" * len(peers)]
-    for group, title in GROUPS.items():
+    for group, title in {
+        **{g: f"{g}: {t}" for g, t in GROUPS.items()},
+        ALL_GROUPS: "all workloads that both have",
+    }.items():
         if any(group in ratios[p] for p in peers):
             cells = [f"{ratios[p][group]:.2f}x" if group in ratios[p] else "" for p in peers]
-            lines.append(f"| {group}: {title} | " + " | ".join(cells) + " |")
+            lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return lines
 
 
@@ -105,6 +115,11 @@ def limit_table(rows: list[Row], roofs: dict[int, dict[str, float]]) -> list[str
             ours = text(statistics.median(row["times"]["helix"]))
             lines.append(f"| {row['id']} | {row['threads']} | {ours} | {part:.0%} |")
     return lines
+
+
+def start_table(start: dict[str, list[float]]) -> list[str]:
+    lines = ["| start | import | first result | resident memory |", "|---|---|---|---|"]
+    return lines + [f"| {name} | {text(a)} | {text(b)} | {rss:.0f} MB |" for name, (a, b, rss) in start.items()]
 
 
 def history_table(entries: list[dict[str, Any]]) -> list[str]:
@@ -132,7 +147,14 @@ def entry(rows: list[Row], counted: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def page(rows: list[Row], files: list[Path], history: list[dict[str, Any]], counted: dict[str, int]) -> str:
+def page(
+    rows: list[Row],
+    files: list[Path],
+    history: list[dict[str, Any]],
+    counted: dict[str, int],
+    start: dict[str, list[float]],
+    note: str,
+) -> str:
     roofs = {threads: limits(threads) for threads in sorted({row["threads"] for row in rows})}
     lines = [
         "# helix beside its peers",
@@ -140,11 +162,15 @@ def page(rows: list[Row], files: list[Path], history: list[dict[str, Any]], coun
         f"Written by `make bench` on {history[-1]['date']} at {history[-1]['commit']}; machine: {machine()}. Each library runs in a process",
         "of its own, sampled in turn; times are medians, ratios medians of quotients of one round: above 1 helix is faster. Ratios",
         "hold better than times, single rows move by 10 % from run to run, and by more at 2 threads.",
+        *(["", note] if note else []),
         "",
         "## By group",
         "",
+        f"`{BEST}`: row by row the fastest of those as installed ({', '.join(STOCK)}).",
+        "",
         *group_table(group_ratios(rows)),
         "",
+        *([*start_table(start), ""] if start else []),
         "## Instructions of a call",
         "",
         "Inside helix's module, counted by callgrind (`python -m asv_benchmarks.instructions`).",
@@ -180,6 +206,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m asv_benchmarks.page", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks.md"))
+    parser.add_argument("--start", type=Path, help="what `peers imports --out` wrote")
+    parser.add_argument(
+        "--note", default="", help="what a reader should know of this run, as that others used the machine"
+    )
     parser.add_argument("--keep", action="store_true", help="write docs/benchmarks.md and a line of history")
     options = parser.parse_args()
     rows = [row for file in options.files for row in json.loads(file.read_text())["rows"]]
@@ -190,7 +220,10 @@ def main() -> None:
         options.out = HERE.parent / "docs/benchmarks.md"
         HISTORY.write_text("".join(json.dumps(e) + "\n" for e in history))
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(page(rows, options.files, history, counted))
+    start = json.loads(options.start.read_text())["start"] if options.start else {}
+    made = page(rows, options.files, history, counted, start, options.note)
+    kept = options.out.read_text().partition(BY_HAND) if options.out.exists() else ("", "", "")
+    options.out.write_text(made + (f"\n{BY_HAND}{kept[2]}" if kept[1] else ""))
     print(options.out)
 
 

@@ -57,8 +57,9 @@ def table(files: list[Path]) -> str:
     return "\n".join(lines)
 
 
-def imports(rounds: int) -> None:
+def imports(rounds: int, out: Path | None = None) -> None:
     """Group I: seconds to import, to the first result, and resident memory, in fresh processes."""
+    found: dict[str, list[float]] = {}
     for name, (load, first) in IMPORTS.items():
         samples = []
         for _ in range(rounds + 1):
@@ -68,8 +69,11 @@ def imports(rounds: int) -> None:
             if done.returncode == 0:
                 samples.append([float(v) for v in done.stdout.split()])
         if len(samples) > 1:
-            load_s, first_s, rss = (statistics.median(column) for column in zip(*samples[1:], strict=True))
+            found[name] = [statistics.median(column) for column in zip(*samples[1:], strict=True)]
+            load_s, first_s, rss = found[name]
             print(f"{name:8s} import {load_s * 1e3:7.1f} ms   first result {first_s * 1e3:6.1f} ms   RSS {rss:6.1f} MB")
+    if out:
+        out.write_text(json.dumps({"format_version": 1, "start": found}))
 
 
 def main() -> None:
@@ -90,7 +94,9 @@ def main() -> None:
     )
     runner.add_argument("--out", type=Path, default=Path("peers.json"))
     verbs.add_parser("table", help="markdown from results").add_argument("files", nargs="+", type=Path)
-    verbs.add_parser("imports", help="import time and memory").add_argument("--rounds", type=int, default=7)
+    start = verbs.add_parser("imports", help="import time and memory")
+    start.add_argument("--rounds", type=int, default=7)
+    start.add_argument("--out", type=Path, help="for the page")
     one = verbs.add_parser("worker")
     one.add_argument("name")
     one.add_argument("threads", type=int)
@@ -101,7 +107,7 @@ def main() -> None:
     elif a.verb == "table":
         print(table(a.files))
     elif a.verb == "imports":
-        imports(a.rounds)
+        imports(a.rounds, a.out)
     else:
         worker(a.name, a.threads)
 

@@ -15,6 +15,7 @@ enum { MAX_OPERANDS = 16 };
 #define SHORT_RUN 16         /* runs shorter than this are exchanged for longer ones along another axis */
 #define TILE_ROWS 32
 #define TILE_RUN 128
+enum { MOST_TURNED = 2 };
 
 /* The simplified problem. Axis `ndim - 1` is the one the loop runs along. */
 typedef struct plan {
@@ -24,8 +25,9 @@ typedef struct plan {
     int64_t shape[HX_MAX_RANK];
     int64_t strides[HX_MAX_RANK][MAX_OPERANDS]; /* bytes */
     char *base[MAX_OPERANDS];
-    int64_t total, chunk; /* items of work; tiles when tiled */
-    bool tiled;           /* the last two axes are visited in tiles of rows x run items */
+    int64_t size[MAX_OPERANDS]; /* of an item */
+    bool tiled;                 /* the last two axes are visited in tiles of rows x run items */
+    int turned[MOST_TURNED];    /* operands whose tiles are transposed first; 0: none */
     int64_t rows, run;
 } plan;
 
@@ -40,7 +42,10 @@ static void load_axes(plan *p, const hx_view *const *views, int n) {
     const hx_view *out = views[0];
     p->n = n;
     p->ndim = 0;
-    for (int k = 0; k < n; k++) p->base[k] = hx_absent(views[k]) ? NULL : views[k]->data;
+    for (int k = 0; k < n; k++) {
+        p->base[k] = hx_absent(views[k]) ? NULL : views[k]->data;
+        p->size[k] = hx_absent(views[k]) ? 0 : item_size(views[k]);
+    }
     for (int d = 0; d < out->ndim; d++) {
         if (out->shape[d] == 1) continue;
         p->shape[p->ndim] = out->shape[d];
@@ -123,6 +128,15 @@ static bool crosses(const plan *p) {
     return false;
 }
 
+/* Inputs whose items lie side by side along the outer axis. */
+static void choose_turned(plan *p) {
+    int found = 0;
+    for (int k = 1; k < p->n && found < MOST_TURNED; k++) {
+        bool side_by_side = p->strides[p->ndim - 2][k] == p->size[k] && p->strides[p->ndim - 1][k] != p->size[k];
+        if (side_by_side && (p->size[k] == 4 || p->size[k] == 8)) p->turned[found++] = k;
+    }
+}
+
 static void choose_tiles(plan *p) {
     p->tiled = false;
     if (p->ndim < 2) return;
@@ -141,6 +155,7 @@ static void choose_tiles(plan *p) {
         p->tiled = true;
         p->rows = *outer < TILE_ROWS ? *outer : TILE_ROWS;
         p->run = *inner < TILE_RUN ? *inner : TILE_RUN;
+        choose_turned(p);
     }
 }
 
@@ -181,6 +196,51 @@ static void run_range(void *ctx, int64_t begin, int64_t end) {
     }
 }
 
+/* to[i][j] = the item at from + i * size + j * step, for rows i and runs j; rows of `to` hold TILE_RUN items. A few runs
+ * are read to their ends at a time: steps that are powers of two put all their lines into one set of the cache. */
+static void turn_words(uint32_t *to, const char *from, int64_t step, int64_t rows, int64_t run) {
+    int64_t j = 0;
+#ifdef __SSE2__
+    for (; j + 4 <= run; j += 4) {
+        const char *at = from + j * step;
+        int64_t i = 0;
+        for (; i + 4 <= rows; i += 4, at += 16) {
+            __m128 a = _mm_loadu_ps((const float *)at), b = _mm_loadu_ps((const float *)(at + step));
+            __m128 c = _mm_loadu_ps((const float *)(at + 2 * step)), d = _mm_loadu_ps((const float *)(at + 3 * step));
+            _MM_TRANSPOSE4_PS(a, b, c, d);
+            float *row = (float *)(to + i * TILE_RUN + j);
+            _mm_storeu_ps(row, a);
+            _mm_storeu_ps(row + TILE_RUN, b);
+            _mm_storeu_ps(row + 2 * TILE_RUN, c);
+            _mm_storeu_ps(row + 3 * TILE_RUN, d);
+        }
+        for (; i < rows; i++, at += 4)
+            for (int64_t k = 0; k < 4; k++) memcpy(to + i * TILE_RUN + j + k, at + k * step, 4);
+    }
+#endif
+    for (; j < run; j++)
+        for (int64_t i = 0; i < rows; i++) memcpy(to + i * TILE_RUN + j, from + i * 4 + j * step, 4);
+}
+static void turn_doublewords(uint64_t *to, const char *from, int64_t step, int64_t rows, int64_t run) {
+    int64_t j = 0;
+#ifdef __SSE2__
+    for (; j + 2 <= run; j += 2) {
+        const char *at = from + j * step;
+        int64_t i = 0;
+        for (; i + 2 <= rows; i += 2, at += 16) {
+            __m128d a = _mm_loadu_pd((const double *)at), b = _mm_loadu_pd((const double *)(at + step));
+            double *row = (double *)(to + i * TILE_RUN + j);
+            _mm_storeu_pd(row, _mm_unpacklo_pd(a, b));
+            _mm_storeu_pd(row + TILE_RUN, _mm_unpackhi_pd(a, b));
+        }
+        for (; i < rows; i++, at += 8)
+            for (int64_t k = 0; k < 2; k++) memcpy(to + i * TILE_RUN + j + k, at + k * step, 8);
+    }
+#endif
+    for (; j < run; j++)
+        for (int64_t i = 0; i < rows; i++) memcpy(to + i * TILE_RUN + j, from + i * 8 + j * step, 8);
+}
+
 static int64_t tiles_along(int64_t size, int64_t tile) { return (size + tile - 1) / tile; }
 
 static void run_tile(const plan *p, int64_t tile) {
@@ -200,10 +260,21 @@ static void run_tile(const plan *p, int64_t tile) {
     int64_t rows = p->shape[outer] - row_at, run = p->shape[inner] - run_at;
     if (rows > p->rows) rows = p->rows;
     if (run > p->run) run = p->run;
+    uint64_t block[MOST_TURNED][TILE_ROWS * TILE_RUN];
+    int64_t steps[MAX_OPERANDS];
+    memcpy(steps, p->strides[inner], sizeof(int64_t) * (size_t)p->n);
+    for (int t = 0; t < MOST_TURNED && p->turned[t]; t++) {
+        int k = p->turned[t];
+        steps[k] = p->size[k];
+        if (p->size[k] == 4) turn_words((uint32_t *)block[t], at[k], p->strides[inner][k], rows, run);
+        else turn_doublewords(block[t], at[k], p->strides[inner][k], rows, run);
+    }
     for (int64_t i = 0; i < rows; i++) {
         char *row[MAX_OPERANDS];
         memcpy(row, at, sizeof(char *) * (size_t)p->n);
-        p->loop(row, p->strides[inner], run, p->ctx);
+        for (int t = 0; t < MOST_TURNED && p->turned[t]; t++)
+            row[p->turned[t]] = (char *)block[t] + i * TILE_RUN * p->size[p->turned[t]];
+        p->loop(row, steps, run, p->ctx);
         advance(p, at, outer, 1);
     }
 }

@@ -116,12 +116,12 @@ static hx_tensor *picked(hx_tensor *x, const resize *r, hx_tensor *at) {
     return CALL(index_select, x, r->axis, CALL(clamp, CALL(cast, at, HX_I64), 0, r->in - 1));
 }
 
-/* x times a weight for each place along the axis */
-static hx_tensor *weighted(hx_tensor *x, const resize *r, hx_tensor *weight) {
+/* A weight for each place along the axis, of x's dtype and rank. */
+static hx_tensor *along(const hx_tensor *x, const resize *r, hx_tensor *weight) {
     if (!x) return NULL;
     int64_t shape[HX_MAX_RANK];
     for (int i = 0; i < x->ndim; i++) shape[i] = i == r->axis ? r->out : 1;
-    return CALL(mul, x, CALL(cast, CALL(reshape, weight, ((hx_ints){shape, x->ndim})), x->dtype));
+    return CALL(cast, CALL(reshape, weight, ((hx_ints){shape, x->ndim})), x->dtype);
 }
 
 static hx_tensor *nearest(hx_tensor *x, const resize *r, bool exact) {
@@ -131,8 +131,7 @@ static hx_tensor *nearest(hx_tensor *x, const resize *r, bool exact) {
 
 static hx_tensor *linear(hx_tensor *x, const resize *r) {
     hx_tensor *at = CALL(clamp, sources(r), 0, r->in - 1), *left = CALL(floor, at), *part = CALL(sub, at, left);
-    hx_tensor *low = weighted(picked(x, r, left), r, CALL(add, CALL(mul, part, -1), 1));
-    return CALL(add, low, weighted(picked(x, r, CALL(add, left, 1)), r, part));
+    return CALL(lerp, picked(x, r, left), picked(x, r, CALL(add, left, 1)), along(x, r, part));
 }
 
 /* ((a * t + b) * t + c) * t + d */
@@ -149,8 +148,8 @@ static hx_tensor *cubic(hx_tensor *x, const resize *r) {
         hx_tensor *distance = CALL(abs, CALL(sub, CALL(add, left, k), at));
         hx_tensor *weight = k == 0 || k == 1 ? cubic_of(distance, a + 2, -a - 3, 0, 1)
                                              : cubic_of(distance, a, -5 * a, 8 * a, -4 * a);
-        hx_tensor *term = weighted(picked(x, r, CALL(add, left, k)), r, weight);
-        sum = sum ? CALL(add, sum, term) : term;
+        hx_tensor *term = picked(x, r, CALL(add, left, k));
+        sum = sum ? CALL(addcmul, sum, term, along(x, r, weight)) : CALL(mul, term, along(x, r, weight));
     }
     return sum;
 }
@@ -171,6 +170,19 @@ static hx_status resized_size(const hx_call *c, int n, int i, int64_t in, int64_
     *out = (int64_t)floor((double)in * factor);
     *step = 1 / factor;
     return HX_OK;
+}
+
+/* Axes that shrink come first, so that little is left for the others; of two that grow alike the last, whose places lie
+ * side by side. */
+static void order_by_growth(resize *r, int n) {
+    for (int i = 1; i < n; i++)
+        for (int j = i; j > 0; j--) {
+            double before = (double)r[j - 1].out / (double)r[j - 1].in, now = (double)r[j].out / (double)r[j].in;
+            if (now > before || (now == before && now < 1)) break;
+            resize moved = r[j];
+            r[j] = r[j - 1];
+            r[j - 1] = moved;
+        }
 }
 
 /* input; size, scale_factor, mode, align_corners */
@@ -210,6 +222,7 @@ static hx_status interpolate_parts(hx_call *c) {
         return HX_OK;
     }
     if (!any && dtype != HX_F64) x = CALL(cast, x, HX_F32);
+    order_by_growth(r, n);
     for (int i = 0; i < n; i++)
         x = any ? nearest(x, &r[i], hx_str_is(mode, "nearest-exact")) : hx_str_is(mode, "bicubic") ? cubic(x, &r[i]) : linear(x, &r[i]);
     RESULT(0, CALL(cast, x, dtype));
