@@ -81,6 +81,8 @@ FLOAT32 = {
     "asin": Case(helix.asin, np.arcsin, 1),
     "acos": Case(helix.acos, np.arccos, 1),
     "atan": Case(helix.atan, np.arctan, 1e4),
+    "atanh": Case(helix.atanh, np.arctanh, 1),
+    "logit": Case(helix.logit, lambda x: np.log(x / (1 - x)), 1, signs=False),
     "erf": Case(helix.erf, np.frompyfunc(math.erf, 1, 1), 6),
     "erfc": Case(helix.erfc, np.frompyfunc(math.erfc, 1, 1), 9),
     "erfinv": Case(helix.erfinv, exact.FUNCTIONS["erfinv"], 0.9999, count=100),
@@ -112,6 +114,8 @@ FLOAT64 = {
     "atan": Case(helix.atan, np.arctan, 1e4),
     "erf": Case(helix.erf, exact.FUNCTIONS["erf"], 5.9, count=100),
     "erfc": Case(helix.erfc, exact.FUNCTIONS["erfc"], 26, count=100),
+    "erfinv": Case(helix.erfinv, exact.FUNCTIONS["erfinv"], 0.9999, count=100),
+    "pow (7.3)": Case(lambda x: helix.pow(x, 7.3), lambda x: x ** np.longdouble(7.3), 1e40, signs=False),
     **SPECIAL,
 }
 

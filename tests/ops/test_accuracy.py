@@ -21,7 +21,7 @@ from .accuracy import FLOAT32, FLOAT64, SPECIAL, figures, worst
 ROOT = Path(__file__).parents[2]
 ISAS = ("scalar", "neon") if platform.machine() in ("aarch64", "arm64") else ("scalar", "avx2", "avx512")
 CLOSEST = {"tanh": 2, "erf": 2}
-LOOSEST = {"erfc": 4}  # of float64
+LOOSEST = {"erfc": 4, "erfinv": 3}  # of float64
 NAMES = sorted(
     (FLOAT32.keys() | FLOAT64.keys()) - SPECIAL.keys()
 )  # mpmath takes its time: tests/test_special.py has these
