@@ -68,7 +68,7 @@ array-api: $(VENV)/.checks install  ## the array API standard's public test suit
 tiny: $(VENV)/.checks install  ## the quickest check that all parts still meet (seconds)
 	$(BIN)/python -m pytest -q -x -n 0 tests/test_tiny.py
 
-bench: install  ## helix beside its peers and its own past: about 45 minutes, page in build/benchmarks.md (KEEP=--keep: in docs; NOTE=text)
+bench: install  ## helix beside its peers and its own past: about an hour, page in build/benchmarks.md (KEEP=--keep: in docs; NOTE=text)
 	$(BIN)/python -m pip install -qq $$($(BIN)/python tools/requirements.py bench)
 	$(BIN)/python -m asv_benchmarks.peers run --out build/peers.json
 	$(BIN)/python -m asv_benchmarks.peers imports --out build/start.json

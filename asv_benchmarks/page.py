@@ -122,6 +122,21 @@ def start_table(start: dict[str, list[float]]) -> list[str]:
     return lines + [f"| {name} | {text(a)} | {text(b)} | {rss:.0f} MB |" for name, (a, b, rss) in start.items()]
 
 
+def instruction_table(counted: dict[str, int]) -> list[str]:
+    if not counted:
+        return []
+    return [
+        "## Instructions of a call",
+        "",
+        "Inside helix's module, counted by callgrind (`python -m asv_benchmarks.instructions`).",
+        "",
+        "| call | instructions |",
+        "|---|---|",
+        *(f"| {name} | {number} |" for name, number in counted.items()),
+        "",
+    ]
+
+
 def history_table(entries: list[dict[str, Any]]) -> list[str]:
     lines = ["| date | commit | machine | " + " | ".join(GROUPS) + " |", "|---|---|---|" + "---|" * len(GROUPS)]
     for e in entries:
@@ -171,14 +186,7 @@ def page(
         *group_table(group_ratios(rows)),
         "",
         *([*start_table(start), ""] if start else []),
-        "## Instructions of a call",
-        "",
-        "Inside helix's module, counted by callgrind (`python -m asv_benchmarks.instructions`).",
-        "",
-        "| call | instructions |",
-        "|---|---|",
-        *(f"| {name} | {number} |" for name, number in counted.items()),
-        "",
+        *instruction_table(counted),
         "## Of the machine's limit",
         "",
         "Multiply-adds of float32 for products and attention, else bytes against the best copy of like size, measured in the same run.",

@@ -16,7 +16,7 @@ typedef union cell {
 
 enum { COLUMNS = 1024, NARROW = 256, ROWS_AT_ONCE = 8, CHUNK = 65536 };
 
-typedef enum { IN_F32, IN_F64, IN_I64, IN_TRUTH } family;
+typedef enum { IN_F32, IN_F64, IN_I64, IN_TRUTH, IN_U8 } family; /* IN_U8: maxima and minima of bytes */
 typedef enum { SUM, PROD, MAX, MIN } operation;
 typedef enum {
     PLAIN, ABS, SQUARE, POWER, NAN_IS_0, NOT_ZERO, TRUTH_COUNT, OFF_CENTER, OFF_CENTER_SQUARE, OFF_CENTER_EXP
@@ -180,6 +180,19 @@ ROW(min_truth, uint8_t, hx_vb, i, hx_vb_load, 1, BOTH_, BOTH_)
 COLUMN(max_truth, uint8_t, int64_t, i, EITHER_)
 COLUMN(min_truth, uint8_t, int64_t, i, BOTH_)
 
+static inline hx_vb bytes_max(hx_vb x, hx_vb m) {
+    hx_vb take = (hx_vb)(x > m);
+    return (x & take) | (m & ~take);
+}
+static inline hx_vb bytes_min(hx_vb x, hx_vb m) {
+    hx_vb take = (hx_vb)(x < m);
+    return (x & take) | (m & ~take);
+}
+ROW(max_u8, uint8_t, hx_vb, i, hx_vb_load, 0, bytes_max, MAXI_)
+ROW(min_u8, uint8_t, hx_vb, i, hx_vb_load, UINT8_MAX, bytes_min, MINI_)
+COLUMN_CHOICE(max_u8, uint8_t, int64_t, hx_vb, i, hx_vb_load, MAXI_, bytes_max)
+COLUMN_CHOICE(min_u8, uint8_t, int64_t, hx_vb, i, hx_vb_load, MINI_, bytes_min)
+
 typedef struct combine {
     cell (*row)(const void *run, int64_t n);
     void (*column)(cell *tile, const void *const *rows, int64_t count, int64_t n);
@@ -187,7 +200,7 @@ typedef struct combine {
     cell identity;
 } combine;
 
-static const combine combines[4][4] = {
+static const combine combines[4][5] = {
     [SUM] = {{row_sum_f32, column_sum_f32, join_sum_float, {.f = 0}},
              {row_sum_f64, column_sum_f64, join_sum_float, {.f = 0}},
              {row_sum_i64, column_sum_i64, join_sum_int, {.i = 0}}},
@@ -197,11 +210,13 @@ static const combine combines[4][4] = {
     [MAX] = {{row_max_f32, column_max_f32, join_max_float, {.f = -INFINITY}},
              {row_max_f64, column_max_f64, join_max_float, {.f = -INFINITY}},
              {row_max_i64, column_max_i64, join_max_int, {.i = INT64_MIN}},
-             {row_max_truth, column_max_truth, join_max_int, {.i = 0}}},
+             {row_max_truth, column_max_truth, join_max_int, {.i = 0}},
+             {row_max_u8, column_max_u8, join_max_int, {.i = 0}}},
     [MIN] = {{row_min_f32, column_min_f32, join_min_float, {.f = INFINITY}},
              {row_min_f64, column_min_f64, join_min_float, {.f = INFINITY}},
              {row_min_i64, column_min_i64, join_min_int, {.i = INT64_MAX}},
-             {row_min_truth, column_min_truth, join_min_int, {.i = 1}}},
+             {row_min_truth, column_min_truth, join_min_int, {.i = 1}},
+             {row_min_u8, column_min_u8, join_min_int, {.i = UINT8_MAX}}},
 };
 
 /* ---- the work ---- */
@@ -334,6 +349,12 @@ static const void *fetch(const job *j, const stage *s, const char *p, int64_t st
         return to;
     }
     case IN_TRUTH: return hx_read_truth(p, j->dtype, step, n, room);
+    case IN_U8: {
+        uint8_t *to = room;
+        if (step == 1) return p;
+        for (int64_t i = 0; i < n; i++) to[i] = (uint8_t)p[i * step];
+        return to;
+    }
     }
     return NULL;
 }
@@ -655,7 +676,7 @@ static void geometry(job *j, const hx_view *in, const hx_view *out, uint32_t mas
         j->out_size = size / 2;
         j->outs *= 2;
     }
-    if (arithmetic) j->family = family_of(j->dtype);
+    if (arithmetic) j->family = j->stage.op >= MAX && j->dtype == HX_U8 ? IN_U8 : family_of(j->dtype);
     j->runs = j->reduced;
     j->run = 1;
     if (j->runs.n) {
