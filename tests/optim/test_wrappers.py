@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from torch.optim.lbfgs import _strong_wolfe as reference_search
 
 import helix as hx
 from helix import nn, optim
 from helix.optim import swa_utils
+from helix.optim.line_search import Point, strong_wolfe
 
 from ..nn.compare import assert_close, copy_weights, to_helix
 
@@ -144,3 +148,34 @@ def test_averaged_models_are_torchs(case):
     swa_utils.update_bn([(to_helix(b), None) for b in batches], tested)
     for name, value in reference.state_dict().items():
         assert_close(tested.state_dict()[name], value, rtol=1e-10, atol=1e-12, what=name)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_line_search_is_torchs_on_wavy_lines(seed):
+    """Brackets, interpolations near the ends and slow progress, which smooth problems never meet."""
+    a, b, w, shift, first = np.random.default_rng(seed).uniform([0.05, 0.5, 1, 0, 0.01], [1, 5, 20, 6, 8]).tolist()
+
+    def value(t):
+        return a * t * t - b * t + math.sin(w * t + shift)
+
+    def slope(t):
+        return 2 * a * t - b + w * math.cos(w * t + shift)
+
+    def tensors(x, t, d):
+        return value(float(t)), torch.tensor([slope(float(t))], dtype=torch.float64)
+
+    start, gradient = slope(0.0), torch.tensor([slope(0.0)], dtype=torch.float64)
+    direction = -math.copysign(1.0, start)
+    d = torch.tensor([direction], dtype=torch.float64)
+    along = lambda x, t, d: tensors(x, float(t) * direction, d)  # noqa: E731
+    f, _, t, count = reference_search(along, None, first, d, value(0.0), gradient, gradient.dot(d))
+
+    def evaluate(at):
+        return Point(at, value(at * direction), None, slope(at * direction) * direction)
+
+    found, evaluations = strong_wolfe(evaluate, Point(0.0, value(0.0), None, start * direction), first, 1.0)
+    assert (found.at, found.value, evaluations) == (
+        pytest.approx(float(t), rel=1e-9),
+        pytest.approx(f, rel=1e-9),
+        count,
+    )
