@@ -11,7 +11,6 @@ from helix import models
 from helix.data import DataInfo, associative_recall, selective_copying
 from helix.models.mixers import MIXERS, CausalAttention
 from helix.train.config import read
-from helix.train.losses import accuracy
 
 SMALL = {
     "h3": {"d_state": 4},
@@ -133,9 +132,9 @@ def test_tasks_refuse_what_cannot_be(make):
 
 
 def test_accuracy_is_over_the_targets_that_count():
-    output = hx.tensor([[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]])
-    assert accuracy(output, hx.tensor([[0, -100, 1]])).item() == 0.5
-    assert accuracy(output, hx.tensor([[-100, -100, -100]])).item() == 0.0
+    accuracy = hx.metrics.Accuracy(ignore_index=-100)
+    accuracy.update(hx.tensor([[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]]), hx.tensor([[0, -100, 1]]))
+    assert accuracy.compute().item() == 0.5
 
 
 def test_training_by_name(tmp_path):
