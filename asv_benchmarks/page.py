@@ -4,7 +4,7 @@
 
 Reads what `peers run` wrote (in one file or in slices) and `peers imports`, measures the machine's limits, counts instructions
 where valgrind is installed. --keep: writes docs/benchmarks.md and adds a line to asv_benchmarks/history.jsonl, which is kept
-with the sources. What stands in docs/benchmarks.md below its mark of text by hand stays.
+with the sources. The text about missed goals is asv_benchmarks/missed.md.
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ GROUPS = {
 }
 STOCK = ("torch", "numpy", "jax", "jax_jit", "ort")  # as installed; torch_tuned is none of them
 BEST = "best stock"
-BY_HAND = "<!-- by hand from here on -->\n"
 ALL_GROUPS = "all"
 Row = dict[str, Any]
 
@@ -230,8 +229,7 @@ def main() -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     start = json.loads(options.start.read_text())["start"] if options.start else {}
     made = page(rows, options.files, history, counted, start, options.note)
-    kept = options.out.read_text().partition(BY_HAND) if options.out.exists() else ("", "", "")
-    options.out.write_text(made + (f"\n{BY_HAND}{kept[2]}" if kept[1] else ""))
+    options.out.write_text(made)
     print(options.out)
 
 
