@@ -49,6 +49,7 @@ MODULES = (
     "product_ops",
     "models.bert",
     "models.decoder",
+    "models.recurrent",
     "models.generate",
     "models.t5",
     "models.vit",

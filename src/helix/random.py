@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 
-def manual_seed(seed):
+def manual_seed(seed: int) -> Generator:
     """Starts the default generator over from `seed`, and returns it.
 
     >>> helix.manual_seed(7).initial_seed()

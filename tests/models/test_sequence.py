@@ -89,10 +89,36 @@ def test_kinds_by_task(kind):
     assert hx.allclose(image.inputs(x[:, 0]), image.inputs(x.movedim(-2, 1).flatten(2)))
 
 
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_recurrent_kinds_read_the_last_state_of_every_direction(cell):
+    info = DataInfo("classification", (2, 5, 3), 4)
+    model = models.build(cell, info, {"hidden": 6, "depth": 2, "bidirectional": True})
+    x = hx.randn(7, 2, 5, 3)
+    steps, _ = model.body(x.transpose(1, 2).reshape(7, 5, 6))
+    last = hx.cat([steps[:, -1, :6], steps[:, 0, 6:]], 1)
+    assert hx.allclose(model(x), model.head(last), atol=1e-6)
+
+
+def test_vit_by_kind():
+    model = models.build(
+        "vit", DataInfo("classification", (2, 4, 6), 3), {"patch": 2, "dim": 8, "depth": 1, "heads": 2}
+    )
+    assert model(hx.randn(5, 2, 4, 6)).shape == (5, 3) and model.vit(hx.randn(1, 2, 4, 6)).shape == (1, 7, 8)
+    for shape, patch, text in (
+        ((2, 4, 6), 4, "not whole patches of 4"),
+        ((2, 4, 6), 0, "not whole"),
+        ((5,), 2, "takes images"),
+    ):
+        with pytest.raises(hx.errors.ConfigError, match=text):
+            models.build("vit", DataInfo("classification", shape, 3), {"patch": patch})
+
+
 def test_what_does_not_fit_is_refused():
     for make, text in ((lambda: made("mambo"), "unknown name 'mambo'"), (lambda: made(()), "one name at least"),
                        (lambda: CausalAttention(8, 3), "multiple of heads"),
-                       (lambda: models.SequenceClassifier((5,), 2), "no steps to go through")):  # fmt: skip
+                       (lambda: models.SequenceClassifier((5,), 2), "no steps to go through"),
+                       (lambda: models.RecurrentClassifier((5,), 2), "no steps to go through"),
+                       (lambda: models.RecurrentClassifier((5, 2), 2, "ltsm"), "cell must be one of")):  # fmt: skip
         with pytest.raises(ValueError, match=text):
             make()
     with pytest.raises(hx.nn.LayerError, match=r"the model takes \(batch, length\)"):

@@ -12,6 +12,7 @@ from .mlp import mlp
 from .mobilenet import MobileNetV2, MobileNetV3, mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
 from .pointnet import PointNet
 from .pretrained import FAMILIES, from_pretrained
+from .recurrent import RecurrentClassifier
 from .resnet import ResNet, resnet18, resnet34, resnet50
 from .sequence import SequenceClassifier, SequenceDecoder
 from .unet import UNet
@@ -28,6 +29,7 @@ __all__ = [
     "MobileNetV2",
     "MobileNetV3",
     "PointNet",
+    "RecurrentClassifier",
     "ResNet",
     "SequenceClassifier",
     "SequenceDecoder",

@@ -18,8 +18,10 @@ from .decoder import Decoder
 from .densenet import densenet121
 from .mixers import MIXERS
 from .mlp import mlp
+from .recurrent import CELLS, RecurrentClassifier
 from .resnet import resnet18, resnet34, resnet50
 from .sequence import SequenceClassifier, SequenceDecoder
+from .vit import ViTForImageClassification
 
 
 def _decoder(info: DataInfo, **options) -> Module:
@@ -42,6 +44,29 @@ def _sequence(info: DataInfo, mixer: str | Sequence[str], **options) -> Module:
     return SequenceClassifier(info.input_shape, info.outputs, **{"mixer": mixer, **options})
 
 
+def _recurrent(info: DataInfo, cell: str, **options) -> Module:
+    return RecurrentClassifier(info.input_shape, info.outputs, **{"cell": cell, **options})
+
+
+def _vit(
+    info: DataInfo, patch: int = 2, dim: int = 64, depth: int = 2, heads: int = 4, feed: int = 4, dropout: float = 0.0
+) -> Module:
+    """A ViT of `depth` layers over patches of patch x patch; `feed` is the width of feed-forward nets in dim."""
+    if len(info.input_shape) != 3:
+        raise ConfigError(f"HX3102 model.kind: vit takes images (channels, height, width), got {info.input_shape}")
+    channels, height, width = info.input_shape
+    if patch < 1 or height % patch or width % patch:
+        raise ConfigError(f"HX3102 model.options.patch: images of {height}x{width} are not whole patches of {patch}")
+    sizes = {
+        "hidden_size": dim,
+        "intermediate_size": feed * dim,
+        "num_hidden_layers": depth,
+        "num_attention_heads": heads,
+    }
+    images = {"num_channels": channels, "image_size": [height, width], "patch_size": patch, "num_labels": info.outputs}
+    return ViTForImageClassification({**sizes, **images, "hidden_dropout_prob": dropout})
+
+
 def _image_network(info: DataInfo, network: Callable[..., Module], **options) -> Module:
     return network(**{"num_classes": info.outputs, "in_channels": info.input_shape[0], **options})
 
@@ -52,6 +77,8 @@ KINDS: dict[str, Callable[..., Module]] = {
     "cnn": _cnn,
     "decoder": _decoder,
     "mlp": _mlp,
+    "vit": _vit,
+    **{name: partial(_recurrent, cell=name) for name in CELLS},
     **{name: partial(_sequence, mixer=name) for name in MIXERS if name != "attention"},
     "hybrid": partial(_sequence, mixer=("mamba", "attention")),
     **{network.__name__: partial(_image_network, network=network) for network in IMAGE_NETWORKS},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -150,6 +151,18 @@ class SequenceDecoder(LanguageModel):
         return bytes(text[len(text) - max_new_tokens :])
 
 
+def rows_of(x: Tensor) -> Tensor:
+    """(batch, …, length, features) to (batch, length, all features of a step)."""
+    return x.movedim(-2, 1).flatten(2)
+
+
+def features_of(input_shape: Sequence[int]) -> int:
+    """How many numbers a step of a sample holds."""
+    if len(input_shape) < 2:
+        raise ValueError(f"samples of shape {tuple(input_shape)} have no steps to go through")
+    return math.prod(input_shape) // input_shape[-2]
+
+
 class SequenceClassifier(nn.Module):
     """A class for a whole sequence: (batch, …, length, features) to (batch, classes), by the mean over steps.
 
@@ -165,15 +178,9 @@ class SequenceClassifier(nn.Module):
         mixer: str | Sequence[str] = "mamba",
         **options,
     ) -> None:
-        if len(input_shape) < 2:
-            raise ValueError(f"SequenceClassifier: samples of shape {tuple(input_shape)} have no steps to go through")
-        *front, length, features = input_shape
-        for size in front:
-            features *= size
-        self.inputs = nn.Linear(features, dim)
-        self.stack = MixerStack(dim, depth, mixer, length, **options)
+        self.inputs = nn.Linear(features_of(input_shape), dim)
+        self.stack = MixerStack(dim, depth, mixer, input_shape[-2], **options)
         self.head = nn.Linear(dim, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = x.movedim(-2, 1).flatten(2)
-        return self.head(self.stack(self.inputs(rows)).mean(1))
+        return self.head(self.stack(self.inputs(rows_of(x))).mean(1))
