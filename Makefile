@@ -93,6 +93,7 @@ lint: $(VENV)/.checks install  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict examples/*.py
 	$(BIN)/python tools/lint_c.py
 	$(BIN)/python tools/stubs.py --check
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import runpy
+import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,3 +124,25 @@ def test_what_does_not_fit_is_refused():
         models.DiffusionUNet(1, (4, 4, 4))(hx.zeros(1, 1, 6, 8), hx.tensor([0]))
     with pytest.raises(nn.LayerError, match=r"takes \(batch, points, 3\)"):
         models.PointNet(3, width=4)(hx.zeros(2, 3, 8))
+
+
+def test_the_example_of_digits_writes_a_sheet(tmp_path, capsys):
+    pytest.importorskip("sklearn")
+    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "digits_diffusion.py"))
+    distances = example["main"](str(tmp_path / "sheet.png"), steps=4, noises=4, count=40)
+    data = (tmp_path / "sheet.png").read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", data[16:24]) == (10 * 10 * 6, 4 * 10 * 6)
+    assert "step 0 of 4: loss" in capsys.readouterr().out
+    assert distances["digits learned from"] < 1 < 10 < min(distances["noise"], distances["samples"])
+
+
+def test_the_examples_distance_of_known_distributions():
+    """Moved by m and scaled by s, a set of deviation 1 is at |m|^2 + n (s - 1)^2; axes need not be the pixels'."""
+    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "digits_diffusion.py"))
+    turn, _ = hx.linalg.qr(hx.randn(6, 6, dtype=hx.float64))
+    x = hx.randn(500, 6, dtype=hx.float64)
+    x = (x - x.mean(0)) @ hx.linalg.inv(example["root"]((x.T).cov()))
+    scales = hx.arange(1, 7, dtype=hx.float64)
+    y = (x * scales) @ turn + 0.5
+    wanted = 6 * 0.25 + 6 + 91 - 2 * 21  # for axes that agree; turned, the trace of the root stays that of the scales
+    assert abs(example["frechet"](x, y) - wanted) < 1e-8 and abs(example["frechet"](y, y)) < 1e-8
