@@ -67,13 +67,15 @@ class _Segment:
             return None
 
         state = [(buffer, buffer.clone()) for buffer in _buffers(self.function)]
-        with fork_rng(), enable_grad(), restored_autocast(self.autocast), saved_tensors_hooks(pack, _refuse):
-            if self.random is not None:
-                set_rng_state(self.random)
-            with contextlib.suppress(_Done):
-                self.function(*self.args, **self.kwargs)
-        for buffer, before in state:
-            buffer.copy_(before)
+        try:
+            with fork_rng(), enable_grad(), restored_autocast(self.autocast), saved_tensors_hooks(pack, _refuse):
+                if self.random is not None:
+                    set_rng_state(self.random)
+                with contextlib.suppress(_Done):
+                    self.function(*self.args, **self.kwargs)
+        finally:
+            for buffer, before in state:
+                buffer.copy_(before)
 
     def _check(self) -> None:
         for tensor, version in zip(self.tensors, self.versions, strict=True):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import traceback
 from collections import Counter
 
 import pytest
@@ -148,3 +150,33 @@ def test_errors_of_workers_come_through():
         list(data.Loader(Broken(), 4, workers=2))
     with pytest.raises(ValueError, match="leave shuffle out"):
         data.Loader(Slow(), 4, shuffle=True, sampler=data.RandomSampler(96))
+
+
+class Odd(Exception):
+    """An error that does not come out of a pickle."""
+
+    def __init__(self, first, second) -> None:
+        super().__init__(f"{first} and {second}")
+
+
+@pytest.mark.parametrize("options", [{}, {"workers": 2}, {"workers": 2, "processes": True}])
+@pytest.mark.parametrize(("raised", "text"), [(Odd(1, 2), "1 and 2"), (StopIteration(), "StopIteration")])
+def test_no_error_of_a_dataset_is_lost(options, raised, text):
+    class Broken(Slow):
+        def batch(self, indices):
+            if 9 in indices:
+                raise raised
+            return super().batch(indices)
+
+    with pytest.raises((Odd, RuntimeError), match=text) as caught:
+        list(data.Loader(Broken(), 4, **options))
+    assert "raise raised" in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_worker_that_dies_is_told_of():
+    class Deadly(Slow):
+        def batch(self, indices):
+            os._exit(1)
+
+    with pytest.raises(RuntimeError, match="a worker process ended while it fetched a batch"):
+        list(data.Loader(Deadly(), 4, workers=2, processes=True))

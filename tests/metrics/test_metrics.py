@@ -189,3 +189,12 @@ def test_sums_are_of_the_device_and_need_no_copy_back():
 def test_wrong_use_is_refused(call, text):
     with pytest.raises((ValueError, hx.errors.HelixError), match=text):
         call()
+
+
+def test_what_is_infinite_is_forgotten_by_a_reset():
+    metric = metrics.MeanOf(lambda output, target: (output - target).mean())
+    metric.update(hx.tensor([math.inf]), hx.tensor([0.0]))
+    assert metric(hx.tensor([3.0]), hx.tensor([1.0])).item() == 2.0
+    metric.reset()
+    metric.update(hx.tensor([3.0]), hx.tensor([1.0]))
+    assert metric.compute().item() == 2.0

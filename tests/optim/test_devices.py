@@ -45,3 +45,17 @@ def test_optimizers_run_where_the_parameters_are(name):
         np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
     finally:
         hx.set_fallback(before)
+
+
+def test_a_state_from_a_file_goes_to_the_parameters_device():
+    p = nn.Parameter(hx.ones(3, 2).to("sim"))
+    optimizer = optim.Lookahead(optim.AdamW([p], lr=0.1), k=1)
+    p.grad = hx.ones(3, 2).to("sim")
+    optimizer.step()
+    saved = optimizer.state_dict()
+    state = {name: {k: v.to("cpu") if isinstance(v, hx.Tensor) else v for k, v in values.items()}
+             for name, values in saved["state"].items()}  # fmt: skip
+    optimizer.load_state_dict({**saved, "state": state})
+    before = p.detach().clone()
+    optimizer.step()
+    assert (p - before).abs().max().item() > 0

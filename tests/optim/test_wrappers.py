@@ -103,6 +103,8 @@ def test_lookahead_goes_half_way_every_second_step():
     other.grad = hx.tensor([-1.0])
     resumed.step()
     assert other.item() == 2.0
+    with pytest.raises(hx.errors.CheckpointError, match="not the slow weights"):
+        resumed.load_state_dict(optim.SGD([other], lr=0.5).state_dict())
 
 
 def models():

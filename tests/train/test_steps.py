@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import pytest
@@ -144,6 +145,44 @@ def test_or_its_step_is_left_out_and_counted():
     assert math.isfinite(fitted.history[0]["train_loss"])
     spoiled = trained(callbacks=[BadGradient()], nonfinite="ignore", epochs=1, run_dir=None)
     assert any(map(math.isnan, weights(spoiled)))
+
+
+@pytest.mark.parametrize("settings", [{"nonfinite": "skip"}, {"nonfinite": "error"}, {"precision": "float16"}])
+def test_a_step_left_out_leaves_running_means_alone(settings):
+    x, y = samples(16).tensors
+    x[3, 1] = math.nan
+    model = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    with contextlib.suppress(TrainingError):
+        Trainer(model, epochs=1, progress="none", **settings).fit(data.TensorDataset(x, y))
+    assert model[1].running_mean.tolist() == [0.0] * 4 and model[1].num_batches_tracked.item() == 0
+
+
+def test_gradients_of_parameters_that_are_not_optimized_do_not_pile_up():
+    norms = []
+
+    class Look(Callback):
+        def on_step(self, trainer, session, values):
+            norms.append(values["grad_norm"])
+
+    def head(parameters):
+        return hx.optim.SGD([(name, p) for name, p in parameters if name.startswith("2")], lr=0.0)
+
+    fitted = trained(optimizer=head, batch_size=50, epochs=3, callbacks=[Look()])
+    gradients = [p.grad for name, p in fitted.model.named_parameters() if name.startswith("2")]
+    assert norms == [pytest.approx(nn.utils.get_total_norm(gradients).item(), rel=1e-5)] * 3
+
+
+def test_averages_of_short_weights_do_not_stand_still():
+    class Look(Callback):
+        def on_step(self, trainer, session, values):
+            seen.append(trainer._average.tensors["weight"].tolist())
+
+    seen: list = []
+    x, y = (t.to(hx.bfloat16) for t in samples().tensors)
+    Trainer(nn.Linear(6, 2).to(hx.bfloat16), ema=0.9999, epochs=4, callbacks=[Look()], progress="none").fit(
+        data.TensorDataset(x, y), data.TensorDataset(x, y)
+    )
+    assert all(a != b for a, b in zip(seen, seen[1:], strict=False))
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import helix as hx
-from helix import nn, optim
+from helix import data, metrics, nn, optim
 from helix.errors import CheckpointError, ConfigError, TrainingError
 from helix.train import Callback, Run, Trainer, checkpoint, confusion, curve, start, toml
 from helix.train import config as configuration
@@ -274,3 +274,69 @@ def test_drawings_survive_odd_numbers():
     xml.fromstring(curve.draw("<run>", [], epochs))
     xml.fromstring(confusion.draw([[0, 0], [3, 1]], ["<a>", "long name of b"], "t"))
     assert confusion.matrix([0, 1, 1], [0, 1, 0], 2) == [[1, 0], [1, 1]]
+
+
+def test_a_buffer_may_be_infinite_but_not_nan(blobs, tmp_path):
+    class Masked(nn.Linear):
+        def __init__(self) -> None:
+            super().__init__(4, 3)
+            self.register_buffer("mask", hx.full((3,), -math.inf))
+
+    model = Masked()
+    Trainer(model, epochs=1, run_dir=tmp_path / "a", progress="none").fit(blobs)
+    model.mask.fill_(math.nan)
+    with pytest.raises(TrainingError, match="HX3202 parameter 'mask'"):
+        Trainer(model, epochs=1, run_dir=tmp_path / "b", progress="none").fit(blobs)
+
+
+class CutOff(Callback):
+    def __init__(self, at: int = 0) -> None:
+        self.at = at
+
+    def on_step(self, trainer, session, values):
+        if session.step == self.at:
+            raise KeyError("cut off")
+
+
+@pytest.mark.parametrize("device", ["cpu", "sim"])
+def test_a_run_goes_on_on_its_device(device, blobs, tmp_path):
+    def fit(folder, **settings) -> list[float]:
+        hx.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+        fitted = Trainer(
+            model, optimizer=lambda p: optim.Lookahead(optim.AdamW(p, lr=0.01), k=4), ema=0.9, batch_size=32, epochs=3,
+            schedule="constant", device=device, run_dir=tmp_path / folder, checkpoint_every=2, progress="none", **settings,
+        )  # fmt: skip
+        fitted.fit(blobs, blobs, resume=(tmp_path / folder).exists())
+        return [v for p in [*model.parameters(), *fitted._average.tensors.values()] for v in p.reshape(-1).tolist()]
+
+    with pytest.raises(KeyError, match="cut off"):
+        fit("cut", callbacks=[CutOff(at=5)])
+    assert fit("cut", callbacks=[CutOff()]) == fit("whole")
+
+
+def test_a_run_that_ended_early_stays_ended(blobs, tmp_path):
+    def fit(patience: int) -> int:
+        fitted = Trainer(
+            nn.Linear(4, 3), lr=0.0, weight_decay=0.0, patience=patience, run_dir=tmp_path, progress="none"
+        )
+        fitted.fit(blobs, blobs, resume=tmp_path.joinpath("checkpoints").exists())
+        return len(fitted.history)
+
+    assert [fit(2), fit(2), fit(3)] == [3, 3, 4]
+
+
+def test_what_cannot_be_trained_is_said_at_once(blobs):
+    model = nn.Linear(4, 3)
+    before = model.weight.tolist()
+    for options, rows, text in (
+        ({}, 0, "no samples"),
+        ({"metrics": [metrics.F1Score(average=None)]}, 90, "'f1score' is no number but has shape \\(3,\\)"),
+        ({"optimizer": optim.SGD(nn.Linear(4, 3).parameters(), lr=0.1)}, 90, "none of its parameters is the model's"),
+        ({"max_steps": 0}, 90, "max_steps must be at least 1"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            Trainer(model, epochs=1, progress="none", **options).fit(
+                data.TensorDataset(*(t[:rows] for t in blobs.tensors))
+            )
+    assert model.weight.tolist() == before

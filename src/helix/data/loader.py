@@ -81,7 +81,7 @@ class Loader:
         self.dataset.set_epoch(self.epoch)
         todo = self._batches()[self.position :]
         if self.workers == 0:
-            fetched: Iterator[Batch] = map(self._fetch, todo)
+            fetched: Iterator[Batch] = (self._fetch(indices) for indices in todo)
         else:
             run = ahead_in_processes if self.processes else ahead
             fetched = run(self._fetch, todo, self.workers, self.prefetch_bytes)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.shared_memory import SharedMemory
+from traceback import format_exception
 
 from .. import from_numpy
 from ..tensor import Tensor
@@ -32,7 +35,13 @@ def ahead_in_processes(
     """The same by processes forked from this one; their batches come through shared memory."""
     resource_tracker.ensure_running()
     with ProcessPoolExecutor(workers, get_context("fork"), _remember, (fetch,)) as pool:
-        yield from _in_order(pool, _fetch_shared, batches, workers, limit, _taken)
+        try:
+            yield from _in_order(pool, _fetch_shared, batches, workers, limit, _taken)
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                "Loader: a worker process ended while it fetched a batch: the code of the dataset ended it, or the system "
+                "did, for instance for want of memory or of room in /dev/shm"
+            ) from error
 
 
 def _in_order(pool: Executor, fetch, batches, workers: int, limit: int, take) -> Iterator[Batch]:
@@ -69,7 +78,12 @@ def _fetch_shared(indices: Sequence[int]) -> tuple[str, list[tuple[tuple[int, ..
     import numpy as np
 
     assert _fetch is not None
-    arrays = [tensor.numpy() for tensor in _fetch(indices)]
+    try:
+        arrays = [tensor.numpy() for tensor in _fetch(indices)]
+    except Exception as error:
+        if _is_portable(error):
+            raise
+        raise RuntimeError("".join(format_exception(error))) from None
     starts = [0]
     for array in arrays:
         starts.append(starts[-1] + (array.nbytes + 63) // 64 * 64)
@@ -78,6 +92,15 @@ def _fetch_shared(indices: Sequence[int]) -> tuple[str, list[tuple[tuple[int, ..
         np.ndarray(array.shape, array.dtype, block.buf, start)[...] = array
     block.close()
     return block.name, [(a.shape, a.dtype.name, start) for a, start in zip(arrays, starts)]
+
+
+def _is_portable(error: Exception) -> bool:
+    """Whether the error can be sent to another process."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return False
+    return True
 
 
 def _taken(told: tuple[str, list[tuple[tuple[int, ...], str, int]]]) -> Batch:

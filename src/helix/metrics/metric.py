@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-from .. import cat, float64, zeros
+from .. import cat, float64, zeros, zeros_like
 from .._core import dtype as DType
 from ..autograd import no_grad
 from ..errors import CheckpointError
@@ -86,7 +86,7 @@ class Metric:
         """A metric with the same settings that has seen nothing."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other._sums = {name: value * 0 for name, value in self._sums.items()}
+        other._sums = {name: zeros_like(value) for name, value in self._sums.items()}
         other._rows = {name: [] for name in self._rows}
         return other
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import _core
 from ..autograd import no_grad
+from ..errors import CheckpointError
 from ..tensor import Tensor
 from .optimizer import Optimizer
 
@@ -30,6 +31,12 @@ class Lookahead:
     def param_groups(self) -> list[dict[str, Any]]:
         return self.optimizer.param_groups
 
+    @property
+    def state(self) -> dict[str, dict[str, Any]]:
+        """The optimizer's states, and of each parameter the slow weights and the steps made."""
+        states = self.optimizer.state
+        return {n: {**states.get(n, {}), "slow": slow, "slow_steps": self.steps} for n, slow in self.slow.items()}
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         self.optimizer.zero_grad(set_to_none)
 
@@ -45,9 +52,23 @@ class Lookahead:
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        return {"optimizer": self.optimizer.state_dict(), "slow": dict(self.slow), "steps": self.steps}
+        """As an optimizer's; tensors are shared, not copied."""
+        return {**self.optimizer.state_dict(), "state": self.state}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        self.optimizer.load_state_dict(state_dict["optimizer"])
-        self.slow = {name: value.detach().clone() for name, value in state_dict["slow"].items()}
-        self.steps = state_dict["steps"]
+        """Takes over what `state_dict` gave; raises CheckpointError if it is of other parameters."""
+        mine = dict(self._named())
+        slow = {name: values.get("slow") for name, values in state_dict["state"].items()}
+        if set(slow) != set(mine) or any(value is None or value.shape != mine[n].shape for n, value in slow.items()):
+            raise CheckpointError(
+                "HX3004 Lookahead: the saved state has not the slow weights of these parameters; nothing was loaded."
+            )
+        rest = {
+            name: {key: value for key, value in values.items() if key not in ("slow", "slow_steps")}
+            for name, values in state_dict["state"].items()
+        }
+        self.optimizer.load_state_dict(
+            {**state_dict, "state": {name: values for name, values in rest.items() if values}}
+        )
+        self.slow = {name: value.detach().to(mine[name].device, copy=True) for name, value in slow.items()}
+        self.steps = next(values["slow_steps"] for values in state_dict["state"].values())

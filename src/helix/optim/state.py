@@ -33,7 +33,11 @@ def restored_state(optimizer: Optimizer, saved: Mapping[str, Any]) -> tuple[list
                 )
     known = {*optimizer.defaults, "initial_lr"}
     options = [{k: _option(v) for k, v in group.items() if k in known} for group in groups]
-    return options, {name: {k: _value(v) for k, v in values.items()} for name, values in state.items()}
+    places = {name: p.device for g in optimizer.param_groups for name, p in zip(g["names"], g["params"], strict=True)}
+    first = next(iter(places.values()))
+    return options, {
+        name: {k: _value(v, places.get(name, first)) for k, v in values.items()} for name, values in state.items()
+    }
 
 
 def _named(kind: str, mine: list[list[str]], groups: list, state: Mapping) -> tuple[list[dict[str, Any]], State]:
@@ -70,10 +74,11 @@ def _option(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _value(value: Any) -> Any:
+def _value(value: Any, device: Any) -> Any:
+    """A copy where the parameter is."""
     if isinstance(value, list):
-        return [_value(part) for part in value]
-    return value.detach().clone() if isinstance(value, Tensor) else value
+        return [_value(part, device) for part in value]
+    return value.detach().to(device, copy=True) if isinstance(value, Tensor) else value
 
 
 def _difference(kind: str, mine: list[list[str]], groups: list) -> str:

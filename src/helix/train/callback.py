@@ -86,6 +86,10 @@ class EarlyStopping(Monitor):
             raise ValueError(f"EarlyStopping: patience must be at least 1, got {patience}")
         self.patience = patience
 
+    def on_start(self, trainer, session, values: dict[str, Any]) -> None:
+        if self.waited >= self.patience:  # taken up from the end of a run that had been ended
+            trainer.stop()
+
     def on_epoch(self, trainer, session, values: dict[str, Any]) -> None:
         super().on_epoch(trainer, session, values)
         if self.waited >= self.patience:

@@ -19,6 +19,7 @@ from .owners import with_owners
 from .settings import Settings
 
 Batch = tuple[Tensor, ...]
+Kept = list[tuple[Tensor, Tensor]]
 MAX_SKIPPED = 100  # steps in a row without a finite gradient
 
 
@@ -42,39 +43,44 @@ class Gradients:
 
     def step(self, batches: Sequence[Batch], check_loss: Callable[[float], None]) -> dict[str, float]:
         """Moves the model once; the step's loss and norm of the gradients. `measure` sees each piece's output."""
+        policy, scaled = self.settings.nonfinite, self.scaler.is_enabled()
+        buffers = self._buffers() if scaled or policy != "ignore" else []
+        self.model.zero_grad()
         self.optimizer.zero_grad()
         values = self._accumulated(batches)
-        policy = self.settings.nonfinite
-        if policy == "error" and not self.scaler.is_enabled():
+        if policy == "error" and not scaled and not math.isfinite(values["loss"]):
+            _put_back(buffers)
             check_loss(values["loss"])
         self.scaler.unscale_(self.optimizer)
         norm = self._clipped()
         if norm is not None:
             values["grad_norm"] = norm
-        if self.scaler.is_enabled():
-            self._scaled_step()
+        if scaled:
+            self._scaled_step(buffers)
         elif policy == "ignore" or (math.isfinite(values["loss"]) and (norm is None or math.isfinite(norm))):
             self.optimizer.step()
             self.in_a_row = 0
         elif policy == "skip":
-            self._skip()
+            self._skip(buffers)
         else:
+            _put_back(buffers)
             raise TrainingError(
                 f"HX3203 the norm of the gradients is {norm}; training stopped before the model was changed. A smaller lr "
                 'usually helps; nonfinite="skip" leaves such steps out.'
             )
         return values
 
-    def _scaled_step(self) -> None:
+    def _scaled_step(self, buffers: Kept) -> None:
         found = self.scaler.found_inf(self.optimizer)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if found:
-            self._skip()
+            self._skip(buffers)
         else:
             self.in_a_row = 0
 
-    def _skip(self) -> None:
+    def _skip(self, buffers: Kept) -> None:
+        _put_back(buffers)
         self.skipped += 1
         self.in_a_row += 1
         if self.in_a_row == MAX_SKIPPED:
@@ -85,7 +91,8 @@ class Gradients:
 
     def _clipped(self) -> float | None:
         """The norm before clipping; None where nobody asks for it."""
-        settings, parameters = self.settings, list(self.model.parameters())
+        settings = self.settings
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         norm = None
         if settings.grad_clip is not None:
             norm = clip_grad_norm_(parameters, settings.grad_clip, settings.clip_norm).item()
@@ -123,7 +130,7 @@ class Gradients:
         if self.settings.micro_batch != "auto":
             return self._backward(piece, share)
         random = get_rng_state()
-        buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
+        buffers = self._buffers()
         try:
             return self._backward(piece, share)
         except OutOfMemoryError as error:
@@ -131,9 +138,7 @@ class Gradients:
                 raise
             error.__traceback__ = None  # it holds what did not fit
         set_rng_state(random)
-        with no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
+        _put_back(buffers)
         empty_cache()
         return None
 
@@ -150,6 +155,10 @@ class Gradients:
         except OutOfMemoryError as error:
             raise with_owners(error, self.model, self.optimizer) from None
 
+    def _buffers(self) -> Kept:
+        """Running means and the like, which a forward pass changes, as they are."""
+        return [(buffer, buffer.clone()) for buffer in self.model.buffers()]
+
     # ---- state ---------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict:
@@ -163,6 +172,12 @@ class Gradients:
     def load_state_dict(self, state: dict) -> None:
         self.scaler.load_state_dict(state["scaler"])
         self.rows, self.skipped, self.in_a_row = state["rows"], state["skipped"], state["in_a_row"]
+
+
+def _put_back(buffers: Kept) -> None:
+    with no_grad():
+        for buffer, before in buffers:
+            buffer.copy_(before)
 
 
 def pieces(batch: Batch, rows: int | None) -> Iterator[Batch]:

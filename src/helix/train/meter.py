@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,12 +19,26 @@ class Meter:
 
     def __init__(self, metrics: Mapping[str, Metric] | None = None) -> None:
         self.metrics = {name: metric.fresh() for name, metric in (metrics or {}).items()}
+        self._looked = False
         self.reset()
 
     def take(self, output: Tensor, target: Tensor) -> None:
         """Shows a part of the step to the metrics; reads nothing back."""
         for metric in self._step.values():
             metric.update(output, target)
+        if not self._looked:
+            self._look()
+
+    def _look(self) -> None:
+        """Refuses, at the first batch, metrics whose values are not numbers."""
+        for name, metric in self._step.items():
+            shape = tuple(metric.compute().shape)
+            if shape:
+                raise ValueError(
+                    f"metrics: the value of {name!r} is no number but has shape {shape}; choose an average, or measure it "
+                    "after the training"
+                )
+        self._looked = True
 
     def now(self) -> dict[str, float]:
         """The metrics of this step alone; those that need all samples at once are left out."""
@@ -43,9 +58,9 @@ class Meter:
         self._step = {name: metric.fresh() for name, metric in self.metrics.items()}
 
     def means(self) -> dict[str, float]:
-        """The loss, the metrics, and what else was added."""
+        """The loss, the metrics, and what else was added; NaN where every step was left out."""
         if not self.count:
-            return {}
+            return dict.fromkeys(("loss", *self.metrics), math.nan)
         means = {name: total / self.count for name, total in self.sums.items()}
         loss = {"loss": means.pop("loss")} if "loss" in means else {}
         return {**loss, **{name: metric.compute().item() for name, metric in self.metrics.items()}, **means}

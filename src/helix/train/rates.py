@@ -52,6 +52,8 @@ def rate_test(
         model.zero_grad()
         for part, mode in modes:
             part.training = mode
+    if not losses:
+        raise ValueError("rate_test: the loss is not finite at the least rate, or there are no samples")
     return RateTest(rates, losses, _steepest(rates, losses))
 
 
@@ -61,7 +63,7 @@ def _climb(model, dataset, loss, optimizer, least, most, steps, settings) -> tup
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0
-    while len(rates) < steps:
+    while len(loader) and len(rates) < steps:
         for *inputs, target in loader:
             rate = least * (most / least) ** (len(rates) / (steps - 1))
             for group in moving.param_groups:

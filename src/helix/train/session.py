@@ -111,9 +111,11 @@ class Session:
 
 
 def first_not_finite(model: Module) -> str | None:
-    """The name of a parameter or buffer that holds NaN or infinity."""
+    """The name of a parameter that holds NaN or infinity, or of a buffer that holds NaN: masks are infinite on purpose."""
+    parameters = {name for name, _ in model.named_parameters()}
     with no_grad():
         for name, tensor in model.state_dict().items():
-            if tensor.is_floating_point() and not math.isfinite(tensor.abs().max().item() if tensor.numel() else 0.0):
+            largest = tensor.abs().max().item() if tensor.is_floating_point() and tensor.numel() else 0.0
+            if math.isnan(largest) or (math.isinf(largest) and name in parameters):
                 return name
     return None

@@ -71,8 +71,8 @@ class Settings:
                 )
         settings = cls(**given)
         settings._check_choices()
-        for name in ("epochs", "batch_size", "accumulate", "log_every", "step_epochs"):
-            if getattr(settings, name) < 1:
+        for name in ("epochs", "batch_size", "accumulate", "log_every", "step_epochs", "max_steps", "checkpoint_every"):
+            if (getattr(settings, name) or 0) < 1 and getattr(settings, name) is not None:
                 raise ValueError(f"Trainer: {name} must be at least 1, got {getattr(settings, name)}")
         if settings.keep < 2:
             raise ValueError(
@@ -90,9 +90,18 @@ class Settings:
             raise ValueError(f'Trainer: micro_batch must be "auto" or a number of samples, got {rows!r}')
 
 
+MADE: tuple[Any, ...] = (Optimizer, optim.Lookahead)  # taken as they are
+
+
 def make_optimizer(optimizer, model, settings: Settings) -> Optimizer:
     """From a name, a function of named parameters, or an optimizer as it is."""
-    if isinstance(optimizer, Optimizer):
+    if isinstance(optimizer, MADE):
+        mine = {id(parameter) for parameter in model.parameters()}
+        if not any(id(parameter) in mine for group in optimizer.param_groups for parameter in group["params"]):
+            raise ValueError(
+                "optimizer: none of its parameters is the model's; those of a model that was moved to a device are new ones. "
+                "Make the optimizer after model.to(device), or pass a name or a function of named parameters."
+            )
         return optimizer
     if callable(optimizer):
         return optimizer(model.named_parameters())

@@ -15,6 +15,7 @@ from ..energy import Energy
 from ..errors import ConfigError
 from ..metrics import MeanOf
 from ..nn import Module
+from ..optim.lr_scheduler import ReduceLROnPlateau
 from ..tensor import Tensor
 from . import checkpoint, page
 from .average import Average
@@ -109,6 +110,8 @@ class Trainer:
         loader = Loader(data, settings.batch_size, shuffle=True, seed=settings.seed, workers=settings.workers)
         steps = -(-len(loader) // settings.accumulate)
         total = min(settings.epochs * steps, settings.max_steps or settings.epochs * steps)
+        if total == 0:
+            raise ValueError("Trainer.fit: the training data has no samples")
         optimizer = make_optimizer(self.optimizer, self.model, settings)
         schedule = make_schedule(optimizer, settings, steps, total)
         self._average = Average(self.model, settings.ema) if settings.ema is not None else None
@@ -133,11 +136,9 @@ class Trainer:
         self._tell("on_start", session, {})
         if session.step:
             self._say(f"resuming after step {session.step} of {session.total_steps}")
-        while session.step < session.total_steps or session.loader.position:
+        while not self._stop_asked and (session.step < session.total_steps or session.loader.position):
             self._epoch(session, stop)
             self._end_epoch(session, test)
-            if self._stop_asked:
-                break
         if self.folder is not None and session.saved_step != session.step:
             session.save(self.folder.checkpoints, self.settings.keep)
         self._tell("on_end", session, self.history[-1] if self.history else {})
@@ -168,7 +169,7 @@ class Trainer:
         values = session.gradients.step(batches, session.check_loss)
         values |= session.meter.now()
         lr = session.optimizer.param_groups[0]["lr"]
-        if self.settings.schedule != "plateau":
+        if not isinstance(session.schedule, ReduceLROnPlateau):
             session.schedule.step()
         session.step += 1
         if session.gradients.skipped == skipped:
@@ -194,7 +195,7 @@ class Trainer:
         }
         if test is not None:
             record |= {f"test_{name}": value for name, value in self.test(test).items()}
-        if self.settings.schedule == "plateau":
+        if isinstance(session.schedule, ReduceLROnPlateau):
             session.schedule.step(record.get("test_loss", record["train_loss"]))
         session.meter.reset()
         self.history.append(record)
