@@ -109,7 +109,10 @@ def test_the_command_tunes_a_configuration(tmp_path):
     told = json.loads(done.output)
     assert set(told["best"]) == {"optimizer.lr", "train.batch_size"} and told["monitor"] == "test_loss"
     assert {path.name for path in tmp_path.iterdir()} == {"t.csv", "c.toml"}
-    assert CliRunner().invoke(cli, ["tune", str(tmp_path / "c.toml"), "--over", "lr"]).exit_code == 2
+    for wrong in (["lr"], ["optimizer.lr=a:b"]):
+        assert CliRunner().invoke(cli, ["tune", str(tmp_path / "c.toml"), "--over", *wrong]).exit_code == 2
+    unknown = CliRunner().invoke(cli, [*arguments, "--monitor", "test_lost"])
+    assert "tune: the epochs have no 'test_lost'; they have: train_loss" in f"{unknown.output}{unknown.exception}"
 
 
 def test_tensorboard_gets_the_numbers(blobs, tmp_path):

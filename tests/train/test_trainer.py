@@ -236,6 +236,22 @@ def test_a_language_model_writes(tmp_path):
 # ---- configuration and drawings ----------------------------------------------------------------------------
 
 
+def test_a_configuration_names_metrics(blobs, tmp_path):
+    def run(name: str):
+        values = {
+            "name": "m",
+            "runs": str(tmp_path),
+            "data": {"source": "-"},
+            "train": {"epochs": 1, "metrics": [name]},
+        }
+        return start(configuration.check(values), blobs, nn.Linear(4, 3), progress="none")
+
+    with pytest.raises(ConfigError, match="HX3101 train.metrics: unknown name 'f2'; known: accuracy"):
+        run("f2")
+    assert not list(tmp_path.iterdir())
+    assert "test_f1" in run("f1").history[-1]
+
+
 @pytest.mark.parametrize(("change", "text"), [
     ("train.epochz=3", "train.epochz: unknown key; did you mean 'train.epochs'?"),
     ("modle.kind=cnn", "modle: unknown key; did you mean 'model'?"),

@@ -20,10 +20,17 @@ def _space(texts: tuple[str, ...]) -> dict[str, Any]:
             )
         if ":" in values:
             least, most, *log = values.split(":")
-            space[name] = (_number(least), _number(most), *log)
+            space[name] = (_bound(text, least), _bound(text, most), *log)
         else:
             space[name] = [_number(value) for value in values.split(",")]
     return space
+
+
+def _bound(text: str, value: str) -> int | float:
+    number = _number(value)
+    if isinstance(number, str):
+        raise click.BadParameter(f"{text!r}: {value!r} is not a number", param_hint="--over")
+    return number
 
 
 def _number(text: str) -> Any:

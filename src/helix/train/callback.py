@@ -48,6 +48,14 @@ def mode_of(monitor: str, mode: str) -> str:
     return mode if mode != "auto" else "min" if monitor.endswith(small) else "max"
 
 
+def monitored(values: dict[str, Any], monitor: str, asker: str) -> float:
+    """The number of an epoch that is watched."""
+    if monitor not in values:
+        known = ", ".join(key for key in values if key.startswith(("train_", "test_")))
+        raise ValueError(f"{asker}: the epochs have no {monitor!r}; they have: {known}")
+    return values[monitor]
+
+
 class Monitor(Callback):
     """The best value of one number of the epochs, and how many epochs it is ago."""
 
@@ -57,12 +65,10 @@ class Monitor(Callback):
         self.best_epoch, self.waited = 0, 0
 
     def on_epoch(self, trainer, session, values: dict[str, Any]) -> None:
-        if self.monitor not in values:
-            known = ", ".join(key for key in values if key.startswith(("train_", "test_")))
-            raise ValueError(f"{type(self).__name__}: the epochs have no {self.monitor!r}; they have: {known}")
+        value = monitored(values, self.monitor, type(self).__name__)
         self.waited += 1
-        if is_better(values[self.monitor], self.best, self.mode, self.min_delta):
-            self.best, self.best_epoch, self.waited = values[self.monitor], values["epoch"], 0
+        if is_better(value, self.best, self.mode, self.min_delta):
+            self.best, self.best_epoch, self.waited = value, values["epoch"], 0
 
     @property
     def is_best_now(self) -> bool:

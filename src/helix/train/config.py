@@ -75,6 +75,9 @@ class Training(Struct, kw_only=True):
     max_steps: Annotated[int, Meta(ge=1, description="stop after so many steps, whatever the epoch")] | None = None
     batch_size: Annotated[int, Meta(ge=1, description="without it, by the number of samples, 8 to 64")] | None = None
     loss: Literal["auto", "cross_entropy", "mse", "l1", "bce_with_logits"] = "auto"
+    metrics: (
+        Annotated[list[str], Meta(description="names, without it what suits the task; see docs/training.md")] | None
+    ) = None
     label_smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     accumulate: Annotated[int, Meta(ge=1, description="batches in a step of the optimizer")] = 1
     micro_batch: Annotated[int, Meta(ge=1, description="samples at once; auto: what fits")] | Literal["auto"] | None = (

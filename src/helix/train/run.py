@@ -18,6 +18,7 @@ from . import checkpoint, report
 from . import config as configuration
 from .config import Config
 from .folder import RunFolder
+from .losses import metrics_named
 from .trainer import Trainer
 
 STDLIB = "stdlib"
@@ -93,10 +94,15 @@ def split(config: Config, dataset: Dataset) -> tuple[Dataset, Dataset]:
 
 def trainer_for(config: Config, model: Module, run_dir: Path | None, progress) -> Trainer:
     o, s, t = config.optimizer, config.schedule, config.train
+    try:
+        metrics_named(t.metrics or (), "")
+    except ValueError as error:
+        raise ConfigError(f"HX3101 train.{error}", code="HX3101") from error
     return Trainer(
         model,
         t.loss,
         o.name,
+        t.metrics,
         epochs=t.epochs or 1,
         max_steps=t.max_steps,
         batch_size=t.batch_size or 64,

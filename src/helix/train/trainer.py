@@ -152,6 +152,7 @@ class Trainer:
             samples += sum(len(batch[0]) for batch in batches)
             self.progress.step(session.step, session.epoch + 1, values)
             if session.step % self.settings.log_every == 0:
+                energy.joules()  # the counters begin again within minutes
                 self._record({"event": "step", "step": session.step, "epoch": session.epoch + 1, **values})
             if every and session.step % every == 0 and self.folder is not None:
                 session.save(self.folder.checkpoints, self.settings.keep)

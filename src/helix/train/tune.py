@@ -8,7 +8,7 @@ from typing import Any
 from ..data import describe
 from ..data.extras import needed
 from ..errors import ConfigError
-from .callback import Callback, mode_of
+from .callback import Callback, mode_of, monitored
 from .config import Config
 
 
@@ -19,7 +19,7 @@ class _Pruning(Callback):
         self.trial, self.monitor, self.pruned = trial, monitor, False
 
     def on_epoch(self, trainer, session, values: dict[str, Any]) -> None:
-        self.trial.report(values[self.monitor], values["epoch"])
+        self.trial.report(monitored(values, self.monitor, "tune"), values["epoch"])
         if self.trial.should_prune():
             self.pruned = True
             trainer.stop()
