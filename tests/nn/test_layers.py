@@ -377,3 +377,18 @@ def test_a_relu_that_waits_for_the_pool_changes_no_bit(pool):
     assert [tuple(t.shape) for t in seen] == [(3, 4, 9, 10)] * 2 and all(t.nan_to_num().min().item() == 0 for t in seen)
     values, places = nn.Sequential(nn.ReLU(), nn.MaxPool2d(*pool, return_indices=True))(x)
     assert values.nan_to_num().min().item() == 0 and places.shape == values.shape
+
+
+class _Negated(nn.MaxPool2d):
+    def forward(self, input):
+        return -super().forward(input)
+
+
+def test_a_pool_or_relu_of_another_meaning_keeps_its_place():
+    x = hx.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+    assert nn.Sequential(nn.ReLU(), _Negated(2))(x).item() == -4
+    for number, wanted in ((0, -1), (1, -4)):
+        layers = [nn.ReLU(), nn.MaxPool2d(2)]
+        plain = layers[number].forward
+        layers[number].forward = lambda input, plain=plain: -plain(input)
+        assert nn.Sequential(*layers)(x).item() == wanted

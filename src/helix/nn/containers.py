@@ -9,7 +9,9 @@ from typing import Any
 from .activation import ReLU
 from .module import Module
 from .parameter import Parameter
-from .pooling import _MaxPool
+from .pooling import MaxPool1d, MaxPool2d, MaxPool3d
+
+MAX_POOLS = (MaxPool1d, MaxPool2d, MaxPool3d)
 
 
 class _Indexed(Module):
@@ -65,8 +67,8 @@ class _Indexed(Module):
 class Sequential(_Indexed):
     """Layers one after the other: `Sequential(Linear(2, 8), ReLU())`, or an ordered dict of named layers.
 
-    A ReLU before a max pool is computed after it, unless either has hooks: results and gradients have the same bits, for a
-    quarter of the work.
+    A ReLU before a max pool is computed after it, unless either has hooks or a forward of its own: results and gradients
+    have the same bits, for a quarter of the work.
     """
 
     def __init__(self, *layers: Module | Mapping[str, Module]) -> None:
@@ -83,10 +85,10 @@ class Sequential(_Indexed):
         for name in self._modules:
             layer = attributes[name]
             if waiting is not None:
-                pooled = isinstance(layer, _MaxPool) and not (layer.return_indices or layer._hooked)
+                pooled = type(layer) in MAX_POOLS and _plain(layer) and not layer.return_indices
                 input = waiting(layer(input)) if pooled else layer(waiting(input))
                 waiting = None
-            elif type(layer) is ReLU and not layer._hooked:
+            elif type(layer) is ReLU and _plain(layer):
                 waiting = layer
             else:
                 input = layer(input)
@@ -97,6 +99,11 @@ class Sequential(_Indexed):
             names = list(self._modules)[index]
             return type(self)(OrderedDict((name, self.__dict__[name]) for name in names))
         return super().__getitem__(index)
+
+
+def _plain(layer: Module) -> bool:
+    """Whether the layer does what its class says and nobody watches it."""
+    return not layer._hooked and "forward" not in layer.__dict__
 
 
 class ModuleList(_Indexed):
