@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 
 import numpy as np
@@ -233,3 +234,15 @@ def test_backward_of_one_head_runs_that_head_alone():
         p.grad = None
     kernels([heads[3].weight])
     assert [head.weight.grad is not None for head in heads] == [i == 3 for i in range(10)] and trunk.weight.grad is None
+
+
+@pytest.mark.parametrize("policy", [{"every": 1}, {"at": ["0", "1"]}], ids=str)
+def test_a_copy_of_a_model_computes_with_its_own_parameters(policy):
+    model = hx.nn.checkpoint_layers(hx.nn.Sequential(hx.nn.Linear(3, 3), hx.nn.Linear(3, 3)), **policy)
+    twin = copy.deepcopy(model)
+    with hx.no_grad():
+        for parameter in twin.parameters():
+            parameter.zero_()
+    twin(hx.ones(2, 3).requires_grad_()).sum().backward()
+    assert all(p.grad is not None for p in twin.parameters()) and all(p.grad is None for p in model.parameters())
+    assert not twin.eval()(hx.ones(2, 3)).any() and model(hx.ones(2, 3)).any()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from itertools import accumulate
 
 from ..autograd import saved_tensors_hooks
 from ..checkpointing import Chain, checkpoint
@@ -59,7 +60,7 @@ def checkpoint_layers(
                 )
             sizes = [min(size, len(layers) - start) for start in range(0, len(layers), size)]
         if sizes:
-            model.__dict__["forward"] = _segmented(model, layers, sizes)
+            model.__dict__["forward"] = _Segmented(model, layers, sizes)
     return model
 
 
@@ -81,46 +82,51 @@ def _at(model: Module, names: list[str]) -> None:
                 op="checkpoint_layers",
             )
     for name in names:
-        modules[name].__dict__["forward"] = _again(modules[name])
+        modules[name].__dict__["forward"] = _Again(modules[name])
 
 
-def _again(module: Module):
-    plain = type(module).forward.__get__(module)
-    call = _Bound(module, plain)
-
-    def forward(*args, **kwargs):
-        return checkpoint(call, *args, **kwargs) if module.training else plain(*args, **kwargs)
-
-    return forward
+# What takes the place of a forward is an object that holds its module, so that a deep copy of the module gets its own.
 
 
-class _Bound:
+class _Own:
     """A module's own forward, with the module's buffers."""
 
-    def __init__(self, module: Module, function) -> None:
-        self.module, self.function = module, function
+    def __init__(self, module: Module) -> None:
+        self.module = module
 
     def __call__(self, *args, **kwargs):
-        return self.function(*args, **kwargs)
+        return type(self.module).forward(self.module, *args, **kwargs)
 
     def buffers(self):
         return self.module.buffers()
 
 
-def _segmented(model: Module, layers: list[Module], sizes: list[int]):
-    segments, start = [], 0
-    for size in sizes:
-        segments.append(Chain(layers[start : start + size]))
-        start += size
+class _Again:
+    """A forward that is computed again in backward."""
 
-    def forward(x):
-        if not model.training:
-            return Chain(layers)(x)
-        for segment in segments[:-1]:
+    def __init__(self, module: Module) -> None:
+        self.own = _Own(module)
+
+    def __call__(self, *args, **kwargs):
+        if not self.own.module.training:
+            return self.own(*args, **kwargs)
+        return checkpoint(self.own, *args, **kwargs)
+
+
+class _Segmented:
+    """The forward of a Sequential of which all segments but the last are computed again in backward."""
+
+    def __init__(self, model: Module, layers: list[Module], sizes: list[int]) -> None:
+        ends = list(accumulate(sizes))
+        self.model, self.layers = model, layers
+        self.segments = [Chain(layers[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
+
+    def __call__(self, x):
+        if not self.model.training:
+            return Chain(self.layers)(x)
+        for segment in self.segments[:-1]:
             x = checkpoint(segment, x)
-        return segments[-1](x)  # backward begins here: forgetting it would gain nothing
-
-    return forward
+        return self.segments[-1](x)  # backward begins here: forgetting it would gain nothing
 
 
 # ---- within a budget ---------------------------------------------------------------------------------------
