@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from math import erf
 
 import numpy as np
@@ -165,3 +166,18 @@ def test_what_does_not_fit_is_refused(options):
         nn.MixtureOfExperts(WIDTH, 5, EXPERTS, **options)
     with pytest.raises(nn.LayerError, match=r"ends in \(4,\) features, the layer was made for 3"):
         nn.MixtureOfExperts(WIDTH, 5, EXPERTS)(hx.zeros(2, 4))
+
+
+def test_a_copy_after_a_call_in_training():
+    layer = nn.MixtureOfExperts(4, 8, num_experts=2)
+    y = layer(hx.randn(3, 4))
+    twin = copy.deepcopy(layer)
+    assert twin.routing is None and layer.routing is not None
+    assert twin.experts.up_proj is not layer.experts.up_proj and twin.experts.up_proj.equal(layer.experts.up_proj)
+    assert y.shape == (3, 4)
+
+
+def test_losses_of_no_tokens_are_zero():
+    layer = nn.MixtureOfExperts(4, 8, num_experts=2)
+    layer(hx.zeros(0, 4))
+    assert nn.moe.auxiliary_loss(layer).item() == 0

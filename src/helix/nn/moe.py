@@ -49,7 +49,7 @@ def load_balance_loss(probabilities: Tensor, chosen: Tensor) -> Tensor:
     """
     experts = probabilities.shape[-1]
     share = bincount(chosen.reshape(-1), minlength=experts).to(probabilities.dtype) / max(1, chosen.numel())
-    return experts * (share * probabilities.mean(0)).sum()
+    return experts * (share * probabilities.sum(0)).sum() / max(1, probabilities.shape[0])
 
 
 def router_z_loss(logits: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ def router_z_loss(logits: Tensor) -> Tensor:
         >>> round(helix.nn.moe.router_z_loss(helix.zeros(3, 4)).item(), 4)
         1.9218
     """
-    return logits.logsumexp(-1).square().mean()
+    return logits.logsumexp(-1).square().sum() / max(1, logits.shape[0])
 
 
 class Experts(Module):
@@ -188,6 +188,10 @@ class MixtureOfExperts(Module):
         if self.shared is not None:
             y = y + self.shared(rows.unsqueeze(0)).squeeze(0)
         return y.reshape(x.shape), routing
+
+    def __getstate__(self) -> dict:
+        """A copy begins without the losses of a call that it did not see."""
+        return {**self.__dict__, "routing": None}
 
     # ---- routers -------------------------------------------------------------------------------------------------
 
