@@ -140,3 +140,32 @@ def test_what_does_not_fit_is_refused():
 def test_the_karate_club_is_told_from_two_members(capsys):
     example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "karate_club.py"))
     assert example["main"]() >= 0.9
+
+
+def test_weights_of_one_change_nothing_and_loops_keep_their_weight():
+    layer, x, edges = nn.GCNConv(3, 4, dtype=hx.float64), hx.randn(NODES, 3, dtype=hx.float64), hx.tensor(EDGES)
+    weight = hx.ones(len(EDGES[0]), dtype=hx.float64)
+    np.testing.assert_allclose(layer(x, edges, weight).detach().numpy(), layer(x, edges).detach().numpy(), atol=1e-12)
+    weight = hx.arange(1, len(EDGES[0]) + 1).to(hx.float64)
+    A = np.zeros((NODES, NODES))
+    for source, target, w in zip(*EDGES, weight.tolist(), strict=True):
+        A[target, source] += w
+    A += np.diag(np.diag(A) == 0)
+    scale = A.sum(1) ** -0.5
+    wanted = scale[:, None] * A * scale @ x.numpy() @ layer.lin.weight.detach().numpy().T
+    np.testing.assert_allclose((layer(x, edges, weight) - layer.bias).detach().numpy(), wanted, atol=1e-12)
+    assert gradcheck(lambda w: layer(x, edges, w), (weight.requires_grad_(),))
+
+
+def test_a_node_whose_weights_cancel_is_not_scaled():
+    layer, weight = nn.GCNConv(2, 2), hx.tensor([0.0, 1.0]).requires_grad_()
+    y = layer(hx.ones(2, 2), hx.tensor([[0, 0], [0, 1]]), weight)
+    y.sum().backward()
+    assert y.isfinite().all() and weight.grad.isfinite().all()
+
+
+def test_pools_of_no_nodes():
+    none = hx.zeros(0, dtype=hx.int64)
+    for pool in (graph.global_add_pool, graph.global_mean_pool, graph.global_max_pool):
+        assert pool(hx.zeros(0, 3), none).shape == (0, 3)
+        assert pool(hx.zeros(0, 3), none, 2).tolist() == [[0.0] * 3] * 2

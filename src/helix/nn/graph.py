@@ -93,7 +93,8 @@ class MessagePassing(Module):
 
 class GCNConv(MessagePassing):
     """D^-1/2 (A + I) D^-1/2 X W + b: Kipf and Welling, "Semi-supervised classification with graph convolutional networks",
-    ICLR 2017. (nodes, in_channels) to (nodes, out_channels); edge_weight (edges,) instead of ones.
+    ICLR 2017. (nodes, in_channels) to (nodes, out_channels); edge_weight (edges,) instead of ones; a loop that
+    there is keeps its weight, other nodes get one of 1.
 
     Example:
         >>> layer = helix.nn.GCNConv(3, 2)
@@ -125,10 +126,13 @@ class GCNConv(MessagePassing):
             edge_index = add_self_loops(edge_index, nodes)
             weight = full((edge_index.shape[1],), 1.0, dtype=x.dtype, device=x.device)
         else:
-            loops = arange(nodes, device=x.device)
-            edge_index = cat([edge_index, stack([loops, loops])], 1)
-            weight = cat([weight, full((nodes,), 1.0, dtype=weight.dtype, device=x.device)])
-        scale = aggregate(weight, edge_index[1], nodes).rsqrt()
+            same = edge_index[0] == edge_index[1]
+            loops, others = same.nonzero().squeeze(-1), (~same).nonzero().squeeze(-1)
+            own = full((nodes,), 1.0, dtype=weight.dtype, device=x.device)
+            own = own.index_copy(0, edge_index[0].index_select(0, loops), weight.index_select(0, loops))
+            edge_index, weight = add_self_loops(edge_index, nodes), cat([weight.index_select(0, others), own])
+        degree = aggregate(weight, edge_index[1], nodes)
+        scale = degree.masked_fill(degree == 0, math.inf).rsqrt()  # 0 for a node that nothing reaches
         return edge_index, scale.index_select(0, edge_index[0]) * weight * scale.index_select(0, edge_index[1])
 
     def extra_repr(self) -> str:
@@ -282,7 +286,9 @@ def batch_graphs(graphs: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tenso
 def _pooled(x: Tensor, batch: Tensor | None, size: int | None, aggr: str) -> Tensor:
     if batch is None:
         batch, size = zeros(x.shape[0], dtype=arange(0).dtype, device=x.device), 1
-    return aggregate(x, batch, int(batch.max()) + 1 if size is None else size, aggr)
+    if size is None:
+        size = int(batch.max()) + 1 if batch.numel() else 0
+    return aggregate(x, batch, size, aggr)
 
 
 def global_add_pool(x: Tensor, batch: Tensor | None = None, size: int | None = None) -> Tensor:
