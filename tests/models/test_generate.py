@@ -7,7 +7,7 @@ import pytest
 
 import helix as hx
 from helix import models
-from helix.errors import ArgumentError, ParameterError
+from helix.errors import ArgumentError, GradientError, ParameterError
 from helix.models.generate import select_rows
 from helix.models.sampling import Sampling, seen_in
 
@@ -112,10 +112,11 @@ def test_repetition_is_penalized():
 @pytest.mark.parametrize(("options", "text"), [
     ({"temperature": -1}, "temperature"), ({"top_k": 3}, "temperature above 0"), ({"top_p": 0.5}, "temperature above 0"),
     ({"temperature": 1.0, "top_p": 0.0}, "top_p"), ({"repetition_penalty": 0.0}, "repetition_penalty"),
-    ({"num_beams": 2, "temperature": 1.0}, "beams are not drawn")])  # fmt: skip
+    ({"num_beams": 2, "temperature": 1.0}, "beams are not drawn"), ({"num_beams": 0}, "num_beams"),
+    ({"max_new_tokens": -1}, "max_new_tokens")])  # fmt: skip
 def test_what_is_refused(options, text):
     with pytest.raises(ParameterError, match=text):
-        models.generate(Counter(), [[1]], 2, **options)
+        models.generate(Counter(), [[1]], **options)
 
 
 @pytest.mark.parametrize("prompts", [[], [[]], [[1], []]])
@@ -128,3 +129,74 @@ def test_rows_of_all_kinds_of_state():
     rows = hx.tensor([1, 1, 0])
     state = select_rows({"a": hx.tensor([[1], [2]]), "b": (hx.tensor([3, 4]), [None, 7])}, rows)
     assert state["a"].tolist() == [[2], [2], [1]] and state["b"][0].tolist() == [4, 4, 3] and state["b"][1] == [None, 7]
+
+
+def test_every_part_keeps_its_mode():
+    model = models.Decoder(vocabulary=9, length=8, dim=8, depth=2, heads=2, dropout=0.5).train()
+    model.blocks[0].eval()
+    modes = [part.training for part in model.modules()]
+    for options in ({}, {"num_beams": 2}):
+        model.generate([[1, 2]], 3, **options)
+        assert [part.training for part in model.modules()] == modes
+
+
+def test_rows_that_have_ended_are_read_with_any_filling():
+    model = models.Decoder(vocabulary=9, length=8, dim=8, depth=1, heads=2)
+    end = model.generate([[1, 2]], 1)[0][-1]
+    rows = hx.tensor([[1, 2], [5, 6]])
+    filled = model.generate(rows, 4, eos_token_id=end, pad_token_id=-100)
+    assert filled[0].tolist() == [1, 2, end, *[-100] * (filled.shape[1] - 3)]
+
+
+def test_prompts_may_be_tensors_in_a_list():
+    model = Counter()
+    rows = models.generate(model, [hx.tensor([1, 2]), np.array([5])], 2)
+    assert rows == [[1, 2, 3, 4], [5, 6, 7]] and all(type(token) is int for row in rows for token in row)
+
+
+class Narrow(Counter):
+    """Logits of half precision whose sums over a text do not fit into it."""
+
+    def step(self, tokens, state=None):
+        steps = 0 if state is None else state
+        logits = hx.zeros(*tokens.shape, 3) + hx.tensor([0.0, 0.01 if steps > 60 else -0.01, -9.0])
+        return logits.to(hx.bfloat16), steps + 1
+
+
+def test_beams_add_up_in_float32():
+    """After sixty steps a total is near -42, of which bfloat16 keeps quarters: it takes 0.02 for a tie, and the first."""
+    row = models.generate(Narrow(), [[0]], 64, num_beams=2)[0]
+    assert row[1:] == [0] * 61 + [1] * 3
+
+
+def test_bytes_end_where_a_token_says():
+    end = 7
+    for model in (models.Decoder(vocabulary=9, length=8, dim=8, depth=1, heads=2),
+                  models.SequenceDecoder(vocabulary=9, dim=8, depth=1)):  # fmt: skip
+        with hx.no_grad():
+            model.head.weight.zero_()
+            model.step = lambda tokens, state=None: (
+                hx.nn.functional.one_hot(hx.full_like(tokens, end), 9).to(hx.float32), None)  # fmt: skip
+        assert model.generate(b"\x01\x02\x03", 6, temperature=0.0, eos_token_id=end) == bytes([end])
+
+
+def test_a_step_that_fails_leaves_the_state_as_it_was():
+    """Without no_grad() the first layer's cache refuses; with a broken second layer, the first has its keys already."""
+    model = models.Decoder(vocabulary=9, length=8, dim=8, depth=2, heads=2)
+    tokens = hx.tensor([[1, 2, 3, 4]])
+    _, state = step(model, tokens[:, :2], None)
+    with pytest.raises(GradientError, match="no_grad"):
+        model.step(tokens[:, 2:3], state)
+    hook = model.blocks[1].register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        step(model, tokens[:, 2:3], state)
+    hook.remove()
+    assert state.length == 2
+    for i in (2, 3):
+        logits, state = step(model, tokens[:, i : i + 1], state)
+    np.testing.assert_allclose(logits[:, -1].numpy(), model(tokens)[:, -1].detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def step(model, tokens, state):
+    with hx.no_grad():
+        return model.step(tokens, state)

@@ -185,7 +185,7 @@ def test_grouped_queries_by_definition_and_piece_by_piece(options):
         np.testing.assert_allclose(whole.numpy(), reference(layer, x.numpy()), atol=1e-6 if layer.rotary else 1e-12)
         state, pieces = DecoderState(1, window=layer.window), []
         for begin, end in ((0, 3), (3, 4), (4, 5), (5, 8), (8, 9)):
-            sight = state.advance(end - begin)
+            sight = state.ahead(end - begin)
             pieces.append(layer(x[:, begin:end], None, sight, state.caches[0]))
     assert_close(hx.cat(pieces, 1), whole, 1e-12, 1e-12)
     parameters = [p.requires_grad_() for p in layer.parameters()]
@@ -286,3 +286,22 @@ def test_sight_of_padded_text():
     assert sight.mask.shape == (2, 1, 3, 3) and not sight.is_causal
     assert sight.mask[0, 0].tolist() == [[True, False, False], [True, True, False], [True, True, False]]
     assert sight_of(3).is_causal and sight_of(3, window=3).is_causal and not sight_of(4, window=3).is_causal
+
+
+@pytest.mark.parametrize("window", [None, 3])
+def test_a_cache_alone_says_where_tokens_stand(window):
+    layer = nn.GroupedQueryAttention(8, 2, rotary=nn.RotaryEmbedding(4), window=window)
+    x = hx.randn(2, 9, 8, generator=hx.Generator().manual_seed(1))
+    with hx.no_grad():
+        whole, cache = layer(x), KeyValueCache(window=window)
+        pieces = [layer(x[:, i:j], cache=cache) for i, j in ((0, 2), (2, 3), (3, 4), (4, 8), (8, 9))]
+    assert_close(hx.cat(pieces, 1), whole, 1e-5, 1e-5)
+
+
+@pytest.mark.parametrize("dtype", [hx.float16, hx.bfloat16], ids=str)
+def test_far_positions_in_half_precision(dtype):
+    at = hx.arange(4093, 4097)
+    for found, wanted in zip(nn.RotaryEmbedding(8).to(dtype).turns(at), nn.RotaryEmbedding(8).turns(at), strict=True):
+        assert found.equal(wanted)
+    biases = [alibi_bias(2, 1, 3000, dtype=kind).to(hx.float32) for kind in (dtype, hx.float32)]
+    assert_close(biases[0], biases[1], 0.004, 0)

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import int64
 from .. import tensor as make
-from ..autograd import no_grad
+from ..nn.inference import evaluating
 from ..tensor import Tensor
 from .generate import beam_rows, read, select_rows
 from .sampling import Sampling, seen_in
@@ -69,15 +69,8 @@ def search(
     state: Any,
 ) -> list[list[int]]:
     """The new tokens of the best text of each row of tokens, (batch, length)."""
-    was_training = getattr(model, "training", False)
-    model.eval()
-    try:
-        with no_grad():
-            return _searched(
-                model, tokens, padding, count, beams, sampling, (length_penalty, early_stopping), ends, state
-            )
-    finally:
-        model.train(was_training)
+    with evaluating(model):
+        return _searched(model, tokens, padding, count, beams, sampling, (length_penalty, early_stopping), ends, state)
 
 
 def _searched(model, tokens, padding, count, beams, sampling, rule, ends, state) -> list[list[int]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from .. import arange, zeros_like
+from ..autograd import no_grad
 from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, Parameter, init
 from ..nn import functional as F
+from ..nn.masks import keys_seen
 from ..tensor import Tensor
 from .activations import activation
 from .language import IGNORED, unsupported
-from .parts import Dense, QueryKeyValue, architecture_of, class_loss, keys_seen, labels_of
+from .parts import Dense, QueryKeyValue, architecture_of, class_loss, labels_of
 
 
 class Embeddings(Module):
@@ -123,6 +125,9 @@ class Bert(Module):
 def reset(module: Module, config: dict[str, Any]) -> None:
     if isinstance(module, (Linear, Embedding)):
         init.normal_(module.weight, 0.0, config.get("initializer_range", 0.02))
+    if isinstance(module, Embedding) and module.padding_idx is not None:
+        with no_grad():
+            module.weight[module.padding_idx].fill_(0)
     if isinstance(module, Linear) and module.bias is not None:
         init.zeros_(module.bias)
 

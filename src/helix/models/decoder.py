@@ -14,7 +14,7 @@ from ..nn.positions import RotaryEmbedding, apply_rotary
 from ..nn.summary import flops_of
 from ..nn.windows import windowed_attention
 from ..tensor import Tensor
-from .generate import generate
+from .generate import ends_of, generate
 from .language import LanguageModel
 
 POSITIONS = ("learned", "rotary")
@@ -131,7 +131,7 @@ class Decoder(LanguageModel):
         self, tokens: Tensor, state: DecoderState | None = None, padding: Tensor | None = None
     ) -> tuple[Tensor, DecoderState]:
         state = DecoderState.going_on(state, len(self.blocks), padding, self.window)
-        sight = state.advance(tokens.shape[1], tokens.device)
+        sight = state.ahead(tokens.shape[1], tokens.device)
         return self._logits(tokens, sight.positions, sight, state.caches), state
 
     def _logits(
@@ -168,7 +168,7 @@ class Decoder(LanguageModel):
         if not isinstance(prompt, bytes):
             return generate(self, prompt, count, temperature=temperature or 0.0, generator=generator, **options)
         options |= {"temperature": 0.8 if temperature is None else temperature, "generator": generator}
-        text = list(prompt or b"\n")
+        text, ends = list(prompt or b"\n"), ends_of(options.get("eos_token_id"))
         begin = end = len(text)
         while end - begin < count:
             context = text if self.positions is None else text[-self._kept(end) :]
@@ -177,6 +177,8 @@ class Decoder(LanguageModel):
                 room = min(room, self.length - len(context) + 1)
             text += generate(self, [context], room, **options)[0][len(context) :]
             end = len(text)
+            if text[-1] in ends:
+                break
         return bytes(text[begin:end])
 
     def _kept(self, held: int) -> int:

@@ -13,12 +13,12 @@ import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .. import arange, int64
+from .. import arange, bfloat16, float16, float32, int64
 from .. import tensor as make
-from ..autograd import no_grad
 from ..errors import ArgumentError, ParameterError
+from ..nn.inference import evaluating
 from ..tensor import Tensor
-from .sampling import Sampling, seen_in
+from .sampling import Sampling, require, seen_in
 
 Prompts = Tensor | Sequence[Any]
 
@@ -59,7 +59,9 @@ def generate(
         [5, 7]
     """
     sampling = Sampling(temperature, top_k, top_p, repetition_penalty, generator)
-    rows, ends = _rows(prompts), _ends(eos_token_id)
+    require(num_beams >= 1, "num_beams", "must be at least 1", num_beams)
+    require(max_new_tokens >= 0, "max_new_tokens", "must not be negative", max_new_tokens)
+    rows, ends = _rows(prompts), ends_of(eos_token_id)
     _refuse_parts(model, rows, state)
     if num_beams > 1:
         from .beams import search
@@ -76,7 +78,7 @@ def generate(
                 texts[i] = rows[i] + tail
     else:
         texts = [list(row) for row in rows]
-        for new in _streamed(model, rows, max_new_tokens, sampling, ends, pad_token_id, state):
+        for new in _streamed(model, rows, max_new_tokens, sampling, ends, state):
             for text, token in zip(texts, new, strict=True):
                 text += [] if token is None else [token]
     return _as_tensor(texts, prompts, pad_token_id) if isinstance(prompts, Tensor) else texts
@@ -92,7 +94,6 @@ def stream(
     top_p: float = 1.0,
     repetition_penalty: float = 1.0,
     eos_token_id: int | Sequence[int] | None = None,
-    pad_token_id: int = 0,
     generator: Any = None,
     state: Any = None,
 ) -> Iterator[list[int | None]]:
@@ -106,18 +107,19 @@ def stream(
         3
     """
     sampling = Sampling(temperature, top_k, top_p, repetition_penalty, generator)
+    require(max_new_tokens >= 0, "max_new_tokens", "must not be negative", max_new_tokens)
     rows = _rows(prompts)
     _refuse_parts(model, rows, state)
-    return _streamed(model, rows, max_new_tokens, sampling, _ends(eos_token_id), pad_token_id, state)
+    return _streamed(model, rows, max_new_tokens, sampling, ends_of(eos_token_id), state)
 
 
-def _streamed(model, rows, count, sampling, ends, pad, state) -> Iterator[list[int | None]]:
+def _streamed(model, rows, count, sampling, ends, state) -> Iterator[list[int | None]]:
     """The groups of rows that can be read together, side by side."""
     groups = _groups(model, rows)
     runs = []
     for members in groups:
         batch, padding = _padded(model, [rows[i] for i in members])
-        runs.append(_run(model, batch, padding, count, sampling, ends, pad, state))
+        runs.append(_run(model, batch, padding, count, sampling, ends, state))
     while True:
         new: list[int | None] = [None] * len(rows)
         for members, run in zip(groups, runs, strict=True):
@@ -128,36 +130,30 @@ def _streamed(model, rows, count, sampling, ends, pad, state) -> Iterator[list[i
         yield new
 
 
-def _run(model, tokens, padding, count, sampling, ends, pad, state) -> Iterator[list[int | None]]:
-    was_training = getattr(model, "training", False)
+def _run(model, tokens, padding, count, sampling, ends, state) -> Iterator[list[int | None]]:
     ended = [False] * tokens.shape[0]
     seen = None
     for done in range(count):
-        if was_training:
-            model.eval()
-        try:
-            with no_grad():
-                logits, state = read(model, tokens, padding if done == 0 else None, state)
-                if sampling.repetition_penalty != 1:
-                    new = seen_in(tokens, logits.shape[-1], padding if done == 0 else None)
-                    seen = new if seen is None else seen | new
-                chosen = sampling.choose(logits, seen)
-        finally:
-            if was_training:
-                model.train()
+        with evaluating(model):  # for each token alone: the caller may train between two of them
+            logits, state = read(model, tokens, padding if done == 0 else None, state)
+            if sampling.repetition_penalty != 1:
+                new = seen_in(tokens, logits.shape[-1], padding if done == 0 else None)
+                seen = new if seen is None else seen | new
+            chosen = sampling.choose(logits, seen)
         values = chosen.tolist()
         yield [None if over else value for over, value in zip(ended, values, strict=True)]
         ended = [over or value in ends for over, value in zip(ended, values, strict=True)]
         if all(ended):
             return
-        fed = [pad if over else value for over, value in zip(ended, values, strict=True)]
+        fed = [0 if over else value for over, value in zip(ended, values, strict=True)]
         tokens = make(fed, dtype=int64, device=tokens.device).unsqueeze(-1)
 
 
 def read(model: Any, tokens: Tensor, padding: Tensor | None, state: Any) -> tuple[Tensor, Any]:
-    """One step: the logits after the last token of each row, (batch, vocabulary), and the state."""
+    """One step: the logits after the last token of each row, (batch, vocabulary), in float32 at least, and the state."""
     logits, state = model.step(tokens, state) if padding is None else model.step(tokens, state, padding=padding)
-    return logits[:, -1], state
+    last = logits[:, -1]
+    return last.to(float32) if last.dtype in (float16, bfloat16) else last, state
 
 
 def select_rows(state: Any, rows: Tensor) -> Any:
@@ -176,8 +172,8 @@ def select_rows(state: Any, rows: Tensor) -> Any:
 
 
 def _rows(prompts: Prompts) -> list[list[int]]:
-    listed = prompts.tolist() if isinstance(prompts, Tensor) else list(prompts)
-    rows = [list(row) for row in ([listed] if listed and isinstance(listed[0], int) else listed)]
+    listed = _listed(prompts)
+    rows = [_listed(row) for row in ([listed] if listed and isinstance(listed[0], int) else listed)]
     if not rows or not all(rows):
         raise ArgumentError(
             "HX1103 generate: every prompt needs a token at least, such as the one that begins a text.", code="HX1103"
@@ -185,7 +181,11 @@ def _rows(prompts: Prompts) -> list[list[int]]:
     return rows
 
 
-def _ends(eos: int | Sequence[int] | None) -> frozenset[int]:
+def _listed(values: Any) -> list:
+    return values.tolist() if hasattr(values, "tolist") else list(values)
+
+
+def ends_of(eos: int | Sequence[int] | None) -> frozenset[int]:
     return frozenset(() if eos is None else (eos,) if isinstance(eos, int) else eos)
 
 

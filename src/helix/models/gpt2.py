@@ -138,7 +138,7 @@ class GPT2(LanguageModel):
         self, tokens: Tensor, state: DecoderState | None = None, padding: Tensor | None = None
     ) -> tuple[Tensor, DecoderState]:
         state = DecoderState.going_on(state, len(self.transformer.h), padding)
-        sight = state.advance(tokens.shape[1], tokens.device)
+        sight = state.ahead(tokens.shape[1], tokens.device)
         return self.lm_head(self.transformer(tokens, sight, state.caches)), state
 
     def misfit(self, tokens, *_) -> str | None:

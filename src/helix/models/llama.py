@@ -127,7 +127,7 @@ class Llama(LanguageModel):
         self, tokens: Tensor, state: DecoderState | None = None, padding: Tensor | None = None
     ) -> tuple[Tensor, DecoderState]:
         state = DecoderState.going_on(state, len(self.model.layers), padding, self.window)
-        sight = state.advance(tokens.shape[1], tokens.device)
+        sight = state.ahead(tokens.shape[1], tokens.device)
         return self.lm_head(self.model(tokens, sight, state.caches)), state
 
     def misfit(self, tokens, *_) -> str | None:

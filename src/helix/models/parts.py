@@ -20,11 +20,6 @@ def joined(t: Tensor) -> Tensor:
     return t.transpose(1, 2).flatten(2)
 
 
-def keys_seen(attention_mask: Tensor | None) -> Tensor | None:
-    """(batch, length), 0 at padding, as a mask (batch, 1, 1, length) that is True at tokens."""
-    return None if attention_mask is None else (attention_mask != 0).unsqueeze(1).unsqueeze(1)
-
-
 class QueryKeyValue(Module):
     """Attention of many heads within a sequence, without what follows it."""
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
-from ..errors import CheckpointError, ConfigError, FormatError
+from ..errors import CheckpointError, ConfigError, FormatError, HelixError
 from ..io import load_file, load_json
 from ..nn import Module, init
 from ..tensor import Tensor
@@ -94,7 +94,9 @@ def _family(config: Mapping[str, Any], folder: str) -> Any:
 def _made(family: Any, config: dict[str, Any], folder: str) -> Module:
     try:
         return family.from_config(config)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError, ArithmeticError) as error:
+        if isinstance(error, HelixError):
+            raise
         text = f"the {CONFIG} of {folder!r} lacks what {family.__name__} needs, or holds another kind of it: {error!r}."
         raise _refuse(3011, text, ConfigError) from error
 

@@ -25,13 +25,13 @@ class Sampling:
     generator: Any = None
 
     def __post_init__(self) -> None:
-        _require(self.temperature >= 0, "temperature", "must not be negative", self.temperature)
-        _require(self.top_k >= 0, "top_k", "must not be negative", self.top_k)
-        _require(0 < self.top_p <= 1, "top_p", "must lie in (0, 1]", self.top_p)
-        _require(self.repetition_penalty > 0, "repetition_penalty", "must be positive", self.repetition_penalty)
+        require(self.temperature >= 0, "temperature", "must not be negative", self.temperature)
+        require(self.top_k >= 0, "top_k", "must not be negative", self.top_k)
+        require(0 < self.top_p <= 1, "top_p", "must lie in (0, 1]", self.top_p)
+        require(self.repetition_penalty > 0, "repetition_penalty", "must be positive", self.repetition_penalty)
         if self.temperature == 0:
-            _require(self.top_k == 0, "top_k", "cuts what is drawn: give a temperature above 0", self.top_k)
-            _require(self.top_p == 1, "top_p", "cuts what is drawn: give a temperature above 0", self.top_p)
+            require(self.top_k == 0, "top_k", "cuts what is drawn: give a temperature above 0", self.top_k)
+            require(self.top_p == 1, "top_p", "cuts what is drawn: give a temperature above 0", self.top_p)
 
     def choose(self, logits: Tensor, seen: Tensor | None) -> Tensor:
         """A token for each row of logits (batch, vocabulary); seen, of the same shape, is True at tokens of the text."""
@@ -53,7 +53,7 @@ class Sampling:
         return where(seen, where(logits > 0, logits / by, logits * by), logits)
 
 
-def _require(fits: bool, argument: str, what: str, got: Any) -> None:
+def require(fits: bool, argument: str, what: str, got: Any) -> None:
     if not fits:
         text = f"HX1403 generate: {argument} {what}, got {got}."
         raise ParameterError(text, op="generate", code="HX1403", argument=argument, got=got)

@@ -145,10 +145,9 @@ class SequenceDecoder(LanguageModel):
             return super().generate(prompts, max_new_tokens, **options)
         if temperature < 0:
             raise ValueError(f"generate: temperature must not be negative, got {temperature}")
-        text = super().generate(
-            [list(prompts or b"\n")], max_new_tokens, temperature=temperature, generator=generator, **options
-        )[0]
-        return bytes(text[len(text) - max_new_tokens :])
+        begun = list(prompts or b"\n")
+        text = super().generate([begun], max_new_tokens, temperature=temperature, generator=generator, **options)[0]
+        return bytes(text[len(begun) :])
 
 
 def rows_of(x: Tensor) -> Tensor:

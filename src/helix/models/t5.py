@@ -9,11 +9,11 @@ from .. import arange, full_like, int64, minimum, where
 from ..nn import Dropout, Embedding, Linear, Module, ModuleList, RMSNorm, init
 from ..nn import functional as F
 from ..nn.cache import KeyValueCache, Sight
-from ..nn.masks import causal_mask
+from ..nn.masks import causal_mask, keys_seen
 from ..tensor import Tensor
 from .activations import activation
 from .language import unsupported
-from .parts import heads_of, joined, keys_seen
+from .parts import heads_of, joined
 from .translation import KeysAndValues, TranslationModel, TranslationState
 
 
@@ -144,7 +144,7 @@ class Stack(Module):
         self, tokens: Tensor, seen: Tensor | None, state: TranslationState | None = None, cached: bool = False
     ) -> Tensor:
         x, new = self.dropout(self.embed_tokens(tokens)), tokens.shape[1]
-        before = state.length - new if state is not None and cached else 0
+        before = state.length if state is not None and cached else 0
         first: Any = self.block[0]
         mask = first.layer[0].piece.bias(new, before + new)
         if seen is not None:
@@ -204,6 +204,7 @@ class T5(TranslationModel):
         return [block.layer[1].piece.keys_and_values(vectors) for block in blocks]
 
     def decode(self, tokens: Tensor, sight: Sight, state: TranslationState, cached: bool) -> Tensor:
-        keys = state.length if cached else tokens.shape[1]
-        seen = causal_mask(tokens.shape[1], keys, device=tokens.device) if sight.mask is None else sight.mask
+        new = tokens.shape[1]
+        keys = state.length + new if cached else new
+        seen = causal_mask(new, keys, device=tokens.device) if sight.mask is None else sight.mask
         return self.lm_head(self.decoder(tokens, seen, state, cached) * self.scale)

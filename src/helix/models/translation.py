@@ -8,6 +8,8 @@ from typing import Any
 from .. import cat, full, where
 from ..nn import functional as F
 from ..nn.cache import DecoderState, Sight, sight_of
+from ..nn.inference import evaluating
+from ..nn.masks import keys_seen
 from ..tensor import Tensor
 from .generate import generate, stream
 from .language import IGNORED, LanguageModel
@@ -25,7 +27,7 @@ class TranslationState(DecoderState):
     def select(self, rows: Tensor) -> TranslationState:
         memory = [(key.index_select(0, rows), value.index_select(0, rows)) for key, value in self.memory]
         made = TranslationState(memory, None if self.mask is None else self.mask.index_select(0, rows))
-        made.caches, made.length = [cache.select(rows) for cache in self.caches], self.length
+        made.caches = [cache.select(rows) for cache in self.caches]
         made.padding = None if self.padding is None else self.padding.index_select(0, rows)
         return made
 
@@ -49,8 +51,7 @@ class TranslationModel(LanguageModel):
 
     def start(self, inputs: Tensor, attention_mask: Tensor | None = None) -> TranslationState:
         """Reads the inputs; what `step` goes on from."""
-        seen = None if attention_mask is None else (attention_mask != 0).unsqueeze(1).unsqueeze(1)
-        return TranslationState(self.memory_of(self.encode(inputs, attention_mask)), seen)
+        return TranslationState(self.memory_of(self.encode(inputs, attention_mask)), keys_seen(attention_mask))
 
     def forward(self, inputs: Tensor, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         sight = sight_of(tokens.shape[1], device=tokens.device)
@@ -63,7 +64,7 @@ class TranslationModel(LanguageModel):
             raise ValueError(f"{type(self).__name__}.step goes on from start(inputs), which was not given")
         if padding is not None:
             state.pad(padding)
-        return self.decode(tokens, state.advance(tokens.shape[1], tokens.device), state, cached=True), state
+        return self.decode(tokens, state.ahead(tokens.shape[1], tokens.device), state, cached=True), state
 
     def loss(self, inputs: Tensor, labels: Tensor, attention_mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
         """Mean cross-entropy of labels, (batch, length), -100 where a position does not count; the decoder reads them one
@@ -77,15 +78,8 @@ class TranslationModel(LanguageModel):
         return self.config.get("decoder_start_token_id", self.config.get("pad_token_id", 0))
 
     def _begun(self, inputs: Tensor, attention_mask: Tensor | None, prompts: Any, options: dict[str, Any]) -> Any:
-        from ..autograd import no_grad
-
-        was_training = self.training
-        self.eval()
-        try:
-            with no_grad():
-                options["state"] = self.start(inputs, attention_mask)
-        finally:
-            self.train(was_training)
+        with evaluating(self):
+            options["state"] = self.start(inputs, attention_mask)
         options.setdefault("eos_token_id", self.config.get("eos_token_id"))
         return [[self._first()]] * inputs.shape[0] if prompts is None else prompts
 

@@ -8,7 +8,7 @@ from .. import arange, cat, empty
 from ..autograd import is_grad_enabled
 from ..errors import GradientError, ParameterError, ShapeError
 from ..tensor import Tensor
-from .masks import causal_mask
+from .masks import causal_mask, keys_seen
 
 FIRST = 32  # positions made room for at first, unless told
 
@@ -69,6 +69,27 @@ class KeyValueCache:
             self._keys = cat([self._keys, _room(key, more)], 2)
             self._values = cat([self._values, _room(value, more)], 2)
 
+    def rewind(self, length: int) -> None:
+        """Takes back what was appended beyond `length` by a step that failed."""
+        self.length = min(self.length, length)
+
+    def ahead(self, new: int, padding: Tensor | None = None, window: int | None = None, *, device=None) -> Sight:
+        """What `new` more tokens will see, once they are appended; `padding`, (batch,), says how many of the first tokens
+        of each row are hidden. The window is the cache's own unless told."""
+        window = self.window if window is None else window
+        positions = arange(self.length, self.length + new, device=device)
+        held, fits = self.length - self.start, window is None or self.length + new <= window
+        if self.window is not None and held >= 2 * self.window:
+            held = self.window - 1
+        if padding is None:
+            if fits and (new == 1 or held == 0):
+                return Sight(positions, None, new > 1)
+            return Sight(positions, causal_mask(new, held + new, window, device=device), False)
+        padding = padding.unsqueeze(-1)
+        keys = arange(self.length - held, self.length + new, device=device) >= padding
+        mask = causal_mask(new, held + new, window, device=device) & keys.unsqueeze(1).unsqueeze(1)
+        return Sight((positions - padding).clamp(min=0), mask, False)
+
     def select(self, rows: Tensor) -> KeyValueCache:
         """A cache of these rows of the batch, in this order; rows may repeat (as beams do)."""
         made = KeyValueCache(self.capacity, self.window)
@@ -99,11 +120,8 @@ def sight_of(length: int, attention_mask: Tensor | None = None, window: int | No
     if attention_mask is None and window is None:
         return Sight(positions, None, True)
     mask = causal_mask(length, window=window, device=device)
-    return Sight(positions, mask if attention_mask is None else mask & _keys_seen(attention_mask), False)
-
-
-def _keys_seen(attention_mask: Tensor) -> Tensor:
-    return (attention_mask != 0).unsqueeze(1).unsqueeze(1)
+    seen = keys_seen(attention_mask)
+    return Sight(positions, mask if seen is None else mask & seen, False)
 
 
 class DecoderState:
@@ -116,7 +134,12 @@ class DecoderState:
         self, layers: int, padding: Tensor | None = None, window: int | None = None, capacity: int = 0
     ) -> None:
         self.caches = [KeyValueCache(capacity, window) for _ in range(layers)]
-        self.padding, self.window, self.length = padding, window, 0
+        self.padding, self.window = padding, window
+
+    @property
+    def length(self) -> int:
+        """How many tokens all layers have read."""
+        return self.caches[-1].length if self.caches else 0
 
     def pad(self, padding: Tensor) -> None:
         """Says how much of the coming prompts is padding; refused (HX1403) once a text was read."""
@@ -124,22 +147,12 @@ class DecoderState:
             raise ParameterError("HX1403 DecoderState: only the beginning of a text can be padded.", argument="padding")
         self.padding = padding
 
-    def advance(self, new: int, device=None) -> Sight:
-        """What `new` more tokens see; called once a step, before the layers append to their caches."""
-        positions = arange(self.length, self.length + new, device=device)
-        cache = self.caches[0]
-        held, fits = cache.length - cache.start, self.window is None or self.length + new <= self.window
-        if self.window is not None and held >= 2 * self.window:
-            held = self.window - 1
-        self.length += new
-        if self.padding is None:
-            if fits and (new == 1 or held == 0):
-                return Sight(positions, None, new > 1)
-            return Sight(positions, causal_mask(new, held + new, self.window, device=device), False)
-        padding = self.padding.unsqueeze(-1)
-        keys = arange(self.length - held - new, self.length, device=device) >= padding
-        mask = causal_mask(new, held + new, self.window, device=device) & keys.unsqueeze(1).unsqueeze(1)
-        return Sight((positions - padding).clamp(min=0), mask, False)
+    def ahead(self, new: int, device=None) -> Sight:
+        """What `new` more tokens see; called once a step, before the layers append to their caches. What a step before it
+        left in some layers when it failed is taken back."""
+        for cache in self.caches:
+            cache.rewind(self.length)
+        return self.caches[0].ahead(new, self.padding, device=device)
 
     @classmethod
     def going_on(cls, state: DecoderState | None, layers: int, padding: Tensor | None, window: int | None = None):
@@ -153,5 +166,5 @@ class DecoderState:
     def select(self, rows: Tensor) -> DecoderState:
         """The state of these rows of the batch."""
         made = DecoderState(0, None if self.padding is None else self.padding.index_select(0, rows), self.window)
-        made.caches, made.length = [cache.select(rows) for cache in self.caches], self.length
+        made.caches = [cache.select(rows) for cache in self.caches]
         return made

@@ -90,7 +90,9 @@ class GroupedQueryAttention(Module):
         key = self._heads(self.k_proj(x if source is None else source), self.num_kv_heads)
         value = self._heads(self.v_proj(x if source is None else source), self.num_kv_heads)
         plain = sight is None and cache is None
-        if sight is None and self.is_causal:
+        if sight is None and cache is not None:
+            sight = cache.ahead(x.shape[1], window=self.window, device=x.device)
+        elif sight is None and self.is_causal:
             sight = sight_of(x.shape[1], None, None if plain and not self.alibi else self.window, device=x.device)
         if self.rotary is not None:
             assert sight is not None

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 from ..autograd import no_grad
 from ..tensor import Tensor
 
 
-def infer(module, inputs: tuple, batch_size: int | None):
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
+@contextmanager
+def evaluating(module: Any) -> Iterator[None]:
+    """Eval mode without gradients; afterwards each part is in the mode that it was in."""
+    trained = [part for part in module.modules() if part.training]
+    for part in trained:
+        part.training = False
     try:
         with no_grad():
-            if batch_size is None or len(inputs[0]) <= batch_size:
-                return module(*inputs)
-            return _sliced(module, inputs, batch_size)
+            yield
     finally:
-        for part, mode in modes:
-            part.training = mode
+        for part in trained:
+            part.training = True
+
+
+def infer(module, inputs: tuple, batch_size: int | None):
+    with evaluating(module):
+        if batch_size is None or len(inputs[0]) <= batch_size:
+            return module(*inputs)
+        return _sliced(module, inputs, batch_size)
 
 
 def _sliced(module, inputs: tuple, batch_size: int) -> Tensor:

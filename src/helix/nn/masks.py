@@ -10,7 +10,7 @@ from .. import arange
 from ..errors import ParameterError
 from ..tensor import Tensor
 
-__all__ = ["alibi_bias", "alibi_slopes", "causal_mask", "padding_mask"]
+__all__ = ["alibi_bias", "alibi_slopes", "causal_mask", "keys_seen", "padding_mask"]
 
 
 def _distance(queries: int, keys: int, device) -> Tensor:
@@ -50,6 +50,16 @@ def padding_mask(lengths: Tensor, size: int, *, left: bool = False) -> Tensor:
     return at >= size - lengths if left else at < lengths
 
 
+def keys_seen(attention_mask: Tensor | None) -> Tensor | None:
+    """(batch, length), 0 at padding, as a bool mask (batch, 1, 1, length), True at tokens; None stays None.
+
+    Example:
+        >>> helix.nn.masks.keys_seen(helix.tensor([[0, 1]])).tolist()
+        [[[[False, True]]]]
+    """
+    return None if attention_mask is None else (attention_mask != 0).unsqueeze(1).unsqueeze(1)
+
+
 def alibi_slopes(heads: int) -> list[float]:
     """The slope of each head: a geometric sequence from 2^(-8/heads); Press, Smith and Lewis, "Train short, test long:
     attention with linear biases", ICLR 2022.
@@ -75,8 +85,9 @@ def alibi_bias(heads: int, queries: int, keys: int | None = None, *, dtype=None,
         >>> helix.nn.masks.alibi_bias(1, 1, 3).tolist()
         [[[-0.0078125, -0.00390625, 0.0]]]
     """
-    from .. import float32, tensor
+    from .. import float32, float64, tensor
 
-    distance = _distance(queries, queries if keys is None else keys, device).clamp(min=0).to(dtype or float32)
-    slopes = tensor(alibi_slopes(heads), dtype=dtype or float32, device=device).reshape(heads, 1, 1)
-    return 0.0 - slopes * distance
+    exact = float64 if dtype == float64 else float32  # half types cannot tell far distances apart
+    distance = _distance(queries, queries if keys is None else keys, device).clamp(min=0).to(exact)
+    slopes = tensor(alibi_slopes(heads), dtype=exact, device=device).reshape(heads, 1, 1)
+    return (0.0 - slopes * distance).to(dtype or float32)

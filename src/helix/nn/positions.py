@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from .. import cat, empty, stack
+from .. import bfloat16, cat, empty, float16, stack
 from .. import tensor as make
 from ..errors import ParameterError
 from ..tensor import Tensor
@@ -108,12 +108,16 @@ class RotaryEmbedding(Module):
         if dim < 2 or dim % 2:
             raise ParameterError(f"HX1403 RotaryEmbedding: dim must be even and positive, got {dim}.", argument="dim")
         self.dim, self.base, self.layout = dim, base, layout
-        angles = make(rotary_frequencies(dim, base, scaling), device=device)
-        self.register_buffer("frequencies", angles, persistent=False)
+        self._exact = rotary_frequencies(dim, base, scaling)
+        self.register_buffer("frequencies", make(self._exact, device=device), persistent=False)
 
     def turns(self, positions: Tensor, dtype=None) -> tuple[Tensor, Tensor]:
-        """Cosines and sines for positions (length,) or (batch, length), shaped to meet (batch, heads, length, size)."""
-        angles = positions.unsqueeze(-1).to(self.frequencies.dtype) * self.frequencies
+        """Cosines and sines for positions (length,) or (batch, length), shaped to meet (batch, heads, length, size); angles
+        are of float32 at least."""
+        frequencies = self.frequencies
+        if frequencies.dtype in (float16, bfloat16):  # which cannot tell far positions apart
+            frequencies = make(self._exact, device=frequencies.device)
+        angles = positions.unsqueeze(-1).to(frequencies.dtype) * frequencies
         if positions.ndim == 2:
             angles = angles.unsqueeze(1)
         cos, sin = angles.cos(), angles.sin()
