@@ -8,7 +8,8 @@ STAGES = ((64, 1), (128, 2), (256, 2), (512, 2))  # channels, stride of the firs
 
 
 def resnet18(lib: Any, classes: int = 10, large: bool = False) -> Any:
-    nn, relu = lib.nn, lib.F.relu
+    nn: Any = lib.nn
+    relu: Any = lib.F.relu
 
     def norm_after(inputs: int, outputs: int, size: int, stride: int) -> Any:
         conv = nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
