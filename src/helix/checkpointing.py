@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Callable
+from functools import partial
+from types import CellType, FunctionType, MethodType
 from typing import Any
 
 from helix import _core
@@ -66,7 +68,7 @@ class _Segment:
                 raise _Done
             return None
 
-        state = [(buffer, buffer.clone()) for buffer in _buffers(self.function)]
+        state = [(b, b.clone(), b._version) for b in _buffers(self.function, *self.args, *self.kwargs.values())]
         try:
             with fork_rng(), enable_grad(), restored_autocast(self.autocast), saved_tensors_hooks(pack, _refuse):
                 if self.random is not None:
@@ -74,8 +76,9 @@ class _Segment:
                 with contextlib.suppress(_Done):
                     self.function(*self.args, **self.kwargs)
         finally:
-            for buffer, before in state:
-                buffer.copy_(before)
+            for buffer, before, version in state:
+                if buffer._version != version:
+                    buffer.copy_(before)
 
     def _check(self) -> None:
         for tensor, version in zip(self.tensors, self.versions, strict=True):
@@ -109,16 +112,45 @@ def _refuse(packed):
     raise GradientError("HX1502 checkpoint: backward inside of a checkpointed function", op="checkpoint", code="HX1502")
 
 
-def _buffers(function) -> list:
-    """Buffers of a module, such as running means, which the second run must not move again."""
-    return list(function.buffers()) if hasattr(function, "buffers") else []
+def _buffers(*values: Any) -> list:
+    """Buffers of the modules among the values, such as running means, which the second run must not move again. Of a
+    function those modules count that it is a method of, or finds under a name outside of itself."""
+    found: dict[int, Any] = {}
+    waiting, seen = list(values), set()
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, type):
+            continue
+        if hasattr(value, "buffers"):
+            found |= {id(buffer): buffer for buffer in value.buffers()}
+        elif isinstance(value, partial):
+            waiting += [value.func, *value.args, *value.keywords.values()]
+        elif isinstance(value, (list, tuple)):
+            waiting += value
+        elif isinstance(value, MethodType):
+            waiting += [value.__self__, value.__func__]
+        elif isinstance(value, FunctionType) and not value.__module__.startswith("helix."):
+            waiting += _outside(value)
+    return list(found.values())
+
+
+def _outside(function: FunctionType) -> list:
+    """What a function finds outside of itself: in its closure, its defaults, and among the names of its file."""
+    empty = CellType()
+    cells = [cell.cell_contents for cell in function.__closure__ or () if cell != empty]
+    names = function.__globals__
+    named = [names[name] for name in function.__code__.co_names if name in names]
+    return [*cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values(), *named]
 
 
 def checkpoint(function: Callable, *args, use_reentrant=None, preserve_rng_state: bool = True, **kwargs):
     """`function(*args, **kwargs)`, whose intermediate results are not kept for backward but computed a second time there.
 
     Gradients have the bits of an ordinary call: helix's random state (dropout) and autocast are as they were, and the
-    running means of a Module given as `function` move once. Gradients also reach tensors that the function finds
+    running means of modules (`function`, an argument, or one that `function` knows by a name) move once. Gradients also reach tensors that the function finds
     outside of its arguments. Works with `grad`, `create_graph` and inside of other checkpoints.
 
     Chen, Xu, Zhang, Guestrin: Training Deep Nets with Sublinear Memory Cost, 2016.

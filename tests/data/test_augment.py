@@ -76,6 +76,7 @@ def test_samples_change_with_the_epoch_and_not_with_workers():
     single = data.Augmented(base, augment.RandomFlip(), seed=5)
     single.set_epoch(3)
     assert single[7][0].tolist() == single.batch([2, 7])[0][1].tolist()
+    assert all(single[i - 20][0].tolist() == single[i][0].tolist() for i in range(20))
 
 
 @pytest.mark.parametrize("mix", [data.MixUp(3, 0.5), data.CutMix(3)])
@@ -136,6 +137,14 @@ def test_arrays_on_disk(tmp_path):
     np.save(tmp_path / "short.npy", y[:3])
     with pytest.raises(ValueError, match="different numbers of rows"):
         data.ArrayFiles(tmp_path / "x.npy", tmp_path / "short.npy")
+    np.savez(tmp_path / "z.npz", x=np.ones(3))
+    np.save(tmp_path / "one.npy", 1.0)
+    (tmp_path / "empty.npy").touch()
+    for name in ("z.npz", "one.npy", "empty.npy"):
+        with pytest.raises(hx.errors.FormatError, match="HX2103"):
+            data.ArrayFiles(tmp_path / name)
+    np.save(tmp_path / "yes.npy", np.ones(8, dtype=bool))
+    assert data.ArrayFiles(tmp_path / "x.npy", tmp_path / "yes.npy").task == "classification"
 
 
 def test_tokens_on_disk(tmp_path):
@@ -147,6 +156,8 @@ def test_tokens_on_disk(tmp_path):
     assert tokens[2][0].tolist() == given[1].tolist() and tokens.vocabulary == 60_000 and tokens.task == "language"
     with pytest.raises(ValueError, match="70000 does not fit into uint16"):
         data.write_tokens(path, [[70_000]])
+    with pytest.raises(ValueError, match="token -1 does not fit"):
+        data.write_tokens(path, [[-1, 5]])
     assert len(data.TokenFile(path, 8)) == len(tokens)  # the file before is whole
     (tmp_path / "odd").write_bytes(b"abc")
     with pytest.raises(FormatError, match="no whole number of uint16"):

@@ -180,3 +180,9 @@ def test_a_worker_that_dies_is_told_of():
 
     with pytest.raises(RuntimeError, match="a worker process ended while it fetched a batch"):
         list(data.Loader(Deadly(), 4, workers=2, processes=True))
+
+
+def test_samples_that_cannot_be_padded_are_refused():
+    for wrong in (hx.ones(2, 1), hx.ones(2, 4, dtype=hx.float64), hx.ones(2)):
+        with pytest.raises(ValueError, match="Padded: samples may differ in the length of their first axis alone"):
+            data.Padded()([(hx.ones(3, 4), hx.tensor(0)), (wrong, hx.tensor(1))])

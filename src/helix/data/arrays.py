@@ -25,13 +25,16 @@ class ArrayFiles(Dataset):
             raise ValueError("ArrayFiles: name at least one .npy file")
         try:
             self.arrays = [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
-        except ValueError as error:
+        except (ValueError, EOFError) as error:
             raise FormatError(f"HX2103 npy: {error}", code="HX2103") from error
+        for path, array in zip(paths, self.arrays, strict=True):
+            if not isinstance(array, np.ndarray) or array.ndim == 0:
+                raise FormatError(f"HX2103 npy: {Path(path).name} holds no array with rows", code="HX2103")
         lengths = {len(array) for array in self.arrays}
         if len(lengths) != 1:
             raise ValueError(f"ArrayFiles: the files hold different numbers of rows: {sorted(lengths)}")
-        whole = np.issubdtype(self.arrays[-1].dtype, np.integer)
-        guess = "" if len(paths) < 2 else "classification" if whole else "regression"
+        real = np.issubdtype(self.arrays[-1].dtype, np.floating)
+        guess = "" if len(paths) < 2 else "regression" if real else "classification"
         self.task, self.classes = guess if task is None else task, tuple(classes)
 
     def __len__(self) -> int:
@@ -57,7 +60,8 @@ class ArrayFiles(Dataset):
 class TokenFile(Dataset):
     """Windows of `length` tokens of a file of numbers, and the same windows one token later; the file is mapped, not read.
 
-    The file is what `write_tokens` writes, or any plain array of `dtype` (uint16 or uint32, say).
+    The file is what `write_tokens` writes, or any plain array of `dtype` (uint16 or uint32, say). Without `vocabulary` it is gone
+    through once for its largest number.
     """
 
     task = "language"
@@ -101,7 +105,8 @@ def write_tokens(path: str | Path, parts: Iterable[Sequence[int]], dtype: str = 
         for part in parts:
             ids = np.asarray(part, dtype=np.int64)
             if ids.size and not (limits.min <= ids.min() and ids.max() <= limits.max):
-                raise ValueError(f"write_tokens: token {int(ids.max())} does not fit into {dtype}")
+                wrong = int(ids.min() if ids.min() < limits.min else ids.max())
+                raise ValueError(f"write_tokens: token {wrong} does not fit into {dtype}")
             file.write(ids.astype(dtype).tobytes())
             count += ids.size
     return count

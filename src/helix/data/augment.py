@@ -40,11 +40,11 @@ class Augmented(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         first, *rest = self.dataset[index]
-        return self._changed(first, index), *rest
+        return self._changed(first, index % len(self)), *rest
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         first, *rest = self.dataset.batch(indices)
-        return stack([self._changed(row, int(i)) for row, i in zip(first, indices, strict=True)]), *rest
+        return stack([self._changed(row, int(i) % len(self)) for row, i in zip(first, indices, strict=True)]), *rest
 
     def _changed(self, sample: Tensor, index: int) -> Tensor:
         generator = generator_of(self.seed, self.epoch, index)

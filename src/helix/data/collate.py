@@ -36,6 +36,13 @@ class Padded:
         return tuple(parts)
 
     def _filled(self, tensors: list[Tensor], value: float) -> Tensor:
+        first = tensors[0]
+        for tensor in tensors:
+            if tensor.dtype != first.dtype or tensor.ndim != first.ndim or tensor.shape[1:] != first.shape[1:]:
+                raise ValueError(
+                    f"Padded: samples may differ in the length of their first axis alone, got {tuple(first.shape)} {first.dtype} "
+                    f"and {tuple(tensor.shape)} {tensor.dtype}"
+                )
         if all(tensor.shape == tensors[0].shape for tensor in tensors) and (
             tensors[0].ndim == 0 or len(tensors[0]) % self.multiple == 0
         ):
