@@ -123,3 +123,8 @@ def test_plans_give_way_to_newer_ones() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
     del second
     assert helix.memory_stats()["live_bytes"] <= before["live_bytes"]
+
+
+def test_the_largest_count_of_frequencies_is_refused() -> None:
+    with pytest.raises(helix.errors.SizeOverflowError):
+        helix.fft.fftfreq(2**63 - 1)

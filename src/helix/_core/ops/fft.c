@@ -266,7 +266,7 @@ static hx_status spaced(hx_call *c, hx_tensor *numbers) {
 }
 static hx_status fftfreq_parts(hx_call *c) {
     int64_t n = c->attr[0].v.i;
-    hx_tensor *part[2] = {CALL(arange, 0, (n + 1) / 2), CALL(arange, -(n / 2), 0)};
+    hx_tensor *part[2] = {CALL(arange, 0, n - n / 2), CALL(arange, -(n / 2), 0)};
     return spaced(c, CALL(cat, ((hx_list){part, 2})));
 }
 static hx_status rfftfreq_parts(hx_call *c) { return spaced(c, CALL(arange, 0, c->attr[0].v.i / 2 + 1)); }
