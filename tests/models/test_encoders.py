@@ -13,6 +13,7 @@ import helix as hx
 from helix import nn
 from helix.errors import ConfigError
 from helix.models import from_pretrained
+from helix.models.t5 import T5
 from tests.nn.compare import assert_close, to_helix
 
 from .folders import saved
@@ -175,3 +176,10 @@ def test_an_unknown_architecture_is_named(folder, tmp_path):
     (tmp_path / "other" / "config.json").write_text(json.dumps({**config, "architectures": ["BertForNextSentence"]}))
     with pytest.raises(ConfigError, match="'BertForNextSentence' is not one of: BertForMaskedLM"):
         from_pretrained(tmp_path / "other")
+
+
+def test_tokens_that_a_config_says_are_null():
+    sizes = {"vocab_size": 11, "d_model": 8, "d_kv": 4, "d_ff": 12, "num_layers": 1, "num_heads": 2}
+    model = T5({**sizes, "decoder_start_token_id": None, "pad_token_id": None})
+    assert model.generate(hx.tensor([[1, 2]]), 2)[0][0] == 0
+    assert model.loss(hx.tensor([[1, 2]]), hx.tensor([[1, -100]])).isfinite()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -84,3 +85,17 @@ def test_vector_and_back():
     assert model.weight.tolist() == [[2.0] * 3] * 2
     with pytest.raises(ValueError, match="7 elements, the parameters have 8"):
         nn.utils.vector_to_parameters(flat[:7], model.parameters())
+
+
+FILLED = {"uniform_": (5.0, 6.0), "normal_": (5.0,), "trunc_normal_": (5.0, 1.0, 4.0, 6.0), "constant_": (5.0,), "ones_": (),
+          "zeros_": (), "eye_": (), "orthogonal_": (), "xavier_uniform_": (), "kaiming_normal_": ()}  # fmt: skip
+
+
+def test_skipped_leaves_all_as_it_is_in_its_own_thread_only():
+    with nn.init.skipped():
+        for name, args in FILLED.items():
+            assert getattr(nn.init, name)(hx.full((3, 3), -7.0), *args).eq(-7).all(), name
+        assert nn.init.dirac_(hx.full((3, 3, 1), -7.0)).eq(-7).all()
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(lambda: nn.init.ones_(hx.full((2,), -7.0))).result().eq(1).all()
+    assert nn.init.ones_(hx.full((2,), -7.0)).eq(1).all()

@@ -11,6 +11,7 @@ import pytest
 import helix as hx
 from helix import nn
 from helix.autograd import gradcheck
+from helix.errors import GradientError
 from helix.nn import functional as F
 from helix.nn.moe import auxiliary_loss, load_balance_loss, router_z_loss
 
@@ -181,3 +182,16 @@ def test_losses_of_no_tokens_are_zero():
     layer = nn.MixtureOfExperts(4, 8, num_experts=2)
     layer(hx.zeros(0, 4))
     assert nn.moe.auxiliary_loss(layer).item() == 0
+
+
+def test_losses_without_the_gradients_they_need_are_refused():
+    block = nn.ReversibleBlock(nn.MixtureOfExperts(2, 4, num_experts=2), nn.Linear(2, 2))
+    model = nn.ReversibleSequence([block])
+    model(hx.ones(3, 4))
+    with pytest.raises(GradientError, match="HX1503"):
+        auxiliary_loss(model)
+    with hx.no_grad():
+        assert auxiliary_loss(model).item() > 0
+    model.keep = True
+    model(hx.ones(3, 4))
+    assert auxiliary_loss(model).requires_grad

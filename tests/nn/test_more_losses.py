@@ -111,3 +111,11 @@ def test_ignored_targets_count_for_nothing():
 def test_wrong_arguments_are_refused(call, text):
     with pytest.raises(hx.errors.HelixError, match=text):
         call(hx.tensor([[1.0, 2.0, 3.0], [0.0, 1.0, 2.0]]))
+
+
+def test_gradients_of_equal_pairs_in_float16_are_finite():
+    a = hx.ones(2, 3, dtype=hx.float16).requires_grad_()
+    nn.ContrastiveLoss()(a, hx.ones(2, 3, dtype=hx.float16), hx.tensor([1, 0])).backward()
+    assert a.grad.isfinite().all()
+    x = hx.tensor([[300.0, 0.0], [0.0, 300.0]], dtype=hx.float16)
+    np.testing.assert_allclose(nn.InfoNCELoss(1.0)(x, x).item(), 0.3133, atol=1e-3)

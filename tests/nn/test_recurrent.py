@@ -186,7 +186,12 @@ def test_a_state_goes_on():
     (lambda: nn.LSTM(5, 7)(hx.ones(3, 2, 4)), "takes .steps, batch, 5."), (lambda: nn.LSTM(5, 7)(hx.ones(0, 2, 5)), "one step"),
     (lambda: nn.GRU(5, 7)(hx.ones(3, 2, 5), hx.ones(1, 3, 7)), r"a state must be \(1, 2, 7\)"),
     (lambda: nn.GRUCell(5, 7)(hx.ones(2, 4)), r"takes \(batch, 5\)"),
-    (lambda: nn.LSTMCell(5, 7)(hx.ones(2, 5), (hx.ones(2, 7), hx.ones(2, 6))), "a state must be")])  # fmt: skip
+    (lambda: nn.LSTMCell(5, 7)(hx.ones(2, 5), (hx.ones(2, 7), hx.ones(2, 6))), "a state must be"),
+    (lambda: nn.LSTMCell(5, 7)(hx.ones(2, 5), (hx.ones(2, 7),)), r"2 states \(h, c\), got 1"),
+    (lambda: nn.LSTMCell(5, 7)(hx.ones(2, 5), hx.ones(2, 7)), r"2 states \(h, c\), got 1"),
+    (lambda: nn.LSTM(5, 7)(hx.ones(3, 2, 5), (hx.ones(1, 2, 7),)), r"2 states \(h_0, c_0\), got 1"),
+    (lambda: nn.LSTM(5, 7)(hx.ones(3, 2, 5), hx.ones(1, 2, 7)), r"2 states \(h_0, c_0\), got 1"),
+    (lambda: nn.GRU(5, 7)(hx.ones(3, 2, 5), (hx.ones(1, 2, 7),) * 2), r"states \(h_0\), got 2")])  # fmt: skip
 def test_what_does_not_fit_is_named(make, text):
     with pytest.raises(nn.LayerError, match=text):
         make()

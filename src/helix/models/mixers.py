@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import cat, nn, zeros
 from ..nn import functional as F
+from ..nn.masks import causal_mask
 from ..tensor import Tensor
 
 
@@ -25,7 +26,7 @@ class CausalAttention(nn.SequenceLayer):
         if state is not None:
             before = state[0].shape[2]
             k, v = cat([state[0], k], 2), cat([state[1], v], 2)
-        mask = None if before == 0 else _later(x.shape[1], k.shape[2], x)
+        mask = None if before == 0 else causal_mask(x.shape[1], k.shape[2], device=x.device)
         mixed = F.scaled_dot_product_attention(q, k, v, mask, is_causal=before == 0)
         return self.out(mixed.transpose(1, 2).flatten(2)), (k, v)
 
@@ -33,12 +34,6 @@ class CausalAttention(nn.SequenceLayer):
         like: dict[str, Any] = {"dtype": self.out.weight.dtype, "device": self.out.weight.device}
         part = zeros(batch, self.heads, 0, self.d_model // self.heads, **like)
         return part, part
-
-
-def _later(new: int, known: int, like: Tensor) -> Tensor:
-    """(new, known): 0 where one of the last `new` steps sees an earlier one or itself, minus infinity elsewhere."""
-    minus = zeros(new, known, dtype=like.dtype, device=like.device) - float("inf")
-    return minus.triu(known - new + 1)
 
 
 def _hyena(dim: int, length: int, **options) -> nn.SequenceLayer:

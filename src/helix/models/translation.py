@@ -69,13 +69,17 @@ class TranslationModel(LanguageModel):
     def loss(self, inputs: Tensor, labels: Tensor, attention_mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
         """Mean cross-entropy of labels, (batch, length), -100 where a position does not count; the decoder reads them one
         place later, after its first token."""
-        tokens = where(labels == IGNORED, self.config.get("pad_token_id", 0), labels)[:, :-1]
+        tokens = where(labels == IGNORED, self._pad(), labels)[:, :-1]
         first = full((labels.shape[0], 1), self._first(), dtype=tokens.dtype, device=tokens.device)
         logits = self(inputs, cat([first, tokens], 1), attention_mask)
         return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
 
+    def _pad(self) -> int:
+        return self.config.get("pad_token_id") or 0
+
     def _first(self) -> int:
-        return self.config.get("decoder_start_token_id", self.config.get("pad_token_id", 0))
+        first = self.config.get("decoder_start_token_id")
+        return self._pad() if first is None else first
 
     def _begun(self, inputs: Tensor, attention_mask: Tensor | None, prompts: Any, options: dict[str, Any]) -> Any:
         with evaluating(self):

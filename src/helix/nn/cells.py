@@ -38,7 +38,7 @@ class RNNCellBase(Module):
         for parameter in self.parameters():
             init.uniform_(parameter, -bound, bound)
 
-    def _step(self, input: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
+    def _step(self, input: Tensor, state: Any) -> tuple[Tensor, ...]:
         unbatched = input.ndim == 1
         x = input.unsqueeze(0) if unbatched else input
         if x.ndim != 2 or x.shape[1] != self.input_size:
@@ -46,7 +46,11 @@ class RNNCellBase(Module):
             raise LayerError(self, f"{text} {describe(input)}")
         count = 2 if self.kind == KINDS["LSTM"] else 1
         wanted = (x.shape[0], self.hidden_size)
-        given = tuple(state or [zeros(*wanted, dtype=x.dtype, device=x.device)] * count)
+        if state is None:
+            state = (zeros(*wanted, dtype=x.dtype, device=x.device),) * count
+        given = tuple(state) if isinstance(state, (tuple, list)) else (state,)
+        if len(given) != count:
+            raise LayerError(self, f"the cell has {count} states ({'h, c' if count > 1 else 'h'}), got {len(given)}.")
         given = tuple(t.unsqueeze(0) if t.ndim == 1 else t for t in given)
         for t in given:
             if tuple(t.shape) != wanted:
@@ -80,7 +84,7 @@ class RNNCell(RNNCellBase):
         super().__init__(KINDS[nonlinearity], input_size, hidden_size, bias, device, dtype)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        return self._step(input, None if hx is None else (hx,))[0]
+        return self._step(input, hx)[0]
 
     def extra_repr(self) -> str:
         return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}")
@@ -118,4 +122,4 @@ class GRUCell(RNNCellBase):
         super().__init__(KINDS["GRU"], input_size, hidden_size, bias, device, dtype)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        return self._step(input, None if hx is None else (hx,))[0]
+        return self._step(input, hx)[0]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from .. import eye, randn
 from ..autograd import no_grad
 from ..tensor import Tensor
 
-_wanted = True
+_skipped: ContextVar[bool] = ContextVar("_skipped", default=False)  # of this thread: others go on filling theirs
 
 
 @contextmanager
@@ -22,28 +23,30 @@ def skipped() -> Iterator[None]:
         ...     layer = helix.nn.Linear(2, 1)
         >>> _ = helix.nn.init.ones_(layer.weight)
     """
-    global _wanted
-    before, _wanted = _wanted, False
+    before = _skipped.set(True)
     try:
         yield
     finally:
-        _wanted = before
+        _skipped.reset(before)
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator=None) -> Tensor:
     with no_grad():
-        return tensor.uniform_(a, b, generator=generator) if _wanted else tensor
+        return tensor if _skipped.get() else tensor.uniform_(a, b, generator=generator)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator=None) -> Tensor:
     with no_grad():
-        return tensor.normal_(mean, std, generator=generator) if _wanted else tensor
+        return tensor if _skipped.get() else tensor.normal_(mean, std, generator=generator)
 
 
 def trunc_normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator=None
 ) -> Tensor:
     """A normal distribution cut to [a, b], by the inverse of its distribution function."""
+
+    if _skipped.get():
+        return tensor
 
     def cdf(x: float) -> float:
         return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
@@ -56,7 +59,7 @@ def trunc_normal_(
 
 def constant_(tensor: Tensor, value: float) -> Tensor:
     with no_grad():
-        return tensor.fill_(value) if _wanted else tensor
+        return tensor if _skipped.get() else tensor.fill_(value)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -68,6 +71,8 @@ def ones_(tensor: Tensor) -> Tensor:
 
 
 def eye_(tensor: Tensor) -> Tensor:
+    if _skipped.get():
+        return tensor
     with no_grad():
         return tensor.copy_(eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device))
 
@@ -137,6 +142,8 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator=None) -> Tensor:
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator=None) -> Tensor:
     """Rows (or columns, if fewer) of a random orthogonal matrix; Saxe et al., ICLR 2014."""
+    if _skipped.get():
+        return tensor
     import numpy as np
 
     rows = tensor.shape[0]
@@ -154,6 +161,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """The identity for convolutions: each input channel is passed on unchanged."""
     if tensor.ndim not in (3, 4, 5):
         raise ValueError(f"dirac_ needs a convolution weight of 3 to 5 dimensions, got shape {tuple(tensor.shape)}")
+    if _skipped.get():
+        return tensor
     per_group = tensor.shape[0] // groups
     centre = tuple(size // 2 for size in tensor.shape[2:])
     with no_grad():

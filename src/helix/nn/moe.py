@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .. import arange, bincount, empty, zeros_like
+from ..autograd import is_grad_enabled
+from ..errors import GradientError
 from ..tensor import Tensor
 from . import functional as F
 from . import init
@@ -273,6 +275,8 @@ class MixtureOfExperts(Module):
 def auxiliary_loss(model: Module, balance: float = 0.01, z: float = 0.001) -> Tensor | float:
     """The routers' losses of the last call in training, summed over a model's mixtures: add it to the model's loss.
 
+    Raises GradientError (HX1503) when that call recorded no gradients, which the sum would silently lack.
+
     Example:
         >>> layer = helix.nn.MixtureOfExperts(4, 8, num_experts=2)
         >>> y = layer(helix.randn(3, 4))
@@ -281,5 +285,12 @@ def auxiliary_loss(model: Module, balance: float = 0.01, z: float = 0.001) -> Te
     total: Tensor | float = 0.0
     for module in model.modules():
         if isinstance(module, MixtureOfExperts) and module.routing is not None:
+            if is_grad_enabled() and module.router.weight.requires_grad and not module.routing.z_loss.requires_grad:
+                raise GradientError(
+                    "HX1503 auxiliary_loss: the routers ran where no gradients are recorded, as in a ReversibleSequence; "
+                    "make that with keep=True, or ask for this under helix.no_grad().",
+                    op="auxiliary_loss",
+                    code="HX1503",
+                )
             total = total + balance * module.routing.load_balance_loss + z * module.routing.z_loss
     return total

@@ -147,7 +147,12 @@ class RNNBase(Module):
         sizes = [self.proj_size or self.hidden_size] + [self.hidden_size] * (self.kind == KINDS["LSTM"])
         if hx is None:
             return [zeros(count, batch, size, dtype=x.dtype, device=x.device) for size in sizes]
-        given = list(hx) if self.kind == KINDS["LSTM"] else [hx]
+        given = list(hx) if isinstance(hx, (tuple, list)) else [hx]
+        if len(given) != len(sizes):
+            raise LayerError(
+                self,
+                f"the layer has {len(sizes)} states ({'h_0, c_0' if len(sizes) > 1 else 'h_0'}), got {len(given)}.",
+            )
         if unbatched:
             given = [t.unsqueeze(1) for t in given]
         for t, size in zip(given, sizes, strict=True):

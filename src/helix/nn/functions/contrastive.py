@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ... import arange
+from ... import arange, finfo
 from ...errors import ParameterError, ShapeError
 from ...tensor import Tensor
 from .losses import cross_entropy
+from .products import normalize
 from .reduction import reduced
 from .refuse import refuse
 
@@ -33,14 +34,10 @@ def info_nce_loss(
         refuse(ShapeError, op, f"symmetric needs as many keys as queries, got {key.shape[0]} and {query.shape[0]}.")
     if not temperature > 0:
         refuse(ParameterError, op, f"temperature must be above 0, got {temperature}.")
-    scores = _unit(query) @ _unit(key).T / temperature
+    scores = normalize(query, dim=-1) @ normalize(key, dim=-1).T / temperature
     own = arange(query.shape[0], device=query.device)
     loss = cross_entropy(scores, own, reduction=reduction)
     return (loss + cross_entropy(scores.T, own, reduction=reduction)) / 2 if symmetric else loss
-
-
-def _unit(x: Tensor) -> Tensor:
-    return x / (x * x).sum(-1, keepdim=True).clamp(min=1e-24).sqrt()
 
 
 def contrastive_loss(
@@ -59,7 +56,8 @@ def contrastive_loss(
     """
     difference = input1 - input2 + eps
     squared = (difference * difference).sum(-1)
-    short = (margin - squared.sqrt()).clamp(min=0)
+    distance = squared.clamp(min=finfo(squared.dtype).tiny).sqrt()  # whose gradient at 0 is finite
+    short = (margin - distance).clamp(min=0)
     together = target.to(squared.dtype)
     return reduced("contrastive_loss", (together * squared + (1 - together) * short * short) / 2, reduction)
 
