@@ -205,3 +205,15 @@ def test_out_with_gaps_is_written_where_it_lies(op, device):
     getattr(helix, op)(x, *arguments, out=whole[:, ::2])
     expected = getattr(helix, op)(x.cpu(), *arguments)
     assert (whole[:, ::2].cpu() - expected).abs().max().item() < 1e-6 and whole[:, 1::2].abs().sum().item() == 0
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32", "float64", "complex128"])
+@pytest.mark.parametrize("pad", [(1, 2), (0, 0, 3, 1), (-1, 2, 2, -1), (1, 1, -3, 5)])
+def test_padding_of_views_whose_elements_lie_apart(dtype, pad):
+    array = np.arange(3 * 40 * 50).reshape(3, 40, 50).astype(dtype)
+    for change in (lambda t: t.swapaxes(1, 2), lambda t: t.swapaxes(0, 2), lambda t: t[:, :, ::2]):
+        whole = np.ascontiguousarray(change(array))
+        ours = helix.nn.functional.pad(change(helix.tensor(array)), pad, value=7)
+        np.testing.assert_array_equal(ours.numpy(), helix.nn.functional.pad(helix.tensor(whole), pad, value=7).numpy())
+        theirs = torch.nn.functional.pad(torch.from_numpy(whole), pad, value=7)
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())

@@ -114,6 +114,7 @@ typedef struct padding {
     const char *value;
     int64_t before[HX_MAX_RANK];
     size_t size;
+    bool border_only;
 } padding;
 
 static void pad_rows(void *ctx, int64_t begin, int64_t end) {
@@ -140,9 +141,35 @@ static void pad_rows(void *ctx, int64_t begin, int64_t end) {
         }
         offset += (first - lead) * in->strides[last];
         hx_copy_run(to, 1, p->value, 0, first, p->size);
-        hx_copy_run(to + first * size, 1, (const char *)in->data + offset * size, in->strides[last], stop - first, p->size);
+        if (!p->border_only)
+            hx_copy_run(to + first * size, 1, (const char *)in->data + offset * size, in->strides[last], stop - first, p->size);
         hx_copy_run(to + stop * size, 1, p->value, 0, length - stop, p->size);
     }
+}
+
+static void copy_loop(char **p, const int64_t *step, int64_t n, const void *ctx) {
+    const int64_t size = *(const int64_t *)ctx;
+    hx_copy_run(p[0], step[0] / size, p[1], step[1] / size, n, (size_t)size);
+}
+
+/* What both have in common, in the order of memory that suits both. */
+static hx_code copy_inside(const padding *p, hx_err *err) {
+    hx_view in = *p->in, out = *p->out;
+    int64_t shape[HX_MAX_RANK], size = (int64_t)p->size, from = 0, to = 0, numel = 1;
+    for (int d = 0; d < out.ndim; d++) {
+        int64_t before = p->before[d], first = before > 0 ? before : 0, stop = before + in.shape[d];
+        shape[d] = (stop < out.shape[d] ? stop : out.shape[d]) - first;
+        if (shape[d] <= 0) return HX_OK;
+        to += first * out.strides[d];
+        from += (first - before) * in.strides[d];
+        numel *= shape[d];
+    }
+    out.data = (char *)out.data + to * size;
+    in.data = (char *)in.data + from * size;
+    in.shape = out.shape = shape;
+    in.numel = out.numel = numel;
+    in.contiguous = out.contiguous = false;
+    return hx_iterate_views((const hx_view *[]){&out, &in}, 2, copy_loop, &size, 0, err);
 }
 
 HX_KERNEL(k_constant_pad) {
@@ -156,8 +183,9 @@ HX_KERNEL(k_constant_pad) {
     }
     for (uint32_t i = 0; i < call->attr[0].count / 2; i++) p.before[out->ndim - 1 - i] = call->attr[0].v.ints[2 * i];
     int64_t length = out->shape[out->ndim - 1];
+    p.border_only = p.in->strides[out->ndim - 1] != 1;
     hx_parallel_range(out->numel / length, hx_grain(length * (int64_t)p.size), pad_rows, &p);
-    return HX_OK;
+    return p.border_only ? copy_inside(&p, err) : HX_OK;
 }
 
 /* ---- tril, triu ---- */
