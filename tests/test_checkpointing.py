@@ -11,7 +11,7 @@ import pytest
 
 import helix as hx
 from helix import nn
-from helix.errors import ArgumentError, GradientError, ParameterError
+from helix.errors import ArgumentError, GradientError, ParameterError, ShapeError
 
 
 def model_with_dropout() -> nn.Sequential:
@@ -215,6 +215,26 @@ def test_what_a_hook_raises_comes_through():
         y = x.exp()
     with pytest.raises(TypeError, match="unpack must return a tensor"):
         y.sum().backward()
+
+
+@pytest.mark.parametrize("other", [hx.zeros(3), hx.zeros(2, dtype=hx.float64)])
+def test_a_hook_gives_back_the_shape_and_dtype_it_was_given(other):
+    x = hx.ones(2, requires_grad=True)
+    with hx.autograd.saved_tensors_hooks(lambda t: t, lambda t: other):
+        y = x.exp().sum()
+    with pytest.raises(ShapeError, match=r"give back float32 of shape \(2,\)"):
+        y.backward()
+    assert x.grad is None
+
+
+def test_hooks_entered_twice_are_left_twice():
+    seen, x = [], hx.ones(2, requires_grad=True)
+    hooks = hx.autograd.saved_tensors_hooks(lambda t: seen.append(t) or t, lambda t: t)
+    with hooks, hooks:
+        x.exp()
+    assert len(seen) == 1
+    x.exp()
+    assert len(seen) == 1
 
 
 # ---- gradients of what is asked for ------------------------------------------------------------------------

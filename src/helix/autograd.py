@@ -127,12 +127,13 @@ class saved_tensors_hooks:
 
     def __init__(self, pack_hook, unpack_hook):
         self._pair = (pack_hook, unpack_hook)
+        self._before = []
 
     def __enter__(self):
-        self._before = _core.saver_mode(self._pair)
+        self._before.append(_core.saver_mode(self._pair))
 
     def __exit__(self, *exception):
-        _core.saver_mode(self._before)
+        _core.saver_mode(self._before.pop())
 
 
 class _Packed:

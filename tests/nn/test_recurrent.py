@@ -273,3 +273,13 @@ def test_what_cannot_be_packed(make, error):
         make()
     with pytest.raises(ShapeError, match="3 lengths for a batch of 2"):
         rnn.pack_padded_sequence(hx.ones(3, 2), [3, 2, 1])
+
+
+@pytest.mark.parametrize("wrong", ["states", "cells", "saved", "states_gradient", "cells_gradient"])
+def test_the_backward_pass_refuses_results_of_another_size(wrong: str) -> None:
+    shapes = {"states": 4, "cells": 4, "saved": 16, "states_gradient": 4, "cells_gradient": 4}
+    results = {name: hx.zeros(2, 3, 1 if name == wrong else width) for name, width in shapes.items()}
+    with pytest.raises(ShapeError, match=f"{wrong} has shape"):
+        hx._core.recurrence_backward(
+            hx.zeros(2, 3, 16), hx.zeros(16, 4), None, hx.zeros(3, 4), hx.zeros(3, 4), None, **results, kind=2
+        )

@@ -249,20 +249,31 @@ static hx_tensor *with_history(hx_tensor *value, hx_node *node, int number) {
     return hx_scope_own(t);
 }
 
-static hx_tensor *value_of(const hx_saved *s) {
+/* Kernels of gradients read what was saved as the call had it. */
+static bool is_as_saved(const hx_tensor *t, const hx_spec *spec) {
+    if (t->dtype == spec->dtype && t->ndim == spec->ndim && !memcmp(t->shape, spec->shape, t->ndim * sizeof *t->shape)) return true;
+    hx_fail(HX_E_SHAPE, HX1002_INNER, "an unpack hook must give back %s of shape %s, got %s of shape %s",
+            hx_dtype_name((hx_dtype)spec->dtype), hx_shape_text(spec->shape, spec->ndim), hx_dtype_name((hx_dtype)t->dtype),
+            hx_shape_text(t->shape, t->ndim));
+    return false;
+}
+
+static hx_tensor *value_of(const hx_node *n, int i) {
+    const hx_saved *s = &n->saved[i];
     hx_tensor *t;
     if (!s->packed) return s->tensor;
-    return hx_saved_unpack(s, &t) ? NULL : hx_scope_own(t);
+    if (hx_saved_unpack(s, &t)) return NULL;
+    t = hx_scope_own(t);
+    return t && is_as_saved(t, &n->spec[i]) ? t : NULL;
 }
 
 static hx_tensor *saved_input(hx_node *n, int i, bool again) {
-    const hx_saved *s = &n->saved[i];
-    hx_tensor *value = value_of(s);
-    return s->packed && again ? with_history(value, n->edges[i].node, n->edges[i].number) : value;
+    hx_tensor *value = value_of(n, i);
+    return n->saved[i].packed && again ? with_history(value, n->edges[i].node, n->edges[i].number) : value;
 }
 
 static hx_tensor *saved_output(hx_node *n, int i, bool again) {
-    hx_tensor *value = value_of(&n->saved[n->n_in + i]);
+    hx_tensor *value = value_of(n, n->n_in + i);
     return again ? with_history(value, n, i) : value;
 }
 

@@ -240,13 +240,30 @@ static hx_status recurrence_shape(hx_call *c) {
     return HX_OK;
 }
 
+/* What the forward pass left, and gradients of its results: of the dtype of the gates too. */
+static hx_status check_results(hx_call *c) {
+    static const char *const names[] = {"states", "cells", "saved", "states_gradient", "cells_gradient"};
+    const bool lstm = c->attr[0].v.i == HX_LSTM;
+    for (int i = R_STATES; i <= R_G_CELLS; i++) {
+        bool of_cells = i == R_CELLS || i == R_G_CELLS;
+        if (c->in[i]) HX_TRY(hx_require_dtype(c->in[i], names[i - R_STATES], 1ull << c->in[R_GATES]->dtype));
+        if (!c->in[i] || i == R_SAVED || (of_cells && !lstm)) continue;
+        HX_TRY(fit(c->in[i], names[i - R_STATES],
+                   (int64_t[]){c->in[R_GATES]->shape[0], c->in[R_GATES]->shape[1], c->in[R_WEIGHT]->shape[1]}, 3));
+    }
+    return HX_OK;
+}
+
 static hx_status recurrence_backward_shape(hx_call *c) {
     HX_TRY(check(c));
+    HX_TRY(check_results(c));
     int kind = (int)c->attr[0].v.i;
     int64_t width = c->in[R_GATES]->shape[2], size = c->in[R_WEIGHT]->shape[1], none = 0;
     const hx_tensor *saved = c->in[R_SAVED];
-    if (kind >= HX_LSTM && (saved->ndim != 3 || saved->shape[2] != 4 * size))
+    if (kind >= HX_LSTM && saved->ndim != 3)
         return hx_fail(HX_E_GRADIENT, HX1503_NO_GRAD, "the gates were not kept; run the recurrence with keep=True");
+    if (kind >= HX_LSTM)
+        HX_TRY(fit(saved, "saved", (int64_t[]){c->in[R_GATES]->shape[0], c->in[R_GATES]->shape[1], 4 * size}, 3));
     spec_of(&c->spec[0], c, width);
     spec_of(&c->spec[1], c, kind == HX_GRU ? width : 0);
     hx_spec_like(&c->spec[2], c->in[R_HIDDEN]);
