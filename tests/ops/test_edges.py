@@ -85,3 +85,14 @@ def test_numpy_agrees(here):
         if not np.array_equal(edges.kinds(made), edges.kinds(wanted)):
             far.append(f"{op} {dtype}")
     assert compared > 100 and not far, far
+
+
+def test_a_floor_of_a_quotient_does_not_overflow_on_the_way():
+    x, y = helix.tensor([-1.7e308, 1.7e308] * 40, dtype=helix.float64), helix.tensor([1.5e308, -1.5e308] * 40, dtype=helix.float64)
+    assert set(helix.floor_divide(x, y).tolist()) == {-2.0}
+
+
+def test_products_of_complex_numbers_overflow_on_the_right_side():
+    x, y = helix.tensor([1e30 + 1e30j] * 40), helix.tensor([3e38 + 1e30j] * 40)
+    assert x.dtype == helix.complex64
+    assert set((x * y).tolist()) == {complex(np.inf, np.inf)}

@@ -117,7 +117,7 @@ static inline hx_vf product_of_pairs(hx_vf a, hx_vf b) {
     return (hx_vf)_mm256_fmaddsub_ps(re, (__m256)b, _mm256_mul_ps(im, turned));
 #endif
 }
-/* A block of products, those that are NaN twice made C's. */
+/* A block of products. Where a part is not finite, which another part may have made it, they are C's in double. */
 static void multiply_pairs(hx_c64 *o, const hx_c64 *a, const hx_c64 *b, int64_t n, float *room) {
     const int lanes = HX_LANES_OF(float);
     hx_vf sum = {0};
@@ -135,7 +135,7 @@ static void multiply_pairs(hx_c64 *o, const hx_c64 *a, const hx_c64 *b, int64_t 
     }
     bool finite = hx_vf_sum(sum) == 0;
     for (int64_t k = 0; !finite && k < n; k++)
-        if (room[2 * k] != room[2 * k] && room[2 * k + 1] != room[2 * k + 1]) {
+        if (!(fabsf(room[2 * k]) < __builtin_inff() && fabsf(room[2 * k + 1]) < __builtin_inff())) {
             hx_c64 z = (hx_c64)((hx_c128)a[k] * (hx_c128)b[k]);
             memcpy(room + 2 * k, &z, sizeof z);
         }
@@ -297,11 +297,11 @@ HX_INLINE double rest_of_doubles(double x, double y) {
     r -= fabs(r) >= a ? step : 0.0;
     return whole == 0 && fabs(x) < a ? x : copysign(r, x);
 }
-/* What is left after the rest is taken off is nearly whole. */
+/* What is left after the rest is taken off is nearly whole; it is no larger than x. */
 HX_INLINE double floor_quotient(double x, double y, double rest) {
-    double plain = x / y, left = with_sign_of(rest, y), whole = rint((x - left) / y);
+    double plain = x / y, whole = rint((x - rest) / y);
+    whole -= (rest != 0) & ((rest < 0) != (y < 0)) ? 1.0 : 0.0;
     whole = whole == 0 ? copysign(0.0, plain) : whole;
-    whole = (left == y) & (fabs(y) == __builtin_inf()) ? -1.0 : whole;
     return y == 0 ? plain : whole;
 }
 #define REST(name, T, limit, rest_of, finish)                                                                 \
@@ -577,19 +577,19 @@ static void hypot_f64(void *out, const double *const *in, int64_t n, const void 
 FLOATS_OP(hypot)
 FLOATS(copysign, copysignf(x, y), copysign(x, y))
 /* Bits of floats, read as integers, are in the order of their sizes. */
-#define NEXT(name, T, I, top)                                                                                 \
+#define NEXT(name, T, U, top)                                                                                 \
     HX_INLINE T name(T x, T y) {                                                                              \
-        I bits, towards;                                                                                      \
+        U bits, towards;                                                                                      \
         memcpy(&bits, &x, sizeof bits);                                                                       \
         memcpy(&towards, &y, sizeof towards);                                                                 \
-        I grown = bits + ((x < y) == (x > 0) ? 1 : -1), least = (towards & top) | 1;                          \
+        U grown = bits + ((x < y) == (x > 0) ? 1 : (U)-1), least = (towards & top) | 1;                          \
         bits = x == 0 ? least : grown;                                                                        \
         T next;                                                                                               \
         memcpy(&next, &bits, sizeof next);                                                                    \
         return (x != x) | (y != y) ? x + y : x == y ? y : next;                                               \
     }
-NEXT(next_float, float, int32_t, INT32_MIN)
-NEXT(next_double, double, int64_t, INT64_MIN)
+NEXT(next_float, float, uint32_t, 1u << 31)
+NEXT(next_double, double, uint64_t, 1ull << 63)
 FLOATS(nextafter, next_float(x, y), next_double(x, y))
 FLOATS(xlogy, y != y ? y : x == 0 ? 0 : (double)x * hx_d_log(y), y != y ? y : x == 0 ? 0 : x * hx_d_log(y))
 
