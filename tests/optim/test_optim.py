@@ -258,3 +258,9 @@ def test_master_weights_step_as_float32_does(name, options):
 def test_wrong_arguments_are_refused(make, text):
     with pytest.raises((ValueError, TypeError), match=text):
         make([nn.Parameter(hx.ones(2))])
+
+
+def test_factors_of_a_step_may_be_a_view_with_gaps():
+    parameters, factors = [hx.ones(2) for _ in range(3)], hx.tensor([1.0, 50.0, 2.0, 50.0, 3.0, 50.0])[::2]
+    hx._core.trust_step(factors, parameters + [hx.ones(2) for _ in range(3)], rule="trust", states=0, c0=1.0)
+    assert [p.tolist() for p in parameters] == [[0.0, 0.0], [-1.0, -1.0], [-2.0, -2.0]]

@@ -77,7 +77,7 @@ static double factor_of(const step *s, int64_t t) {
     if (!s->factors) return 1;
     float room = 0;
     size_t size = hx_dtype_size((hx_dtype)s->factors->dtype);
-    const char *at = (const char *)s->factors->data + (size_t)t * size;
+    const char *at = (const char *)s->factors->data + t * s->factors->strides[0] * (int64_t)size;
     if (s->factors->dtype == HX_F64) return *(const double *)at;
     return *hx_read_f32(at, s->factors->dtype, (int64_t)size, 1, &room);
 }
