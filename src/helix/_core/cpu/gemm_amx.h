@@ -25,15 +25,18 @@ static bool amx_ready(void) {
 }
 
 /* Eight tiles of 16 rows of 64 bytes: palette, row to start at, bytes a row (from byte 16), rows (from byte 48). */
+static _Thread_local int amx_inside; /* a signal's handler, which runs between squares, may call a product too */
 AMX_CODE static void amx_enter(void) {
     static const struct {
         uint8_t palette, start, reserved[14];
         uint16_t row_bytes[16];
         uint8_t rows[16];
     } shape = {.palette = 1, .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
-    _tile_loadconfig(&shape);
+    if (!amx_inside++) _tile_loadconfig(&shape);
 }
-AMX_CODE static void amx_leave(void) { _tile_release(); }
+AMX_CODE static void amx_leave(void) {
+    if (!--amx_inside) _tile_release();
+}
 
 static ALWAYS_INLINE void amx_rows(const int size, void *panel_, int64_t width, const void *from_, int64_t k_step,
                                    int64_t w_step, int64_t k, int64_t valid) {

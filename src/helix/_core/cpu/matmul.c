@@ -128,8 +128,8 @@ static bool in_one_matrix(const hx_view *x) {
     int64_t step = 0, count = 1; /* of the rows in the axes seen, from the last one on */
     for (int d = x->ndim - 2; d >= 0; d--) {
         if (x->shape[d] == 1) continue;
-        if (step && x->strides[d] != step * count) return false;
-        if (!step) step = x->strides[d];
+        if (count > 1 && x->strides[d] != step * count) return false;
+        if (count == 1) step = x->strides[d];
         count *= x->shape[d];
     }
     return true;
