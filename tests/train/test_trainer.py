@@ -252,6 +252,40 @@ def test_a_configuration_names_metrics(blobs, tmp_path):
     assert "test_f1" in run("f1").history[-1]
 
 
+def test_values_that_json_lacks_do_not_stop_a_run(blobs, tmp_path):
+    def fit(**settings) -> Trainer:
+        odd = {"sum": lambda o, t: hx.tensor(math.inf), "none": lambda o, t: hx.tensor(math.nan)}
+        fitted = Trainer(
+            nn.Linear(4, 3), metrics=odd, monitor="test_sum", checkpoint_every=2, batch_size=30, run_dir=tmp_path / "t",
+            progress="none", **settings,
+        )  # fmt: skip
+        fitted.fit(blobs, blobs, resume=(tmp_path / "t").exists())
+        return fitted
+
+    fit(epochs=1)
+    state = checkpoint.load(checkpoint.steps(tmp_path / "t" / "checkpoints")[-1]).state
+    assert state["meter"]["metrics"]["sum"]["total"][1] == math.inf
+    assert math.isnan(state["meter"]["metrics"]["none"]["total"][1])
+    assert fit(epochs=2).history[-1]["test_sum"] == math.inf
+    values = {"name": "r", "runs": str(tmp_path), "data": {"source": "-"}, "train": {"epochs": 1, "metrics": ["auroc"]}}
+    one_class = data.TensorDataset(
+        blobs.tensors[0], blobs.tensors[1] * 0, task="classification", classes=("a", "b", "c")
+    )
+    assert (
+        start(configuration.check(values), one_class, nn.Linear(4, 3), progress="none").summary["test"]["auroc"] is None
+    )
+
+
+def test_a_run_has_the_averaged_weights_that_were_tested(blobs, tmp_path):
+    values = {"name": "r", "runs": str(tmp_path), "data": {"source": "-"}, "model": {"kind": "tests.train.parts:model"},
+              "train": {"epochs": 2, "ema": 0.99}}  # fmt: skip
+    run = start(configuration.check(values), blobs, progress="none")
+    points = blobs.tensors[0]
+    assert run.model.infer(points).tolist() == Run(run.path).model.infer(points).tolist()
+    right = sum(run.summary["confusion"][i][i] for i in range(3)) / sum(map(sum, run.summary["confusion"]))
+    assert right == pytest.approx(run.summary["test"]["accuracy"])
+
+
 @pytest.mark.parametrize(("change", "text"), [
     ("train.epochz=3", "train.epochz: unknown key; did you mean 'train.epochs'?"),
     ("modle.kind=cnn", "modle: unknown key; did you mean 'model'?"),

@@ -16,8 +16,15 @@ def common(function: Callable) -> Callable:
 
 
 def give(values: Any, text: str, as_json: bool) -> None:
-    """The result of a command, on standard output."""
-    click.echo(json.dumps(values) if as_json else text)
+    """The result of a command, on standard output; in JSON, NaN and infinity are null."""
+    if as_json:
+        try:
+            text = json.dumps(values, allow_nan=False)
+        except ValueError:
+            from ..train.files import finite
+
+            text = json.dumps(finite(values))
+    click.echo(text)
 
 
 def changes(function: Callable) -> Callable:

@@ -45,7 +45,8 @@ def resume(run: str, as_json: bool, quiet: bool) -> None:
 
 def _tell(run, as_json: bool) -> None:
     summary = run.summary
-    test = "  ".join(f"test {name} {value:.4f}" for name, value in summary["test"].items())
+    numbers = {name: "not finite" if value is None else f"{value:.4f}" for name, value in summary["test"].items()}
+    test = "  ".join(f"test {name} {value}" for name, value in numbers.items())
     lines = [
         f"{test}   ({summary['steps']} steps, {summary['seconds']:.1f} s)",
         f"in {run.path}: checkpoints/{summary['checkpoint']}, "

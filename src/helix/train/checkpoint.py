@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import warnings
@@ -24,6 +25,7 @@ from .files import remove_tree, sha256_of, sync_directory, write_text
 
 FORMAT_VERSION = 2  # 1: the manifest had no checksum of its own
 FILES = ("model.safetensors", "optim.safetensors", "state.json")
+NUMBER = "not a JSON number"
 AVERAGE = "average.safetensors"  # of runs that keep one
 
 
@@ -94,7 +96,7 @@ def _write(
     save_file(tensors, folder / "optim.safetensors", metadata=version)
     if average is not None:
         save_file(dict(average), folder / AVERAGE, metadata=version)
-    save_json(described, folder / "state.json")
+    save_json(_spelled(described), folder / "state.json")
     manifest = {
         "format_version": FORMAT_VERSION,
         "step": step,
@@ -104,6 +106,22 @@ def _write(
         },
     }
     write_text(folder / "manifest.json", _signed(manifest))
+
+
+def _spelled(value: Any) -> Any:
+    """The same with NaN and infinity, which JSON lacks, as words."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {NUMBER: str(value)}
+    if isinstance(value, Mapping):
+        return {key: _spelled(inner) for key, inner in value.items()}
+    return [_spelled(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def _read(value: Any) -> Any:
+    """What `_spelled` was given."""
+    if isinstance(value, dict):
+        return float(value[NUMBER]) if NUMBER in value else {key: _read(inner) for key, inner in value.items()}
+    return [_read(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _signed(manifest: Mapping[str, Any]) -> str:
@@ -176,7 +194,7 @@ def newest(folder: Path) -> Path:
 
 def load(path: Path) -> Checkpoint:
     """Reads one checkpoint that `newest` has found good."""
-    state = load_json(path / "state.json")
+    state = _read(load_json(path / "state.json"))
     saved = state.pop("optimizer")
     values = {name: dict(numbers) for name, numbers in saved["state"].items()}
     for key, tensor in load_file(path / "optim.safetensors").items():
@@ -195,7 +213,8 @@ def load(path: Path) -> Checkpoint:
 def mark_best(folder: Path, path: Path, monitor: str, value: float) -> None:
     """Says in BEST which checkpoint is the best so far; it is kept from now on."""
     save_json(
-        {"format_version": FORMAT_VERSION, "name": path.name, "monitor": monitor, "value": value}, folder / "BEST"
+        _spelled({"format_version": FORMAT_VERSION, "name": path.name, "monitor": monitor, "value": value}),
+        folder / "BEST",
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import math
 import os
 import platform
 import sys
@@ -15,7 +14,7 @@ from typing import Any, TextIO
 
 from ..errors import ConfigError
 from ..io import save_json
-from .files import write_text
+from .files import finite, write_text
 
 FORMAT_VERSION = 1
 
@@ -93,12 +92,11 @@ class RunFolder:
         write_text(self.path / name, text)
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> None:
-        save_json({"format_version": FORMAT_VERSION, **values}, self.path / name)
+        save_json({"format_version": FORMAT_VERSION, **finite(values)}, self.path / name)
 
     def record(self, values: Mapping[str, Any]) -> None:
         """Adds a line to metrics.jsonl; NaN and infinity, which JSON lacks, become null."""
-        known = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-        _add(self._metrics, json.dumps(known))
+        _add(self._metrics, json.dumps(finite(values)))
 
     def log(self, text: str) -> None:
         _add(self._log, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}")

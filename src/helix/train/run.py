@@ -164,6 +164,8 @@ def _train(config: Config, trainer: Trainer, info: DataInfo, parts: tuple[Datase
         f"batch {config.train.batch_size}  epochs {config.train.epochs}  device {trainer.device}  seed {config.seed}"
     )
     trainer.fit(training, test, resume=resume)
+    if config.train.ema is not None:
+        trainer.load_newest()  # the averaged weights: those that were tested, and that the run has when it is opened again
     report.finish(trainer, folder, info, test, folder.path.name, time.perf_counter() - started, config.sample)
     run = Run(folder.path)
     run.__dict__["model"] = trainer.model.eval()
