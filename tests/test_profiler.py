@@ -142,3 +142,17 @@ def test_where_nothing_can_be_read_that_is_said(tmp_path):
     assert Energy(tmp_path).joules() is None and str(Energy(tmp_path)) == NOT_HERE
     (tmp_path / "intel-rapl:0").mkdir()
     assert not Energy(tmp_path).is_measurable
+
+
+def test_an_interrupt_while_a_place_is_looked_up_comes_through():
+    def interrupted():
+        raise KeyboardInterrupt
+
+    hx._core.profile_mode(interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            hx.ones(2)
+    finally:
+        hx._core.profile_mode(None)
+        hx._core.profile_take()
+    assert hx.ones(2).tolist() == [1.0, 1.0]

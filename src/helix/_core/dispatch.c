@@ -468,7 +468,10 @@ static hx_status finish(hx_call *c, hx_inputs *tmp, hx_tensor **target) {
 hx_status hx_dispatch(hx_call *c) {
     const hx_op *op = c->op;
     bool outermost = hx_error_outermost_op(op->name);
-    if (outermost && hx_profiling()) hx_profile_enter_call();
+    if (outermost && hx_profiling() && hx_profile_enter_call()) {
+        hx_error_enter_op(NULL);
+        return hx_error_last()->code;
+    }
     hx_tensor *targets[HX_MAX_OUTPUTS], **target = NULL;
     if (c->has_out) {
         memcpy(targets, c->out, (size_t)c->n_out * sizeof *targets);

@@ -8,21 +8,19 @@
 atomic_bool hx_profile_on;
 _Thread_local hx_profile_state hx_profile;
 
-static int32_t (*place_of_call)(void);
+static hx_status (*place_of_call)(int32_t *number);
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
     hx_profile_event *events; /* outside of the counters of memory, which it may be there to watch */
     int64_t n, room, lost;
 } list;
 
-void hx_profile_set(bool on, int32_t (*place)(void)) {
+void hx_profile_set(bool on, hx_status (*place)(int32_t *number)) {
     place_of_call = place;
     atomic_store(&hx_profile_on, on);
 }
 
-void hx_profile_enter_call(void) {
-    if (place_of_call) hx_profile.place = place_of_call();
-}
+hx_status hx_profile_enter_call(void) { return place_of_call ? place_of_call(&hx_profile.place) : HX_OK; }
 
 int64_t hx_profile_now(void) {
     struct timespec t;

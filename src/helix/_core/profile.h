@@ -31,9 +31,10 @@ extern _Thread_local hx_profile_state hx_profile __attribute__((visibility("hidd
 
 static inline bool hx_profiling(void) { return atomic_load_explicit(&hx_profile_on, memory_order_relaxed); }
 
-/* Switches it on or off for all threads. `place`, called for each call of the user's, gives its number. */
-void hx_profile_set(bool on, int32_t (*place)(void));
-void hx_profile_enter_call(void);
+/* Switches it on or off for all threads. `place`, called for each call of the user's, gives its number; where it fails, so
+ * does the call. */
+void hx_profile_set(bool on, hx_status (*place)(int32_t *number));
+hx_status hx_profile_enter_call(void);
 int64_t hx_profile_now(void);
 /* Adds an entry; one that finds no memory is counted as lost. */
 void hx_profile_kernel(const hx_kernel_call *l, int64_t start);

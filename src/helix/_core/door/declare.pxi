@@ -423,7 +423,7 @@ cdef extern from "profile.h" nogil:
         bint backward
         hx_profile_shape input "in"[4]
         hx_profile_shape out
-    void hx_profile_set(bint on, int32_t (*place)() noexcept)
+    void hx_profile_set(bint on, hx_status (*place)(int32_t *) noexcept)
     int64_t hx_profile_now()
     int64_t hx_profile_count()
     int64_t hx_profile_lost()

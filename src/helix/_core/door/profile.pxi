@@ -3,11 +3,13 @@
 cdef object place_function = None
 
 
-cdef int32_t place_now() noexcept with gil:
+cdef hx_status place_now(int32_t *number) noexcept with gil:
+    function = place_function  # another thread may have switched it off
     try:
-        return place_function()
-    except Exception:
-        return 0
+        number[0] = 0 if function is None else function()
+    except BaseException as error:  # an interrupt, which lands in Python's code
+        return keep_callback_error(error)
+    return HX_OK
 
 
 def profile_mode(place):
