@@ -163,3 +163,18 @@ def test_a_scan_refuses_steps_that_do_not_fit():
         F.linear_scan(hx.ones(3, 1), hx.ones(4, 1))
     with pytest.raises(hx.errors.ShapeError, match="do not divide the 3 heads"):
         F.ssd(hx.ones(1, 2, 3, 1), hx.ones(1, 2, 3), hx.ones(3), hx.ones(1, 2, 2, 1), hx.ones(1, 2, 2, 1))
+
+
+@pytest.mark.parametrize("dtype", [hx.bfloat16, hx.float16], ids=str)
+def test_mamba_in_half_precision_goes_on_in_pieces(dtype):
+    hx.manual_seed(0)
+    layer = nn.Mamba(8, d_state=4).to(dtype)
+    x = hx.randn(2, 6, 8).to(dtype)
+    whole = layer(x)
+    first, state = layer.stream(x[:, :3])
+    second, state = layer.stream(x[:, 3:5], state)
+    third, state = layer.step(x[:, 5], state)
+    assert [part.dtype for part in (first, second, third, *state)] == [dtype] * 4 + [hx.float32]
+    together = hx.cat([first, second, third.unsqueeze(1)], 1)
+    np.testing.assert_allclose(together.float().detach().numpy(), whole.float().detach().numpy(), atol=0.02)
+    assert [part.dtype for part in layer.default_state(1)] == [dtype, hx.float32]

@@ -197,3 +197,23 @@ def test_an_input_that_does_not_fit_is_named():
         nn.S4D(4, 8)(hx.zeros(1, 5, 4))
     with pytest.raises(nn.LayerError, match="input has 2 axes"):
         nn.S5(4, 8)(hx.zeros(1, 4))
+
+
+@pytest.mark.parametrize("kind", [nn.S4, nn.S4D, nn.S5, nn.H3])
+@pytest.mark.parametrize("dtype", [hx.float32, hx.bfloat16], ids=str)
+def test_autocast_in_all_forms(kind, dtype):
+    hx.manual_seed(0)
+    layer = kind(4, d_state=8)
+    last = kind in (nn.S4, nn.S4D)
+    x = hx.randn(2, 4, 10) if last else hx.randn(2, 10, 4)
+    axis = -1 if last else 1
+    wanted = layer(x).detach().numpy()
+    with hx.autocast("cpu", dtype=hx.bfloat16):
+        parts = x.to(dtype).split([6, 3, 1], axis)
+        first, state = layer.stream(parts[0])
+        second, state = layer.stream(parts[1], state)
+        third, _ = layer.step(parts[2].squeeze(axis), state)
+        pieces = [piece.float() for piece in (first, second, third.unsqueeze(axis))]
+        whole = layer(x.to(dtype)).float()
+    for found in (whole, hx.cat(pieces, axis)):
+        np.testing.assert_allclose(found.detach().numpy(), wanted, atol=0.05)

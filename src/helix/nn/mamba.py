@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import arange, float32, ones, rand, zeros
+from .. import arange, float32, float64, ones, rand, zeros
 from ..autograd import no_grad
 from ..tensor import Tensor
 from . import functional as F
@@ -107,9 +107,9 @@ class Mamba(SequenceLayer):
         )
         if carried is not None:
             assert self.dt_proj.bias is not None
-            gone = F.softplus(dt + self.dt_proj.bias.unsqueeze(-1)).cumsum(-1)
+            gone = F.softplus(dt.to(carried.dtype) + self.dt_proj.bias.unsqueeze(-1)).cumsum(-1)
             part, rest = self._carry(carried, gone, A, C)
-            y, last = y + part * F.silu(z), last + rest
+            y, last = y + (part * F.silu(z)).to(y.dtype), last + rest
         return self.out_proj(y.transpose(1, 2)), (conv_state, last)
 
     @staticmethod
@@ -127,11 +127,13 @@ class Mamba(SequenceLayer):
         dt = F.softplus(self.dt_proj(dt)).unsqueeze(-1)
         carried = (dt * -self.A_log.exp()).exp() * carried + dt * B.unsqueeze(1) * u.unsqueeze(-1)
         y = ((carried * C.unsqueeze(1)).sum(-1) + self.D * u) * F.silu(z)
-        return self.out_proj(y), (conv_state, carried)
+        return self.out_proj(y.to(z.dtype)), (conv_state, carried)
 
     def default_state(self, batch: int) -> Any:
-        like: dict[str, Any] = {"dtype": self.A_log.dtype, "device": self.A_log.device}
-        return zeros(batch, self.d_inner, self.d_conv - 1, **like), zeros(batch, self.d_inner, self.d_state, **like)
+        dtype, device = self.A_log.dtype, self.A_log.device
+        columns = zeros(batch, self.d_inner, self.d_conv - 1, dtype=dtype, device=device)
+        wide = float64 if dtype == float64 else float32
+        return columns, zeros(batch, self.d_inner, self.d_state, dtype=wide, device=device)
 
     def extra_repr(self) -> str:
         return f"{self.d_model}, d_state={self.d_state}, d_conv={self.d_conv}, expand={self.expand}"

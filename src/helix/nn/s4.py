@@ -200,7 +200,7 @@ class S4(S4D):
             rest = length - step
             x = cat([x.narrow(1, 0, step), x.narrow(1, step, rest) + matmul(A, x.narrow(1, 0, rest))], 1)
             A, step = matmul(A, A), 2 * step
-        real, imag = x.squeeze(-1).to(u.dtype).chunk(2, -1)
+        real, imag = x.squeeze(-1).to(self.D.dtype).chunk(2, -1)
         return complex(real, imag)
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:

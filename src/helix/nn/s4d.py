@@ -16,7 +16,7 @@ from .hippo import diagonal_eigenvalues
 from .module import Module
 from .parameter import Parameter
 from .reshape import Identity
-from .sequence import SequenceLayer
+from .sequence import SequenceLayer, exactly
 
 DISCRETISATIONS = ("zoh", "bilinear")
 
@@ -125,17 +125,19 @@ class S4DKernel(Module):
         return discretise(self.disc, A, self.log_dt.exp().unsqueeze(-1))
 
     def forward(self, length: int) -> Tensor:
-        _, log_decay, factor = self.discretised()
-        return vandermonde(view_as_complex(self.C) * factor, log_decay, length)
+        with exactly():
+            _, log_decay, factor = self.discretised()
+            return vandermonde(view_as_complex(self.C) * factor, log_decay, length)
 
     def convolve(self, u: Tensor, D: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(batch, d_model, length) from a state, zero without one, to results and the state after them."""
         decay, log_decay, factor = self.discretised()
         C, length = view_as_complex(self.C), u.shape[-1]
-        y, last = self.respond(u, D), gather(log_decay, u) * factor
-        if state is not None:
-            y = y + vandermonde(C * decay * state, log_decay, length)
-            last = last + (log_decay * length).exp() * state
+        with exactly():
+            y, last = self.respond(u, D), gather(log_decay, u.to(D.dtype)) * factor
+            if state is not None:
+                y = y + vandermonde(C * decay * state, log_decay, length)
+                last = last + (log_decay * length).exp() * state
         return y, last
 
     def respond(self, u: Tensor, D: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from . import init
 from .hippo import diagonal_plus_low_rank
 from .parameter import Parameter
 from .s4d import DISCRETISATIONS, discretise, log_steps
-from .sequence import SequenceLayer
+from .sequence import SequenceLayer, exactly
 
 C_INITS = ("trunc_standard_normal", "complex_normal")
 
@@ -85,13 +85,18 @@ class S5(SequenceLayer):
         decay, _, factor = discretise(self.discretization, complex(real, self.Lambda_im), steps)
         return decay, factor.unsqueeze(-1) * view_as_complex(self.B)
 
+    def _entered(self, x: Tensor, B: Tensor) -> Tensor:
+        x = x.to(self.D.dtype)
+        with exactly():
+            return complex(matmul(x, B.real.t()), matmul(x, B.imag.t()))
+
     def _read(self, states: Tensor, u: Tensor) -> Tensor:
         real, imag = self.C.unbind(-1)
         return 2 * (F.linear(states.real, real) - F.linear(states.imag, imag)) + self.D * u
 
     def stream(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         decay, B = self.discretised()
-        inputs = complex(matmul(x, B.real.t()), matmul(x, B.imag.t()))
+        inputs = self._entered(x, B)
         states = F.linear_scan(decay.reshape(1, 1, -1), inputs, None if state is None else state[0].unsqueeze(1), dim=1)
         if x.shape[1]:
             last = states.select(1, x.shape[1] - 1)
@@ -101,7 +106,7 @@ class S5(SequenceLayer):
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         decay, B = self.discretised()
-        carried = decay * state[0] + complex(matmul(x, B.real.t()), matmul(x, B.imag.t()))
+        carried = decay * state[0] + self._entered(x, B)
         return self._read(carried, x), (carried,)
 
     def default_state(self, batch: int) -> Any:

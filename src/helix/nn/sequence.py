@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..precision import restored_autocast
 from ..tensor import Tensor
 from .misfit import describe
 from .module import Module
+
+
+def exactly() -> restored_autocast:
+    """A context without autocast: what is raised to powers of the length is computed in the dtype of the parameters."""
+    return restored_autocast((None, None))
 
 
 class SequenceLayer(Module):
