@@ -86,6 +86,23 @@ def test_sam_steps_with_the_gradient_uphill(adaptive):
     np.testing.assert_allclose(p.detach().numpy(), x - 0.1 * 4 * up**3, rtol=1e-12)
 
 
+def test_a_step_of_sam_that_fails_leaves_the_parameters_where_they_were():
+    p = nn.Parameter(hx.tensor([1.0, -2.0]))
+    optimizer, calls = optim.SAM(optim.SGD([p], lr=0.1), rho=0.3), []
+
+    def closure():
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyError("uphill")
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    with pytest.raises(KeyError, match="uphill"):
+        optimizer.step(closure)
+    assert p.tolist() == [1.0, -2.0]
+
+
 def test_lookahead_goes_half_way_every_second_step():
     p = nn.Parameter(hx.tensor([0.0]))
     optimizer = optim.Lookahead(optim.SGD([p], lr=1.0), k=2, alpha=0.5)

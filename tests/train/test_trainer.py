@@ -252,6 +252,27 @@ def test_a_configuration_names_metrics(blobs, tmp_path):
     assert "test_f1" in run("f1").history[-1]
 
 
+def test_a_loader_of_the_users_is_taken_as_it_is(blobs, tmp_path):
+    def fit(*given, **settings) -> tuple:
+        hx.manual_seed(0)
+        model = nn.Linear(4, 3)
+        fitted = Trainer(model, epochs=3, batch_size=16, progress="none", **settings)
+        last = fitted.fit(*given, resume=(tmp_path / "checkpoints").exists())
+        return model.weight.tolist(), last["test_loss"], fitted.predict(given[1]).tolist()
+
+    loader = data.Loader(blobs, 16, shuffle=True, seed=0)
+    next(iter(loader))  # where it stood does not matter, and stays
+    tests = data.Loader(blobs, 30, shuffle=True, seed=3)
+    whole = fit(loader, tests)
+    assert whole == fit(loader, tests) and whole[0] == fit(blobs, blobs)[0] and loader.position == 1
+    with pytest.raises(KeyError, match="cut off"):
+        fit(loader, tests, run_dir=tmp_path, checkpoint_every=2, callbacks=[CutOff(at=9)])
+    assert fit(loader, tests, run_dir=tmp_path, callbacks=[CutOff()]) == whole
+    (tmp_path / "checkpoints").rename(tmp_path / "old")
+    sampled = data.Loader(blobs, sampler=data.StratifiedSampler(blobs.tensors[1].tolist()), batch_size=9)
+    assert fit(sampled, sampled)[0] != whole[0]
+
+
 def test_values_that_json_lacks_do_not_stop_a_run(blobs, tmp_path):
     def fit(**settings) -> Trainer:
         odd = {"sum": lambda o, t: hx.tensor(math.inf), "none": lambda o, t: hx.tensor(math.nan)}

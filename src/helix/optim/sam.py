@@ -45,8 +45,12 @@ class SAM:
         with enable_grad():
             loss = closure()
         self.first_step()
-        with enable_grad():
-            closure()
+        try:
+            with enable_grad():
+                closure()
+        except BaseException:
+            self._go_back()
+            raise
         self.second_step()
         return loss
 
@@ -64,11 +68,14 @@ class SAM:
 
     def second_step(self) -> None:
         """Goes back, and steps with the gradient found above."""
+        self._go_back()
+        self.optimizer.step()
+
+    def _go_back(self) -> None:
         with no_grad():
             for parameter, value in self._before:
                 parameter.copy_(value)
         self._before = []
-        self.optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
         return self.optimizer.state_dict()

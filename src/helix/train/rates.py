@@ -33,20 +33,20 @@ def rate_test(
     """Trains for some steps while the rate grows from `least` to `most`, then takes everything back.
 
     The suggestion is the rate at which the smoothed loss falls fastest; the test ends early where the loss is four times
-    its least. `optimizer` is a name or a function of named parameters; `settings` are those of Trainer.
+    its least. `optimizer` is a name or a function of named parameters; `settings` are those of Trainer that belong to
+    a step: batch_size, seed, label_smoothing, weight_decay, momentum, optimizer_options. The model stays where it is.
     """
     if not 0 < least < most or steps < 10:
         raise ValueError(
             f"rate_test: 0 < least < most and 10 steps or more are needed, got {least}, {most} and {steps}"
         )
     chosen, dataset = Settings.of({**settings, "lr": least}), load(data)
+    measure = loss_named(loss, dataset.task, chosen.label_smoothing)
     before = {name: value.detach().clone() for name, value in model.state_dict().items()}
     modes = [(part, part.training) for part in model.modules()]
     try:
         with fork_rng():
-            rates, losses = _climb(
-                model.train(), dataset, loss_named(loss, dataset.task), optimizer, least, most, steps, chosen
-            )
+            rates, losses = _climb(model.train(), dataset, measure, optimizer, least, most, steps, chosen)
     finally:
         model.load_state_dict(before)
         model.zero_grad()
@@ -59,6 +59,7 @@ def rate_test(
 
 def _climb(model, dataset, loss, optimizer, least, most, steps, settings) -> tuple[list[float], list[float]]:
     moving = make_optimizer(optimizer, model, settings)
+    device = next(model.parameters()).device
     loader = Loader(dataset, settings.batch_size, shuffle=True, seed=settings.seed)
     rates: list[float] = []
     losses: list[float] = []
@@ -68,7 +69,7 @@ def _climb(model, dataset, loss, optimizer, least, most, steps, settings) -> tup
             rate = least * (most / least) ** (len(rates) / (steps - 1))
             for group in moving.param_groups:
                 group["lr"] = rate
-            value = loss(model(*inputs), target)
+            value = loss(model(*(x.to(device) for x in inputs)), target.to(device))
             moving.zero_grad()
             value.backward()
             moving.step()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ class Trainer:
     def fit(self, data, test=None, resume: bool = False) -> dict[str, Any]:
         """Trains for the epochs set, testing after each; returns the last epoch's record.
 
+        `data` and `test` are what `helix.data.load` takes, or a Loader, whose batches are taken as they are, from its first epoch on.
         With `resume` the newest good checkpoint below run_dir is taken up first.
         """
         if self.folder is not None and not resume and checkpoint.steps(self.folder.checkpoints):
@@ -76,8 +78,8 @@ class Trainer:
                 f"HX3106 {str(self.folder.path)!r} already holds checkpoints, which a new run would be mixed with. "
                 "Pass resume=True to go on with them, or another run_dir."
             )
-        test = load(test) if test is not None else None
-        session = self._session(load(data), tested=test is not None)
+        test = test if test is None or isinstance(test, Loader) else load(test)
+        session = self._session(data, tested=test is not None)
         if resume:
             if self.folder is None:
                 raise ValueError("fit(resume=True) needs the run_dir that holds the checkpoints")
@@ -102,12 +104,13 @@ class Trainer:
         """Asks the running fit to end after this step; for callbacks."""
         self._stop_asked = True
 
-    def _session(self, data: Dataset, tested: bool) -> Session:
+    def _session(self, data, tested: bool) -> Session:
         settings = self.settings
         manual_seed(settings.seed + 1)  # the model was made from the stream of `seed` itself
         self.model.to(self.device)
-        self._loss = loss_named(self.loss, data.task, settings.label_smoothing)
-        loader = Loader(data, settings.batch_size, shuffle=True, seed=settings.seed, workers=settings.workers)
+        loader = batches_of(data, settings.batch_size, shuffle=True, seed=settings.seed, workers=settings.workers)
+        task = loader.dataset.task
+        self._loss = loss_named(self.loss, task, settings.label_smoothing)
         steps = -(-len(loader) // settings.accumulate)
         total = min(settings.epochs * steps, settings.max_steps or settings.epochs * steps)
         if total == 0:
@@ -117,7 +120,7 @@ class Trainer:
         self._average = Average(self.model, settings.ema) if settings.ema is not None else None
         self._keeps_best = tested or settings.monitor is not None or settings.patience is not None
         self._monitor = self._make_monitor(tested)
-        meter = Meter(metrics_named(self.metrics, data.task))
+        meter = Meter(metrics_named(self.metrics, task))
         gradients = Gradients(self.model, optimizer, lambda *pair: self._loss(*pair), meter.take, settings, self.device)
         callbacks = (*self.callbacks, self._monitor)
         if settings.tensorboard and self.folder is not None:
@@ -130,7 +133,7 @@ class Trainer:
             return Monitor(monitor)
         return EarlyStopping(monitor, self.settings.patience)
 
-    def _run(self, session: Session, test: Dataset | None, stop: StopRequest) -> None:
+    def _run(self, session: Session, test: Dataset | Loader | None, stop: StopRequest) -> None:
         self._stop_asked = False
         self.progress.start(session.total_steps, session.step)
         self._tell("on_start", session, {})
@@ -184,7 +187,7 @@ class Trainer:
         self._tell("on_step", session, values)
         return values
 
-    def _end_epoch(self, session: Session, test: Dataset | None) -> None:
+    def _end_epoch(self, session: Session, test: Dataset | Loader | None) -> None:
         epoch = session.epoch
         record: dict[str, Any] = {
             "event": "epoch",
@@ -243,10 +246,11 @@ class Trainer:
 
     def evaluate(self, data, batch_size: int = 256) -> dict[str, float]:
         """Mean loss and metrics over a dataset, in eval mode and without gradients."""
-        dataset = load(data)
-        loss = loss_named(self.loss, dataset.task, self.settings.label_smoothing)
-        measured = {"loss": MeanOf(loss), **metrics_named(self.metrics, dataset.task)}
-        for *inputs, target in Loader(dataset, batch_size):
+        batches = batches_of(data, batch_size)
+        task = batches.dataset.task
+        loss = loss_named(self.loss, task, self.settings.label_smoothing)
+        measured = {"loss": MeanOf(loss), **metrics_named(self.metrics, task)}
+        for *inputs, target in batches:
             target = target.to(self.device)
             with no_grad():
                 output = self.model.infer(*(x.to(self.device) for x in inputs))
@@ -267,7 +271,7 @@ class Trainer:
         """The model's outputs for a batch of inputs, or for all samples of a dataset, in eval mode."""
         if isinstance(inputs, Tensor):
             return self.model.infer(inputs.to(self.device), batch_size=batch_size)
-        batches = Loader(load(inputs), batch_size)
+        batches = batches_of(inputs, batch_size)
         return cat([self.model.infer(*(x.to(self.device) for x in given)) for *given, _ in batches])
 
     def load_newest(self) -> int:
@@ -303,6 +307,15 @@ class Trainer:
     def _tell(self, event: str, session: Session, values: dict[str, Any]) -> None:
         for callback in session.callbacks:
             getattr(callback, event)(self, session, values)
+
+
+def batches_of(data, batch_size: int, **options: Any) -> Loader:
+    """A loader over data, or a Loader of the user's from its first batch on."""
+    if not isinstance(data, Loader):
+        return Loader(load(data), batch_size, **options)
+    again = copy(data)
+    again.epoch = again.position = 0
+    return again
 
 
 def _groups(session: Session, size: int) -> Iterator[list[tuple[Tensor, ...]]]:
