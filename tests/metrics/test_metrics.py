@@ -198,3 +198,12 @@ def test_what_is_infinite_is_forgotten_by_a_reset():
     metric.reset()
     metric.update(hx.tensor([3.0]), hx.tensor([1.0]))
     assert metric.compute().item() == 2.0
+
+
+@pytest.mark.parametrize("dtype", [hx.float16, hx.bfloat16])
+def test_short_scores_are_measured_in_float32(dtype):
+    scores = hx.zeros(2, 3, 8, dtype=dtype)
+    targets = hx.ones(2, 3, dtype=hx.int64)
+    assert metrics.Perplexity()(scores, targets).item() == pytest.approx(8.0, rel=1e-6)
+    thirds = hx.zeros(9, 3, dtype=dtype)
+    assert metrics.CalibrationError()(thirds, hx.zeros(9, dtype=hx.int64)).item() == pytest.approx(2 / 3, rel=1e-6)

@@ -31,6 +31,13 @@ def test_shape_dtype_and_sum_of_sent_and_lost(kind, shape):
         before = with_memory.errors["w"]
 
 
+@pytest.mark.parametrize("kind", ALL)
+def test_what_has_no_elements_goes_through(kind):
+    for shape in ((0,), (0, 3)):
+        compressor = ErrorFeedback(ALL[kind]())
+        assert compressor.decompress(compressor.compress("w", hx.zeros(*shape))).shape == shape
+
+
 def test_bytes_on_the_wire():
     given = gradient(512, 256)
     dense = given.numel() * 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import int64
 from ..tensor import Tensor
-from .classes import scores_in_rows
+from .classes import scores_in_rows, widened
 from .confusion import quotient
 from .metric import Metric
 
@@ -43,7 +43,7 @@ class CalibrationError(Metric):
 
     def take(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         scores, wanted = scores_in_rows("CalibrationError", output, target, self.dim)
-        shares = (scores.softmax(-1) if self.logits else scores).double()
+        shares = (widened(scores).softmax(-1) if self.logits else scores).double()
         confidence, found = shares.max(-1)
         places = (confidence * self.bins).ceil().long().clamp(1, self.bins) - 1
         hits = (found == wanted).long()

@@ -7,7 +7,7 @@ import math
 from .. import int64, tensor
 from ..nn import functional as F
 from ..tensor import Tensor
-from .classes import scores_in_rows
+from .classes import scores_in_rows, widened
 from .metric import Metric
 
 
@@ -20,7 +20,7 @@ class _Surprise(Metric):
 
     def _nats(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         scores, wanted = scores_in_rows(type(self).__name__, output, target, self.dim)
-        losses = F.cross_entropy(scores, wanted, ignore_index=self.ignore_index, reduction="none")
+        losses = F.cross_entropy(widened(scores), wanted, ignore_index=self.ignore_index, reduction="none")
         return losses.double().sum(), (wanted != self.ignore_index).sum()
 
 

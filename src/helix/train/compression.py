@@ -50,7 +50,7 @@ class TopK:
 
     def compress(self, name: str, tensor: Tensor) -> Payload:
         flat = tensor.detach().reshape(-1)
-        count = max(1, int(self.share * flat.numel()))
+        count = min(flat.numel(), max(1, int(self.share * flat.numel())))
         places = flat.abs().topk(count).indices
         parts = {"places": places.to(int32), "values": flat[places]}
         return Payload(parts, tuple(tensor.shape), tensor.dtype)
