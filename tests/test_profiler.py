@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,42 @@ def test_operations_of_products_and_their_gradients(name):
     products = [e for e in found.kernels if e.op.startswith(("conv", "matmul"))]
     assert {e.flops for e in products} == {expected}, [(e.op, e.shapes, e.flops) for e in products]
     assert sum(e.backward for e in products) == 2
+
+
+def kernels(function, op):
+    with profile() as found:
+        function()
+    return [event for event in found.kernels if event.op == op]
+
+
+def test_operations_of_a_selective_scan():
+    """Two channels, three states, five steps, counted by the recurrence as it is written."""
+    u, a, b = hx.randn(1, 2, 5), -hx.rand(2, 3), hx.randn(1, 3, 5)
+    (event,) = kernels(lambda: F.selective_scan(u, u, a, b, b), "native_selective_scan")
+    of_a_state = len("step*A exp a*x +in B*su C*x +y".split())
+    of_a_channel = len("+bias exp +1 log select step*u D*u +y -z exp +1 / y*z".split())
+    assert event.flops == 2 * 5 * (3 * of_a_state + of_a_channel)
+
+
+@pytest.mark.parametrize(("length", "taps", "n"), [(1024, 1024, 2048), (1024, 500, 1536), (700, 700, 1536), (5, 1, 6)])
+def test_operations_of_a_convolution_by_transforms(length, taps, n):
+    rows, filters = 6, 3
+    u, k = hx.randn(2, filters, length), hx.randn(filters, taps)
+    (event,) = kernels(lambda: F.fft_conv(u, k), "native_fft_conv")
+    assert event.flops == round((2 * rows + filters) * 2.5 * n * math.log2(n) + 3 * n * rows)
+    (skipped,) = kernels(lambda: F.fft_conv(u, k, hx.randn(filters)), "native_fft_conv")
+    assert skipped.flops == event.flops + 2 * rows * length
+
+
+def test_operations_of_transforms_and_of_recurrences():
+    x = hx.randn(3, 64)
+    assert [e.flops for e in kernels(lambda: hx.fft.rfft(x), "fft_r2c")] == [3 * 5 * 64 * 6 // 2]
+    assert [e.flops for e in kernels(lambda: hx.fft.rfft(x.t(), dim=0), "fft_r2c")] == [3 * 5 * 64 * 6 // 2]
+    assert [e.flops for e in kernels(lambda: hx.fft.irfft(hx.fft.rfft(x)), "fft_c2r")] == [3 * 5 * 64 * 6 // 2]
+    assert [e.flops for e in kernels(lambda: hx.fft.fft(hx.fft.fft(x)), "fft_c2c")][-1] == 3 * 5 * 64 * 6
+    lstm = nn.LSTM(4, 6)
+    (event,) = kernels(lambda: lstm(hx.randn(7, 2, 4)), "recurrence")
+    assert event.flops == 7 * 2 * 4 * 6 * (2 * 6 + 7)
 
 
 def test_modules_and_what_they_keep(found):

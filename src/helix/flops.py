@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import log2, prod
 
 Shape = tuple[tuple[int, ...], str] | None
 
@@ -63,9 +63,15 @@ _PER_ELEMENT = {
 
 
 def flops_of(op: str, inputs: tuple[Shape, ...], output: Shape) -> int:
-    """Operations of one kernel; those that only move data do none. Reductions count their inputs, other ops their results."""
+    """Operations of one kernel; those that only move data do none. Reductions count their inputs, other ops their results.
+
+    Shapes are (sizes, dtype), or None for an argument left out. Of Fourier transforms along several axes one is counted, as
+    shapes do not tell the others.
+    """
     sizes = [shape[0] if shape is not None else () for shape in inputs]
     out = prod(output[0]) if output is not None else 0
+    if op in _LONG and sizes and sizes[0] and output is not None:
+        return _LONG[op](sizes, output[0])
     if op in ("matmul", "mm", "bmm", "mv", "dot", "linear", "linear_activation", "int_mm", "quantized_linear"):
         return 2 * out * (sizes[0][-1] if sizes[0] else 1)
     if op in ("addmm", "baddbmm", "add_matmul", "addmv"):
@@ -91,3 +97,63 @@ def _convolution(op: str, sizes: list[tuple[int, ...]], out: int) -> int:
     if op == "conv_backward_input":
         return 2 * prod(sizes[0]) * prod(sizes[1][1:])
     return 2 * out * prod(sizes[1][1:])
+
+
+def _real_transform(n: int) -> float:
+    """A Fourier transform of n real numbers: half of the 5 n log2 n that one of complex numbers is taken to need."""
+    return 2.5 * n * log2(max(n, 2))
+
+
+def _complex_transforms(sizes: list[tuple[int, ...]], out: tuple[int, ...]) -> int:
+    return round(2 * prod(out[:-1]) * _real_transform(out[-1]))
+
+
+def _real_transforms(real: tuple[int, ...], half: tuple[int, ...]) -> int:
+    """`half` holds the n / 2 + 1 elements of a spectrum along the axis where it differs from `real`."""
+    axis = next((i for i, (a, b) in enumerate(zip(real, half, strict=True)) if a != b), -1)
+    return round(prod(real) // max(real[axis], 1) * _real_transform(real[axis]))
+
+
+def _fft_convolution(sizes: list[tuple[int, ...]], out: tuple[int, ...]) -> int:
+    """Two transforms a row and one a filter, of the least 2^k or 3 2^k that holds both, and a product of half spectra."""
+    length, taps = sizes[0][-1], sizes[1][-1]
+    if not length or not taps:
+        return 0
+    most, n = length + min(length, taps) - 1, 4
+    while n < most:
+        n *= 2
+    n = 3 * n // 4 if 3 * n // 4 >= most else n
+    rows, filters = prod(sizes[0]) // length, prod(sizes[1]) // taps
+    skip = 2 * prod(out) if len(sizes) > 2 and sizes[2] else 0
+    return round((2 * rows + filters) * _real_transform(n) + 3 * n * rows) + skip
+
+
+def _selective_scan(sizes: list[tuple[int, ...]], out: tuple[int, ...]) -> int:
+    """Of a state's step: exp(step A), the state's multiply-add and its input's product, the sum by C, each with its product:
+    7. Of a channel's step: bias and softplus, its product with u, D, and the gate: 13."""
+    return prod(sizes[0]) * (7 * sizes[2][-1] + 13)
+
+
+def _selective_scan_backward(sizes: list[tuple[int, ...]], out: tuple[int, ...]) -> int:
+    """Of a state's step: it again (5), its gradient (3), and six sums of products (2 or 3 each), for u, step, A, B, C; of a
+    channel's step the gradients of gate, D and softplus."""
+    return prod(sizes[0]) * (20 * sizes[2][-1] + 24)
+
+
+def _recurrence(sizes: list[tuple[int, ...]], out: tuple[int, ...]) -> int:
+    """Of a gate's value: a product with the state, and seven for its sum, its curve, and its share of the new state."""
+    return prod(sizes[0]) * (2 * sizes[1][-1] + 7)
+
+
+_LONG = {
+    "fft_c2c": _complex_transforms,
+    "fft_r2c": lambda sizes, out: _real_transforms(sizes[0], out),
+    "fft_c2r": lambda sizes, out: _real_transforms(out, sizes[0]),
+    "native_fft_conv": _fft_convolution,
+    "fft_conv": _fft_convolution,
+    "native_selective_scan": _selective_scan,
+    "selective_scan": _selective_scan,
+    "selective_scan_backward": _selective_scan_backward,
+    "recurrence": _recurrence,
+    "recurrence_backward": _recurrence,
+}
