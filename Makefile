@@ -18,7 +18,7 @@ SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test core-test array-api tiny bench profile callgrind wheel lint format stubs numerics torch-parity torch-table layer-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean interrupts forks kills same-bits numerics-exhaustive fuzz-million hammer
+.PHONY: help install train test core-test array-api tiny bench profile callgrind wheel lint format stubs numerics torch-parity torch-table layer-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean interrupts forks kills same-bits numerics-exhaustive fuzz-million hammer promises
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -135,6 +135,9 @@ hammer: $(VENV)/.checks  ## eight callers for a minute under the sanitizer of da
 same-bits: $(VENV)/.checks install  ## every sample of every op on 1, 2, 4 and 8 threads, and large calls in four processes (5 minutes)
 	$(BIN)/python -m tests.ops.grown
 	$(BIN)/python -m tests.ops.large
+
+promises: install  ## work, traffic and memory of long texts and of training: docs/promises.md (a few minutes, up to 6 GB)
+	$(BIN)/python tools/promises_page.py
 
 kills: $(VENV)/.checks install  ## SIGKILL in the middle of SAVES=1000 saves and RESUMES=20 times in a training; BITS=10000 flipped bits
 	$(BIN)/python -m tests.train.kills saves $(SAVES)

@@ -146,3 +146,15 @@ def test_the_examples_distance_of_known_distributions():
     y = (x * scales) @ turn + 0.5
     wanted = 6 * 0.25 + 6 + 91 - 2 * 21  # for axes that agree; turned, the trace of the root stays that of the scales
     assert abs(example["frechet"](x, y) - wanted) < 1e-8 and abs(example["frechet"](y, y)) < 1e-8
+
+
+def test_the_examples_sheet_lays_samples_out_row_by_row():
+    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "digits_diffusion.py"))
+    grey = hx.linspace(-1, 1, 25)
+    picture = example["sheet"](grey.reshape(25, 1, 1, 1) * hx.ones(25, 1, 8, 6), 2)
+    assert picture.shape == (1, 2 * 10 * 2, 10 * 8 * 2)
+    for number in (0, 3, 13, 19):
+        down, across = 20 * (number // 10), 16 * (number % 10)
+        cell = picture[0, down : down + 20, across : across + 16]
+        assert cell[0].max().item() == 0 and cell[:, 15].max().item() == 0
+        assert hx.allclose(cell[2:18, 2:14], (grey[number] / 2 + 0.5).expand(16, 12))
