@@ -17,7 +17,7 @@ source = "digits"          # digits, a CSV file, a folder of image folders, or t
 test_fraction = 0.3
 
 [model]
-kind = "auto"              # auto, cnn, mlp, decoder, or package.module:function
+kind = "auto"              # auto, cnn, resnet18, vit, mlp, lstm, decoder, mamba, … or package.module:function
 
 [optimizer]
 name = "adamw"
