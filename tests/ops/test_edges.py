@@ -88,7 +88,10 @@ def test_numpy_agrees(here):
 
 
 def test_a_floor_of_a_quotient_does_not_overflow_on_the_way():
-    x, y = helix.tensor([-1.7e308, 1.7e308] * 40, dtype=helix.float64), helix.tensor([1.5e308, -1.5e308] * 40, dtype=helix.float64)
+    x, y = (
+        helix.tensor([-1.7e308, 1.7e308] * 40, dtype=helix.float64),
+        helix.tensor([1.5e308, -1.5e308] * 40, dtype=helix.float64),
+    )
     assert set(helix.floor_divide(x, y).tolist()) == {-2.0}
 
 
