@@ -227,6 +227,27 @@ def test_a_hook_gives_back_the_shape_and_dtype_it_was_given(other):
     assert x.grad is None
 
 
+class Cube(hx.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x * x
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return 3 * x * x * g
+
+
+@pytest.mark.parametrize("function", [Cube.apply, lambda x: x**3], ids=["a function", "an op"])
+def test_hooks_get_values_alone_and_second_gradients_are_kept(function):
+    x = hx.tensor([2.0], requires_grad=True)
+    with hx.autograd.saved_tensors_hooks(lambda t: t.numpy().copy(), hx.from_numpy):
+        (slope,) = hx.autograd.grad(function(x * 1).sum(), x, create_graph=True)
+        (bend,) = hx.autograd.grad(slope.sum(), x)
+    assert slope.tolist() == [12.0] and bend.tolist() == [12.0]
+
+
 def test_hooks_entered_twice_are_left_twice():
     seen, x = [], hx.ones(2, requires_grad=True)
     hooks = hx.autograd.saved_tensors_hooks(lambda t: seen.append(t) or t, lambda t: t)

@@ -137,10 +137,15 @@ class saved_tensors_hooks:
 
 
 class _Packed:
-    """What a pack hook made of a saved tensor."""
+    """What a pack hook made of a saved tensor: of its values alone, the node knows which input they are."""
 
-    def __init__(self, pair, tensor):
-        self.unpack, self.kept = pair[1], pair[0](tensor)
+    def __init__(self, pair, tensor, inputs):
+        self.unpack, self.kept = pair[1], pair[0](tensor.detach())
+        self.place = next((i for i, t in enumerate(inputs) if t is tensor), None)
+
+    def restored(self, node):
+        tensor = self.unpack(self.kept)
+        return tensor if self.place is None else node.input(tensor, self.place)
 
 
 class FunctionContext:
@@ -164,13 +169,13 @@ class FunctionContext:
             for t, version, _ in self._saved
         )
 
-    def _pack(self):
+    def _pack(self, inputs):
         """Hands what is saved to saved_tensors_hooks, if they are on."""
         pair = _core.saver_mode(None)
         try:
             if pair is not None:
                 self._saved = tuple(
-                    (t if t is None or (t.is_leaf and t.requires_grad) else _Packed(pair, t), version, number)
+                    (t if t is None or (t.is_leaf and t.requires_grad) else _Packed(pair, t, inputs), version, number)
                     for t, version, number in self._saved
                 )
         finally:
@@ -179,7 +184,7 @@ class FunctionContext:
     @property
     def saved_tensors(self):
         """The tensors of save_for_backward; an error when one was changed in place since."""
-        saved = [(t.unpack(t.kept) if isinstance(t, _Packed) else t, t, *rest) for t, *rest in self._saved]
+        saved = [(t.restored(self._node) if isinstance(t, _Packed) else t, t, *rest) for t, *rest in self._saved]
         for tensor, kept, version, _ in saved:
             if tensor is kept and tensor is not None and tensor._version != version:
                 raise GradientError(
@@ -274,8 +279,9 @@ def _record(cls, ctx, args, outputs, followed):
 
     linked = [outputs[i] for i in followed]
     ctx._forget_outputs(linked)
-    ctx._pack()
-    ctx._node = _core.record_custom(cls.__name__ + "Backward", [args[i] for i in places], linked, call)
+    inputs = [args[i] for i in places]
+    ctx._pack(inputs)
+    ctx._node = _core.record_custom(cls.__name__ + "Backward", inputs, linked, call)
 
 
 def _zeros(shape, dtype):

@@ -14,19 +14,25 @@ static bool is_packable(const hx_node *n, int i) {
     return i >= n->n_in || n->edges[i].leaf != s->tensor;
 }
 
+/* The hook gets the values alone: where they come from is the node's to know. */
+static hx_status pack(void *saver, hx_saved *s) {
+    hx_tensor *values;
+    void *packed = NULL;
+    HX_TRY(hx_tensor_alias(s->tensor, &values));
+    hx_status status = hooks.pack(saver, values, &packed);
+    hx_tensor_release(values);
+    if (status) return status;
+    hx_saved_drop(s);
+    s->packed = packed;
+    return HX_OK;
+}
+
 hx_status hx_saved_pack(hx_node *n) {
     void *saver = hx_mode.saver;
     hx_status status = HX_OK;
     hx_mode.saver = NULL;
-    for (int i = 0; i < n->n_in + n->n_out && !status; i++) {
-        hx_saved *s = &n->saved[i];
-        void *packed = NULL;
-        if (!is_packable(n, i)) continue;
-        status = hooks.pack(saver, s->tensor, &packed);
-        if (status) break;
-        hx_saved_drop(s);
-        s->packed = packed;
-    }
+    for (int i = 0; i < n->n_in + n->n_out && !status; i++)
+        if (is_packable(n, i)) status = pack(saver, &n->saved[i]);
     hx_mode.saver = saver;
     return status;
 }

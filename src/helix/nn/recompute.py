@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from itertools import accumulate
 
+from .. import _core
 from ..autograd import saved_tensors_hooks
 from ..checkpointing import Chain, checkpoint
 from ..errors import ArgumentError, ParameterError
@@ -144,11 +145,10 @@ def measured(layers: list[Module], sample) -> tuple[list[int], list[int]]:
 
             def pack(tensor):
                 nonlocal count
-                storage = tensor.untyped_storage()
-                place = storage.data_ptr() or id(tensor)  # off the host, no address tells what is shared
+                place = _core.storage_number(tensor)
                 if place not in seen:
                     seen.add(place)
-                    count += storage.nbytes()
+                    count += tensor.untyped_storage().nbytes()
                 return tensor
 
             inputs.append(x.numel() * x.element_size())

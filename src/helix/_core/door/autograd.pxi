@@ -227,13 +227,21 @@ cdef class CustomNode:
 
     def output(self, Tensor saved not None, int number):
         """A saved output with its place in the graph again; as it is when the node is gone."""
-        cdef hx_tensor *alias = NULL
-        if self.n == NULL:
+        return saved if self.n == NULL else with_history(saved, self.n, number)
+
+    def input(self, Tensor saved not None, int number):
+        """The values of an input with its place in the graph again; as they are where it has none."""
+        if self.n == NULL or self.n.edges[number].node == NULL:
             return saved
-        check(hx_tensor_alias(saved.t, &alias))
-        alias.history = hx_node_retain(self.n)
-        alias.output_number = number
-        return wrap(alias)
+        return with_history(saved, self.n.edges[number].node, self.n.edges[number].number)
+
+
+cdef Tensor with_history(Tensor values, hx_node *n, int number):
+    cdef hx_tensor *alias = NULL
+    check(hx_tensor_alias(values.t, &alias))
+    alias.history = hx_node_retain(n)
+    alias.output_number = number
+    return wrap(alias)
 
 
 cdef void release_custom(void *owner) noexcept with gil:
