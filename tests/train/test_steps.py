@@ -172,6 +172,18 @@ def test_gradients_of_parameters_that_are_not_optimized_do_not_pile_up():
     assert norms == [pytest.approx(nn.utils.get_total_norm(gradients).item(), rel=1e-5)] * 3
 
 
+def test_an_average_may_begin_with_a_resumed_run(tmp_path):
+    def fit(**settings) -> Trainer:
+        fitted = Trainer(nn.Linear(6, 2), lr=0.0, weight_decay=0.0, run_dir=tmp_path, progress="none", **settings)
+        fitted.fit(samples(), resume=(tmp_path / "checkpoints").exists())
+        return fitted
+
+    fit(epochs=1)
+    fitted = fit(epochs=2, ema=0.999)
+    average = fitted._average.tensors["weight"]
+    assert (average - fitted.model.weight).abs().max().item() <= 1e-6
+
+
 def test_averages_of_short_weights_do_not_stand_still():
     class Look(Callback):
         def on_step(self, trainer, session, values):

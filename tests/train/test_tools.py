@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import helix as hx
 from helix import nn
 from helix.errors import ArgumentError, ConfigError
-from helix.train import Trainer, page, rate_test, tune
+from helix.train import Callback, Trainer, page, rate_test, tune
 from helix.train.tune import suggested
 
 
@@ -124,6 +124,18 @@ def test_tensorboard_gets_the_numbers(blobs, tmp_path):
     (events,) = (tmp_path / "tensorboard").iterdir()
     content = events.read_bytes()
     assert all(tag in content for tag in (b"step/loss", b"step/lr", b"train/accuracy", b"test/loss"))
+
+    class Failing(Callback):
+        def on_step(self, trainer, session, values):
+            if session.step == 3:
+                raise KeyError("stopped")
+
+    cut = Trainer(nn.Linear(4, 3), run_dir=tmp_path / "cut", tensorboard=True, log_every=2, batch_size=16,
+                  callbacks=[Failing()], progress="none")  # fmt: skip
+    with pytest.raises(KeyError, match="stopped"):
+        cut.fit(blobs)
+    (events,) = (tmp_path / "cut" / "tensorboard").iterdir()
+    assert b"step/loss" in events.read_bytes()
 
 
 # ---- the page ----------------------------------------------------------------------------------------------

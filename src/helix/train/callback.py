@@ -24,6 +24,9 @@ class Callback:
     def on_end(self, trainer, session, values: dict[str, Any]) -> None:
         pass
 
+    def close(self) -> None:
+        """Called last, also when a signal or an error ended the run."""
+
     def state_dict(self) -> dict[str, Any]:
         return {}
 

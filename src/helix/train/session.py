@@ -85,6 +85,8 @@ class Session:
         self._restore_callbacks(saved.state.get("callbacks", []))
         if self.average is not None and saved.average is not None:
             self.average.load(saved.average, saved.state["average_steps"])
+        elif self.average is not None:
+            self.average.load(saved.model, 0)  # an average that begins here
         set_rng_state(saved.state["rng"])
         self.step = self.saved_step = saved.step
 

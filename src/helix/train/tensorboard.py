@@ -32,8 +32,9 @@ class TensorBoard(Callback):
             self._write(prefix, part, session.step)
         self._writer.flush()
 
-    def on_end(self, trainer, session, values: dict[str, Any]) -> None:
-        self._writer.close()
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
 
     def _write(self, group: str, values: dict[str, Any], step: int) -> None:
         for name, value in values.items():

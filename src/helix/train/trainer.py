@@ -93,6 +93,8 @@ class Trainer:
             with StopRequest() as stop:
                 self._run(session, test, stop)
         finally:
+            for callback in session.callbacks:
+                callback.close()
             self.progress.close()
             if self.folder is not None:
                 self.folder.close()
