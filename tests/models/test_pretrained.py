@@ -72,6 +72,8 @@ def test_what_is_no_folder_or_has_no_config(folder, tmp_path):
     ('{"model_type": "gpt2"}', "HX3011.*lacks what GPT2 needs.*n_embd"),
     (json.dumps({**CONFIG, "n_layer": "many"}), "HX3011.*another kind of it"),
     (json.dumps({**CONFIG, "n_head": 0}), "HX3011.*ZeroDivisionError"),
+    ('{"model_type": "resnet", "hidden_sizes": [], "depths": []}', "HX3011.*ResNet"),
+    (json.dumps({**CONFIG, "n_layer": 10**30}), "HX3011.*n_layer = 10+, for [0-9]+ tensors"),
     (json.dumps({**CONFIG, "add_cross_attention": True}), "HX3012.*add_cross_attention = True is not supported"),
     (json.dumps({**CONFIG, "activation_function": "wave"}), "HX3012.*'wave' is not one of")])  # fmt: skip
 def test_what_a_config_may_not_say(folder, text, error):

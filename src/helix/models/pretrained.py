@@ -22,6 +22,7 @@ from ..tensor import Tensor
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 INDEX = WEIGHTS + ".index.json"
 MAX_CONFIG, MAX_INDEX = 4_000_000, 100_000_000  # bytes
+COUNTS = re.compile(r"(^n_layer|layers|^depths|^num_local_experts)$")
 
 FAMILIES: dict[str, str] = {
     "bert": "helix.models.bert:Bert",
@@ -55,6 +56,7 @@ def from_pretrained(folder: str | os.PathLike, *, dtype=None, device=None) -> Mo
     config = _config(folder)
     family = _family(config, folder)
     weights = _weights(folder)
+    _counted(config, len(weights), folder)
     with init.skipped():
         model = _made(family, config, folder)
     if dtype is not None or device is not None:
@@ -91,10 +93,19 @@ def _family(config: Mapping[str, Any], folder: str) -> Any:
     return getattr(import_module(module), name)
 
 
+def _counted(config: Mapping[str, Any], tensors: int, folder: str) -> None:
+    """Refuses more layers than there are tensors, before any of them is made."""
+    for name, value in config.items():
+        for count in (value if isinstance(value, list) else [value]) if COUNTS.search(name) else ():
+            if isinstance(count, int) and count > tensors:
+                text = f"the {CONFIG} of {folder!r} says {name} = {value!r}, for {tensors} tensors of weights."
+                raise _refuse(3011, text, ConfigError)
+
+
 def _made(family: Any, config: dict[str, Any], folder: str) -> Module:
     try:
         return family.from_config(config)
-    except (KeyError, IndexError, TypeError, AttributeError, ArithmeticError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         if isinstance(error, HelixError):
             raise
         text = f"the {CONFIG} of {folder!r} lacks what {family.__name__} needs, or holds another kind of it: {error!r}."

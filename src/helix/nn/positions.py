@@ -17,6 +17,7 @@ from .module import Module
 from .parameter import Parameter
 
 LAYOUTS = ("half", "interleaved")
+MAX_ROTARY = 65_536  # features of a head: what a file says is not trusted to fit into memory
 
 
 def _layout(op: str, layout: str) -> None:
@@ -105,8 +106,9 @@ class RotaryEmbedding(Module):
         device=None,
     ) -> None:
         _layout("RotaryEmbedding", layout)
-        if dim < 2 or dim % 2:
-            raise ParameterError(f"HX1403 RotaryEmbedding: dim must be even and positive, got {dim}.", argument="dim")
+        if not 2 <= dim <= MAX_ROTARY or dim % 2:
+            text = f"HX1403 RotaryEmbedding: dim must be even, from 2 to {MAX_ROTARY}, got {dim}."
+            raise ParameterError(text, argument="dim", got=dim)
         self.dim, self.base, self.layout = dim, base, layout
         self._exact = rotary_frequencies(dim, base, scaling)
         self.register_buffer("frequencies", make(self._exact, device=device), persistent=False)
