@@ -174,6 +174,7 @@ def test_gradients_of_parameters_that_are_not_optimized_do_not_pile_up():
 
 def test_an_average_may_begin_with_a_resumed_run(tmp_path):
     def fit(**settings) -> Trainer:
+        hx.manual_seed(40 + settings["epochs"])
         fitted = Trainer(nn.Linear(6, 2), lr=0.0, weight_decay=0.0, run_dir=tmp_path, progress="none", **settings)
         fitted.fit(samples(), resume=(tmp_path / "checkpoints").exists())
         return fitted
