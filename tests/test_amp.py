@@ -31,6 +31,9 @@ EXPRESSIONS = {
     "in place": ("a.add_(b)", (3, 4), (3, 4)),
     "nll": ("F.nll_loss(m.matmul(a, b), m.tensor([0, 1, 2]))", (3, 4), (4, 5)),
     "cross entropy": ("F.cross_entropy(m.matmul(a, b), m.tensor([0, 1, 2]))", (3, 4), (4, 5)),
+    "pinv": ("m.pinverse(m.matmul(a, b))", (3, 4), (4, 5)),
+    "lstsq": ("m.linalg.lstsq(m.matmul(a, b), m.matmul(a, b))[0]", (4, 4), (4, 4)),
+    "cholesky_solve": ("m.cholesky_solve(m.matmul(a, b), m.matmul(a, b))", (4, 4), (4, 4)),
     "attention": ("F.scaled_dot_product_attention(a, a, a)", (1, 2, 3, 4)),
 }
 
