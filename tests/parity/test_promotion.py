@@ -83,7 +83,6 @@ OPS = [
 REFUSED = {
     "pow": ("bool", "two bools have no power"),
     "nextafter": ("float16", "only float32 and float64 have neighbours here"),
-    "logaddexp": ("complex", "of complex numbers it is not built"),
 }
 
 

@@ -115,6 +115,9 @@ static inline hx_loop hx_map_loop(int dtype) {
     if (dtype == HX_F64) return hx_map_f64;
     return dtype >= HX_C64 ? hx_map_c128 : hx_map_f32;
 }
+static inline hx_loop hx_map_loop_of(const hx_map *map, int dtype) {
+    return dtype == HX_C64 && map->c64 ? hx_map_c64 : hx_map_loop(dtype);
+}
 
 /* Runs a map over a call whose inputs all have the dtype of in[0]. */
 static inline hx_code hx_run_map(const hx_op_call *call, const hx_map *map, const void *args, hx_err *err) {
@@ -122,8 +125,7 @@ static inline hx_code hx_run_map(const hx_op_call *call, const hx_map *map, cons
     int n_in = (int)call->n_in;
     for (int i = 0; i < n_in; i++) views[i + 1] = &call->in[i];
     hx_mapping m = {map, args, n_in, call->in[0].dtype, call->out[0].dtype};
-    hx_loop loop = m.dtype == HX_C64 && map->c64 ? hx_map_c64 : hx_map_loop(m.dtype);
-    return hx_iterate_views(views, n_in + 1, loop, &m, map->cost, err);
+    return hx_iterate_views(views, n_in + 1, hx_map_loop_of(map, m.dtype), &m, map->cost, err);
 }
 
 #endif
