@@ -7,13 +7,12 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+import tokenizers as theirs
 
 from helix import data
 from helix.data.bpe import _merged_long, _merged_short
 from helix.data.patterns import compiled
 from helix.errors import FormatError
-
-theirs = pytest.importorskip("tokenizers")
 
 LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 LIBRARY = Path(sysconfig.get_path("stdlib"))

@@ -1,4 +1,5 @@
-/* The lists are torch's (docs.pytorch.org/docs/stable/amp.html): its CPU list for the CPU, its CUDA list elsewhere. */
+/* The lists are torch's (docs.pytorch.org/docs/stable/amp.html): the one it has for processors on the CPU, the one it has for
+ * accelerators elsewhere. */
 #include "autocast.h"
 #include <string.h>
 #include "dispatch.h"
