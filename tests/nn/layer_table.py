@@ -22,7 +22,7 @@ ABSENT = {
     "Container": "torch's own name for Module before 0.2",
     "CrossMapLRN2d": "LocalResponseNorm; this undocumented ancestor of it keeps channel 0 in every window",
     "DataParallel": "torch itself advises against it; copies of a model on several devices are the launcher's work",
-    "LinearCrossEntropyOptions": "settings of torch's own kernels",
+    "LinearCrossEntropyOptions": "settings of torch's own kernels: helix chooses the rows of a piece itself",
     "NLLLoss2d": "NLLLoss; torch has dropped it since 0.2",
     "RNNBase": "what torch's RNN, LSTM and GRU share, no layer of its own",
     "RNNCellBase": "what torch's recurrent cells share, no layer of its own",

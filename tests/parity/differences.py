@@ -30,7 +30,7 @@ BY_REASON: dict[str, str] = {
     "torch's values have eight digits": """
         special.bessel_j0:value special.bessel_y1:value
     """,
-    "options= says how to compute in chunks, and helix does not compute in chunks": """
+    "options= says how torch's own kernels cut logits into pieces, which helix chooses itself": """
         nn.functional.linear_cross_entropy.chunked:refused
         nn.functional.linear_cross_entropy.chunked_none:refused
     """,

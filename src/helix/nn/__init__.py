@@ -49,6 +49,7 @@ from .h3 import H3
 from .hyena import HyenaFilter, HyenaOperator
 from .imbalance import DiceLoss, FocalLoss, SigmoidFocalLoss, TverskyLoss
 from .linear import Bilinear, Linear
+from .linearloss import LinearCrossEntropyLoss
 from .longconv import LongConv, LongConvKernel
 from .loss import (
     BCELoss,
@@ -247,6 +248,7 @@ __all__ = [
     "LeakyReLU",
     "LearnedPositions",
     "Linear",
+    "LinearCrossEntropyLoss",
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",

@@ -1,4 +1,4 @@
-"""Products and distances: classes from features, groups of products, convolution of time series, all pairs."""
+"""Products and distances: groups of products, convolution of time series, all pairs."""
 
 from __future__ import annotations
 
@@ -13,52 +13,11 @@ from .refuse import refuse
 __all__ = [
     "conv_tbc",
     "grouped_mm",
-    "linear_cross_entropy",
     "normalize",
     "pdist",
 ]
 
-_linear, _cross_entropy = _core.op_named("linear"), _core.op_named("cross_entropy")
 _conv1d, _normalize = _core.op_named("conv1d"), _core.op_named("normalize")
-
-
-def linear_cross_entropy(
-    input: Tensor,
-    linear_weight: Tensor,
-    target: Tensor,
-    *,
-    linear_bias: Tensor | None = None,
-    weight: Tensor | None = None,
-    reduction: str = "mean",
-    ignore_index: int | None = None,
-    label_smoothing: float = 0.0,
-    options: Any = None,
-) -> Tensor:
-    """cross_entropy of linear(input, linear_weight, linear_bias).
-
-    input: (batch, features); linear_weight: (classes, features), or (classes, d1, ..., features) for logits of shape
-    (batch, classes, d1, ...). The other keywords are those of cross_entropy. `options`, torch's ways to compute in
-    chunks, are not taken (HX1103).
-
-    Example:
-        >>> x, w = helix.zeros(2, 3), helix.zeros(4, 3)
-        >>> round(helix.nn.functional.linear_cross_entropy(x, w, helix.tensor([0, 1])).item(), 4)
-        1.3863
-    """
-    if options is not None:
-        refuse(ArgumentError, "linear_cross_entropy", "options must be None: products are not computed in chunks.")
-    if ignore_index is not None and target.dtype.is_floating_point:
-        text = "ignore_index is for targets that are class indices, not probabilities."
-        refuse(ParameterError, "linear_cross_entropy", text)
-    outputs = linear_weight.shape[:-1]
-    if len(outputs) > 1 and input.ndim < 2:
-        text = f"a linear_weight of shape {tuple(linear_weight.shape)} goes with input (batch, features), got {tuple(input.shape)}."
-        refuse(ShapeError, "linear_cross_entropy", text)
-    bias = None if linear_bias is None else linear_bias.reshape(-1)
-    logits = _linear(input, linear_weight.reshape(-1, linear_weight.shape[-1]), bias)
-    logits = logits.reshape(*input.shape[:-1], *outputs)
-    ignored = -100 if ignore_index is None else ignore_index
-    return _cross_entropy(logits, target, weight, ignored, reduction, label_smoothing)
 
 
 def _bounds(offs: Tensor, size: int) -> list[int]:
