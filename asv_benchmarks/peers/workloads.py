@@ -472,6 +472,33 @@ for _mode in ("bilinear", "nearest", "bicubic"):
     _add(f"D.grid_sample_{_mode}_fb_4x32x128x128", _sampling(_mode, True))
 
 
+RESIZED = {"up": (256, 256), "down": (56, 56)}
+
+
+def _resizing(mode: str, size: tuple[int, int], backward: bool) -> Build:
+    """A batch of images resized, or its gradient too."""
+
+    def build(lib: Any) -> Callable[[], Any]:
+        image = lib.array(normal("image", 4, 32, 128, 128)).requires_grad_(backward)
+
+        def resize() -> Any:
+            return lib.F.interpolate(image, size, mode=mode)
+
+        def both() -> None:
+            image.grad = None
+            resize().sum().backward()
+
+        return both if backward else lib.inference(resize)
+
+    return build
+
+
+for _mode in ("nearest", "bilinear", "bicubic"):
+    for _name in RESIZED:
+        _add(f"D.resize_{_mode}_{_name}_4x32x128x128", _resizing(_mode, RESIZED[_name], False))
+        _add(f"D.resize_{_mode}_{_name}_fb_4x32x128x128", _resizing(_mode, RESIZED[_name], True))
+
+
 # ---- F: attention --------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 /* Composites over images: windows as columns and back, resizing, and channels traded for pixels. All are made of ops,
  * so they differentiate and trace as these do. */
 #include <math.h>
+#include "../resample.h"
 #include "spatial.h"
 
 /* ---- windows as columns ---------------------------------------------------------------------------------- */
@@ -101,75 +102,75 @@ static hx_status col2im_parts(hx_call *c) {
 typedef struct resize {
     int axis;
     int64_t in, out;
-    double step;  /* distance in the input between neighbours of the result */
+    double step;
+    const hx_attr *mode;
     bool corners;
 } resize;
 
-/* A float64 tensor: where each place of the result lies in the input. */
-static hx_tensor *sources(const resize *r) {
-    hx_tensor *i = CALL(arange, 0, r->out, 1, HX_F64);
-    if (r->corners) return CALL(mul, i, r->step);
-    return CALL(sub, CALL(mul, CALL(add, i, 0.5), r->step), 0.5);
+/* What the points of the result are along an axis: at[k] of the input, times weight[k] where there is one. */
+typedef struct taps {
+    int n;
+    hx_tensor *at[4], *weight[4];
+} taps;
+
+/* ((a t + b) t + c) t + d */
+static hx_tensor *cubic_of(hx_tensor *t, const double *k) {
+    hx_tensor *y = CALL(add, CALL(mul, t, k[0]), k[1]);
+    return CALL(add, CALL(mul, CALL(add, CALL(mul, y, t), k[2]), t), k[3]);
 }
 
-static hx_tensor *picked(hx_tensor *x, const resize *r, hx_tensor *at) {
-    return CALL(index_select, x, r->axis, CALL(clamp, CALL(cast, at, HX_I64), 0, r->in - 1));
+static hx_tensor *point(const resize *r, hx_tensor *at) {
+    return CALL(clamp, CALL(cast, at, HX_I64), 0, r->in - 1);
 }
 
-/* A weight for each place along the axis, of x's dtype and rank. */
-static hx_tensor *along(const hx_tensor *x, const resize *r, hx_tensor *weight) {
-    if (!x) return NULL;
+static taps taps_along(const resize *r) {
+    hx_tensor *i = CALL(arange, 0, r->out, 1, HX_F64), *at = CALL(mul, i, r->step);
+    taps t = {.n = 1};
+    if (hx_str_is(r->mode, "nearest") || hx_str_is(r->mode, "nearest-exact")) {
+        if (hx_str_is(r->mode, "nearest-exact")) at = CALL(mul, CALL(add, i, 0.5), r->step);
+        t.at[0] = point(r, CALL(floor, at));
+        return t;
+    }
+    bool linear = hx_str_is(r->mode, "linear");
+    if (!r->corners) at = CALL(sub, CALL(mul, CALL(add, i, 0.5), r->step), 0.5);
+    if (linear) at = CALL(clamp, at, 0, r->in - 1);
+    hx_tensor *left = CALL(floor, at);
+    t.n = linear ? 2 : 4;
+    for (int k = 0; k < t.n; k++) {
+        hx_tensor *one = CALL(add, left, linear ? k : k - 1), *distance = CALL(abs, CALL(sub, one, at));
+        t.at[k] = point(r, one);
+        t.weight[k] = linear ? CALL(sub, 1, distance)
+                             : cubic_of(distance, k == 1 || k == 2 ? (const double[])HX_CUBIC_NEAR : (const double[])HX_CUBIC_FAR);
+    }
+    return t;
+}
+
+/* Times a weight for each place of the result along the axis. */
+static hx_tensor *weighed(hx_tensor *x, const resize *r, hx_tensor *weight) {
+    if (!x || !weight) return x;
     int64_t shape[HX_MAX_RANK];
     for (int i = 0; i < x->ndim; i++) shape[i] = i == r->axis ? r->out : 1;
-    return CALL(cast, CALL(reshape, weight, ((hx_ints){shape, x->ndim})), x->dtype);
+    return CALL(mul, x, CALL(cast, CALL(reshape, weight, ((hx_ints){shape, x->ndim})), x->dtype));
 }
 
-static hx_tensor *nearest(hx_tensor *x, const resize *r, bool exact) {
-    hx_tensor *i = CALL(arange, 0, r->out, 1, HX_F64);
-    return picked(x, r, CALL(floor, CALL(mul, exact ? CALL(add, i, 0.5) : i, r->step)));
-}
-
-static hx_tensor *linear(hx_tensor *x, const resize *r) {
-    hx_tensor *at = CALL(clamp, sources(r), 0, r->in - 1), *left = CALL(floor, at), *part = CALL(sub, at, left);
-    return CALL(lerp, picked(x, r, left), picked(x, r, CALL(add, left, 1)), along(x, r, part));
-}
-
-/* ((a * t + b) * t + c) * t + d */
-static hx_tensor *cubic_of(hx_tensor *t, double a, double b, double c, double d) {
-    hx_tensor *y = CALL(add, CALL(mul, t, a), b);
-    return CALL(add, CALL(mul, CALL(add, CALL(mul, y, t), c), t), d);
-}
-
-/* Keys, "Cubic convolution interpolation for digital image processing", 1981, with a = -0.75. */
-static hx_tensor *cubic(hx_tensor *x, const resize *r) {
-    const double a = -0.75;
-    hx_tensor *at = sources(r), *left = CALL(floor, at), *sum = NULL;
-    for (int k = -1; k <= 2; k++) {
-        hx_tensor *distance = CALL(abs, CALL(sub, CALL(add, left, k), at));
-        hx_tensor *weight = k == 0 || k == 1 ? cubic_of(distance, a + 2, -a - 3, 0, 1)
-                                             : cubic_of(distance, a, -5 * a, 8 * a, -4 * a);
-        hx_tensor *term = picked(x, r, CALL(add, left, k));
-        sum = sum ? CALL(addcmul, sum, term, along(x, r, weight)) : CALL(mul, term, along(x, r, weight));
+static hx_tensor *resized(hx_tensor *x, const resize *r) {
+    taps t = taps_along(r);
+    hx_tensor *sum = NULL;
+    for (int k = 0; k < t.n; k++) {
+        hx_tensor *term = weighed(CALL(index_select, x, r->axis, t.at[k]), r, t.weight[k]);
+        sum = sum ? CALL(add, sum, term) : term;
     }
     return sum;
 }
 
-static hx_status resized_size(const hx_call *c, int n, int i, int64_t in, int64_t *out, double *step) {
-    const hx_attr *size = &c->attr[0], *scale = &c->attr[1];
-    if (hx_given(size)) {
-        *out = size->v.ints[i];
-        *step = (double)in / (double)*out;
-        return HX_OK;
-    }
-    if (scale->count != 1 && (int)scale->count != n)
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "scale_factor has %d values, but there are %d spatial axes", (int)scale->count, n);
-    double factor = scale->v.floats[scale->count == 1 ? 0 : i];
-    if (!(factor > 0) || !((double)in * factor >= 1) || !((double)in * factor < 0x1p40))
-        return hx_fail(HX_E_VALUE, HX1403_VALUE, "scale_factor %g gives spatial axis %d of size %lld no usable size", factor, i,
-                       (long long)in);
-    *out = (int64_t)floor((double)in * factor);
-    *step = 1 / factor;
-    return HX_OK;
+static hx_tensor *resized_back(hx_tensor *g, const resize *r) {
+    if (!g) return NULL;
+    int64_t shape[HX_MAX_RANK];
+    for (int i = 0; i < g->ndim; i++) shape[i] = i == r->axis ? r->in : g->shape[i];
+    taps t = taps_along(r);
+    hx_tensor *sum = CALL(new_zeros, g, ((hx_ints){shape, g->ndim}));
+    for (int k = 0; k < t.n; k++) sum = CALL(index_add, sum, r->axis, t.at[k], weighed(g, r, t.weight[k]));
+    return sum;
 }
 
 /* Axes that shrink come first, so that little is left for the others; of two that grow alike the last, whose places lie
@@ -185,6 +186,64 @@ static void order_by_growth(resize *r, int n) {
         }
 }
 
+/* input, or a gradient; size, scale_factor, mode, align_corners */
+static hx_status resample_shape(hx_call *c) {
+    const hx_tensor *x = c->in[0];
+    int n = (int)c->attr[0].count;
+    if (n < 1 || n > 3 || x->ndim != n + 2) return hx_refuse_rank(x, "input", "have 3 to 5 axes, two of them before those of size");
+    for (int i = 0; i < n; i++)
+        if (x->shape[2 + i] < 1 || x->shape[2 + i] >= INT32_MAX || c->attr[0].v.ints[i] < 1 || c->attr[0].v.ints[i] >= INT32_MAX)
+            return hx_refuse_rank(x, "input", "have from 1 to 2**31 - 2 points along every spatial axis, and so must its result");
+    hx_spec_like(&c->spec[0], x);
+    hx_copy_sizes(c->spec[0].shape + 2, c->attr[0].v.ints, n);
+    return HX_OK;
+}
+
+static hx_status resample_in_parts(hx_call *c, bool back) {
+    hx_tensor *x = c->in[0];
+    resize r[3];
+    int n = (int)c->attr[0].count;
+    for (int i = 0; i < n; i++) {
+        int64_t sizes[2] = {x->shape[2 + i], c->attr[0].v.ints[i]};
+        r[i] = (resize){2 + i, sizes[back], sizes[!back], 0, &c->attr[2], c->attr[3].v.i != 0};
+        r[i].step = hx_resample_step(r[i].in, r[i].out, r[i].corners, &c->attr[1], i);
+    }
+    order_by_growth(r, n);
+    hx_dtype dtype = (hx_dtype)x->dtype;
+    bool narrow = dtype == HX_F16 || dtype == HX_BF16;
+    if (narrow) x = CALL(cast, x, HX_F32);
+    for (int i = 0; i < n; i++) x = back ? resized_back(x, &r[n - 1 - i]) : resized(x, &r[i]);
+    RESULT(0, narrow ? CALL(cast, x, dtype) : x);
+    return HX_OK;
+}
+static hx_status resample_parts(hx_call *c) { return resample_in_parts(c, false); }
+static hx_status resample_adjoint_parts(hx_call *c) { return resample_in_parts(c, true); }
+
+static hx_status resample_vjp(hx_vjp *v) {
+    GIN(0, CALL(resample_adjoint, G, hx_tail(&v->in_spec[0], (int)ATTR(0)->count), ATTR(1), ATTR(2), ATTR(3)));
+    return HX_OK;
+}
+static hx_status resample_adjoint_vjp(hx_vjp *v) {
+    GIN(0, CALL(resample, G, hx_tail(&v->in_spec[0], (int)ATTR(0)->count), ATTR(1), ATTR(2), ATTR(3)));
+    return HX_OK;
+}
+
+static hx_status resized_size(const hx_call *c, int n, int i, int64_t in, int64_t *out) {
+    const hx_attr *size = &c->attr[0], *scale = &c->attr[1];
+    if (hx_given(size)) {
+        *out = size->v.ints[i];
+        return HX_OK;
+    }
+    if (scale->count != 1 && (int)scale->count != n)
+        return hx_fail(HX_E_VALUE, HX1403_VALUE, "scale_factor has %d values, but there are %d spatial axes", (int)scale->count, n);
+    double factor = scale->v.floats[scale->count == 1 ? 0 : i];
+    if (!(factor > 0) || !((double)in * factor >= 1) || !((double)in * factor < 0x1p40))
+        return hx_fail(HX_E_VALUE, HX1403_VALUE, "scale_factor %g gives spatial axis %d of size %lld no usable size", factor, i,
+                       (long long)in);
+    *out = (int64_t)floor((double)in * factor);
+    return HX_OK;
+}
+
 /* input; size, scale_factor, mode, align_corners */
 static hx_status interpolate_parts(hx_call *c) {
     hx_tensor *x = c->in[0];
@@ -192,7 +251,6 @@ static hx_status interpolate_parts(hx_call *c) {
     int n = x->ndim - 2;
     bool any = hx_str_is(mode, "nearest") || hx_str_is(mode, "nearest-exact"), area = hx_str_is(mode, "area");
     int wanted = hx_str_is(mode, "linear") ? 1 : hx_str_is(mode, "bilinear") || hx_str_is(mode, "bicubic") ? 2 : 3;
-    bool corners = c->attr[3].v.i != 0;
     if (any || area ? n < 1 || n > 3 : n != wanted) {
         const char *ranks = any || area ? "3 to 5" : (const char *[]){"3", "4", "5"}[wanted - 1];
         return hx_fail_about(FACTS("input", hx_text("%s dimensions", ranks), hx_shape_text(x->shape, x->ndim)), HX_E_SHAPE,
@@ -203,29 +261,18 @@ static hx_status interpolate_parts(hx_call *c) {
     if (!any) HX_TRY(hx_require_dtype(x, "input", HX_SET_FLOAT));
     if (hx_given(&c->attr[0]) == hx_given(&c->attr[1]))
         return hx_fail_about(FACTS("size"), HX_E_VALUE, HX1403_VALUE, "give either size or scale_factor");
-    if (corners && (any || area))
+    if (c->attr[3].v.i && (any || area))
         return hx_fail(HX_E_VALUE, HX1403_VALUE, "align_corners works with linear, bilinear, trilinear and bicubic only");
     if (hx_given(&c->attr[0])) HX_TRY(hx_spatial(c, 0, "size", n, 1));
-    hx_dtype dtype = (hx_dtype)x->dtype;
     int64_t sizes[3];
-    resize r[3];
     for (int i = 0; i < n; i++) {
-        r[i] = (resize){.axis = 2 + i, .in = x->shape[2 + i], .corners = corners};
-        if (r[i].in < 1)
+        if (x->shape[2 + i] < 1)
             return hx_fail(HX_E_SHAPE, HX1404_EMPTY, "input %s has no elements along axis %d", hx_shape_text(x->shape, x->ndim), 2 + i);
-        HX_TRY(resized_size(c, n, i, r[i].in, &r[i].out, &r[i].step));
-        if (corners) r[i].step = r[i].out > 1 ? (double)(r[i].in - 1) / (double)(r[i].out - 1) : 0;
-        sizes[i] = r[i].out;
+        HX_TRY(resized_size(c, n, i, x->shape[2 + i], &sizes[i]));
     }
-    if (area) {
-        RESULT(0, CALL(adaptive_avg_pool, x, ((hx_ints){sizes, n})));
-        return HX_OK;
-    }
-    if (!any && dtype != HX_F64) x = CALL(cast, x, HX_F32);
-    order_by_growth(r, n);
-    for (int i = 0; i < n; i++)
-        x = any ? nearest(x, &r[i], hx_str_is(mode, "nearest-exact")) : hx_str_is(mode, "bicubic") ? cubic(x, &r[i]) : linear(x, &r[i]);
-    RESULT(0, CALL(cast, x, dtype));
+    hx_ints size = {sizes, n};
+    const char *method = any ? hx_str_is(mode, "nearest") ? "nearest" : "nearest-exact" : hx_str_is(mode, "bicubic") ? "cubic" : "linear";
+    RESULT(0, area ? CALL(adaptive_avg_pool, x, size) : CALL(resample, x, size, &c->attr[1], method, c->attr[3].v.i != 0));
     return HX_OK;
 }
 
@@ -292,6 +339,8 @@ static hx_status pixel_unshuffle_parts(hx_call *c) {
 
 /* ---- records --------------------------------------------------------------------------------------------- */
 
+#define RESIZING REQ_INTS("size"), {.name = "scale_factor", .kind = HX_P_FLOATS}, \
+                 STRING("mode", "nearest", "nearest|nearest-exact|linear|cubic"), BOOL("align_corners", false)
 #define WINDOWS REQ_INTS("kernel_size"), INTS("dilation", 1), INTS("padding", 0), INTS("stride", 1)
 
 const hx_op hx_ops_resample[] = {
@@ -325,6 +374,11 @@ const hx_op hx_ops_resample[] = {
             "    >>> x = helix.tensor([[[1.0, 3.0]]])\n"
             "    >>> helix.nn.functional.interpolate(x, size=3, mode='linear', align_corners=True).tolist()\n"
             "    [[[1.0, 2.0, 3.0]]]"},
+    {.name = "resample", .shape = resample_shape, .vjp = resample_vjp, .decompose = resample_parts, .flags = HX_INTERNAL_OP,
+     .params = PARAMS(TENSOR("input"), RESIZING), .doc = "What interpolate computes where windows are no part of it."},
+    {.name = "resample_adjoint", .shape = resample_shape, .vjp = resample_adjoint_vjp, .decompose = resample_adjoint_parts,
+     .flags = HX_INTERNAL_OP, .params = PARAMS(TENSOR("gradient"), RESIZING),
+     .doc = "The transpose of resample, which is its gradient: from the sizes of a result back to `size`."},
     {.name = "pixel_shuffle", .decompose = pixel_shuffle_parts, .flags = HX_FUNCTION | HX_NN,
      .params = PARAMS(TENSOR("input"), REQ_INT("upscale_factor")),
      .doc = "Channels spread over pixels: (..., C * f * f, H, W) becomes (..., C, H * f, W * f).\n\n"

@@ -1,0 +1,141 @@
+"""Images resized, and gradients of that: by the CPU's kernel, and in parts on a device that has kernels but not this one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import helix as hx
+from helix.backends import Availability, Backend, Device, DeviceInfo, native, register
+
+from .compare import assert_close
+
+
+class Sheet(Device):
+    """Memory on the host and one kernel: composites are taken apart, and their parts are run by the CPU."""
+
+    def alloc(self, nbytes, pinned):
+        return bytearray(nbytes)
+
+    def free(self, block):
+        block.clear()
+
+    def copy_in(self, block, offset, source, stream):
+        block[offset : offset + len(source)] = source
+
+    def copy_out(self, target, block, offset, stream):
+        target[:] = block[offset : offset + len(target)]
+
+    def sync(self, stream=None):
+        pass
+
+    @native("nextafter", dtypes="float32", contiguous=True)
+    def nextafter(self, call):
+        raise NotImplementedError
+
+
+class Sheets(Backend):
+    name = "sheet"
+    device_class = Sheet
+
+    def probe(self):
+        return Availability([DeviceInfo(name="a sheet", arch="paper")])
+
+
+register("sheet", Sheets)
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    before = hx.get_fallback()
+    hx.set_fallback("host")
+    yield
+    hx.set_fallback(before)
+
+
+# Rows of less than a register, of a few, and of parts of one; what grows, shrinks and stays.
+SHAPES = {
+    1: [(2, 3, 17), (1, 1, 70)],
+    2: [(2, 3, 16, 40), (1, 2, 7, 4), (1, 1, 50, 90)],
+    3: [(1, 2, 5, 6, 7), (2, 1, 9, 4, 33)],
+}
+SIZES = {
+    1: [{"size": 33}, {"scale_factor": 2.0}, {"size": 5}],
+    2: [
+        {"size": (37, 70)},
+        {"scale_factor": 2.0},
+        {"size": (3, 2)},
+        {"scale_factor": 1.7},
+        {"size": (16, 40)},
+        {"size": (1, 9)},
+    ],
+    3: [{"size": (4, 5, 6)}, {"scale_factor": 2.0}, {"size": (5, 20, 7)}, {"size": (7, 8, 3)}],
+}
+MODES = {"nearest": 0, "nearest-exact": 0, "linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
+CLOSE = {"float64": 1e-11, "float32": 2e-5, "bfloat16": 0.06, "float16": 6e-3}
+CASES = [
+    (shape, given, align)
+    for axes in (1, 2, 3)
+    for shape in SHAPES[axes]
+    for given in SIZES[axes]
+    for align in (False, True)
+]
+
+
+def check(mode, dtype, device, cases):
+    torch.manual_seed(0)
+    for shape, given, align in cases:
+        if MODES[mode] not in (0, len(shape) - 2) or (align and MODES[mode] == 0):
+            continue
+        theirs = torch.randn(shape, dtype=torch.float64).to(getattr(torch, dtype)).double().requires_grad_()
+        mine = hx.tensor(theirs.detach().numpy(), dtype=getattr(hx, dtype)).to(device).requires_grad_()
+        how = {**given, "mode": mode, **({"align_corners": align} if MODES[mode] else {})}
+        expected = torch.nn.functional.interpolate(theirs, **how)
+        result = hx.nn.functional.interpolate(mine, **how)
+        gradient = torch.randn(expected.shape, dtype=torch.float64).to(getattr(torch, dtype)).double()
+        expected.backward(gradient)
+        result.backward(hx.tensor(gradient.numpy(), dtype=getattr(hx, dtype)).to(device))
+        assert result.dtype == mine.grad.dtype == getattr(hx, dtype)
+        far = float(theirs.grad.abs().max())  # a point's gradient is a sum
+        what = str((shape, how))
+        assert_close(result.to("cpu").double(), expected, 0, 5 * CLOSE[dtype], what)
+        assert_close(mine.grad.to("cpu").double(), theirs.grad, 0, CLOSE[dtype] * max(1, far), what)
+
+
+@pytest.mark.parametrize("dtype", list(CLOSE))
+@pytest.mark.parametrize("mode", MODES)
+def test_images_are_what_torch_makes_them(mode, dtype):
+    check(mode, dtype, "cpu", CASES)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+@pytest.mark.parametrize("mode", MODES)
+def test_in_parts_they_are_the_same(mode, dtype):
+    check(mode, dtype, "sheet", CASES[::3])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float64", "bool", "complex64", "complex128"])
+def test_points_of_any_type_are_taken_as_they_are(dtype):
+    x = (np.arange(2 * 3 * 6 * 27) % 97).reshape(2, 3, 6, 27).astype(dtype)
+    rows, columns = np.arange(11) * 6 // 11, np.arange(50) * 27 // 50
+    np.testing.assert_array_equal(
+        hx.nn.functional.interpolate(hx.tensor(x), (11, 50)).numpy(), x[:, :, rows][:, :, :, columns]
+    )
+
+
+def test_points_that_are_not_read_do_not_matter():
+    """Of 64 points 16 places read two each: numbers 4 i + 1 and 4 i + 2."""
+    x = hx.ones(1, 1, 8, 64)
+    x[..., 0::4] = x[..., 3::4] = float("inf")
+    assert (hx.nn.functional.interpolate(x, (8, 16), mode="bilinear") == 1).all().item()
+    gradient = hx.zeros(1, 1, 8, 16)
+    gradient[..., 4] = float("inf")
+    x.requires_grad_()
+    hx.nn.functional.interpolate(x, (8, 16), mode="bilinear").backward(gradient)
+    assert x.grad.isinf().sum().item() == 2 * 8 and x.grad.isnan().sum().item() == 0
+
+
+def test_second_gradients():
+    x = hx.tensor(np.random.default_rng(0).standard_normal((1, 2, 5, 7))).requires_grad_()
+    assert hx.autograd.gradgradcheck(lambda t: hx.nn.functional.interpolate(t, (8, 4), mode="bicubic"), (x,))
