@@ -21,6 +21,15 @@ class Case(NamedTuple):
 _LLAMA = {"vocab_size": 23, "hidden_size": 16, "intermediate_size": 20, "num_hidden_layers": 2, "num_attention_heads": 4,
           "num_key_value_heads": 2, "max_position_embeddings": 64}
 _MIXTRAL = {**_LLAMA, "num_local_experts": 4, "num_experts_per_tok": 2}
+_ROPES = {
+    "dynamic": {"rope_type": "dynamic", "factor": 3.0},
+    "yarn": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 2.0, "beta_slow": 0.5},
+    "yarn-scales": {"rope_type": "yarn", "factor": None, "original_max_position_embeddings": 4, "beta_fast": 2.0,
+                    "mscale": 0.8, "mscale_all_dim": 0.3, "truncate": False},
+    "longrope": {"rope_type": "longrope", "original_max_position_embeddings": 4, "short_factor": [1.0, 1.5, 2.0, 2.5],
+                 "long_factor": [1.0, 3.0, 5.0, 9.0]},
+    "linear": {"rope_type": "linear", "factor": 2.0},
+}
 _LLAMA3 = {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
            "original_max_position_embeddings": 16}
 _SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 20}
@@ -45,6 +54,13 @@ FAMILIES: dict[str, Case] = {
                      "attention_bias": True, "mlp_bias": True}),
     "mixtral": Case("mixtral", "MixtralConfig", "MixtralForCausalLM", _MIXTRAL),
     "mixtral-window": Case("mixtral", "MixtralConfig", "MixtralForCausalLM", {**_MIXTRAL, "sliding_window": 3}),
+}
+ROPES = [f"llama-{kind}" for kind in _ROPES]
+FAMILIES |= {
+    f"llama-{kind}": Case("llama", "LlamaConfig", "LlamaForCausalLM",
+                          {**_LLAMA, "num_attention_heads": 2, "max_position_embeddings": 8,
+                           "rope_parameters": {"rope_theta": 100.0, **rope}})
+    for kind, rope in _ROPES.items()
 }
 _MAMBA = {"vocab_size": 23, "hidden_size": 8, "state_size": 4, "num_hidden_layers": 2}
 FAMILIES |= {

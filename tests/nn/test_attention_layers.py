@@ -118,8 +118,12 @@ def test_scaled_frequencies():
             smooth = (8192 / wavelength - 1) / (4 - 1)
             assert slowed == pytest.approx((1 - smooth) * angle / 8 + smooth * angle, rel=1e-12)
     assert got[0] == plain[0] and got[-1] == plain[-1] / 8
-    with pytest.raises(ParameterError, match="'yarn' is not one of"):
-        rotary_frequencies(4, scaling={"rope_type": "yarn"})
+    with pytest.raises(ParameterError, match="'su' is not one of default, linear, dynamic, yarn, longrope, llama3"):
+        rotary_frequencies(4, scaling={"rope_type": "su"})
+    with pytest.raises(ParameterError, match="'yarn' needs original_max_position_embeddings, got"):
+        nn.RotaryEmbedding(4, scaling={"type": "yarn", "factor": 2.0, "attention_factor": 1.0})
+    with pytest.raises(ParameterError, match="longrope needs 2 factors, one for each pair, got 1"):
+        rotary_frequencies(4, scaling={"rope_type": "longrope", "long_factor": [1.0], "short_factor": [1.0]})
 
 
 def test_sinusoids_by_their_formulas():

@@ -14,10 +14,12 @@ Turns = tuple[Tensor, Tensor]
 
 
 def rotary_of(config: dict[str, Any], size: int) -> RotaryEmbedding:
-    """As config.json has it: rope_parameters, or rope_theta and rope_scaling in older files."""
-    scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    base = scaling.get("rope_theta", config.get("rope_theta", 10000.0))
-    return RotaryEmbedding(size, base, scaling=scaling or None)
+    """As config.json has it: rope_parameters, or rope_theta and rope_scaling in older files; lengths stand beside them."""
+    said = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    longest = config.get("max_position_embeddings", 2048)
+    original = config.get("original_max_position_embeddings") or said.get("original_max_position_embeddings", longest)
+    scaling = {**said, "max_position_embeddings": longest, "original_max_position_embeddings": original}
+    return RotaryEmbedding(size, said.get("rope_theta") or config.get("rope_theta", 10000.0), scaling=scaling)
 
 
 class GatedFeedForward(Module):

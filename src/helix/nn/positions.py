@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from .dropout import Dropout
 from .misfit import describe
 from .module import Module
 from .parameter import Parameter
+from .ropescaling import GROWING, kind_of, rotary_frequencies, rotary_magnitude
 
 LAYOUTS = ("half", "interleaved")
 MAX_ROTARY = 65_536  # features of a head: what a file says is not trusted to fit into memory
@@ -25,38 +25,6 @@ def _layout(op: str, layout: str) -> None:
         raise ParameterError(
             f"HX1403 {op}: layout must be one of {LAYOUTS}, got {layout!r}.", op=op, argument="layout", got=layout
         )
-
-
-def rotary_frequencies(dim: int, base: float = 10000.0, scaling: Mapping[str, Any] | None = None) -> list[float]:
-    """The angle by which each pair of features turns from one position to the next: base^(-2i/dim).
-
-    scaling: None, or as config.json has it. {"rope_type": "linear", "factor": f} slows all turns down f times (Chen et
-    al., "Extending context window of large language models via positional interpolation", 2023); "llama3" the slow ones
-    only, with low_freq_factor, high_freq_factor and original_max_position_embeddings (Llama 3's model card and code).
-    Raises ParameterError (HX1403) for another kind.
-
-    Example:
-        >>> helix.nn.positions.rotary_frequencies(4)
-        [1.0, 0.01]
-    """
-    plain = [base ** (-2 * i / dim) for i in range(dim // 2)]
-    kind = "default" if scaling is None else scaling.get("rope_type", scaling.get("type", "default"))
-    if scaling is None or kind == "default":
-        return plain
-    if kind == "linear":
-        return [angle / scaling["factor"] for angle in plain]
-    if kind == "llama3":
-        return [_slowed(angle, scaling) for angle in plain]
-    text = f"HX1403 rotary_frequencies: scaling {kind!r} is not one of default, linear, llama3."
-    raise ParameterError(text, op="rotary_frequencies", argument="scaling", got=kind)
-
-
-def _slowed(angle: float, scaling: Mapping[str, Any]) -> float:
-    """Turns that take longer than the original context are slowed down in full, quick ones not at all."""
-    low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
-    turns = scaling["original_max_position_embeddings"] * angle / (2 * math.pi)
-    share = min(1.0, max(0.0, (turns - low) / (high - low)))
-    return (1 - share) * angle / scaling["factor"] + share * angle
 
 
 def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor, layout: str = "half") -> Tensor:
@@ -86,7 +54,8 @@ class RotaryEmbedding(Module):
     """Turns queries and keys by angles that grow with the position, so that scores depend on distances alone.
 
     Su et al., "RoFormer: enhanced transformer with rotary position embedding", 2021. dim: how many features of a head
-    turn. scaling: see rotary_frequencies. layout: see apply_rotary.
+    turn. scaling: see rotary_frequencies; cosines and sines of "yarn" and "longrope" are larger than 1 by what these
+    papers say. layout: see apply_rotary.
 
     Example:
         >>> rotary = helix.nn.RotaryEmbedding(4)
@@ -110,19 +79,25 @@ class RotaryEmbedding(Module):
             text = f"HX1403 RotaryEmbedding: dim must be even, from 2 to {MAX_ROTARY}, got {dim}."
             raise ParameterError(text, argument="dim", got=dim)
         self.dim, self.base, self.layout = dim, base, layout
+        self.scaling, self._magnitude = scaling, rotary_magnitude(scaling)
         self._exact = rotary_frequencies(dim, base, scaling)
         self.register_buffer("frequencies", make(self._exact, device=device), persistent=False)
 
     def turns(self, positions: Tensor, dtype=None) -> tuple[Tensor, Tensor]:
         """Cosines and sines for positions (length,) or (batch, length), shaped to meet (batch, heads, length, size); angles
-        are of float32 at least."""
+        are of float32 at least. Where the scaling asks for the text's length, it is that up to the last position."""
         frequencies = self.frequencies
-        if frequencies.dtype in (float16, bfloat16):  # which cannot tell far positions apart
+        if kind_of(self.scaling) in GROWING and positions.numel():
+            exact = rotary_frequencies(self.dim, self.base, self.scaling, int(positions.max().item()) + 1)
+            frequencies = make(exact, device=frequencies.device)
+        elif frequencies.dtype in (float16, bfloat16):  # which cannot tell far positions apart
             frequencies = make(self._exact, device=frequencies.device)
         angles = positions.unsqueeze(-1).to(frequencies.dtype) * frequencies
         if positions.ndim == 2:
             angles = angles.unsqueeze(1)
         cos, sin = angles.cos(), angles.sin()
+        if self._magnitude != 1:
+            cos, sin = cos * self._magnitude, sin * self._magnitude
         return (cos, sin) if dtype is None else (cos.to(dtype), sin.to(dtype))
 
     def forward(self, x: Tensor, positions: Tensor) -> Tensor:
