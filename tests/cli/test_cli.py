@@ -52,7 +52,14 @@ def test_train_eval_predict_resume(helix, tmp_path):
     summary = json.loads(trained.stdout)
     assert summary["epochs"] == 3 and summary["run"] == "runs/t" and "epoch 3/3" in trained.stderr
     evaluated = helix("eval", "runs/t", "--json")
-    assert json.loads(evaluated.stdout) == pytest.approx(summary["test"])
+    assert json.loads(evaluated.stdout) == {
+        "checkpoint": summary["checkpoint"], **{name: pytest.approx(value) for name, value in summary["test"].items()}
+    }  # fmt: skip
+    assert f"checkpoint {summary['checkpoint']} (best test_loss, " in evaluated.stderr
+    newest = helix("eval", "runs/t", "--checkpoint", "newest", "--quiet", "--json")
+    assert json.loads(newest.stdout)["loss"] == pytest.approx(summary["last_test"]["loss"]) and not newest.stderr
+    unknown = helix("eval", "runs/t", "--checkpoint", "7")
+    assert (unknown.returncode, "HX3002 no checkpoint '7'" in unknown.stderr) == (1, True), unknown.stderr
     np.save(tmp_path / "x.npy", np.zeros((2, 2), np.float32))
     predicted = helix("predict", "runs/t", "x.npy", "--json")
     assert [row["label"] in "ab" for row in json.loads(predicted.stdout)] == [True, True]

@@ -183,6 +183,45 @@ def test_a_run_opened_again_predicts_the_same(run, blobs):
         again.predict(hx.zeros(2, 9))
 
 
+def test_a_run_is_of_its_best_checkpoint_unless_told_otherwise(run):
+    folder = run.folder.checkpoints
+    newest, older = checkpoint.steps(folder)[:2]
+
+    def weights(which="auto") -> list:
+        return next(Run(run.path, which).model.parameters()).tolist()
+
+    checkpoint.mark_best(folder, older, "test_loss", 0.25)
+    assert weights() == weights("best") == weights(older.name) == weights(str(int(older.name[5:])))
+    assert weights() != weights("newest") == weights(newest.name)
+    assert (
+        Run(run.path).checkpoint == older
+        and checkpoint.told(older) == f"checkpoint {older.name} (best test_loss, 0.25)"
+    )
+    with pytest.raises(CheckpointError, match="HX3002 no checkpoint 'worst' .* these steps: 4, 8"):
+        Run(run.path, "worst").model
+    (older / "state.json").write_text("{}")
+    with pytest.warns(UserWarning, match="HX3002 the best checkpoint step-000004 is not usable"):
+        assert weights() == weights("newest")
+    with pytest.raises(CheckpointError, match="HX3002 no best checkpoint"):
+        Run(run.path, "best").model
+    (folder / "BEST").unlink()
+    assert weights() == weights("newest")
+
+
+def test_a_finished_run_has_the_weights_and_numbers_of_its_best_epoch(blobs, tmp_path):
+    values = {"name": "r", "runs": str(tmp_path), "data": {"source": "-"}, "schedule": {"name": "constant"},
+              "optimizer": {"name": "sgd", "lr": 3.0, "momentum": 0.0}, "train": {"epochs": 6, "batch_size": 8}}  # fmt: skip
+    run = start(configuration.check(values), blobs, nn.Linear(4, 3), progress="none")
+    losses = [record["test_loss"] for record in run.history]
+    assert losses.index(min(losses)) < 5, "the last epoch is the best one: the test shows nothing"
+    summary = run.summary
+    assert (summary["epoch"], summary["test"]["loss"]) == (1 + losses.index(min(losses)), min(losses))
+    assert summary["last_test"]["loss"] == losses[-1]
+    assert summary["checkpoint"] == Run(run.path).checkpoint.name
+    right = sum(summary["confusion"][i][i] for i in range(3)) / sum(map(sum, summary["confusion"]))
+    assert right == pytest.approx(summary["test"]["accuracy"])
+
+
 def test_a_second_run_gets_a_folder_of_its_own(run, blobs, tmp_path):
     assert start(run.config, blobs, progress="none").path == tmp_path / "r-2"
 

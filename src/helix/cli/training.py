@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +62,41 @@ def _tell(run, as_json: bool) -> None:
     give({"run": str(run.path), **summary}, "\n".join(lines), as_json)
 
 
+def _which(function: Callable) -> Callable:
+    return click.option(
+        "--checkpoint",
+        default="auto",
+        metavar="best|newest|STEP",
+        help="Whose weights; by default the best epoch's where one is tracked, else the newest.",
+    )(function)
+
+
+def _opened(run: str, checkpoint: str, quiet: bool):
+    """The run; says which of its checkpoints is used."""
+    from ..train import Run
+    from ..train.checkpoint import told
+
+    warnings.showwarning = lambda message, *_: click.echo(str(message), err=True)
+    opened = Run(run, checkpoint)
+    path = opened.checkpoint
+    if not quiet:
+        click.echo(told(path), err=True)
+    return opened
+
+
 @click.command("eval")
 @click.argument("run", type=click.Path(exists=True, file_okay=False))
 @click.option("--data", help="Other data than the run's own test samples.")
+@_which
 @common
-def evaluate(run: str, data: str | None, as_json: bool, quiet: bool) -> None:
-    """Loss and metrics of a run's newest good checkpoint."""
+def evaluate(run: str, data: str | None, checkpoint: str, as_json: bool, quiet: bool) -> None:
+    """Loss and metrics of a run's best checkpoint, or of another."""
     from ..data import load
-    from ..train import Run
 
-    values = Run(run).evaluate(load(data) if data is not None else None)
-    give(values, "  ".join(f"{name} {value:.4f}" for name, value in values.items()), as_json)
+    opened = _opened(run, checkpoint, quiet)
+    values = opened.evaluate(load(data) if data is not None else None)
+    text = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+    give({"checkpoint": opened.checkpoint.name, **values}, text, as_json)
 
 
 @click.command()
@@ -79,14 +104,19 @@ def evaluate(run: str, data: str | None, as_json: bool, quiet: bool) -> None:
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE|TEXT...")
 @click.option("--count", default=200, show_default=True, help="Bytes a language model writes.")
 @click.option("--temperature", type=float, help="Of a language model; 0 takes the likeliest byte.")
+@_which
 @common
 def predict(
-    run: str, inputs: tuple[str, ...], count: int, temperature: float | None, as_json: bool, quiet: bool
+    run: str,
+    inputs: tuple[str, ...],
+    count: int,
+    temperature: float | None,
+    checkpoint: str,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """What a run's model says of image files, .npy files, or the beginning of a text."""
-    from ..train import Run
-
-    opened = Run(run)
+    opened = _opened(run, checkpoint, quiet)
     results: list[dict[str, Any]] = []
     for given in inputs:
         answer = opened.predict(

@@ -228,6 +228,53 @@ def best(folder: Path) -> Path | None:
     return found[0] if found else None
 
 
+def chosen(folder: Path, which: str | int = "auto") -> Path:
+    """The checkpoint that `which` names: "best", "newest", a step, or "auto", the best where one is tracked and else the newest."""
+    if which == "newest":
+        return newest(folder)
+    if which not in ("auto", "best"):
+        return _of_step(folder, which)
+    path = best(folder)
+    reason = "none is tracked" if path is None else fault(path)
+    if path is not None and reason is None:
+        return path
+    if which == "best":
+        raise CheckpointError(
+            f"HX3002 no best checkpoint below {folder.parent.name}/{folder.name}: {reason}. Take 'newest', or a step."
+        )
+    if path is not None:
+        warnings.warn(
+            f"HX3002 the best checkpoint {path.name} is not usable: {reason}; taking the newest.", stacklevel=2
+        )
+    return newest(folder)
+
+
+def _of_step(folder: Path, which: str | int) -> Path:
+    number = str(which).removeprefix("step-")
+    found = {int(path.name[5:]): path for path in reversed(steps(folder))}
+    path = found.get(int(number)) if number.isdecimal() else None
+    if path is None:
+        have = ", ".join(map(str, found)) or "none"
+        raise CheckpointError(
+            f"HX3002 no checkpoint {which!r} below {folder.parent.name}/{folder.name}; say 'best', 'newest' or one of these "
+            f"steps: {have}."
+        )
+    reason = fault(path)
+    if reason is not None:
+        raise CheckpointError(f"HX3002 checkpoint {path.name} is not usable: {reason}.")
+    return path
+
+
+def told(path: Path) -> str:
+    """A checkpoint in words: its name, and whether it is the best or the newest."""
+    folder = path.parent
+    facts = ["newest"] if steps(folder)[:1] == [path] else []
+    if best(folder) == path:
+        values = _read(load_json(folder / "BEST"))
+        facts.insert(0, f"best {values['monitor']}, {values['value']:.4g}")
+    return f"checkpoint {path.name}" + (f" ({'; '.join(facts)})" if facts else "")
+
+
 def prune(folder: Path, keep: int) -> None:
     """Deletes the checkpoints behind the newest `keep` good ones but the best, and what killed writers left."""
     good, kept = 0, best(folder)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .._core import Generator
 from ..data import DataInfo, Dataset, Loader
-from . import confusion, curve, page
+from . import checkpoint, confusion, curve, page
 from .config import Sample
 from .folder import RunFolder
 from .trainer import Trainer
@@ -19,7 +19,8 @@ def finish(
     trainer: Trainer, folder: RunFolder, info: DataInfo, test: Dataset, name: str, seconds: float, sample: Sample
 ) -> dict[str, Any]:
     """Writes the reports into the run folder; returns the summary."""
-    last = trainer.history[-1]
+    last, taken = trainer.history[-1], checkpoint.chosen(folder.checkpoints)
+    told = next((r for r in reversed(trainer.history) if r["step"] == int(taken.name[5:])), last)
     steps = [r for r in folder.records() if r["event"] == "step"]
     folder.write("curve.svg", curve.draw(name, steps, trainer.history))
     summary = {
@@ -30,9 +31,11 @@ def finish(
         "epochs": last["epoch"],
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "seconds": round(seconds, 2),
-        "train": _part(last, "train_"),
-        "test": _part(last, "test_"),
-        "checkpoint": (folder.checkpoints / "LATEST").read_text().strip(),
+        "train": _part(told, "train_"),
+        "test": _part(told, "test_"),
+        "last_test": _part(last, "test_"),
+        "epoch": told["epoch"],
+        "checkpoint": taken.name,
     }
     if info.task == "classification" and 2 <= info.outputs <= MAX_CLASSES:
         summary["confusion"] = _confusion(trainer, folder, info, test, name)
@@ -48,7 +51,7 @@ def finish(
 
 
 def _page(trainer: Trainer, folder: RunFolder, info: DataInfo, test: Dataset, summary: dict[str, Any]) -> str:
-    plain = ("task", "steps", "epochs", "parameters", "seconds", "checkpoint")
+    plain = ("task", "epoch", "steps", "epochs", "parameters", "seconds", "checkpoint")
     numbers = {f"test {name}": value for name, value in summary["test"].items()}
     numbers |= {f"train {name}": value for name, value in summary["train"].items()}
     names = info.classes or tuple(map(str, range(info.outputs)))

@@ -29,21 +29,30 @@ PASSED_ON = (
 
 
 class Run:
-    """`runs/<name>`: its configuration, its numbers and, when asked for, its model."""
+    """`runs/<name>`: its configuration, its numbers and, when asked for, its model.
 
-    def __init__(self, path: str | Path) -> None:
+    `checkpoint` says whose weights the model has: "best", "newest", a step, or "auto", the best epoch's where one is
+    tracked (runs that are tested do) and else the newest.
+    """
+
+    def __init__(self, path: str | Path, checkpoint: str | int = "auto") -> None:
         self.folder = RunFolder(path)
-        self.path = self.folder.path
+        self.path, self.wanted = self.folder.path, checkpoint
         if not (self.path / "config.toml").exists():
             raise ConfigError(f"HX3103 {str(path)!r} is not the folder of a run: it has no config.toml.", code="HX3103")
         self.config = configuration.read(self.path / "config.toml")
         self.info = msgspec.convert(self.folder.read_json("data.json"), DataInfo)
 
     @cached_property
+    def checkpoint(self) -> Path:
+        """The folder of the checkpoint that the model is of."""
+        return checkpoint.chosen(self.folder.checkpoints, self.wanted)
+
+    @cached_property
     def model(self) -> Module:
-        """The model with the weights of the newest good checkpoint, in eval mode."""
+        """The model with the weights of the checkpoint, in eval mode; averaged ones where `ema` keeps some."""
         model = build(self.config.model.kind, self.info, self.config.model.options)
-        saved = checkpoint.load(checkpoint.newest(self.folder.checkpoints))
+        saved = checkpoint.load(self.checkpoint)
         model.load_state_dict(saved.average or saved.model)
         return model.eval()
 
@@ -164,8 +173,7 @@ def _train(config: Config, trainer: Trainer, info: DataInfo, parts: tuple[Datase
         f"batch {config.train.batch_size}  epochs {config.train.epochs}  device {trainer.device}  seed {config.seed}"
     )
     trainer.fit(training, test, resume=resume)
-    if config.train.ema is not None:
-        trainer.load_newest()  # the averaged weights: those that were tested, and that the run has when it is opened again
+    trainer.load_best()  # what the reports are of, and what the run has when it is opened again
     report.finish(trainer, folder, info, test, folder.path.name, time.perf_counter() - started, config.sample)
     run = Run(folder.path)
     run.__dict__["model"] = trainer.model.eval()

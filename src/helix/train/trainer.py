@@ -281,9 +281,9 @@ class Trainer:
         return self._load(checkpoint.newest(self._checkpoints("load_newest")))
 
     def load_best(self) -> int:
-        """Puts the weights of the best epoch into the model, averaged where `ema` keeps an average; returns its step."""
-        folder = self._checkpoints("load_best")
-        return self._load(checkpoint.best(folder) or checkpoint.newest(folder))
+        """Puts the weights of the best epoch into the model, averaged where `ema` keeps an average; returns its step. Those of
+        the newest checkpoint where no epoch is the best."""
+        return self._load(checkpoint.chosen(self._checkpoints("load_best")))
 
     def _checkpoints(self, asker: str) -> Path:
         if self.folder is None:
