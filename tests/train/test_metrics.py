@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn import metrics as sk
@@ -9,7 +12,8 @@ from sklearn import metrics as sk
 import helix as hx
 from helix import metrics, nn
 from helix.data import TensorDataset
-from helix.train import Trainer
+from helix.io import load_file
+from helix.train import Trainer, checkpoint
 from helix.train.losses import METRICS, metrics_named
 from helix.train.meter import Meter
 
@@ -74,6 +78,63 @@ def test_a_meter_goes_on_from_its_state():
     second.load_state_dict(first.state_dict())
     run(second, batches[2:])
     assert second.means() == straight.means() and list(second.means()) == ["loss", *names]
+
+
+class CutOff(hx.train.Callback):
+    """Ends a run after a step, and remembers a tensor."""
+
+    def __init__(self, at=None):
+        self.at, self.seen = at, hx.zeros(2, dtype=hx.int64)
+
+    def on_step(self, trainer, session, values):
+        if session.step == self.at:
+            raise KeyError("cut off")
+        self.seen = self.seen + hx.tensor([1, session.step])
+
+    def state_dict(self):
+        return {"seen": self.seen, "at": None}
+
+    def load_state_dict(self, state):
+        self.seen = state["seen"]
+
+
+@pytest.mark.parametrize("device", ["cpu", "sim"])
+def test_large_states_are_arrays_of_the_checkpoint(device, tmp_path):
+    def fit(folder, at=None):
+        counter = CutOff(at)
+        model, made = trainer(
+            epochs=2, checkpoint_every=3, run_dir=tmp_path / folder, callbacks=[counter], device=device
+        )
+        last = made.fit(data(), resume=(tmp_path / folder).exists())
+        del last["samples_per_second"]
+        return model.weight.tolist(), last, made.history[0]["train_auroc"], counter.seen.tolist()
+
+    with pytest.raises(KeyError, match="cut off"):
+        fit("cut", at=7)
+    taken = checkpoint.newest(tmp_path / "cut" / "checkpoints")
+    arrays = load_file(taken / "state.safetensors")
+    assert arrays["meter/metrics/auroc/scores"].shape == (6 * 7, 3) and arrays["callbacks/0/seen"].tolist() == [6, 21]
+    assert (taken / "state.json").stat().st_size < 6000  # the same for any number of samples
+    assert fit("cut") == fit("whole")
+
+
+def test_a_checkpoint_of_an_older_format_is_taken_up(tmp_path):
+    """`golden/format-2` was written by helix when metrics were lists in state.json, in the middle of the first epoch."""
+    generator = hx.Generator().manual_seed(3)
+    labels = hx.arange(12) % 2
+    points = hx.randn(12, 2, generator=generator) + labels.reshape(12, 1).to(hx.float32)
+
+    def fit(resume):
+        hx.manual_seed(0)
+        made = Trainer(
+            nn.Linear(2, 2), metrics=["accuracy", "auroc"], epochs=2, batch_size=4, run_dir=tmp_path / f"{resume}",
+            progress="none", seed=1,
+        )  # fmt: skip
+        made.fit(TensorDataset(points, labels, task="classification"), resume=resume)
+        return [record[name] for record in made.history for name in ("step", "train_auroc", "train_loss")]
+
+    shutil.copytree(Path(__file__).parent / "golden" / "format-2", tmp_path / "True" / "checkpoints")
+    assert fit(resume=True) == pytest.approx(fit(resume=False), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -48,7 +48,7 @@ class Metric:
         if not parts:
             raise ValueError(f"{type(self).__name__}: nothing was taken in yet")
         if len(parts) > 1:
-            parts[:] = [cat(parts)]
+            parts[:] = [cat([part.to(parts[-1].device) for part in parts])]
         return parts[0]
 
     def update(self, *batch: Any, **named: Any) -> None:

@@ -3,6 +3,7 @@
 step-000500/model.safetensors   parameters and buffers
             optim.safetensors   the optimizer's tensors, as <parameter>/<name>
             state.json          step, random generator, loader, schedule, the optimizer's numbers
+            state.safetensors   tensors of the state, such as what metrics have kept, under their path in it
             manifest.json       length and SHA-256 of each file, and its own checksum; written last
 """
 
@@ -23,10 +24,12 @@ from ..io import load_file, load_json, save_file, save_json
 from ..tensor import Tensor
 from .files import remove_tree, sha256_of, sync_directory, write_text
 
-FORMAT_VERSION = 2  # 1: the manifest had no checksum of its own
+FORMAT_VERSION = 3  # 1: the manifest had no checksum of its own; 2: tensors of the state were lists in state.json
 FILES = ("model.safetensors", "optim.safetensors", "state.json")
 NUMBER = "not a JSON number"
 AVERAGE = "average.safetensors"  # of runs that keep one
+ARRAYS = "state.safetensors"  # of states that hold tensors
+ARRAY = "a tensor of state.safetensors"
 
 
 class Checkpoint(NamedTuple):
@@ -49,7 +52,10 @@ def save(
     keep: int = 3,
     average: Mapping[str, Tensor] | None = None,
 ) -> Path:
-    """Writes a checkpoint below `folder`, then deletes all but the best and the newest `keep` (at least 2) good ones."""
+    """Writes a checkpoint below `folder`, then deletes all but the best and the newest `keep` (at least 2) good ones.
+
+    `state` is what JSON can hold, and tensors.
+    """
     final = folder / f"step-{step:06d}"
     temporary = folder / f".writing-{final.name}-{os.getpid()}"
     try:
@@ -85,10 +91,11 @@ def _write(
     for name, values in optimizer["state"].items():
         numbers[name] = {key: value for key, value in values.items() if not isinstance(value, Tensor)}
         tensors |= {f"{name}/{key}": value for key, value in values.items() if isinstance(value, Tensor)}
+    arrays: dict[str, Tensor] = {}
     described = {
         "format_version": FORMAT_VERSION,
         "step": step,
-        **state,
+        **_without_tensors(state, "", arrays),
         "optimizer": {"param_groups": optimizer["param_groups"], "state": numbers},
     }
     version = {"format_version": str(FORMAT_VERSION)}
@@ -96,16 +103,37 @@ def _write(
     save_file(tensors, folder / "optim.safetensors", metadata=version)
     if average is not None:
         save_file(dict(average), folder / AVERAGE, metadata=version)
+    if arrays:
+        save_file(arrays, folder / ARRAYS, metadata=version)
     save_json(_spelled(described), folder / "state.json")
+    names = (*FILES, *((AVERAGE,) if average is not None else ()), *((ARRAYS,) if arrays else ()))
     manifest = {
         "format_version": FORMAT_VERSION,
         "step": step,
         "files": {
-            name: {"length": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)}
-            for name in (*FILES, *((AVERAGE,) if average is not None else ()))
+            name: {"length": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)} for name in names
         },
     }
     write_text(folder / "manifest.json", _signed(manifest))
+
+
+def _without_tensors(value: Any, path: str, arrays: dict[str, Tensor]) -> Any:
+    """The same with the names of tensors, which are put into `arrays`, in their place."""
+    if isinstance(value, Tensor):
+        arrays[path] = value
+        return {ARRAY: path}
+    if isinstance(value, Mapping):
+        return {key: _without_tensors(inner, f"{path}/{key}".lstrip("/"), arrays) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_tensors(inner, f"{path}/{number}", arrays) for number, inner in enumerate(value)]
+    return value
+
+
+def _with_tensors(value: Any, arrays: Mapping[str, Tensor]) -> Any:
+    """What `_without_tensors` was given."""
+    if isinstance(value, dict):
+        return arrays[value[ARRAY]] if ARRAY in value else {k: _with_tensors(v, arrays) for k, v in value.items()}
+    return [_with_tensors(inner, arrays) for inner in value] if isinstance(value, list) else value
 
 
 def _spelled(value: Any) -> Any:
@@ -194,7 +222,8 @@ def newest(folder: Path) -> Path:
 
 def load(path: Path) -> Checkpoint:
     """Reads one checkpoint that `newest` has found good."""
-    state = _read(load_json(path / "state.json"))
+    arrays = load_file(path / ARRAYS) if (path / ARRAYS).exists() else {}
+    state = _with_tensors(_read(load_json(path / "state.json")), arrays)
     saved = state.pop("optimizer")
     values = {name: dict(numbers) for name, numbers in saved["state"].items()}
     for key, tensor in load_file(path / "optim.safetensors").items():

@@ -73,10 +73,7 @@ class Meter:
         self.drop()
 
     def state_dict(self) -> dict[str, Any]:
-        states = {
-            name: {key: [str(value.dtype), value.tolist()] for key, value in metric.state_dict().items()}
-            for name, metric in self.metrics.items()
-        }
+        states = {name: metric.state_dict() for name, metric in self.metrics.items()}
         return {"sums": dict(self.sums), "count": self.count, "metrics": states}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -85,8 +82,12 @@ class Meter:
         for name, metric in self.metrics.items():
             if name in state.get("metrics", {}):
                 saved = state["metrics"][name]
-                metric.load_state_dict({key: _tensor(*value) for key, value in saved.items()})
+                metric.load_state_dict({key: _tensor(value) for key, value in saved.items()})
 
 
-def _tensor(dtype: str, values: Any) -> Tensor:
+def _tensor(value: Any) -> Tensor:
+    """A state of a metric; as [dtype, nested lists] in checkpoints before format 3."""
+    if isinstance(value, Tensor):
+        return value
+    dtype, values = value
     return tensor(values, dtype=dtypes.TYPES[dtype.rpartition(".")[2]])
