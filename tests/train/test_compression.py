@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 import helix as hx
 from helix import nn
-from helix.train.compression import ErrorFeedback, Int8, PowerSGD, Sign, TopK, compress_gradients
+from helix.errors import ConfigError
+from helix.train import Callback, Trainer
+from helix.train.compression import COMPRESSORS, ErrorFeedback, Int8, PowerSGD, Sign, TopK, compress_gradients
 
 ALL = {"top-k": lambda: TopK(0.05), "int8": lambda: Int8(64), "sign": Sign, "powersgd": lambda: PowerSGD(2)}
 
@@ -101,3 +105,77 @@ def test_with_error_feedback_training_gets_there(kind):
 def test_bad_arguments(make):
     with pytest.raises(ValueError, match="must"):
         make()
+
+
+# ---- in a training -----------------------------------------------------------------------------------------
+
+
+class CutOff(Callback):
+    def __init__(self, at: int | None = None) -> None:
+        self.at = at
+
+    def on_step(self, trainer, session, values):
+        if session.step == self.at:
+            raise KeyError("cut off")
+
+
+def fitted(chosen, folder=None, at=None, **settings) -> tuple[nn.Module, dict]:
+    from .parts import blobs
+
+    hx.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 3))
+    made = Trainer(
+        model, compress=chosen, callbacks=[CutOff(at)], epochs=3, batch_size=16, lr=1e-2, run_dir=folder, checkpoint_every=2,
+        progress="none", **settings,
+    )  # fmt: skip
+    return model, made.fit(blobs(), resume=folder is not None and folder.exists())
+
+
+def weights(model: nn.Module) -> list:
+    return [value for p in model.parameters() for value in p.reshape(-1).tolist()]
+
+
+@pytest.mark.parametrize("name", COMPRESSORS)
+def test_a_training_goes_on_with_what_was_lost(name, tmp_path):
+    options = {"share": 0.1} if name == "topk" else {"rank": 2} if name == "powersgd" else {}
+    whole, record = fitted(name, compress_options=options)
+    assert 0.0 < record["train_sent_share"] < 0.8 and record["train_accuracy"] > 0.5
+    assert weights(whole) != weights(fitted(None)[0])
+    with pytest.raises(KeyError, match="cut off"):
+        fitted(name, tmp_path / "run", at=9, compress_options=options)
+    assert weights(fitted(name, tmp_path / "run", compress_options=options)[0]) == weights(whole)
+
+
+def test_a_step_that_is_left_out_loses_nothing():
+    class Poison(Callback):
+        def on_step(self, trainer, session, values):
+            loss = trainer._loss if session.step != 3 else None
+            if session.step == 2:
+                self.kept, trainer._loss = loss, lambda output, target: output.sum() * float("nan")
+            if session.step == 3:
+                trainer._loss = self.kept
+            errors = session.gradients.compressor.errors
+            seen.append([value for e in errors.values() for value in e.reshape(-1).tolist()])
+
+    from .parts import blobs
+
+    seen: list = []
+    made = Trainer(
+        nn.Linear(4, 3), compress=ErrorFeedback(TopK(0.3)), callbacks=[Poison()], epochs=1, batch_size=16, nonfinite="skip",
+        progress="none",
+    )  # fmt: skip
+    made.fit(blobs())
+    assert seen[1] == seen[2] != seen[3] and all(math.isfinite(value) for value in seen[-1])
+
+
+def test_what_cannot_compress_is_said(tmp_path):
+    with pytest.raises(ValueError, match="compress: unknown name 'top-k'; did you mean 'topk'"):
+        fitted("top-k")
+    with pytest.raises(ValueError, match="compress_options of 'topk': .*'shares'"):
+        fitted("topk", compress_options={"shares": 0.1})
+    with pytest.raises(ValueError, match="made already has its own"):
+        fitted(Int8(), compress_options={"block": 2})
+    with pytest.raises(KeyError, match="cut off"):
+        fitted("topk", tmp_path / "run", at=3)
+    with pytest.raises(ConfigError, match=r"HX3106 .* by ErrorFeedback\(TopK\), this one by ErrorFeedback\(Sign\)"):
+        fitted("sign", tmp_path / "run")

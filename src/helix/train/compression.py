@@ -3,13 +3,17 @@
 compressor = ErrorFeedback(TopK(0.01))
 payload = compressor.compress("layer.weight", gradient)      # payload.nbytes go over the wire
 gradient = compressor.decompress(payload)
+
+`Trainer(compress="topk")` trains with what is left of each gradient, as workers at the ends of a wire would.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from difflib import get_close_matches
+from typing import Any, Protocol
 
 from .. import float32, int32, rand, randn, uint8
 from .. import tensor as make
@@ -39,9 +43,24 @@ class Compressor(Protocol):
 
     def decompress(self, payload: Payload) -> Tensor: ...
 
+    def state_dict(self) -> dict[str, Any]:
+        """What is remembered from step to step: numbers, and tensors by name."""
 
-class TopK:
-    """The `share` of elements that are largest in magnitude, as positions and values."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+class _Forgetful:
+    """Compressors that remember nothing."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        pass
+
+
+class TopK(_Forgetful):
+    """The `share` of elements that are largest in magnitude, as positions and values. Needs ErrorFeedback."""
 
     def __init__(self, share: float = 0.01) -> None:
         if not 0.0 < share <= 1.0:
@@ -87,8 +106,14 @@ class Int8:
         flat = (steps * payload.tensors["scale"].reshape(-1, 1)).reshape(-1)
         return flat[: math.prod(payload.shape)].reshape(payload.shape).to(payload.dtype)
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"generator": self.generator.get_state()}
 
-class Sign:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.generator.set_state(state["generator"])
+
+
+class Sign(_Forgetful):
     """One bit an element and one scale: the sign times the mean magnitude (Seide et al. 2014). Needs ErrorFeedback."""
 
     def compress(self, name: str, tensor: Tensor) -> Payload:
@@ -129,7 +154,7 @@ class PowerSGD:
         matrix = tensor.reshape(rows, columns).to(float32)
         if name not in self._right:
             self._right[name] = randn(columns, rank, generator=self.generator, device=matrix.device)
-        left = linalg.qr(matrix @ self._right[name])[0]
+        left = linalg.qr(matrix @ self._right[name].to(matrix.device))[0]
         right = self._right[name] = matrix.mT @ left
         return Payload({"left": left, "right": right}, tuple(tensor.shape), tensor.dtype)
 
@@ -137,6 +162,13 @@ class PowerSGD:
         if "whole" in payload.tensors:
             return payload.tensors["whole"]
         return (payload.tensors["left"] @ payload.tensors["right"].mT).reshape(payload.shape).to(payload.dtype)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"generator": self.generator.get_state(), "right": dict(self._right)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.generator.set_state(state["generator"])
+        self._right = _copies(state["right"])
 
 
 class ErrorFeedback:
@@ -148,13 +180,54 @@ class ErrorFeedback:
 
     def compress(self, name: str, tensor: Tensor) -> Payload:
         tensor = tensor.detach()
-        wanted = tensor + self.errors[name] if name in self.errors else tensor
+        wanted = tensor + self.errors[name].to(tensor.device) if name in self.errors else tensor
         payload = self.compressor.compress(name, wanted)
         self.errors[name] = wanted - self.compressor.decompress(payload)
         return payload
 
     def decompress(self, payload: Payload) -> Tensor:
         return self.compressor.decompress(payload)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"errors": dict(self.errors), "compressor": self.compressor.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.compressor.load_state_dict(state["compressor"])
+        self.errors = _copies(state["errors"])
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in tensors.items()}
+
+
+COMPRESSORS: dict[str, Callable[..., Compressor]] = {
+    "topk": lambda seed, **options: ErrorFeedback(TopK(**options)),
+    "int8": lambda seed, **options: Int8(**{"seed": seed, **options}),
+    "sign": lambda seed, **options: ErrorFeedback(Sign(**options)),
+    "powersgd": lambda seed, **options: ErrorFeedback(PowerSGD(**{"seed": seed, **options})),
+}
+
+
+def compressor_named(chosen: str | Compressor, options: Mapping[str, Any], seed: int) -> Compressor:
+    """From a name, with ErrorFeedback where its compressor needs it, or a compressor as it is."""
+    if not isinstance(chosen, str):
+        if options:
+            raise ValueError("Trainer: compress_options go with a name; a compressor that is made already has its own")
+        return chosen
+    if chosen not in COMPRESSORS:
+        near = get_close_matches(chosen, COMPRESSORS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(COMPRESSORS)}, or pass a compressor"
+        raise ValueError(f"Trainer: compress: unknown name {chosen!r}; {hint}")
+    try:
+        return COMPRESSORS[chosen](seed, **options)
+    except TypeError as error:
+        raise ValueError(f"Trainer: compress_options of {chosen!r}: {error}") from error
+
+
+def kind_of(compressor: Compressor) -> str:
+    """ "ErrorFeedback(TopK)": whose state a checkpoint holds."""
+    inner = getattr(compressor, "compressor", None)
+    return type(compressor).__name__ + (f"({kind_of(inner)})" if inner is not None else "")
 
 
 def compress_gradients(model: Module, compressor: Compressor) -> int:

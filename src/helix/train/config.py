@@ -93,6 +93,10 @@ class Training(Struct, kw_only=True):
     ema: (
         Annotated[float, Meta(gt=0, lt=1, description="decay of averaged weights, tested in the model's place")] | None
     ) = None
+    compress: Annotated[
+        Literal["topk", "int8", "sign", "powersgd"], Meta(description="gradients as a wire would carry them")
+    ] | None = None  # fmt: skip
+    compress_options: Annotated[dict[str, Any], Meta(description="arguments of the compressor")] = {}
     patience: Annotated[int, Meta(ge=1, description="epochs without a better monitor that end the run")] | None = None
     monitor: Annotated[str, Meta(description="what tells the best epoch, test_loss if there is a test")] | None = None
     workers: Annotated[int, Meta(ge=0, description="threads that fetch batches ahead")] = 0

@@ -9,12 +9,13 @@ from .. import empty_cache
 from .._core import dtype as dtype_type
 from ..amp import GradScaler, autocast
 from ..autograd import no_grad
-from ..errors import OutOfMemoryError, TrainingError
+from ..errors import ConfigError, OutOfMemoryError, TrainingError
 from ..nn import Module
 from ..nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
 from ..optim import Optimizer
 from ..random import get_rng_state, set_rng_state
 from ..tensor import Tensor
+from .compression import Compressor, compress_gradients, compressor_named, kind_of
 from .owners import with_owners
 from .settings import Settings
 
@@ -40,6 +41,11 @@ class Gradients:
         self.scaler = GradScaler(device.type, enabled=half)
         self.rows: int | None = settings.micro_batch if isinstance(settings.micro_batch, int) else None
         self.skipped = self.in_a_row = 0
+        self.compressor = (
+            compressor_named(settings.compress, settings.compress_options, settings.seed)
+            if settings.compress is not None
+            else None
+        )
 
     def step(self, batches: Sequence[Batch], check_loss: Callable[[float], None]) -> dict[str, float]:
         """Moves the model once; the step's loss and norm of the gradients. `measure` sees each piece's output."""
@@ -52,6 +58,8 @@ class Gradients:
             _put_back(buffers)
             check_loss(values["loss"])
         self.scaler.unscale_(self.optimizer)
+        if self.compressor is not None:
+            values["sent_share"] = self._compressed(self.compressor)
         norm = self._clipped()
         if norm is not None:
             values["grad_norm"] = norm
@@ -88,6 +96,15 @@ class Gradients:
                 f"HX3203 {MAX_SKIPPED} steps in a row had no finite gradient and were left out; training stopped. The model is "
                 "as it was before them. A smaller lr usually helps."
             )
+
+    def _compressed(self, compressor: Compressor) -> float:
+        """Leaves of the gradients what a wire would carry; its share of their bytes. Gradients that are not finite stay whole:
+        their loss must not come back in later steps."""
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        whole = sum(g.numel() * g.element_size() for g in gradients)
+        with no_grad():
+            finite = math.isfinite(get_total_norm(gradients, math.inf).item()) if whole else False
+        return compress_gradients(self.model, compressor) / whole if finite else 1.0
 
     def _clipped(self) -> float | None:
         """The norm before clipping; None where nobody asks for it."""
@@ -162,14 +179,25 @@ class Gradients:
     # ---- state ---------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict:
-        return {
+        state = {
             "scaler": self.scaler.state_dict(),
             "rows": self.rows,
             "skipped": self.skipped,
             "in_a_row": self.in_a_row,
         }
+        if self.compressor is not None:
+            state["compression"] = {"kind": kind_of(self.compressor), "state": self.compressor.state_dict()}
+        return state
 
     def load_state_dict(self, state: dict) -> None:
+        saved = state.get("compression")
+        if self.compressor is not None and saved is not None:
+            if saved["kind"] != kind_of(self.compressor):
+                raise ConfigError(
+                    f"HX3106 the checkpoint is of a run that compresses gradients by {saved['kind']}, this one by "
+                    f"{kind_of(self.compressor)}; give the same one, or none."
+                )
+            self.compressor.load_state_dict(saved["state"])
         self.scaler.load_state_dict(state["scaler"])
         self.rows, self.skipped, self.in_a_row = state["rows"], state["skipped"], state["in_a_row"]
 

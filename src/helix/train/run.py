@@ -23,7 +23,7 @@ from .trainer import Trainer
 
 STDLIB = "stdlib"
 PASSED_ON = (
-    "accumulate", "micro_batch", "precision", "grad_clip", "clip_norm", "clip_value", "nonfinite", "ema", "patience", "monitor",
+    "accumulate", "micro_batch", "precision", "grad_clip", "clip_norm", "clip_value", "nonfinite", "ema", "compress", "compress_options", "patience", "monitor",
     "workers", "tensorboard",
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import optim
 from ..optim import Optimizer, lr_scheduler
+from .compression import compressor_named
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Settings:
     that look at a whole batch or draw random numbers. `precision` is float32, bfloat16 or float16; parameters stay float32.
     `grad_clip` limits the gradients' `clip_norm`-norm (1, 2 or inf), `clip_value` each element. What to do about a loss or
     a gradient that is not finite says `nonfinite`: "error", "skip" (the step is left out) or "ignore". `ema` is the decay of
-    averaged weights, with which the model is tested. `patience` epochs without a better `monitor` end the run; the
+    averaged weights, with which the model is tested. `compress` ("topk", "int8", "sign", "powersgd" or a compressor of
+    `helix.train.compression`) steps with what a wire would carry of the gradients; what was lost comes next time. `patience` epochs without a better `monitor` end the run; the
     checkpoint of the best epoch is kept. `workers` threads fetch batches ahead.
     """
 
@@ -47,6 +49,8 @@ class Settings:
     clip_value: float | None = None
     nonfinite: str = "error"
     ema: float | None = None
+    compress: Any = None
+    compress_options: dict[str, Any] = field(default_factory=dict)
     patience: int | None = None
     monitor: str | None = None
     device: Any = "auto"
@@ -81,6 +85,8 @@ class Settings:
         return settings
 
     def _check_choices(self) -> None:
+        if self.compress is not None:
+            compressor_named(self.compress, self.compress_options, self.seed)
         if self.nonfinite not in ("error", "skip", "ignore"):
             raise ValueError(f"Trainer: nonfinite must be error, skip or ignore, got {self.nonfinite!r}")
         if self.clip_norm not in (1.0, 2.0, math.inf):
