@@ -1,7 +1,7 @@
 /* Elementwise ops of one tensor. float32 runs on registers (vmath.h) or on double arithmetic, float64 on
  * the functions of vmath.h or on libm, complex on C99 functions in complex128, the halves and complex64 through blocks. */
 #include "maps.h"
-#include "vmath.h"
+#include "lanemath.h"
 #include "special_tables.h"
 
 #define BODY(name, T, R, expr)                                                                                \
@@ -26,6 +26,19 @@
         const float *a = in[0];                                                                               \
         HX_VF_LOOP(o, a, n, x, expr);                                                                         \
     }
+
+/* float64 over registers where there are tables for them, over plain doubles elsewhere. */
+#ifdef HX_VD_LOOP
+#define VD(name, expr, plain)                                                                                 \
+    static void name##_f64(void *out, const double *const *in, int64_t n, const void *args) {                 \
+        (void)args;                                                                                           \
+        double *o = out;                                                                                      \
+        const double *a = in[0];                                                                              \
+        HX_VD_LOOP(o, a, n, x, expr);                                                                         \
+    }
+#else
+#define VD(name, expr, plain) F64(name, plain)
+#endif
 
 #define OP(name, f32, f64, i64, c128, result, cost)                                                           \
     static const hx_map name##_map = {f32, f64, i64, c128, result, false, cost, NULL};                        \
@@ -184,7 +197,7 @@ HX_KERNEL(k_angle_any) {
 #define LOG10_E 0x1.bcb7b1526e50ep-2
 
 VF(exp, hx_vf_exp(x))
-F64(exp, hx_d_exp(x))
+VD(exp, hx_vd_exp(x), hx_d_exp(x))
 C128(exp, cexp(x))
 OP_COMPLEX(exp, 0)
 VF(expm1, hx_vf_expm1(x))
@@ -199,22 +212,24 @@ static hx_c128 complex_expm1(hx_c128 x) {
 }
 PAIR(expm1, hx_d_expm1, complex_expm1)
 VF(exp2, hx_vf_exp2(x))
-F64(exp2, hx_d_exp2(x))
+VD(exp2, hx_vd_exp2(x), hx_d_exp2(x))
 static hx_c128 complex_exp2(hx_c128 x) { return cexp(x * LN_2); }
 C128(exp2, complex_exp2(x))
 OP_COMPLEX(exp2, 0)
 VF(log, hx_vf_log(x))
-F64(log, hx_d_log(x))
+VD(log, hx_vd_log(x), hx_d_log(x))
 C128(log, clog(x))
 OP_COMPLEX(log, 0)
 VF(log2, hx_vf_log2(x))
-F64(log2, hx_d_log2(x))
+VD(log2, hx_vd_log2(x), hx_d_log2(x))
 static hx_c128 complex_log2(hx_c128 x) { return clog(x) * LOG2_E; }
 C128(log2, complex_log2(x))
 OP_COMPLEX(log2, 0)
 VF(log10, hx_vf_log10(x))
 static hx_c128 complex_log10(hx_c128 x) { return clog(x) * LOG10_E; }
-PAIR(log10, hx_d_log10, complex_log10)
+VD(log10, hx_vd_log10(x), hx_d_log10(x))
+C128(log10, complex_log10(x))
+OP_COMPLEX(log10, 64)
 VF(log1p, hx_vf_log1p(x))
 static hx_c128 complex_log1p(hx_c128 x) { return clog(1 + x); }
 PAIR(log1p, hx_d_log1p, complex_log1p)
@@ -280,9 +295,13 @@ CIRCULAR_OP(sin, hx_d_sincos(x, 0), sin, csin)
 CIRCULAR_OP(cos, hx_d_sincos(x, 1), cos, ccos)
 CIRCULAR_OP(tan, hx_d_sincos(x, 0) / hx_d_sincos(x, 1), tan, ctan)
 VF(asin, hx_vf_asin(x))
-PAIR(asin, hx_d_asin, casin)
+VD(asin, hx_vd_asin(x), hx_d_asin(x))
+C128(asin, casin(x))
+OP_COMPLEX(asin, 64)
 VF(acos, hx_vf_acos(x))
-PAIR(acos, hx_d_acos, cacos)
+VD(acos, hx_vd_acos(x), hx_d_acos(x))
+C128(acos, cacos(x))
+OP_COMPLEX(acos, 64)
 VF(atan, hx_vf_atan(x))
 PAIR(atan, hx_d_atan, catan)
 
@@ -354,7 +373,7 @@ PAIR(atanh, atanh_of, catanh)
 /* ---- error function, gamma function, logistic ---- */
 
 VF(erf, hx_vf_erf(x))
-F64(erf, hx_d_erf(x))
+VD(erf, hx_vd_erf(x), hx_d_erf(x))
 OP_FLOAT(erf, 0)
 /* exp(-x * x) times a polynomial in 1 / (1 + x / 2): minimax on [0, 10.3], 1e-11. */
 HX_INLINE double erfc_of(double x) {
@@ -377,7 +396,7 @@ HX_INLINE double erfc_of(double x) {
     return x != x ? x : x < 0 ? 2.0 - y : y;
 }
 F32(erfc, erfc_of(x))
-F64(erfc, hx_d_erfc(x))
+VD(erfc, hx_vd_erfc(x), hx_d_erfc(x))
 OP_FLOAT(erfc, 64)
 
 /* erfinv(x) / x in w = -log(1 - x * x), after Giles, "Approximating the erfinv function", GPU Computing Gems 2 (2011). */
@@ -388,7 +407,30 @@ HX_INLINE double erfinv_of(double x) {
     return fabs(x) == 1.0 ? copysign(__builtin_inf(), x) : y;
 }
 VF(erfinv, hx_vf_erfinv(x))
+#ifdef HX_VD_LOOP
+/* Arguments beyond 15/16 are rare: they are gathered, and put where they belong when the others are done. */
+static void erfinv_f64(void *out, const double *const *in, int64_t n, const void *args) {
+    (void)args;
+    enum { LANES = HX_LANES_OF(double), RUN = 512 };
+    double far[RUN + LANES], *o = out;
+    uint8_t which[RUN / LANES];
+    for (int64_t at = 0; at < n; at += RUN, o += RUN) {
+        int64_t run = n - at < RUN ? n - at : RUN, count = 0, found = 0;
+        const double *a = in[0] + at;
+        for (int64_t i = 0; i < run; i += LANES) {
+            hx_dm there = hx_vd_first(run - i);
+            hx_vd x = hx_vd_load_first(there, a + i);
+            which[i / LANES] = hx_vd_lt(hx_vd_all(0.9375), hx_vd_abs(x));
+            count += hx_vd_pack(far + count, which[i / LANES], x);
+            hx_vd_store_first(there, o + i, hx_vd_erfinv_near(x));
+        }
+        HX_VD_LOOP(far, far, count, x, hx_vd_erfinv_far(x));
+        for (int64_t i = 0; count && i < run; i += LANES) found += hx_vd_unpack(o + i, which[i / LANES], far + found);
+    }
+}
+#else
 F64(erfinv, erfinv_of(x))
+#endif
 OP_FLOAT(erfinv, 0)
 
 static double log_gamma(double x) {
