@@ -87,6 +87,25 @@ FAMILIES |= {
                      {**_T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "num_decoder_layers": 1}),
     "whisper": Case("whisper", "WhisperConfig", "WhisperForConditionalGeneration", _WHISPER),
 }
+_PAD = {"pad_token_id": 0, "num_labels": 3}
+HEADS = {
+    f"{kind.lower()}-{head}": Case(kind.lower(), f"{kind}Config", f"{kind}{head}", {**sizes, **_PAD})
+    for kind, sizes in (("GPT2", _GPT2), ("Llama", _LLAMA), ("Mixtral", _MIXTRAL), ("Bert", _BERT), ("T5", _T5))
+    for head in ("Model", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "EncoderModel")
+    if (kind == "T5") == (head == "EncoderModel") and (kind, head) != ("Bert", "ForQuestionAnswering")
+}
+HEADS |= {
+    f"bert-{head}": Case("bert", "BertConfig", f"Bert{head}", _BERT)
+    for head in ("ForQuestionAnswering", "ForPreTraining", "ForNextSentencePrediction", "ForMultipleChoice")
+}
+HEADS |= {
+    "mamba-Model": Case("mamba", "MambaConfig", "MambaModel", {**_MAMBA, "tie_word_embeddings": True}),
+    "t5-Model": Case("t5", "T5Config", "T5Model", _T5),
+    "whisper-Model": Case("whisper", "WhisperConfig", "WhisperModel", _WHISPER),
+    "whisper-Classes": Case("whisper", "WhisperConfig", "WhisperForAudioClassification",
+                            {**_WHISPER, "classifier_proj_size": 6, "num_labels": 3}),
+}
+FAMILIES |= HEADS
 # fmt: on
 
 

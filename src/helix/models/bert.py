@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from .. import arange, zeros_like
-from ..autograd import no_grad
-from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, Parameter, init
+from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, Parameter
 from ..nn import functional as F
 from ..nn.masks import keys_seen
 from ..tensor import Tensor
 from .activations import activation
+from .heads import AnswerFinder, TokenClassifier
 from .language import IGNORED, unsupported
-from .parts import Dense, QueryKeyValue, architecture_of, class_loss, labels_of
+from .parts import Dense, QueryKeyValue, architecture_of, class_loss, labels_of, reset
 
 
 class Embeddings(Module):
@@ -104,13 +104,15 @@ class Bert(Module):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Module:
-        """A Bert, BertForMaskedLM or BertForSequenceClassification, as config["architectures"] says."""
+        """What config["architectures"] says: the encoder alone, or with one of the heads of pre-training or of a task."""
         return architecture_of(config, ARCHITECTURES, "BertModel")(config)
 
     def forward(
         self, tokens: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
     ) -> Tensor:
         return self.encoder(self.embeddings(tokens, token_type_ids), keys_seen(attention_mask))
+
+    vectors = forward
 
     def pooled(self, vectors: Tensor) -> Tensor:
         return self.pooler(vectors[:, 0]).tanh()
@@ -120,16 +122,6 @@ class Bert(Module):
             return None
         shape = tuple(tokens.shape)
         return f"tokens have shape {shape}, the model takes (batch, length) with length up to {self.length}."
-
-
-def reset(module: Module, config: dict[str, Any]) -> None:
-    if isinstance(module, (Linear, Embedding)):
-        init.normal_(module.weight, 0.0, config.get("initializer_range", 0.02))
-    if isinstance(module, Embedding) and module.padding_idx is not None:
-        with no_grad():
-            module.weight[module.padding_idx].fill_(0)
-    if isinstance(module, Linear) and module.bias is not None:
-        init.zeros_(module.bias)
 
 
 class Transform(Dense):
@@ -154,9 +146,18 @@ class Predictions(Module):
         return self.decoder(self.transform(x))
 
 
-class Head(Module):
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.predictions = Predictions(config)
+class Heads(Module):
+    """Those of pre-training, under their names in files."""
+
+    predictions: Predictions
+    seq_relationship: Linear
+
+    def __init__(self, config: dict[str, Any], tokens: bool = True, sentences: bool = False) -> None:
+        if tokens:
+            self.predictions = Predictions(config)
+        if sentences:
+            self.seq_relationship = Linear(config["hidden_size"], 2)
+            reset(self.seq_relationship, config)
 
 
 class BertForMaskedLM(Module):
@@ -170,9 +171,8 @@ class BertForMaskedLM(Module):
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
         self.bert = Bert(config, pools=False)
-        self.cls = Head(config)
-        if config.get("tie_word_embeddings", True):
-            self.cls.predictions.decoder.weight = self.bert.embeddings.word_embeddings.weight
+        self.cls = Heads(config)
+        _tie(self.bert, self.cls, config)
 
     def forward(
         self, tokens: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
@@ -184,6 +184,55 @@ class BertForMaskedLM(Module):
         return F.cross_entropy(self(tokens, **inputs).flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
 
 
+def _tie(bert: Bert, heads: Heads, config: dict[str, Any]) -> None:
+    """What predicts tokens is the table of tokens, unless the config unties them."""
+    if config.get("tie_word_embeddings", True):
+        heads.predictions.decoder.weight = bert.embeddings.word_embeddings.weight
+
+
+class BertForPreTraining(Module):
+    """Logits of what stands at each position, (batch, length, vocabulary), and of whether the second text follows the first
+    (0) or not (1), (batch, 2); the rest as Bert."""
+
+    key_map = Bert.key_map
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+        self.bert, self.cls = Bert(config), Heads(config, sentences=True)
+        _tie(self.bert, self.cls, config)
+
+    def forward(
+        self, tokens: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        vectors = self.bert(tokens, attention_mask, token_type_ids)
+        return self.cls.predictions(vectors), self.cls.seq_relationship(self.bert.pooled(vectors))
+
+    def loss(self, tokens: Tensor, labels: Tensor, next_sentence_label: Tensor, **inputs: Any) -> Tensor:
+        """The sum of both mean cross-entropies; labels, (batch, length), are -100 where a token does not count."""
+        words, order = self(tokens, **inputs)
+        masked = F.cross_entropy(words.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+        return masked + F.cross_entropy(order, next_sentence_label)
+
+
+class BertForNextSentencePrediction(Module):
+    """Logits (batch, 2) of whether the second text follows the first (0) or not (1); the rest as Bert."""
+
+    key_map = (*Bert.key_map, (r"^cls\.predictions\.", None))
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+        self.bert, self.cls = Bert(config), Heads(config, tokens=False, sentences=True)
+
+    def forward(
+        self, tokens: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        return self.cls.seq_relationship(self.bert.pooled(self.bert(tokens, attention_mask, token_type_ids)))
+
+    def loss(self, tokens: Tensor, labels: Tensor, **inputs: Any) -> Tensor:
+        """Mean cross-entropy."""
+        return F.cross_entropy(self(tokens, **inputs), labels)
+
+
 class BertForSequenceClassification(Module):
     """Logits (batch, classes) of whole texts; the rest as Bert."""
 
@@ -192,10 +241,13 @@ class BertForSequenceClassification(Module):
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
         self.bert = Bert(config)
-        share = config.get("classifier_dropout")
-        self.dropout = Dropout(config.get("hidden_dropout_prob", 0.1) if share is None else share)
-        self.classifier = Linear(config["hidden_size"], labels_of(config))
+        self.dropout = Dropout(_share(config))
+        self.classifier = Linear(config["hidden_size"], self.outputs(config))
         reset(self.classifier, config)
+
+    @staticmethod
+    def outputs(config: dict[str, Any]) -> int:
+        return labels_of(config)
 
     def forward(
         self, tokens: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
@@ -203,12 +255,49 @@ class BertForSequenceClassification(Module):
         return self.classifier(self.dropout(self.bert.pooled(self.bert(tokens, attention_mask, token_type_ids))))
 
     def loss(self, tokens: Tensor, labels: Tensor, **inputs: Any) -> Tensor:
-        """Mean cross-entropy; squared error for a single output."""
-        return class_loss(self(tokens, **inputs), labels)
+        """Mean cross-entropy, of each class apart for labels of floats; squared error for a single output."""
+        return class_loss(self(tokens, **inputs), labels, self.config.get("problem_type"))
+
+
+class BertForMultipleChoice(BertForSequenceClassification):
+    """Logits (batch, choices) of texts (batch, choices, length); the rest as Bert, with an axis of choices."""
+
+    @staticmethod
+    def outputs(config: dict[str, Any]) -> int:
+        return 1
+
+    def forward(
+        self, tokens: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        given = (None if t is None else t.flatten(0, 1) for t in (tokens, attention_mask, token_type_ids))
+        return super().forward(*given).reshape(tokens.shape[:2])  # type: ignore[arg-type]
+
+    def loss(self, tokens: Tensor, labels: Tensor, **inputs: Any) -> Tensor:
+        """Mean cross-entropy."""
+        return F.cross_entropy(self(tokens, **inputs), labels)
+
+
+def _share(config: dict[str, Any]) -> float:
+    share = config.get("classifier_dropout")
+    return config.get("hidden_dropout_prob", 0.1) if share is None else share
+
+
+def _token_classifier(config: dict[str, Any]) -> Module:
+    body = Bert(config, pools=False)
+    return TokenClassifier(config, body, "bert", "classifier", labels_of(config), True, _share(config))
+
+
+def _answer_finder(config: dict[str, Any]) -> Module:
+    return AnswerFinder(config, Bert(config, pools=False), "bert", "qa_outputs", labels_of(config), True, 0.0)
 
 
 ARCHITECTURES: dict[str, Any] = {
     "BertModel": Bert,
+    "BertForPreTraining": BertForPreTraining,
     "BertForMaskedLM": BertForMaskedLM,
+    "BertForNextSentencePrediction": BertForNextSentencePrediction,
     "BertForSequenceClassification": BertForSequenceClassification,
+    "BertForMultipleChoice": BertForMultipleChoice,
+    "BertForTokenClassification": _token_classifier,
+    "BertForQuestionAnswering": _answer_finder,
 }

@@ -10,7 +10,9 @@ from ..nn import functional as F
 from ..nn.cache import DecoderState, KeyValueCache, Sight, sight_of
 from ..tensor import Tensor
 from .activations import activation
+from .heads import decoder_heads
 from .language import LanguageModel, unsupported
+from .parts import architecture_of
 
 
 class TurnedLinear(Module):
@@ -76,6 +78,8 @@ class Block(Module):
 class Body(Module):
     """All but the head."""
 
+    key_map: tuple[tuple[str, str | None], ...] = ((r"\.attn\.(bias|masked_bias)$", None),)  # masks, in older files
+
     def __init__(self, config: dict[str, Any]) -> None:
         width = config["n_embd"]
         self.wte = Embedding(config["vocab_size"], width)
@@ -83,6 +87,18 @@ class Body(Module):
         self.drop = Dropout(config.get("embd_pdrop", 0.1))
         self.h = ModuleList(Block(config, layer) for layer in range(config["n_layer"]))
         self.ln_f = LayerNorm(width, config.get("layer_norm_epsilon", 1e-5))
+        self._reset()
+
+    def _reset(self) -> None:
+        """Tables of deviation 0.02, and smaller weights at the end of each residual branch."""
+        for table in (self.wte, self.wpe):
+            init.normal_(table.weight, 0.0, 0.02)
+        for path, parameter in self.named_parameters():
+            if path.endswith("c_proj.weight"):
+                init.normal_(parameter, 0.0, 0.02 / (2 * len(self.h)) ** 0.5)
+
+    def vectors(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        return self(tokens, sight_of(tokens.shape[1], attention_mask, device=tokens.device))
 
     def forward(self, tokens: Tensor, sight: Sight, caches: list[KeyValueCache] | None = None) -> Tensor:
         x = self.drop(self.wte(tokens) + self.wpe(sight.positions))
@@ -106,7 +122,7 @@ class GPT2(LanguageModel):
 
     key_map = (
         (r"^(wte|wpe|h|ln_f)\.", r"transformer.\1."),  # files of the model without its head
-        (r"\.attn\.(bias|masked_bias)$", None),  # masks, which older files hold
+        *Body.key_map,
     )
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -117,22 +133,14 @@ class GPT2(LanguageModel):
         self.lm_head = Linear(width, vocabulary, bias=False)
         if config.get("tie_word_embeddings", True):
             self.lm_head.weight = self.transformer.wte.weight
-        self._reset()
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> GPT2:
-        return cls(config)
-
-    def _reset(self) -> None:
-        """Tables of deviation 0.02, and smaller weights at the end of each residual branch."""
-        for table in (self.transformer.wte, self.transformer.wpe):
-            init.normal_(table.weight, 0.0, 0.02)
-        for path, parameter in self.named_parameters():
-            if path.endswith("c_proj.weight"):
-                init.normal_(parameter, 0.0, 0.02 / (2 * len(self.transformer.h)) ** 0.5)
+    def from_config(cls, config: dict[str, Any]) -> Module:
+        """What config["architectures"] says: the language model, or a classifier on its body."""
+        return architecture_of(config, ARCHITECTURES, "GPT2LMHeadModel")(config)
 
     def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        return self.lm_head(self.transformer(tokens, sight_of(tokens.shape[1], attention_mask, device=tokens.device)))
+        return self.lm_head(self.transformer.vectors(tokens, attention_mask))
 
     def step(
         self, tokens: Tensor, state: DecoderState | None = None, padding: Tensor | None = None
@@ -146,3 +154,10 @@ class GPT2(LanguageModel):
             return None
         shape = tuple(tokens.shape)
         return f"tokens have shape {shape}, the model takes (batch, length) with length up to {self.length}."
+
+
+ARCHITECTURES: dict[str, Any] = {
+    "GPT2Model": GPT2,
+    "GPT2LMHeadModel": GPT2,
+    **decoder_heads("GPT2", Body, "transformer", "transformer", "classifier"),
+}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from ..nn import Embedding, GroupedQueryAttention, Linear, Module, ModuleList, RMSNorm, RotaryEmbedding, init
+from ..nn import Embedding, GroupedQueryAttention, Linear, Module, ModuleList, RMSNorm, RotaryEmbedding
 from ..nn.cache import DecoderState, KeyValueCache, Sight, sight_of
 from ..tensor import Tensor
 from .activations import activation
+from .heads import Headless, decoder_heads
 from .language import LanguageModel
+from .parts import architecture_of, reset
 
 Turns = tuple[Tensor, Tensor]
 
@@ -67,13 +70,19 @@ class Block(Module):
 class Body(Module):
     """All but the head."""
 
+    key_map: tuple[tuple[str, str | None], ...] = ((r"rotary_emb\.inv_freq$", None),)  # angles, in older files
+
     def __init__(self, config: dict[str, Any], block: type[Block]) -> None:
         size = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
-        rotary = rotary_of(config, size)
-        self.rotary = rotary
-        self.embed_tokens = Embedding(config["vocab_size"], config["hidden_size"])
-        self.layers = ModuleList(block(config, rotary, size) for _ in range(config["num_hidden_layers"]))
+        self.rotary, self.window = rotary_of(config, size), config.get("sliding_window")
+        self.embed_tokens = Embedding(config["vocab_size"], config["hidden_size"], config.get("pad_token_id"))
+        self.layers = ModuleList(block(config, self.rotary, size) for _ in range(config["num_hidden_layers"]))
         self.norm = RMSNorm(config["hidden_size"], config.get("rms_norm_eps", 1e-6))
+        for module in self.modules():
+            reset(module, config)
+
+    def vectors(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        return self(tokens, sight_of(tokens.shape[1], attention_mask, self.window, device=tokens.device))
 
     def forward(self, tokens: Tensor, sight: Sight, caches: list[KeyValueCache] | None = None) -> Tensor:
         x = self.embed_tokens(tokens)
@@ -97,9 +106,10 @@ class Llama(LanguageModel):
 
     key_map: tuple[tuple[str, str | None], ...] = (
         (r"^(embed_tokens|layers|norm)\.", r"model.\1."),  # files of the model without its head
-        (r"rotary_emb\.inv_freq$", None),  # angles, which older files hold
+        *Body.key_map,
     )
     block: type[Block] = Block
+    family, answers = "Llama", "transformer"  # in files: its name, and that of its body where answers are found
 
     def __init__(self, config: dict[str, Any]) -> None:
         width, vocabulary = config["hidden_size"], config["vocab_size"]
@@ -108,22 +118,21 @@ class Llama(LanguageModel):
         self.lm_head = Linear(width, vocabulary, bias=False)
         if config.get("tie_word_embeddings", False):
             self.lm_head.weight = self.model.embed_tokens.weight
-        self._reset(config.get("initializer_range", 0.02))
+        reset(self.lm_head, config)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Llama:
-        return cls(config)
-
-    def _reset(self, deviation: float) -> None:
-        for module in self.modules():
-            if isinstance(module, (Linear, Embedding)):
-                init.normal_(module.weight, 0.0, deviation)
-            if isinstance(module, Linear) and module.bias is not None:
-                init.zeros_(module.bias)
+    def from_config(cls, config: dict[str, Any]) -> Module:
+        """What config["architectures"] says: the language model, its body alone, or a classifier on it."""
+        body = partial(Body, block=cls.block)
+        known = {
+            f"{cls.family}ForCausalLM": cls,
+            f"{cls.family}Model": lambda config: Headless(config, body(config), "model"),
+            **decoder_heads(cls.family, body, "model", cls.answers, "score"),
+        }
+        return architecture_of(config, known, f"{cls.family}ForCausalLM")(config)
 
     def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        sight = sight_of(tokens.shape[1], attention_mask, self.window, device=tokens.device)
-        return self.lm_head(self.model(tokens, sight))
+        return self.lm_head(self.model.vectors(tokens, attention_mask))
 
     def step(
         self, tokens: Tensor, state: DecoderState | None = None, padding: Tensor | None = None

@@ -48,7 +48,10 @@ class MambaModel(LanguageModel):
     Reading a text piece by piece keeps a state for each layer, whose size does not grow with the text.
     """
 
-    key_map = ((r"^backbone\.embedding\.", "backbone.embeddings."),)
+    key_map = (
+        (r"^(embeddings?|layers|norm_f)\.", r"backbone.\1."),  # files of the model without its head
+        (r"^backbone\.embedding\.", "backbone.embeddings."),
+    )
     tied = True
 
     @staticmethod

@@ -63,3 +63,4 @@ class Mixtral(Llama):
     """
 
     block = SparseBlock
+    family, answers = "Mixtral", "model"

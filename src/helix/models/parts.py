@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..autograd import no_grad
 from ..errors import ConfigError
-from ..nn import Dropout, Linear, Module
+from ..nn import Dropout, Embedding, Linear, Module, init
 from ..nn import functional as F
 from ..tensor import Tensor
 
@@ -58,8 +59,21 @@ def labels_of(config: dict[str, Any]) -> int:
     return config.get("num_labels") or len(config.get("id2label") or (0, 1))
 
 
-def class_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of classes; squared error for a single output."""
-    if logits.shape[-1] == 1:
-        return F.mse_loss(logits.squeeze(-1), labels.to(logits.dtype))
+def class_loss(logits: Tensor, labels: Tensor, problem_type: str | None = None) -> Tensor:
+    """Cross-entropy of classes, or of each class apart for labels of floats; squared error for a single output."""
+    if problem_type == "regression" or (problem_type is None and logits.shape[-1] == 1):
+        return F.mse_loss(logits.reshape(labels.shape), labels.to(logits.dtype))
+    if problem_type == "multi_label_classification" or labels.dtype.is_floating_point:
+        return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
     return F.cross_entropy(logits, labels)
+
+
+def reset(module: Module, config: dict[str, Any]) -> None:
+    """As transformers begins: tables and products of deviation `initializer_range`, biases and padding of 0."""
+    if isinstance(module, (Linear, Embedding)):
+        init.normal_(module.weight, 0.0, config.get("initializer_range", 0.02))
+    if isinstance(module, Embedding) and module.padding_idx is not None:
+        with no_grad():
+            module.weight[module.padding_idx].fill_(0)
+    if isinstance(module, Linear) and module.bias is not None:
+        init.zeros_(module.bias)

@@ -13,7 +13,7 @@ from ..nn.masks import causal_mask, keys_seen
 from ..tensor import Tensor
 from .activations import activation
 from .language import unsupported
-from .parts import heads_of, joined
+from .parts import architecture_of, heads_of, joined
 from .translation import KeysAndValues, TranslationModel, TranslationState
 
 
@@ -180,21 +180,12 @@ class T5(TranslationModel):
         if tied:
             self.lm_head.weight = self.shared.weight
         self.scale = width**-0.5 if config.get("scale_decoder_outputs", tied) else 1.0
-        self._reset(config.get("initializer_factor", 1.0))
+        reset(self, config)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> T5:
-        return cls(config)
-
-    def _reset(self, factor: float) -> None:
-        """Deviations that stand in for the scale that scores lack."""
-        width, inner = self.config["d_model"], self.config["num_heads"] * self.config["d_kv"]
-        init.normal_(self.shared.weight, 0.0, factor)
-        for path, parameter in self.named_parameters():
-            name = path.split(".")[-2]
-            wide = {"q": width * self.config["d_kv"], "o": inner, "wo": self.config["d_ff"]}.get(name, width)
-            if parameter.ndim == 2 and name != "shared":
-                init.normal_(parameter, 0.0, factor * wide**-0.5)
+    def from_config(cls, config: dict[str, Any]) -> Module:
+        """A T5 or T5Encoder, as config["architectures"] says."""
+        return architecture_of(config, ARCHITECTURES, "T5ForConditionalGeneration")(config)
 
     def encode(self, inputs: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         return self.encoder(inputs, keys_seen(attention_mask))
@@ -208,3 +199,32 @@ class T5(TranslationModel):
         keys = state.length + new if cached else new
         seen = causal_mask(new, keys, device=tokens.device) if sight.mask is None else sight.mask
         return self.lm_head(self.decoder(tokens, seen, state, cached) * self.scale)
+
+
+class T5Encoder(Module):
+    """Tokens (batch, positions) to vectors (batch, positions, d_model); `attention_mask`, of their shape, is 0 at padding."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+        self.shared = Embedding(config["vocab_size"], config["d_model"])
+        self.encoder = Stack(config, config["num_layers"], False, self.shared)
+        reset(self, config)
+
+    def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        return self.encoder(tokens, keys_seen(attention_mask))
+
+
+def reset(model: Module, config: dict[str, Any]) -> None:
+    """Deviations that stand in for the scale that scores lack."""
+    width, inner, factor = (
+        config["d_model"],
+        config["num_heads"] * config["d_kv"],
+        config.get("initializer_factor", 1.0),
+    )
+    wide = {"q": width * config["d_kv"], "o": inner, "wo": config["d_ff"], "shared": 1}
+    for path, parameter in model.named_parameters():
+        if parameter.ndim == 2:
+            init.normal_(parameter, 0.0, factor * wide.get(path.split(".")[-2], width) ** -0.5)
+
+
+ARCHITECTURES: dict[str, Any] = {"T5ForConditionalGeneration": T5, "T5Model": T5, "T5EncoderModel": T5Encoder}

@@ -144,7 +144,7 @@ class ViTForImageClassification(Module):
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy; squared error for a single output."""
-        return class_loss(self(images), labels)
+        return class_loss(self(images), labels, self.config.get("problem_type"))
 
 
 ARCHITECTURES: dict[str, Any] = {"ViTModel": ViT, "ViTForImageClassification": ViTForImageClassification}

@@ -11,7 +11,8 @@ from ..nn.init import constant_
 from ..nn.positions import sinusoids
 from ..tensor import Tensor
 from .activations import activation
-from .parts import heads_of, joined
+from .language import unsupported
+from .parts import architecture_of, class_loss, heads_of, joined, labels_of
 from .translation import KeysAndValues, TranslationModel, TranslationState
 
 
@@ -147,8 +148,9 @@ class Whisper(TranslationModel):
             self.proj_out.weight = self.model.decoder.embed_tokens.weight
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Whisper:
-        return cls(config)
+    def from_config(cls, config: dict[str, Any]) -> Module:
+        """A Whisper or WhisperForAudioClassification, as config["architectures"] says."""
+        return architecture_of(config, ARCHITECTURES, "WhisperForConditionalGeneration")(config)
 
     def start(self, inputs: Tensor, attention_mask: Tensor | None = None) -> TranslationState:
         """Reads the frames, all of them: silence is no padding."""
@@ -163,3 +165,27 @@ class Whisper(TranslationModel):
 
     def decode(self, tokens: Tensor, sight: Sight, state: TranslationState, cached: bool) -> Tensor:
         return self.proj_out(self.model.decoder(tokens, sight, state, cached))
+
+
+class WhisperForAudioClassification(Module):
+    """Log-mel frames (batch, bins, frames) to logits (batch, classes)."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        unsupported("WhisperForAudioClassification", config, use_weighted_layer_sum=False)
+        self.config, width = config, config.get("classifier_proj_size", 256)
+        self.encoder, self.projector = Encoder(config), Linear(config["d_model"], width)
+        self.classifier = Linear(width, labels_of(config))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.classifier(self.projector(self.encoder(frames)).mean(1))
+
+    def loss(self, frames: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy."""
+        return class_loss(self(frames), labels, "single_label_classification")
+
+
+ARCHITECTURES: dict[str, Any] = {
+    "WhisperModel": Whisper,
+    "WhisperForConditionalGeneration": Whisper,
+    "WhisperForAudioClassification": WhisperForAudioClassification,
+}
