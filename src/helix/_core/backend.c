@@ -135,6 +135,7 @@ static hx_status open_device(const hx_backend *backend, int32_t index, hx_device
         return hx_fail(HX_E_DEVICE, HX1202_NO_DEVICE, "more than %d devices", HX_MAX_DEVICES);
     hx_device *d = &table.devices[table.n_devices];
     HX_TRY(hx_device_init(d, backend, index, table.n_devices));
+    d->position = (int32_t)(backend - table.backends);
     table.n_devices++;
     table.owner = getpid();
     *out = d;
@@ -198,7 +199,10 @@ hx_device *hx_cpu(void) { return &table.devices[0]; }
 
 /* Callers may ask at the same time: each asks the backend, without a lock since a backend may call helix; the first
  * answer is kept, and the others wait for its few words to be written. */
-static const hx_op_support *ask(const hx_op *op, const hx_backend *backend, hx_op_kernels *k, long position) {
+const hx_op_support *hx_kernel_ask(const hx_op *op, const hx_device *device) {
+    const hx_backend *backend = device->backend;
+    hx_op_kernels *k = op->info->kernels;
+    const int position = device->position;
     hx_op_support found = {.struct_size = sizeof found};
     if (!backend->op_query || backend->op_query(backend->ctx, op->name, &found) != HX_OK) found.verdict = HX_NO;
     uint8_t unasked = HX_UNASKED;
@@ -208,13 +212,6 @@ static const hx_op_support *ask(const hx_op *op, const hx_backend *backend, hx_o
     }
     while (atomic_load_explicit(&k->of[position].state, memory_order_acquire) != HX_ANSWERED) sched_yield();
     return &k->of[position].support;
-}
-
-const hx_op_support *hx_kernel_support(const hx_op *op, const hx_device *device) {
-    long position = device->backend - table.backends;
-    hx_op_kernels *k = op->info->kernels;
-    if (atomic_load_explicit(&k->of[position].state, memory_order_acquire) == HX_ANSWERED) return &k->of[position].support;
-    return ask(op, device->backend, k, position);
 }
 
 static hx_status start_status;

@@ -35,6 +35,7 @@ typedef struct hx_device {
     void *handle; /* from device_open */
     int32_t index;
     int32_t id;   /* position in the table of opened devices */
+    int32_t position; /* of its backend in the table of backends */
     bool host_addressable;
     bool programs;    /* takes rendered kernels */
     bool thread_safe; /* slots need no lock */

@@ -61,7 +61,31 @@ static hx_status bring_source(hx_call *c, hx_inputs *tmp) {
     return hx_replace_input(tmp, &c->in, c->n_in, 1, here);
 }
 
-static hx_status common_device(hx_call *c, hx_inputs *tmp) {
+/* What one look at the inputs as they were given tells. */
+typedef struct inputs_seen {
+    uint64_t dtypes; /* HX_BIT of each */
+    bool grad;       /* is a gradient wanted through one of them? */
+} inputs_seen;
+
+/* Tensors of one device: the common call, looked at in one pass. What else there is has common_device look again. */
+static inline bool look_at_inputs(hx_call *c, inputs_seen *seen) {
+    seen->dtypes = 0;
+    seen->grad = false;
+    if (c->n_in <= 0 || c->op->flags & HX_LIKE || !c->in[0]) return false;
+    hx_device *device = c->in[0]->device;
+    uint8_t common = HX_T_NUMBER;
+    for (int i = 0; i < c->n_in; i++) {
+        const hx_tensor *t = c->in[i];
+        if (!t || t->device != device) return false;
+        common &= t->flags;
+        seen->dtypes |= HX_BIT(t->dtype);
+        seen->grad |= hx_requires_grad(t);
+    }
+    c->device = device;
+    return !common;
+}
+
+static __attribute__((noinline, cold)) hx_status common_device(hx_call *c, hx_inputs *tmp) {
     hx_tensor *first = NULL;
     for (int i = 0; i < c->n_in; i++) {
         hx_tensor *t = c->in[i];
@@ -92,11 +116,17 @@ static hx_status common_device(hx_call *c, hx_inputs *tmp) {
 
 static const char *written_name(const hx_call *c) { return c->has_out ? "out" : c->op->params[0].name; }
 
-static bool wants_grad(const hx_call *c) {
-    if (!hx_grad_enabled() || (c->op->flags & HX_NON_DIFF && !(c->op->flags & HX_GRAD_ERROR))) return false;
-    for (int i = 0; i < c->n_in; i++)
-        if (c->in[i] && hx_requires_grad(c->in[i])) return true;
-    return false;
+static void look_again(const hx_call *c, inputs_seen *seen) {
+    *seen = (inputs_seen){0};
+    for (int i = 0; i < c->n_in; i++) {
+        if (!c->in[i]) continue;
+        seen->dtypes |= HX_BIT(c->in[i]->dtype);
+        seen->grad |= hx_requires_grad(c->in[i]);
+    }
+}
+
+static inline bool wants_grad(const hx_call *c, const inputs_seen *seen) {
+    return seen->grad && hx_grad_enabled() && (c->op->flags & (HX_NON_DIFF | HX_GRAD_ERROR)) != HX_NON_DIFF;
 }
 
 /* ---- casts of inputs that the shape rule asked for ---- */
@@ -139,7 +169,13 @@ static bool convert_number(hx_tensor *t, hx_dtype dtype, hx_tensor **out, hx_sta
     return true;
 }
 
-static hx_status cast_inputs(hx_call *c, hx_inputs *tmp) {
+static inline bool needs_casts(const hx_call *c, const inputs_seen *seen) {
+    static const int8_t none[sizeof c->cast] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    if (memcmp(c->cast, none, sizeof none)) return true;
+    return c->compute >= 0 && seen->dtypes & ~HX_BIT(c->compute);
+}
+
+static __attribute__((noinline)) hx_status cast_inputs(hx_call *c, hx_inputs *tmp) {
     for (int i = 0; i < c->n_in; i++) {
         int target = cast_target(c, i);
         if (!c->in[i] || target < 0 || c->in[i]->dtype == target) continue;
@@ -225,11 +261,10 @@ static bool is_bare(const hx_device *d) { return d->id && !d->programs && !d->ba
 
 /* Does a composite go to its parts? Not where the device has a kernel for the whole; nor where it has none for
  * anything, because then the CPU's kernel for the whole moves fewer bytes. */
-static bool goes_to_parts(const hx_call *c) {
+static inline bool goes_to_parts(const hx_call *c) {
     const hx_op *op = c->op;
-    if (op->flags & HX_VALUES) return true;
     if (!op->decompose) return false;
-    if (!op->shape) return true;
+    if (op->flags & HX_VALUES || !op->shape) return true;
     hx_dtype key = hx_key_dtype(c->in, c->n_in, (hx_dtype)c->spec[0].dtype);
     if (hx_has_kernel(op, c->device, key)) return false;
     return !is_bare(c->device) || !hx_own_kernel(op, hx_cpu(), key);
@@ -440,10 +475,9 @@ static hx_status keep_written(hx_call *c, hx_inputs *tmp) {
     return hx_replace_input(tmp, &c->in, c->n_in, 0, clone.out[0]);
 }
 
-static hx_status finish(hx_call *c, hx_inputs *tmp, hx_tensor **target) {
+/* A call that writes, draws, is traced, leaves a node, or has no shape rule. */
+static __attribute__((noinline)) hx_status finish(hx_call *c, hx_inputs *tmp, hx_tensor **target, bool record) {
     const hx_op *op = c->op;
-    HX_TRY(cast_inputs(c, tmp));
-    bool record = wants_grad(c);
     if (record && op->flags & HX_GRAD_ERROR) return grad_refused();
     if (record && op->constants) HX_TRY(refuse_constants(c));
     if (record && c->inplace && loses_saved(c)) HX_TRY(keep_written(c, tmp));
@@ -465,6 +499,55 @@ static hx_status finish(hx_call *c, hx_inputs *tmp, hx_tensor **target) {
     return status;
 }
 
+static inline hx_status shape_and_run(hx_call *c, hx_inputs *tmp, hx_tensor **target, inputs_seen *seen) {
+    const hx_op *op = c->op;
+    if (op->shape) HX_TRY(op->shape(c));
+    if (needs_casts(c, seen)) {
+        HX_TRY(cast_inputs(c, tmp));
+        look_again(c, seen);
+    }
+    bool record = wants_grad(c, seen);
+    bool plain = op->shape && !(op->flags & (HX_MUTATES | HX_VALUES)) && op->info->rng_attr < 0;
+    return plain && !record && !target && !hx_tracing() ? compute_fresh(c) : finish(c, tmp, target, record);
+}
+
+/* Within the call, what it is made of is not cast again. */
+static __attribute__((noinline, cold)) hx_status run_autocast(hx_call *c, hx_inputs *tmp, inputs_seen *seen) {
+    int8_t cast[2] = {hx_mode.autocast[0], hx_mode.autocast[1]};
+    hx_status status = hx_autocast(c, tmp);
+    look_again(c, seen);
+    if (!status) status = shape_and_run(c, tmp, NULL, seen);
+    hx_mode.autocast[0] = cast[0];
+    hx_mode.autocast[1] = cast[1];
+    return status;
+}
+
+static inline hx_status check_and_run(hx_call *c, hx_tensor **target) {
+    hx_inputs tmp;
+    inputs_seen seen;
+    tmp.in = NULL; /* the rest is set when something is cast */
+    hx_status status = HX_OK;
+    if (__builtin_expect(!look_at_inputs(c, &seen), 0)) {
+        status = common_device(c, &tmp);
+        look_again(c, &seen);
+    }
+    if (!status && __builtin_expect(hx_mode.autocast[0] | hx_mode.autocast[1], 0) && !target)
+        status = run_autocast(c, &tmp, &seen);
+    else if (!status)
+        status = shape_and_run(c, &tmp, target, &seen);
+    if (tmp.in) hx_release_inputs(&tmp);
+    return status;
+}
+
+static hx_status run_writing(hx_call *c) {
+    hx_tensor *target[HX_MAX_OUTPUTS];
+    if (c->has_out)
+        memcpy(target, c->out, (size_t)c->n_out * sizeof *target);
+    else
+        target[0] = c->in[0];
+    return check_and_run(c, target);
+}
+
 hx_status hx_dispatch(hx_call *c) {
     const hx_op *op = c->op;
     bool outermost = hx_error_outermost_op(op->name);
@@ -472,28 +555,11 @@ hx_status hx_dispatch(hx_call *c) {
         hx_error_enter_op(NULL);
         return hx_error_last()->code;
     }
-    hx_tensor *targets[HX_MAX_OUTPUTS], **target = NULL;
-    if (c->has_out) {
-        memcpy(targets, c->out, (size_t)c->n_out * sizeof *targets);
-        target = targets;
-    } else if (c->inplace) {
-        targets[0] = c->in[0];
-        target = targets;
-    }
     c->groups = op->groups;
     c->compute = -1;
     memset(c->cast, -1, sizeof c->cast);
     c->ints_used = 0;
-    hx_inputs tmp;
-    tmp.in = NULL; /* the rest is set when something is cast */
-    hx_status status = common_device(c, &tmp);
-    int8_t cast[2] = {hx_mode.autocast[0], hx_mode.autocast[1]};
-    if (!status && (cast[0] | cast[1]) && !target) status = hx_autocast(c, &tmp);
-    if (!status && op->shape) status = op->shape(c);
-    if (!status) status = finish(c, &tmp, target);
-    hx_mode.autocast[0] = cast[0];
-    hx_mode.autocast[1] = cast[1];
-    hx_release_inputs(&tmp);
+    hx_status status = c->has_out || c->inplace ? run_writing(c) : check_and_run(c, NULL);
     if (outermost) hx_error_enter_op(NULL);
     return status;
 }

@@ -20,6 +20,7 @@ typedef struct hx_thread_mode {
     int64_t kernels_run;
     int8_t autocast[2];  /* on the CPU, on other devices: 1 + the dtype that autocast computes in; 0: off */
     void *saver;         /* what packs the tensors that nodes save (saved.c); NULL: they are kept as they are */
+    struct hx_trace *trace; /* what calls are appended to instead of running; NULL: they run */
     hx_device *creation; /* inside a decomposition or a gradient rule: where ops without tensor inputs put their results */
 } hx_thread_mode;
 extern _Thread_local hx_thread_mode hx_mode __attribute__((visibility("hidden")));

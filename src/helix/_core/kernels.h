@@ -15,8 +15,15 @@ typedef struct hx_op_kernels {
     } of[HX_MAX_BACKENDS]; /* by the backend's position */
 } hx_op_kernels;
 
+const hx_op_support *hx_kernel_ask(const hx_op *op, const hx_device *device);
+
 /* The kernel slot of an op on a device; asks the backend once. */
-const hx_op_support *hx_kernel_support(const hx_op *op, const hx_device *device);
+static inline const hx_op_support *hx_kernel_support(const hx_op *op, const hx_device *device) {
+    hx_op_kernels *k = op->info->kernels;
+    if (__builtin_expect(atomic_load_explicit(&k->of[device->position].state, memory_order_acquire) == HX_ANSWERED, 1))
+        return &k->of[device->position].support;
+    return hx_kernel_ask(op, device);
+}
 
 hx_status hx_registry_init(void);
 

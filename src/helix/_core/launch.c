@@ -48,10 +48,13 @@ static hx_dtype key_of(const hx_kernel_call *l) {
     return hx_key_dtype(l->in, l->n_in, l->n_out ? (hx_dtype)l->out[0]->dtype : HX_F32);
 }
 
-const hx_op_support *hx_own_kernel(const hx_op *op, const hx_device *device, hx_dtype key) {
+static inline const hx_op_support *own_kernel(const hx_op *op, const hx_device *device, hx_dtype key) {
     const hx_op_support *s = hx_kernel_support(op, device);
     if (s->verdict == HX_NO || !(s->dtypes & HX_BIT(key))) return NULL;
     return s->deterministic || hx_determinism_get() != HX_SAME_BITS ? s : NULL;
+}
+const hx_op_support *hx_own_kernel(const hx_op *op, const hx_device *device, hx_dtype key) {
+    return own_kernel(op, device, key);
 }
 
 static bool rendered(const hx_op *op, const hx_device *device, hx_dtype key) {
@@ -59,7 +62,7 @@ static bool rendered(const hx_op *op, const hx_device *device, hx_dtype key) {
 }
 
 bool hx_has_kernel(const hx_op *op, const hx_device *device, hx_dtype key) {
-    return hx_own_kernel(op, device, key) || rendered(op, device, key);
+    return own_kernel(op, device, key) || rendered(op, device, key);
 }
 
 /* ---- the call as a kernel sees it ---- */
@@ -91,49 +94,58 @@ typedef struct prepared {
     int64_t bytes;
 } prepared;
 
-static hx_status prepare(prepared *p, const hx_kernel_call *l) {
-    size_t n = (size_t)(l->n_in + l->n_out), room = n * sizeof *p->views;
-    p->views = p->small;
-    p->room = 0;
-    p->bytes = 0;
-    if (n > HX_FEW_INPUTS + HX_MAX_OUTPUTS && l->op->flags & HX_MUTATES)
+static __attribute__((noinline, cold)) hx_status room_for_many(prepared *p, const hx_op *op, size_t room) {
+    if (op->flags & HX_MUTATES)
         p->views = hx_desk(HX_DESK_VIEWS, room);
-    else if (n > HX_FEW_INPUTS + HX_MAX_OUTPUTS)
+    else
         p->views = hx_alloc(p->room = room);
-    if (!p->views) return HX_E_MEMORY;
-    for (int i = 0; i < l->n_in; i++) p->bytes += view_of(&p->views[i], l->in[i]);
-    for (int i = 0; i < l->n_out; i++) p->bytes += view_of(&p->views[l->n_in + i], l->out[i]);
-    p->call = (hx_op_call){.struct_size = sizeof p->call, .n_in = (uint32_t)l->n_in, .n_out = (uint32_t)l->n_out,
-                           .n_attr = (uint32_t)l->n_attr, .op = l->op->name, .in = p->views,
-                           .out = p->views + l->n_in, .attr = l->attr, .attr_names = l->op->info->attr_names};
-    return HX_OK;
+    return p->views ? HX_OK : HX_E_MEMORY;
 }
 
-static void unprepare(prepared *p) {
-    if (p->room) hx_free(p->views, p->room);
+static inline hx_status prepare(prepared *p, const hx_kernel_call *l) {
+    size_t n = (size_t)(l->n_in + l->n_out);
+    p->views = p->small;
+    p->room = 0;
+    if (__builtin_expect(n > HX_FEW_INPUTS + HX_MAX_OUTPUTS, 0)) HX_TRY(room_for_many(p, l->op, n * sizeof *p->views));
+    hx_view *view = p->views;
+    int64_t bytes = 0;
+    for (int i = 0; i < l->n_in; i++) bytes += view_of(view++, l->in[i]);
+    p->call = (hx_op_call){.struct_size = sizeof p->call, .n_in = (uint32_t)l->n_in, .n_out = (uint32_t)l->n_out,
+                           .n_attr = (uint32_t)l->n_attr, .op = l->op->name, .in = p->views,
+                           .out = view, .attr = l->attr, .attr_names = l->op->info->attr_names};
+    for (int i = 0; i < l->n_out; i++) bytes += view_of(view++, l->out[i]);
+    p->bytes = bytes;
+    return HX_OK;
 }
 
 /* ---- running it ---- */
 
+static __attribute__((noinline, cold)) hx_status failed_here(const hx_err *err, hx_code code) {
+    return code == HX_E_MEMORY && hx_error_pending() ? code : hx_fail_kernel(err, code);
+}
+
+/* Long ones let the host language go on meanwhile. */
+static __attribute__((noinline)) hx_status run_long(const hx_kernel_call *l, const hx_op_support *s, const hx_op_call *call,
+                                                    hx_err *err, const hx_blocking *blocking) {
+    hx_watch watch;
+    HX_TRY(hx_look());
+    hx_watch_begin(&watch, blocking->enter());
+    hx_code code = s->kernel(l->device->handle, NULL, call, err);
+    blocking->leave(watch.token);
+    if (hx_watch_end(&watch)) return hx_given_up();
+    return code ? failed_here(err, code) : HX_OK;
+}
+
 /* The CPU's kernels: no lock, no stream, nothing to note. */
-static hx_status run_here(const hx_kernel_call *l, const hx_op_support *s, const prepared *p) {
-    const hx_blocking *blocking = p->bytes > HX_BLOCKING_BYTES ? hx_get_blocking() : NULL;
+static inline hx_status run_here(const hx_kernel_call *l, const hx_op_support *s, const prepared *p) {
     hx_err err;
     err.struct_size = sizeof err;
     err.number = 0;
     err.msg[0] = 0;
-    hx_code code;
-    if (blocking) {
-        hx_watch watch;
-        HX_TRY(hx_look());
-        hx_watch_begin(&watch, blocking->enter());
-        code = s->kernel(l->device->handle, NULL, &p->call, &err);
-        blocking->leave(watch.token);
-        if (hx_watch_end(&watch)) return hx_given_up();
-    } else
-        code = s->kernel(l->device->handle, NULL, &p->call, &err);
-    if (!code) return HX_OK;
-    return code == HX_E_MEMORY && hx_error_pending() ? code : hx_fail_kernel(&err, code);
+    const hx_blocking *blocking = p->bytes > HX_BLOCKING_BYTES ? hx_get_blocking() : NULL;
+    if (blocking) return run_long(l, s, &p->call, &err, blocking);
+    hx_code code = s->kernel(l->device->handle, NULL, &p->call, &err);
+    return code ? failed_here(&err, code) : HX_OK;
 }
 
 static void mark_streams(hx_device *d, hx_tensor **t, int n) {
@@ -165,15 +177,27 @@ static hx_status run_there(const hx_kernel_call *l, const hx_op_support *s, cons
     return hx_device_launched(d, l->op->name);
 }
 
-static hx_status launch(const hx_kernel_call *l, const hx_op_support *s, bool *ran) {
+static hx_status launch_here(const hx_kernel_call *l, const hx_op_support *s) {
     prepared p;
     HX_TRY(prepare(&p, l));
-    *ran = l->device->id == 0;
     int64_t start = hx_profiling() ? hx_profile_now() : 0;
-    hx_status status = *ran ? run_here(l, s, &p) : run_there(l, s, &p.call, ran);
+    hx_status status = run_here(l, s, &p);
+    hx_mode.kernels_run++;
+    if (__builtin_expect(start != 0, 0)) hx_profile_kernel(l, start);
+    if (__builtin_expect(p.room != 0, 0)) hx_free(p.views, p.room);
+    return status;
+}
+
+static hx_status launch(const hx_kernel_call *l, const hx_op_support *s, bool *ran) {
+    prepared p;
+    *ran = l->device->id == 0;
+    if (*ran) return launch_here(l, s);
+    HX_TRY(prepare(&p, l));
+    int64_t start = hx_profiling() ? hx_profile_now() : 0;
+    hx_status status = run_there(l, s, &p.call, ran);
     hx_mode.kernels_run += *ran;
     if (start && *ran) hx_profile_kernel(l, start);
-    unprepare(&p);
+    if (p.room) hx_free(p.views, p.room);
     return status;
 }
 
@@ -185,7 +209,7 @@ static hx_status ask(const hx_kernel_call *l, uint32_t *verdict) {
     hx_device_enter(l->device);
     *verdict = d->backend->op_check ? d->backend->op_check(d->handle, &p.call) : HX_NO;
     hx_device_leave(l->device);
-    unprepare(&p);
+    if (p.room) hx_free(p.views, p.room);
     return HX_OK;
 }
 
@@ -208,7 +232,7 @@ static hx_status launch_dense(const hx_kernel_call *l, const hx_op_support *s, b
 
 hx_status hx_launch_there(const hx_kernel_call *l, bool *ran) {
     hx_dtype key = key_of(l);
-    const hx_op_support *s = hx_own_kernel(l->op, l->device, key);
+    const hx_op_support *s = own_kernel(l->op, l->device, key);
     *ran = false;
     if (s) {
         uint32_t verdict = s->verdict;
@@ -219,15 +243,20 @@ hx_status hx_launch_there(const hx_kernel_call *l, bool *ran) {
     return rendered(l->op, l->device, key) ? launch(l, NULL, ran) : HX_OK;
 }
 
-hx_status hx_launch_anywhere(const hx_kernel_call *l, const hx_written *written) {
+static __attribute__((noinline)) hx_status launch_elsewhere(const hx_kernel_call *l, const hx_written *written, hx_dtype key) {
     bool ran;
     HX_TRY(hx_launch_there(l, &ran));
     if (ran) return HX_OK;
-    hx_dtype key = key_of(l);
     if (l->device->id == 0 || !hx_own_kernel(l->op, hx_cpu(), key))
         return hx_fail(HX_E_DTYPE, HX1701_UNSUPPORTED,
                        "no kernel for %s and no decomposition. Cast the tensor with .to(dtype).", hx_dtype_name(key));
     return hx_fallback_run(l->op, l->device, l->in, l->n_in, l->attr, l->n_attr, l->out, l->n_out, written);
+}
+
+hx_status hx_launch_anywhere(const hx_kernel_call *l, const hx_written *written) {
+    hx_dtype key = key_of(l);
+    const hx_op_support *s = l->device->id == 0 ? own_kernel(l->op, l->device, key) : NULL;
+    return s && s->verdict == HX_YES ? launch_here(l, s) : launch_elsewhere(l, written, key);
 }
 
 /* ---- for the rest of the core ---- */

@@ -271,13 +271,30 @@ static void count_large_given(local *t, size_t nbytes) {
 
 /* ---- blocks ---------------------------------------------------------------------------------------------- */
 
-void *hx_alloc(size_t nbytes) {
-    local *t = this_thread();
+static inline void *alloc(local *t, size_t nbytes) {
     if (!may_take(t, nbytes)) return NULL;
     void *block = take(t, nbytes);
     if (UNLIKELY(!block)) return refuse_bytes(t, nbytes, "the system gave none; the machine has", hx_machine_memory(), ""), NULL;
     count_small_taken(t, nbytes);
     return block;
+}
+
+void *hx_alloc(size_t nbytes) { return alloc(this_thread(), nbytes); }
+
+void *hx_alloc_tensor(size_t nbytes) {
+    local *t = this_thread();
+    void *block = alloc(t, nbytes);
+    if (LIKELY(block != NULL)) add(&t->count.tensors, 1);
+    return block;
+}
+
+void hx_free_tensor(void *block, size_t nbytes) {
+    local *t = this_thread();
+    if (LIKELY(t != NULL)) {
+        add(&t->count.tensors, -1);
+        count_small(t, -(int64_t)nbytes, -1);
+    }
+    give(t, block, nbytes);
 }
 
 void *hx_alloc_zeroed(size_t nbytes) {
@@ -492,11 +509,6 @@ void hx_memory_fail_at(int64_t n, bool stays) {
 int64_t hx_memory_allocation_count(void) {
     int64_t cached = 0;
     return sum_counters(&cached).allocations;
-}
-
-void hx_count_tensor(int delta) {
-    local *t = this_thread();
-    if (t) add(&t->count.tensors, delta);
 }
 
 void hx_count_node(int delta) {

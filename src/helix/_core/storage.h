@@ -63,8 +63,11 @@ void hx_memory_empty_cache(void);
 void hx_memory_fail_at(int64_t n, bool persistent);
 int64_t hx_memory_allocation_count(void);
 
-/* Internal counters for tensors and nodes. */
-void hx_count_tensor(int delta);
+/* The same blocks as hx_alloc's, counted as tensors too. */
+void *hx_alloc_tensor(size_t nbytes);
+void hx_free_tensor(void *block, size_t nbytes);
+
+/* Internal counter for nodes. */
 void hx_count_node(int delta);
 
 #endif

@@ -6,7 +6,7 @@
 #include "trace.h"
 
 static hx_tensor *new_shell(hx_device *device, hx_dtype dtype, int ndim) {
-    hx_tensor *t = hx_alloc(sizeof *t);
+    hx_tensor *t = hx_alloc_tensor(sizeof *t);
     if (!t) return NULL;
     memset(t, 0, offsetof(hx_tensor, shape));
     atomic_init(&t->refs, 1);
@@ -14,7 +14,6 @@ static hx_tensor *new_shell(hx_device *device, hx_dtype dtype, int ndim) {
     t->ndim = (uint8_t)ndim;
     t->device = device;
     if (hx_inference_enabled()) t->flags = HX_T_INFERENCE;
-    hx_count_tensor(1);
     return t;
 }
 
@@ -25,6 +24,15 @@ static hx_status check_rank(int ndim) {
     return HX_OK;
 }
 
+/* The number of elements, of sizes from 1 on that multiply without overflow; false for all others. */
+static inline bool plain_numel(const int64_t *shape, int ndim, int64_t *numel) {
+    int64_t product = 1;
+    for (int i = 0; i < ndim; i++)
+        if (shape[i] < 1 || !hx_mul_ok(product, shape[i], &product)) return false;
+    *numel = product;
+    return true;
+}
+
 static inline void *element_address(const hx_storage *s, int64_t offset, hx_dtype dtype) {
     return s->mem.host_ptr ? (char *)s->mem.host_ptr + offset * (int64_t)hx_dtype_size(dtype) : NULL;
 }
@@ -32,7 +40,7 @@ static inline void *element_address(const hx_storage *s, int64_t offset, hx_dtyp
 hx_status hx_tensor_empty(hx_device *device, hx_dtype dtype, const int64_t *shape, int ndim, hx_tensor **out) {
     HX_TRY(check_rank(ndim));
     int64_t numel, nbytes;
-    HX_TRY(hx_numel(shape, ndim, &numel));
+    if (!plain_numel(shape, ndim, &numel)) HX_TRY(hx_numel(shape, ndim, &numel));
     if (!hx_mul_ok(numel, (int64_t)hx_dtype_size(dtype), &nbytes))
         return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "%s %s does not fit in 64 bits of bytes",
                        hx_shape_text(shape, ndim), hx_dtype_name(dtype));
@@ -147,8 +155,7 @@ static void destroy(hx_tensor *t) {
     if (t->base) hx_tensor_release(t->base);
     if (t->storage) hx_storage_release(t->storage);
     hx_node *history = t->history;
-    hx_count_tensor(-1);
-    hx_free(t, sizeof *t);
+    hx_free_tensor(t, sizeof *t);
     if (history) hx_node_release(history); /* last: it may lead far */
 }
 

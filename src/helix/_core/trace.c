@@ -26,10 +26,6 @@ struct hx_trace {
     int n_inputs;
 };
 
-static _Thread_local hx_trace *active;
-
-bool hx_tracing(void) { return active != NULL; }
-
 hx_status hx_trace_new(hx_trace **out) {
     *out = hx_alloc_zeroed(sizeof **out);
     return *out ? HX_OK : HX_E_MEMORY;
@@ -57,12 +53,12 @@ void hx_trace_release(hx_trace *t) {
 }
 
 hx_status hx_trace_begin(hx_trace *t) {
-    if (active) return hx_fail(HX_E_TRACE, HX1702_TRACE, "a trace is being recorded already; traces do not nest");
-    active = t;
+    if (hx_mode.trace) return hx_fail(HX_E_TRACE, HX1702_TRACE, "a trace is being recorded already; traces do not nest");
+    hx_mode.trace = t;
     return HX_OK;
 }
 void hx_trace_end(hx_trace *t) {
-    if (active == t) active = NULL;
+    if (hx_mode.trace == t) hx_mode.trace = NULL;
 }
 
 /* ---- values ---- */
@@ -121,7 +117,7 @@ static hx_status number_of(hx_trace *t, hx_tensor *x, int origin, int32_t *numbe
 }
 
 hx_status hx_trace_alias(hx_tensor *of, hx_tensor *alias) {
-    hx_trace *t = active;
+    hx_trace *t = hx_mode.trace;
     int32_t shown, number;
     if (!t || of->storage) return HX_OK; /* memory that is there is captured under any name */
     HX_TRY(number_of(t, of, ARG_CAPTURED, &shown));
@@ -192,7 +188,7 @@ static hx_status fill(hx_trace *t, hx_trace_call *k, const hx_call *c) {
 }
 
 hx_status hx_trace_record(hx_call *c) {
-    hx_trace *t = active;
+    hx_trace *t = hx_mode.trace;
     HX_TRY(reserve((void **)&t->calls, t->n_calls, &t->call_room, sizeof *t->calls));
     hx_trace_call k = {.op = c->op, .n_in = c->n_in, .n_out = c->n_out, .list_at = c->list_at, .list_n = c->list_n,
                        .into = c->inplace || c->has_out};
@@ -253,7 +249,7 @@ static hx_status replay(hx_trace *t, hx_tensor **inputs, hx_tensor **now, hx_ten
 }
 
 hx_status hx_trace_replay(hx_trace *t, hx_tensor **inputs, int n_inputs, hx_tensor **outputs, int n_outputs) {
-    if (active) return hx_fail(HX_E_TRACE, HX1702_TRACE, "a trace cannot be replayed while one is recorded");
+    if (hx_mode.trace) return hx_fail(HX_E_TRACE, HX1702_TRACE, "a trace cannot be replayed while one is recorded");
     if (n_inputs != t->n_inputs || n_outputs != t->n_outputs)
         return hx_fail(HX_E_TYPE, HX1103_ARGUMENT, "the trace has %d inputs and %d outputs, got %d and %d", t->n_inputs,
                        t->n_outputs, n_inputs, n_outputs);

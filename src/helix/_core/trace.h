@@ -3,7 +3,7 @@
 #ifndef HX_TRACE_H
 #define HX_TRACE_H
 
-#include "op.h"
+#include "dispatch.h"
 
 typedef struct hx_trace hx_trace;
 
@@ -25,7 +25,7 @@ void hx_trace_release(hx_trace *t);
 /* Between begin and end, this thread's calls are recorded, not run. They do not nest. */
 hx_status hx_trace_begin(hx_trace *t);
 void hx_trace_end(hx_trace *t);
-bool hx_tracing(void);
+static inline bool hx_tracing(void) { return hx_mode.trace != NULL; }
 
 /* A placeholder of which only shape and dtype are known; replay puts a tensor in its place. Owned by caller. */
 hx_status hx_trace_input(hx_trace *t, hx_dtype dtype, const int64_t *shape, int ndim, hx_tensor **out);

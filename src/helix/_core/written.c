@@ -5,6 +5,7 @@
 
 bool hx_overlaps(const hx_tensor *a, const hx_tensor *b) {
     if (!a->storage || a->storage != b->storage || !a->numel || !b->numel) return false;
+    if (a == b) return true;
     int64_t al, ah, bl, bh;
     if (hx_extent(a->shape, a->strides, a->ndim, &al, &ah) || hx_extent(b->shape, b->strides, b->ndim, &bl, &bh))
         return true;
