@@ -8,6 +8,7 @@ from typing import Any
 
 from .graphs import Graph, graph_of
 from .traced import function_of
+from .trained import stepper_of
 
 
 class Jax:
@@ -44,6 +45,9 @@ class JaxCompiled(Jax):
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return self.jax.jit(function)  # type: ignore[no-any-return]
+
+    def build(self, workload: Any) -> Callable[[], Any] | None:
+        return stepper_of(self.jax, workload.id) or super().build(workload)
 
 
 class Ort:

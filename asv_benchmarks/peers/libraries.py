@@ -61,6 +61,9 @@ class Torch:
         found = getattr(self.t.optim, name, None)
         return found(parameters, **options) if found else None
 
+    def compiled(self, function: Callable[[], Any]) -> Callable[[], Any]:
+        return function
+
     def build(self, workload: Any) -> Callable[[], Any] | None:
         return workload.build(self)
 
@@ -72,6 +75,25 @@ class TorchTuned(Torch):
     environment = {
         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184"
     }
+
+
+class TorchCompile(Torch):
+    """torch.compile, of the models whose forward and loss it compiles in reasonable time."""
+
+    name = "torch_compile"
+
+    def inference(self, run: Callable[[], Any]) -> Callable[[], Any]:
+        def call() -> Any:
+            with self.t.no_grad():
+                return run()
+
+        return call
+
+    def compiled(self, function: Callable[[], Any]) -> Callable[[], Any]:
+        return self.t.compile(function, dynamic=False)
+
+    def build(self, workload: Any) -> Callable[[], Any] | None:
+        return super().build(workload) if workload.compiles else None
 
 
 class Helix(Torch):
@@ -150,4 +172,4 @@ class NumPy:
         return partial(np.matmul, *product_inputs(rest))
 
 
-LIBRARIES: dict[str, type] = {c.name: c for c in (Helix, Torch, TorchTuned, NumPy, Jax, JaxCompiled, Ort)}
+LIBRARIES: dict[str, type] = {c.name: c for c in (Helix, Torch, TorchTuned, TorchCompile, NumPy, Jax, JaxCompiled, Ort)}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .data import labels, normal
+from .models import MODELS, decode, prefill, training
 from .sequence import convolution_inputs, scan_inputs
 from .vision import resnet18
 
@@ -24,6 +25,7 @@ class Workload:
     inner: int = 1
     flops: float = 0.0
     bytes: float = 0.0
+    compiles: bool = False  # torch.compile has a form of it
 
     @property
     def group(self) -> str:
@@ -33,8 +35,8 @@ class Workload:
 ALL: list[Workload] = []
 
 
-def _add(id: str, build: Build, **figures: float) -> None:
-    ALL.append(Workload(id, build, **figures))  # type: ignore[arg-type]
+def _add(id: str, build: Build, **figures: Any) -> None:
+    ALL.append(Workload(id, build, **figures))
 
 
 # ---- A: what a call costs ------------------------------------------------------------------------------------
@@ -615,10 +617,11 @@ def _train(model: Callable[[Any], Any], x_name: str, x_shape: tuple[int, ...]) -
         net = model(lib)
         optimizer = lib.optimizer("AdamW_fused", list(net.parameters()))
         x, y = lib.array(normal(x_name, *x_shape)), lib.array(labels("y" + x_name, x_shape[0], 10))
+        loss_of = lib.compiled(lambda: lib.F.cross_entropy(net(x), y))
 
         def step() -> Any:
             optimizer.zero_grad(set_to_none=True)
-            loss = lib.F.cross_entropy(net(x), y)
+            loss = loss_of()
             loss.backward()
             optimizer.step()
             return loss
@@ -643,9 +646,9 @@ for _mode in ("fwd", "fb"):
             f"E.fft_conv_{_batch}_{_channels}_{_length}_{_mode}",
             _sequence(convolution_inputs, (_batch, _length, _channels), _mode == "fb"),
         )
-_add("E.mlp", _train(_mlp, "xm", (128, 784)))
-_add("E.cnn", _train(_cnn, "xc", (64, 1, 28, 28)))
-_add("E.resnet18", _train(resnet18, "xr", (16, 3, 32, 32)))
+_add("E.mlp", _train(_mlp, "xm", (128, 784)), compiles=True)
+_add("E.cnn", _train(_cnn, "xc", (64, 1, 28, 28)), compiles=True)
+_add("E.resnet18", _train(resnet18, "xr", (16, 3, 32, 32)), compiles=True)
 _add("E.transformer", _train(_transformer, "xt", (8, 128, 256)))
 for _kind in ("RNN", "LSTM", "GRU"):
     _add(f"E.{_kind.lower()}", _train(_recurrent(_kind), "xr", (32, 64, 128)))
@@ -662,5 +665,9 @@ def _resnet_inference(lib: Any) -> Callable[[], Any]:
     return lib.inference(lambda: net(x))
 
 
+for _name, _model in MODELS.items():
+    _add(f"E.{_name}", training(_model), compiles=_model.compiles)
+_add("H.gpt_prefill256_b1", prefill, compiles=True)
+_add("H.gpt_decode_b1", decode)
 _add("H.resnet18_b1", _resnet_inference)
 _add("H.mlp_b1", _mlp_inference)
