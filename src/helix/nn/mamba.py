@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import arange, float32, float64, ones, rand, zeros
+from .. import arange, float32, float64, matmul, ones, rand, zeros
 from ..autograd import no_grad
 from ..tensor import Tensor
 from . import functional as F
@@ -14,6 +14,7 @@ from .conv import Conv1d
 from .linear import Linear
 from .parameter import Parameter
 from .sequence import SequenceLayer
+from .summary import flops_of
 
 
 def steps_before_softplus(
@@ -29,6 +30,12 @@ def steps_before_softplus(
 def masked(x: Tensor, mask: Tensor | None) -> Tensor:
     """(batch, length, features) with zeros where mask (batch, length) is 0."""
     return x if mask is None else x * mask.unsqueeze(-1).to(x.dtype)
+
+
+def along(layer: Linear, x: Tensor) -> Tensor:
+    """(batch, features, length) to (batch, outputs, length): what the layer does, with no axes turned on the way."""
+    y = matmul(layer.weight, x)
+    return y if layer.bias is None else y + layer.bias.unsqueeze(-1)
 
 
 class Mamba(SequenceLayer):
@@ -95,12 +102,13 @@ class Mamba(SequenceLayer):
     def stream(self, x: Tensor, state: Any = None, mask: Tensor | None = None) -> tuple[Tensor, Any]:
         """`mask`, (batch, length), is 0 at steps that leave no trace in later ones."""
         conv_state, carried = (None, None) if state is None else state
-        u, z = self.in_proj(masked(x, mask)).transpose(1, 2).chunk(2, 1)
+        u, z = along(self.in_proj, masked(x, mask).transpose(1, 2)).chunk(2, 1)
         u, conv_state = F.causal_conv1d(u, self.conv1d.weight.squeeze(1), self.conv1d.bias, conv_state)
-        u = masked(F.silu(u).transpose(1, 2), mask)
-        dt, B, C = self.x_proj(u).split([self.dt_rank, self.d_state, self.d_state], -1)
-        dt = F.linear(dt, self.dt_proj.weight)
-        u, dt, B, C = (t.transpose(1, 2) for t in (u, dt, B, C))
+        u = F.silu(u)
+        if mask is not None:
+            u = u * mask.unsqueeze(1).to(u.dtype)
+        dt, B, C = along(self.x_proj, u).split([self.dt_rank, self.d_state, self.d_state], 1)
+        dt = matmul(self.dt_proj.weight, dt)
         A = -self.A_log.exp()
         y, last = F.selective_scan(
             u, dt, A, B, C, self.D, z, self.dt_proj.bias, delta_softplus=True, return_last_state=True
@@ -137,3 +145,10 @@ class Mamba(SequenceLayer):
 
     def extra_repr(self) -> str:
         return f"{self.d_model}, d_state={self.d_state}, d_conv={self.d_conv}, expand={self.expand}"
+
+
+@flops_of.register
+def _(layer: Mamba, result: Tensor) -> int:
+    """Three products, the short filter and the scan (as helix.flops has it); the projection out is a layer of its own."""
+    wide = 2 * layer.d_model + 2 * layer.dt_rank + 2 * layer.d_state + layer.d_conv
+    return result.numel() // layer.d_model * layer.d_inner * (2 * wide + 7 * layer.d_state + 13)
