@@ -1,12 +1,19 @@
 /* The recurrences for one kind of sums, included by cpu/recurrent.c with REAL, V (a register or one number), L (how many REAL
  * it holds), NAME(x), SUMS, LOAD(p, n), STORE(p, n, v), SIGMOID and TANH; n may be less than L at the end of a row. */
 
-/* One row, one step. LSTM: gates hold sums and then their activations. */
-static void NAME(lstm_row)(REAL *gates, const REAL *cell, REAL *cells, REAL *state, int64_t size) {
+/* One row, one step: what the inputs, read but once, and the state before give. LSTM: `gates` holds the latter, and then all
+ * activations. */
+static void NAME(lstm_row)(const REAL *x, const REAL *bias, REAL *gates, const REAL *cell, REAL *cells, REAL *state,
+                           int64_t size) {
     for (int64_t i = 0; i < size; i += L) {
         int64_t n = least(L, size - i);
-        V in = SIGMOID(LOAD(gates + i, n)), forget = SIGMOID(LOAD(gates + size + i, n));
-        V new = TANH(LOAD(gates + 2 * size + i, n)), out = SIGMOID(LOAD(gates + 3 * size + i, n));
+        V s[4];
+        for (int k = 0; k < 4; k++) {
+            s[k] = LOAD(x + k * size + i, n) + LOAD(gates + k * size + i, n);
+            hx_prefetch(x + (4 + k) * size + i, 0); /* the next row's */
+            if (bias) s[k] += LOAD(bias + k * size + i, n);
+        }
+        V in = SIGMOID(s[0]), forget = SIGMOID(s[1]), new = TANH(s[2]), out = SIGMOID(s[3]);
         V c = forget * LOAD(cell + i, n) + in * new;
         STORE(gates + i, n, in);
         STORE(gates + size + i, n, forget);
@@ -37,12 +44,12 @@ static void NAME(gru_row)(const REAL *x, const REAL *product, const REAL *bias, 
     }
 }
 
-static void NAME(plain_row)(REAL *state, const REAL *bias, int64_t size, int kind) {
+static void NAME(plain_row)(const REAL *x, const REAL *bias, REAL *state, int64_t size, int kind) {
     for (int64_t i = 0; i < size; i += L) {
         int64_t n = least(L, size - i);
-        V x = LOAD(state + i, n);
-        if (bias) x += LOAD(bias + i, n);
-        STORE(state + i, n, kind == HX_RNN_TANH ? TANH(x) : RELU(x));
+        V s = LOAD(x + i, n) + LOAD(state + i, n);
+        if (bias) s += LOAD(bias + i, n);
+        STORE(state + i, n, kind == HX_RNN_TANH ? TANH(s) : RELU(s));
     }
 }
 
@@ -108,24 +115,19 @@ static void NAME(forward_rows)(const job *j, int64_t row, int64_t end, REAL *pro
         REAL *state = AT(states, time, size), *cells = AT(cells, time, size), *saved = AT(saved, time, 4 * size);
         const REAL *x = AT(gates, time, wide);
         REAL *sums = j->kind == HX_LSTM && saved ? saved : j->kind >= HX_LSTM ? product : state;
-        if (j->kind == HX_GRU) NAME(multiply)(j, rows, h, size, wide, sums, false);
-        else {
-            memcpy(sums, x, (size_t)(rows * wide) * sizeof(REAL));
-            NAME(multiply)(j, rows, h, size, wide, sums, true);
-        }
+        NAME(multiply)(j, rows, h, size, wide, sums, false);
         for (int64_t i = 0; i < rows; i++) {
             if (j->lengths && j->lengths[row + i] <= time) {
                 memcpy(state + i * size, h + i * size, (size_t)size * sizeof(REAL));
                 if (j->kind == HX_LSTM) memcpy(cells + i * size, c + i * size, (size_t)size * sizeof(REAL));
                 if (saved) memset(saved + i * 4 * size, 0, (size_t)(4 * size) * sizeof(REAL));
             } else if (j->kind == HX_LSTM) {
-                if (bias) NAME(add_row)(sums + i * wide, bias, wide);
-                NAME(lstm_row)(sums + i * wide, c + i * size, cells + i * size, state + i * size, size);
+                NAME(lstm_row)(x + i * wide, bias, sums + i * wide, c + i * size, cells + i * size, state + i * size, size);
             } else if (j->kind == HX_GRU) {
                 REAL *kept = saved ? saved + i * 4 * size : product + rows * wide;
                 NAME(gru_row)(x + i * wide, product + i * wide, bias, h + i * size, kept, state + i * size, size);
             } else {
-                NAME(plain_row)(state + i * size, bias, size, j->kind);
+                NAME(plain_row)(x + i * wide, bias, state + i * size, size, j->kind);
             }
         }
         h = state;
