@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 FIRST = """
@@ -30,6 +31,7 @@ def helix(tmp_path):
     rows = "\n".join(f"{i % 7},{i % 3},{'ab'[i % 2]}" for i in range(60))
     (tmp_path / "table.csv").write_text(f"x,y,kind\n{rows}\n")
     (tmp_path / "t.toml").write_text(FIRST)
+    np.save(tmp_path / "runs.npy", np.zeros((9, 2), np.float32))
 
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
         paths = os.pathsep.join(sys.path)
@@ -45,8 +47,6 @@ def helix(tmp_path):
 
 
 def test_train_eval_predict_resume(helix, tmp_path):
-    import numpy as np
-
     trained = helix("train", "t.toml", "--set", "train.epochs=3", "--json")
     assert trained.returncode == 0, trained.stderr
     summary = json.loads(trained.stdout)
@@ -94,12 +94,29 @@ def test_data_alone_is_enough(helix):
     assert done.returncode == 0 and done.stderr == "" and "in runs/table:" in done.stdout
 
 
+def test_arrays_and_folders_of_texts_are_trained(helix, tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(60.0).reshape(30, 2))
+    np.save(tmp_path / "y.npy", np.array(["few", "many"])[np.arange(30) // 15])
+    done = helix("train", "x.npy", "--set", "train.epochs=1", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["task"] == "classification", done.stderr
+    assert helix("eval", "runs/x", "--data", "x.npy").returncode == 0
+    for number in range(20):
+        (tmp_path / "mail" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mail" / "ab"[number % 2] / f"{number}.txt").write_text("a text of nothing")
+    done = helix("train", "mail", "--set", "train.epochs=1", "--set", "data.options.length=20", "--quiet")
+    assert done.returncode == 0, done.stderr
+    said = helix("predict", "runs/mail", "a text", "mail/a/0.txt", "--json")
+    assert [row["label"] in "ab" for row in json.loads(said.stdout)] == [True, True], said.stderr
+    assert "Conv1d" in helix("summary", "runs/mail").stdout
+
+
 @pytest.mark.parametrize(("arguments", "code", "text"), [
     (("tarin",), 2, "did you mean 'train'?"),
     (("train",), 2, "Missing argument"),
     (("train", "no.toml"), 2, "HX3101 config 'no.toml' does not exist"),
     (("train", "t.toml", "--set", "train.epoch=1"), 2, "did you mean 'train.epochs'?"),
     (("train", "nowhere"), 1, "neither a file or folder"),
+    (("train", "runs.npy"), 2, "HX3105 data: the samples have inputs and no targets"),
     (("train", "t.toml", "--set", "device=mars"), 3, "mars"),
     (("train", "t.toml", "--set", "model.kind=cn"), 2, "did you mean 'cnn'?"),
     (("eval", "."), 2, "HX3103"),

@@ -18,16 +18,16 @@ def summary(source: str, changes: tuple[str, ...], as_json: bool, quiet: bool) -
     from ..models import build
     from ..train import Run
     from ..train import config as configuration
-    from ..train.run import open_source
+    from ..train.run import prepared_source
 
     if source.endswith(".toml"):
         config = configuration.read(source, changes)
-        info = describe(open_source(config))
+        info = describe(prepared_source(config))
     else:
         run = Run(source)
         config, info = run.config, run.info
     model = build(config.model.kind, info, config.model.options)
-    table = model.summary(info.input_shape, dtype=int64 if info.task == "language" else None)
+    table = model.summary(info.input_shape, dtype=int64 if info.vocabulary else None)
     give(table.as_dict(), str(table), as_json)
 
 

@@ -91,10 +91,8 @@ def _opened(run: str, checkpoint: str, quiet: bool):
 @common
 def evaluate(run: str, data: str | None, checkpoint: str, as_json: bool, quiet: bool) -> None:
     """Loss and metrics of a run's best checkpoint, or of another."""
-    from ..data import load
-
     opened = _opened(run, checkpoint, quiet)
-    values = opened.evaluate(load(data) if data is not None else None)
+    values = opened.evaluate(data)
     text = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
     give({"checkpoint": opened.checkpoint.name, **values}, text, as_json)
 
@@ -115,7 +113,7 @@ def predict(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """What a run's model says of image files, .npy files, or the beginning of a text."""
+    """What a run's model says of image files, .npy files, texts or .txt files, or the beginning of a text."""
     opened = _opened(run, checkpoint, quiet)
     results: list[dict[str, Any]] = []
     for given in inputs:

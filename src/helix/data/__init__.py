@@ -23,6 +23,7 @@ from .samplers import (
 from .split import random_split, stratified_split
 from .table import read_csv
 from .text import TextFolder
+from .text_classes import TextClasses
 from .tokenizer import ByteTokenizer, Tokenizer
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "StratifiedSampler",
     "Subset",
     "TensorDataset",
+    "TextClasses",
     "TextFolder",
     "TokenFile",
     "Tokenizer",

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 from .. import from_numpy
 from ..errors import FormatError
 from ..tensor import Tensor
-from .dataset import Dataset
+from .dataset import Dataset, TensorDataset
 
 
 class ArrayFiles(Dataset):
     """`.npy` files whose first axes are equally long, mapped: sample i is row i of each. The last one is the target.
 
-    Without `task`, whole-number targets are classes and others are values to predict. Object arrays, which are pickles,
+    Without `task`, whole-number targets and words are classes and others are values to predict. Object arrays, which are pickles,
     are refused.
     """
+
+    arrays: list[Any]
 
     def __init__(self, *paths: str | Path, task: str | None = None, classes: Sequence[str] = ()) -> None:
         import numpy as np
@@ -30,6 +34,8 @@ class ArrayFiles(Dataset):
         for path, array in zip(paths, self.arrays, strict=True):
             if not isinstance(array, np.ndarray) or array.ndim == 0:
                 raise FormatError(f"HX2103 npy: {Path(path).name} holds no array with rows", code="HX2103")
+        self.arrays[-1], names = coded(self.arrays[-1])
+        classes = classes or names
         lengths = {len(array) for array in self.arrays}
         if len(lengths) != 1:
             raise ValueError(f"ArrayFiles: the files hold different numbers of rows: {sorted(lengths)}")
@@ -55,6 +61,79 @@ class ArrayFiles(Dataset):
         import numpy as np
 
         return from_numpy(np.array(self.arrays[-1]))
+
+
+def coded(targets) -> tuple[Any, tuple[str, ...]]:
+    """Words as numbers of classes, and the classes in order; anything else as it is."""
+    import numpy as np
+
+    words = isinstance(targets, (list, tuple)) and len(targets) > 0 and all(isinstance(word, str) for word in targets)
+    if not words and not (isinstance(targets, np.ndarray) and targets.dtype.kind in "US"):
+        return targets, ()
+    names, numbers = np.unique(np.asarray(targets).astype(str), return_inverse=True)
+    return numbers.astype(np.int64), tuple(map(str, names))
+
+
+TARGETS = {
+    "x": "y",
+    "X": "y",
+    "inputs": "targets",
+    "data": "labels",
+    "features": "labels",
+    "images": "labels",
+    "train": "labels",
+}
+
+
+def arrays_of(
+    path: str | Path, target: str | None = None, task: str | None = None, classes: Sequence[str] = ()
+) -> Dataset:
+    """The dataset of an `.npy` file of inputs and the file of its targets, or of an `.npz` file that holds both.
+
+    `target` names the other file, or the array; by default y.npy beside x.npy, labels.npy beside images.npy, and so on
+    (`x_test.npy` goes with `y_test.npy`), or in an .npz file the last of two arrays. Inputs alone make a dataset without targets.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".npz":
+        return _of_archive(path, target, task, classes)
+    if target is not None:
+        beside = Path(target) if Path(target).is_absolute() else path.parent / target
+        if not beside.exists():
+            raise FileNotFoundError(f"data.options.target: there is no {target!r} beside {path.name!r}")
+        return ArrayFiles(path, beside, task=task, classes=classes)
+    found = next((other for other in _beside(path) if other.exists()), None)
+    return ArrayFiles(path, *([found] if found is not None else []), task=task, classes=classes)
+
+
+def _beside(path: Path) -> list[Path]:
+    """Where the targets of a file of inputs may lie."""
+    head, mark, tail = path.stem.partition("_")
+    names = [f"{TARGETS[head]}{mark}{tail}"] if head in TARGETS else []
+    front, mark, last = path.stem.rpartition("_")
+    names += [f"{front}{mark}{TARGETS[last]}"] if mark and last in TARGETS else []
+    return [path.with_name(name + path.suffix) for name in names]
+
+
+def _of_archive(path: Path, target: str | None, task: str | None, classes: Sequence[str]) -> Dataset:
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (ValueError, EOFError, BadZipFile) as error:
+        raise FormatError(f"HX2103 npz: {path.name}: {error}", code="HX2103") from error
+    pairs = [(given, wanted) for given, wanted in TARGETS.items() if given in arrays and wanted in arrays]
+    if target is not None and target in arrays and len(arrays) == 2:
+        pairs = [(next(name for name in arrays if name != target), target)]
+    elif len(arrays) == 2 and not pairs:
+        pairs = [tuple(arrays)]
+    if not pairs:
+        raise ValueError(
+            f"{str(path)!r} holds the arrays {', '.join(arrays) or 'none'}; it needs two, the inputs as x and the targets as y."
+        )
+    given, wanted = pairs[0]
+    targets, names = coded(arrays[wanted])
+    return TensorDataset(arrays[given], targets, task=task, classes=classes or names)
 
 
 class TokenFile(Dataset):

@@ -13,13 +13,13 @@ from ..errors import FormatError
 from ..tensor import Tensor
 from .dataset import Dataset
 from .extras import needed
+from .folders import IMAGES, class_names
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 MAX_PIXELS = 64_000_000
 
 
 def image_files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGES and p.is_file())
 
 
 def open_image(path: Path):
@@ -61,12 +61,7 @@ class ImageFolder(Dataset):
         if not self.folder.is_dir():
             raise FileNotFoundError(f"image folder {str(folder)!r} does not exist")
         names = sorted(p.name for p in self.folder.iterdir() if p.is_dir() and image_files(p))
-        if len(names) < 2:
-            raise ValueError(
-                f"image folder {str(folder)!r} needs one sub-folder with images for each of at least "
-                f"two classes; found {len(names)}"
-            )
-        self.classes = tuple(names)
+        self.classes = class_names("image", self.folder, names)
         self.unreadable: list[tuple[str, str]] = []
         self._pool: ThreadPoolExecutor | None = None
         self.samples = [

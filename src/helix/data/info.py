@@ -17,6 +17,7 @@ class DataInfo(msgspec.Struct, frozen=True):
     outputs: int
     classes: tuple[str, ...] = ()
     vocabulary: int = 0
+    scale: float = 1.0  # what whole-number inputs are multiplied by
     format_version: int = 1
 
 
@@ -29,4 +30,11 @@ def describe(dataset: Dataset) -> DataInfo:
     outputs = math.prod(sample[-1].shape)
     if task == "classification":
         outputs = len(dataset.classes) or int(dataset.targets().max()) + 1
-    return DataInfo(task, tuple(sample[0].shape), outputs, tuple(dataset.classes), getattr(dataset, "vocabulary", 0))
+    return DataInfo(
+        task,
+        tuple(sample[0].shape),
+        outputs,
+        tuple(dataset.classes),
+        getattr(dataset, "vocabulary", 0),
+        getattr(dataset, "scale", 1.0),
+    )

@@ -15,6 +15,7 @@ from .pretrained import FAMILIES, from_pretrained
 from .recurrent import RecurrentClassifier
 from .resnet import ResNet, resnet18, resnet34, resnet50
 from .sequence import SequenceClassifier, SequenceDecoder
+from .text import TextClassifier
 from .unet import UNet
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "ResNet",
     "SequenceClassifier",
     "SequenceDecoder",
+    "TextClassifier",
     "UNet",
     "build",
     "choose",

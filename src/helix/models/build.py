@@ -21,6 +21,7 @@ from .mlp import mlp
 from .recurrent import CELLS, RecurrentClassifier
 from .resnet import resnet18, resnet34, resnet50
 from .sequence import SequenceClassifier, SequenceDecoder
+from .text import TextClassifier
 from .vit import ViTForImageClassification
 
 
@@ -71,12 +72,19 @@ def _image_network(info: DataInfo, network: Callable[..., Module], **options) ->
     return network(**{"num_classes": info.outputs, "in_channels": info.input_shape[0], **options})
 
 
+def _text(info: DataInfo, **options) -> Module:
+    if len(info.input_shape) != 1 or not info.vocabulary:
+        raise ConfigError(f"HX3102 model.kind: textcnn takes tokens of texts, got samples of shape {info.input_shape}")
+    return TextClassifier(info.vocabulary, info.input_shape[0], info.outputs, **options)
+
+
 TOKENS = ("language", "tagging")
 IMAGE_NETWORKS = (convnext_tiny, densenet121, resnet18, resnet34, resnet50)
 KINDS: dict[str, Callable[..., Module]] = {
     "cnn": _cnn,
     "decoder": _decoder,
     "mlp": _mlp,
+    "textcnn": _text,
     "vit": _vit,
     **{name: partial(_recurrent, cell=name) for name in CELLS},
     **{name: partial(_sequence, mixer=name) for name in MIXERS if name != "attention"},
@@ -89,6 +97,8 @@ def choose(info: DataInfo) -> str:
     """The kind of model that suits the data: by task, then by the shape of a sample."""
     if info.task in TOKENS:
         return "decoder"
+    if info.vocabulary:
+        return "textcnn"
     return "cnn" if len(info.input_shape) == 3 and min(info.input_shape[1:]) > 2 else "mlp"
 
 

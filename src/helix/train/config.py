@@ -30,11 +30,13 @@ class Data(Struct, kw_only=True):
     source: Annotated[
         str,
         Meta(
-            description="digits, a CSV file, a folder of image folders, a text file or folder; "
-            "'stdlib' is the sources of Python's standard library"
+            description="digits, a CSV file, an .npy or .npz file, a folder with a folder of images or of .txt files for each "
+            "class, a text file or folder; 'stdlib' is the sources of Python's standard library"
         ),
     ]
-    kind: Annotated[Literal["auto", "images", "table", "text"], Meta(description="what a path holds")] = "auto"
+    kind: Annotated[
+        Literal["auto", "arrays", "images", "table", "text", "text_classes"], Meta(description="what a path holds")
+    ] = "auto"
     test_fraction: Share = 0.3
     options: Annotated[dict[str, Any], Meta(description="arguments of the dataset")] = {}
 

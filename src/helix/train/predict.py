@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from .. import tensor as make
 from .._core import Generator
 from ..data.dataset import as_tensor
 from ..errors import ConfigError
@@ -40,6 +41,10 @@ def _answer(probabilities: list[float], names, top: int) -> dict[str, Any]:
 def _batch(run, source) -> Tensor:
     """Any accepted source as a batch of the model's inputs."""
     shape = tuple(run.info.input_shape)
+    if run.info.vocabulary:
+        return make(
+            [_tokens(text, shape[0]) for text in ([source] if isinstance(source, (str, bytes, Path)) else source)]
+        )
     if isinstance(source, (str, Path)):
         path = Path(source)
         if path.suffix.lower() == ".npy":
@@ -56,7 +61,9 @@ def _batch(run, source) -> Tensor:
             )
     inputs = source if isinstance(source, Tensor) else as_tensor(source)
     parameter = next(run.model.parameters())
+    scale = 1.0 if inputs.is_floating_point() else run.info.scale
     inputs = inputs.to(parameter.dtype) if inputs.dtype != parameter.dtype else inputs
+    inputs = inputs if scale == 1.0 else inputs * scale
     if tuple(inputs.shape) == shape or inputs.numel() == math.prod(shape):
         return inputs.reshape(1, *shape)
     if tuple(inputs.shape[1:]) != shape:
@@ -66,6 +73,15 @@ def _batch(run, source) -> Tensor:
             code="HX3105",
         )
     return inputs
+
+
+def _tokens(text: str | bytes | Path, length: int) -> list[int]:
+    """Of a text, or of a .txt file, as TextClasses has them."""
+    from ..data.text_classes import tokens_of
+
+    if isinstance(text, Path) or (isinstance(text, str) and text.endswith(".txt") and Path(text).is_file()):
+        return tokens_of(Path(text).read_bytes(), length)
+    return tokens_of(text.encode() if isinstance(text, str) else text, length)
 
 
 def _image(run, path: Path, shape: tuple[int, ...]) -> Tensor:

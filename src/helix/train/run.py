@@ -11,6 +11,7 @@ import msgspec
 
 from .. import manual_seed
 from ..data import DataInfo, Dataset, describe, load, random_split, stratified_split
+from ..data.prepared import prepared, same_classes
 from ..errors import ConfigError
 from ..models.build import build
 from ..nn import Module
@@ -65,13 +66,23 @@ class Run:
         """The record of each epoch."""
         return [record for record in self.folder.records() if record["event"] == "epoch"]
 
-    def evaluate(self, data: Dataset | None = None) -> dict[str, float]:
-        """Loss and metrics on `data`; without it, on the samples that the run held back."""
-        test = load(data) if data is not None else split(self.config, open_source(self.config))[1]
+    def evaluate(self, data=None) -> dict[str, float]:
+        """Loss and metrics on `data`, which is what `helix.data.load` takes; without it, on the samples that the run held back."""
+        test = split(self.config, prepared_source(self.config))[1] if data is None else self._other(data)
         return trainer_for(self.config, self.model, None, "none").evaluate(test)
 
+    def _other(self, data) -> Dataset:
+        """Other data, read as the run's own."""
+        options = self.config.data.options
+        if isinstance(data, (str, Path)):
+            arrays = Path(data).suffix.lower() in (".npy", ".npz")
+            data = load(data, **{key: value for key, value in options.items() if not (arrays and key == "target")})
+        dataset = load(data)
+        same_classes(dataset, self.info)
+        return prepared(dataset, self.info.scale) if is_built(self.config) else dataset
+
     def predict(self, source, **options) -> list[dict[str, Any]] | bytes:
-        """What the model says of an image file, an .npy file, an array, or the beginning of a text."""
+        """What the model says of an image file, an .npy file, an array, a text or .txt file, or the beginning of a text."""
         from .predict import predict
 
         return predict(self, source, **options)
@@ -93,6 +104,17 @@ def open_source(config: Config) -> Dataset:
         return load(source, **options)
     except TypeError as error:
         raise ConfigError(f"HX3101 data.options: {error}", code="HX3101") from error
+
+
+def is_built(config: Config) -> bool:
+    """Whether helix makes the model, which then decides what its inputs look like."""
+    return ":" not in config.model.kind
+
+
+def prepared_source(config: Config, dataset: Dataset | None = None, model: Module | None = None) -> Dataset:
+    """The dataset that is given or that [data] names, as a model that helix makes takes it."""
+    dataset = dataset if dataset is not None else open_source(config)
+    return prepared(dataset) if model is None and is_built(config) else dataset
 
 
 def split(config: Config, dataset: Dataset) -> tuple[Dataset, Dataset]:
@@ -137,7 +159,7 @@ def trainer_for(config: Config, model: Module, run_dir: Path | None, progress) -
 
 def start(config: Config, dataset: Dataset | None = None, model: Module | None = None, progress="auto") -> Run:
     """Trains by a configuration, in a fresh folder below `config.runs`."""
-    dataset = dataset if dataset is not None else open_source(config)
+    dataset = prepared_source(config, dataset, model)
     parts, info = split(config, dataset), describe(dataset)
     config = configuration.settled(config, len(parts[0]))
     path = _fresh(Path(config.runs), config.name)
@@ -146,16 +168,25 @@ def start(config: Config, dataset: Dataset | None = None, model: Module | None =
     path.mkdir(parents=True)
     folder.write("config.toml", configuration.to_toml(config))
     folder.write_json("data.json", msgspec.to_builtins(info))
+    _say_what_is_left_out(trainer, dataset)
     return _train(config, trainer, info, parts, resume=False)
 
 
 def resume(path: str | Path, dataset: Dataset | None = None, model: Module | None = None, progress="auto") -> Run:
     """Goes on with a run that was stopped; without a checkpoint it begins again."""
     run = Run(path)
-    parts = split(run.config, dataset if dataset is not None else open_source(run.config))
+    parts = split(run.config, prepared_source(run.config, dataset, model))
     model = model if model is not None else fresh_model(run.config, run.info)
     trainer = trainer_for(run.config, model, run.path, progress)
     return _train(run.config, trainer, run.info, parts, resume=bool(checkpoint.steps(run.folder.checkpoints)))
+
+
+def _say_what_is_left_out(trainer: Trainer, dataset: Dataset) -> None:
+    unreadable = getattr(dataset, "unreadable", ())
+    if unreadable:
+        some = "; ".join(f"{name}: {why}" for name, why in unreadable[:3])
+        more = f"; and {len(unreadable) - 3} more" if len(unreadable) > 3 else ""
+        trainer.progress.line(f"{len(unreadable)} files cannot be read and are left out: {some}{more}")
 
 
 def fresh_model(config: Config, info: DataInfo) -> Module:

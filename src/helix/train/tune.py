@@ -82,10 +82,10 @@ def tune_config(
 ) -> tuple[dict[str, Any], float]:
     """The search over keys of a configuration ("optimizer.lr"); the best values and their number. Nothing is written."""
     from . import config as configuration
-    from .run import fresh_model, open_source, split, trainer_for
+    from .run import fresh_model, prepared_source, split, trainer_for
 
     optuna = needed("optuna", "tune", "helix tune")
-    parts = split(config, dataset := open_source(config))
+    parts = split(config, dataset := prepared_source(config))
     info = describe(dataset)
 
     def objective(trial) -> float:
