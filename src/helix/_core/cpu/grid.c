@@ -1,9 +1,11 @@
-/* Images read at the points of a grid. A block of points is turned into taps (where to read, with what weight) once and
- * then applied to every channel, so that the inner loops run over points and become gathers. */
+/* Images read at the points of a grid. A block of points is turned into taps (where to read, with what weight) once and then
+ * applied to every channel: plane by plane, so that the inner loops run over points and become gathers, or, where there are
+ * channels enough, with channels side by side. */
+#include "../rooms.h"
 #include "cpu.h"
-#include "lanes.h"
+#include "turn.h"
 
-enum { BLOCK = 512, MOST_TAPS = 16, CHANNELS = 8 };
+enum { BLOCK = 128, MOST_TAPS = 16, CHANNELS = 8, TURNED_BYTES = 8 << 20, MOST_ROWS = 1 << 22 };
 typedef enum { BILINEAR, NEAREST, BICUBIC } mode;
 typedef enum { ZEROS, BORDER, REFLECTION } outside;
 
@@ -80,26 +82,67 @@ HX_ALWAYS int gather_points_f64(const double *from, double *to, const int32_t *a
     return 0;
 }
 
+/* A square of doubles with rows for columns, as turn.h has it for floats. */
+static inline void load_turned_f64(const double *p, int64_t step, hx_vd *tile) {
+    enum { L = HX_LANES_OF(double) };
+    for (int c = 0; c < L; c++)
+        for (int r = 0; r < L; r++) tile[c][r] = p[r * step + c];
+}
+static inline void store_turned_f64(double *p, int64_t step, const hx_vd *tile) {
+    enum { L = HX_LANES_OF(double) };
+    for (int c = 0; c < L; c++)
+        for (int r = 0; r < L; r++) p[r * step + c] = tile[c][r];
+}
+
 #define T float
+#define V hx_vf
 #define NAME(x) x##_f32
+#define FLOOR floorf
+#define ROUND rintf
+#define LOAD hx_vf_load
+#define STORE hx_vf_store
+#define ALL hx_vf_all
+#define LOAD_TURNED hx_load_turned
+#define STORE_TURNED hx_store_turned
+#include "grid_taps.h"
 #include "grid_body.h"
+#include "grid_lanes.h"
 #undef T
+#undef V
 #undef NAME
+#undef FLOOR
+#undef ROUND
+#undef LOAD
+#undef STORE
+#undef ALL
+#undef LOAD_TURNED
+#undef STORE_TURNED
 #define T double
+#define V hx_vd
 #define NAME(x) x##_f64
+#define FLOOR floor
+#define ROUND rint
+#define LOAD hx_vd_load
+#define STORE hx_vd_store
+#define ALL hx_vd_all
+#define LOAD_TURNED load_turned_f64
+#define STORE_TURNED store_turned_f64
+#include "grid_taps.h"
 #include "grid_body.h"
+#include "grid_lanes.h"
+
+static hx_code run(const hx_op_call *call, bool backward, hx_err *err) {
+    if (call->in[0].dtype == HX_F32 ? run_f32(call, backward) : run_f64(call, backward)) return HX_OK;
+    return hx_kernel_fail(err, HX_E_MEMORY, HX1402_MEMORY, "no memory for the image with its channels side by side");
+}
 
 HX_KERNEL(k_grid_sampler) {
-    HX_UNUSED;
-    if (call->in[0].dtype == HX_F32) forward_f32(call);
-    else forward_f64(call);
-    return HX_OK;
+    (void)dev, (void)stream;
+    return run(call, false, err);
 }
 HX_KERNEL(k_grid_sampler_backward) {
-    HX_UNUSED;
-    if (call->in[0].dtype == HX_F32) backward_f32(call);
-    else backward_f64(call);
-    return HX_OK;
+    (void)dev, (void)stream;
+    return run(call, true, err);
 }
 
 #define FLOATS (HX_BIT(HX_F32) | HX_BIT(HX_F64))
