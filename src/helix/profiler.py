@@ -25,6 +25,9 @@ from helix.nn import Module
 __all__ = ["KernelEvent", "ModuleEvent", "Profile", "profile"]
 
 PACKAGE = os.path.dirname(helix.__file__) + os.sep
+PLACES = tuple(
+    PACKAGE + folder + os.sep for folder in ("models", "train")
+)  # lines of helix that a user could have written
 
 
 class KernelEvent(NamedTuple):
@@ -66,6 +69,7 @@ class Row(NamedTuple):
     flops: int
     bytes_moved: int
     kept: int
+    bytes_written: int = 0
 
 
 class Profile:
@@ -89,8 +93,9 @@ class Profile:
         sums: dict[str, list[int]] = {}
         for event in self.kernels:
             key = event.op + (" (backward)" if event.backward else "") if what == "op" else getattr(event, what)
-            row = sums.setdefault(key, [0, 0, 0, 0])
-            for k, value in enumerate((1, event.nanoseconds, event.flops, event.bytes_read + event.bytes_written)):
+            row = sums.setdefault(key, [0, 0, 0, 0, 0])
+            moved = event.bytes_read + event.bytes_written
+            for k, value in enumerate((1, event.nanoseconds, event.flops, moved, event.bytes_written)):
                 row[k] += value
         kept: dict[str, int] = {}
         if what == "module":
@@ -98,23 +103,23 @@ class Profile:
                 kept[call.module] = kept.get(call.module, 0) + call.kept
         rows = []
         for name in {**sums, **kept}:
-            calls, took, flops, moved = sums.get(name, [0, 0, 0, 0])
-            rows.append(Row(name, calls, took, flops, moved, kept.get(name, 0)))
+            calls, took, flops, moved, written = sums.get(name, [0, 0, 0, 0, 0])
+            rows.append(Row(name, calls, took, flops, moved, kept.get(name, 0), written))
         return sorted(rows, key=lambda row: -row.nanoseconds)
 
     def table(self, by: str = "op", rows: int = 20) -> str:
         """The sums as text."""
         found, total = self.by(by), sum(event.nanoseconds for event in self.kernels) or 1
-        head = (by, "calls", "ms", "share", "MFLOP", "MB moved", *(("MB kept",) if by == "module" else ()))
+        head = (by, "calls", "ms", "share", "MFLOP", "MB moved", "MB kept" if by == "module" else "MB written")
         lines = [
             (
-                row.name or "(outside)",
+                _short(row.name) or "(outside)",
                 str(row.calls),
                 f"{row.nanoseconds / 1e6:.3f}",
                 f"{row.nanoseconds / total:.1%}",
                 f"{row.flops / 1e6:.2f}",
                 f"{row.bytes_moved / 1e6:.2f}",
-                *((f"{row.kept / 1e6:.2f}",) if by == "module" else ()),
+                f"{(row.kept if by == 'module' else row.bytes_written) / 1e6:.2f}",
             )
             for row in found[:rows]
         ]
@@ -155,6 +160,13 @@ class Profile:
 
     def __str__(self) -> str:
         return self.table()
+
+
+def _short(name: str) -> str:
+    """A line without the folder that helix lies in, or that we are in."""
+    for folder in (os.path.dirname(os.path.dirname(PACKAGE)) + os.sep, os.getcwd() + os.sep):
+        name = name.removeprefix(folder)
+    return name
 
 
 def _trace_event(
@@ -230,6 +242,8 @@ class profile:
         """The number of (module path, line of the user's) that calls now."""
         frame = sys._getframe(0)
         while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+            if frame.f_code.co_filename.startswith(PLACES):
+                break
             frame = frame.f_back  # type: ignore[assignment]
         line = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
         stack = self._stack()

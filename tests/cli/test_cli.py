@@ -64,6 +64,12 @@ def test_train_eval_predict_resume(helix, tmp_path):
     predicted = helix("predict", "runs/t", "x.npy", "--json")
     assert [row["label"] in "ab" for row in json.loads(predicted.stdout)] == [True, True]
     assert helix("resume", "runs/t", "--quiet").stdout.startswith("test loss")
+    profiled = helix("profile", "runs/t", "--steps", "2", "--skip", "1")
+    assert (
+        "module" in profiled.stdout.splitlines()[0]
+        and "written: runs/t/trace.json, runs/t/report.html" in profiled.stdout
+    )
+    assert "<h2>Profile</h2>" in (tmp_path / "runs" / "t" / "report.html").read_text()
     table = helix("summary", "runs/t")
     assert "Linear" in table.stdout and "parameters" in table.stdout
 

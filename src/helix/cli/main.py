@@ -22,6 +22,7 @@ COMMANDS = {
     "resume": ("training", "Go on with a run that was stopped."),
     "eval": ("training", "Loss and metrics of a run on the samples it held back."),
     "predict": ("training", "What a run's model says of files or a text."),
+    "profile": ("profile", "Time, FLOPs and memory of some training steps, by module, line or op."),
     "summary": ("summary", "Layers, parameters and FLOPs of a configuration's or run's model."),
     "devices": ("machine", "Devices that helix can use here."),
     "doctor": ("machine", "The installation: versions, processor, devices, extras."),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -25,12 +24,7 @@ def train(source: str, changes: tuple[str, ...], as_json: bool, quiet: bool) -> 
     from ..train import config as configuration
     from ..train import start
 
-    if source.endswith(".toml"):
-        config = configuration.read(source, changes)
-    else:
-        values: dict[str, Any] = {"name": Path(source).stem or "run", "data": {"source": source}}
-        config = configuration.check(configuration.overlaid(values, changes))
-    _tell(start(config, progress=_progress(as_json, quiet)), as_json)
+    _tell(start(configuration.of_source(source, changes), progress=_progress(as_json, quiet)), as_json)
 
 
 @click.command()

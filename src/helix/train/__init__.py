@@ -12,6 +12,7 @@ from .callback import Callback, EarlyStopping, Monitor
 from .checkpoint import Checkpoint
 from .config import Config
 from .owners import memory_owners
+from .profiling import Profiled
 from .rates import RateTest, rate_test
 from .run import Run, resume, start
 from .signals import Interrupted
@@ -27,6 +28,7 @@ __all__ = [
     "Interrupted",
     "Model",
     "Monitor",
+    "Profiled",
     "RateTest",
     "Run",
     "TensorBoard",

@@ -28,7 +28,7 @@ def train(data, model: str | Module = "auto", progress="auto", **settings: Any) 
     """
     named = isinstance(data, (str, Path))
     values: dict[str, Any] = {
-        "name": Path(data).stem if named else "run",
+        "name": configuration.name_of(data) if named else "run",
         "data": {"source": str(data) if named else "python"},
         "model": {"kind": model if isinstance(model, str) else "python:model"},
     }

@@ -145,6 +145,19 @@ def read(path: str | Path, changes: Sequence[str] = ()) -> Config:
     return check(overlaid(values, changes))
 
 
+def of_source(source: str, changes: Sequence[str] = ()) -> Config:
+    """The configuration in a TOML file, or one for data alone: its name, and everything else left open."""
+    if source.endswith(".toml"):
+        return read(source, changes)
+    return check(overlaid({"name": name_of(source), "data": {"source": source}}, changes))
+
+
+def name_of(source: str | Path) -> str:
+    """A name for a run on a file or folder: of it the letters, digits, dots, dashes and underscores."""
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in Path(source).resolve().stem)
+    return name.strip("._-") or "run"
+
+
 def overlaid(values: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
     """The values with each `table.key=value` put in its place."""
     for change in changes:

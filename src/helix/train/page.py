@@ -29,11 +29,24 @@ figure img { width: 6rem; image-rendering: pixelated; border: 1px solid #d5d9e2;
 
 def draw(title: str, sections: Mapping[str, str]) -> str:
     """The page: sections of HTML under their headings, those that are empty left out."""
-    body = "".join(f"<h2>{escape(heading)}</h2>\n{content}\n" for heading, content in sections.items() if content)
+    body = "".join(_section(heading, content) for heading, content in sections.items())
     return (
         f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>{escape(title)}</title>\n"
         f"<style>{STYLE}</style></head>\n<body><h1>{escape(title)}</h1>\n{body}</body></html>\n"
     )
+
+
+def with_section(content: str, heading: str, section: str) -> str:
+    """The page with one more section at its end, or with it in the place of the one of that heading."""
+    begin, end = content.find(f"<h2>{escape(heading)}</h2>"), content.rfind("</body>")
+    if begin >= 0:
+        after = content.find("<h2>", begin + 1)
+        return content[:begin] + _section(heading, section) + content[after if after >= 0 else end :]
+    return content[:end] + _section(heading, section) + content[end:]
+
+
+def _section(heading: str, content: str) -> str:
+    return f"<h2>{escape(heading)}</h2>\n{content}\n" if content else ""
 
 
 def of_training(trainer, folder) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .._core import Generator
 from ..data import DataInfo, Dataset, Loader
-from . import checkpoint, confusion, curve, page
+from . import checkpoint, confusion, curve, page, profiling
 from .config import Sample
 from .folder import RunFolder
 from .trainer import Trainer
@@ -65,6 +65,7 @@ def _page(trainer: Trainer, folder: RunFolder, info: DataInfo, test: Dataset, su
         else "",
         "Sample": page.text(summary.get("sample", "")),
         "Epochs": page.epochs(trainer.history),
+        profiling.HEADING: profiling.section(folder.path),
         "Configuration": page.text(_file(folder, "config.toml")),
         "Environment": page.text(_file(folder, "env.json")),
     }

@@ -18,7 +18,7 @@ from ..metrics import MeanOf
 from ..nn import Module
 from ..optim.lr_scheduler import ReduceLROnPlateau
 from ..tensor import Tensor
-from . import checkpoint, page
+from . import checkpoint, page, profiling
 from .average import Average
 from .callback import Callback, EarlyStopping, Monitor
 from .folder import RunFolder, environment
@@ -99,7 +99,9 @@ class Trainer:
             if self.folder is not None:
                 self.folder.close()
         if self.folder is not None and self.history:
-            self.folder.write("report.html", page.of_training(self, self.folder))
+            report = page.of_training(self, self.folder)
+            profiled = profiling.section(self.folder.path)
+            self.folder.write("report.html", page.with_section(report, profiling.HEADING, profiled))
         return self.history[-1] if self.history else {}
 
     def stop(self) -> None:
