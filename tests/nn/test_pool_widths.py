@@ -37,6 +37,12 @@ def test_every_width_gives_what_torch_gives(window, dtype):
 def test_every_width_has_torchs_averages(window, ways):
     torch.manual_seed(0)
     for width in range(5, 42):
-        x = torch.randn(2, 2, 11, width, dtype=torch.float64)
+        x = torch.randn(2, 2, 11, width, dtype=torch.float64).requires_grad_()
+        mine = to_helix(x).requires_grad_()
         expected = torch.nn.functional.avg_pool2d(x, *window, **ways)
-        assert_close(hx.nn.functional.avg_pool2d(to_helix(x), *window, **ways), expected, 1e-12, 1e-12, str(width))
+        result = hx.nn.functional.avg_pool2d(mine, *window, **ways)
+        assert_close(result, expected, 1e-12, 1e-12, str(width))
+        gradient = torch.randn_like(expected)
+        expected.backward(gradient)
+        result.backward(to_helix(gradient))
+        assert_close(mine.grad, x.grad, 1e-12, 1e-12, str(width))

@@ -52,6 +52,11 @@ static inline bool pool_is_seamless(const pool_axis *a, int64_t width) {
     return !a->adaptive && a->pad == 0 && a->kernel == a->stride && a->dilation == 1 && width == a->out * a->stride;
 }
 
+/* Does every place belong to one window at most, and every window have all its places? */
+static inline bool pool_is_apart(const pool_axis *a) {
+    return !a->adaptive && a->pad == 0 && a->kernel == a->stride && a->dilation == 1 && a->out * a->kernel <= a->in;
+}
+
 /* One row of a window: its first element, and that element's place in the plane. */
 typedef struct pool_row {
     const void *data;

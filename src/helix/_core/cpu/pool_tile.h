@@ -325,9 +325,30 @@ static void POOL(spread_columns)(const pool_axis *a, const POOL_TYPE *restrict g
     }
 }
 
+/* to[j * kernel + t] = g[j] for every tap t */
+static ALWAYS_INLINE void POOL(repeat_columns)(const int64_t kernel, int64_t n, const POOL_TYPE *restrict g,
+                                               POOL_TYPE *restrict to) {
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t t = 0; t < kernel; t++) to[j * kernel + t] = g[j];
+}
+
+/* Windows side by side: every place receives from one at most, so that a line is written once and copied. */
+static void POOL(spread_apart)(const pool_axis *a, int64_t depth, int64_t height, const POOL_TYPE *share, POOL_TYPE *out) {
+    int64_t plane = a[1].in * a[2].in, used = a[2].out * a[2].kernel;
+    POOL_TYPE *first = out + depth * a[0].kernel * plane + height * a[1].kernel * a[2].in;
+    if (a[2].kernel == 2) POOL(repeat_columns)(2, a[2].out, share, first);
+    else POOL(repeat_columns)(a[2].kernel, a[2].out, share, first);
+    memset(first + used, 0, (size_t)(a[2].in - used) * sizeof *first);
+    for (int64_t d = 0; d < a[0].kernel; d++)
+        for (int64_t h = 0; h < a[1].kernel; h++)
+            if (d || h) memcpy(first + d * plane + h * a[2].in, first, (size_t)a[2].in * sizeof *first);
+}
+
 static void POOL(average_gradient)(void *ctx, int64_t chunk) {
     pool_job *job = ctx;
     const pool_axis *a = job->axis;
+    const bool apart = pool_is_apart(&a[0]) && pool_is_apart(&a[1]) && pool_is_apart(&a[2]);
+    const bool covered = apart && a[0].out * a[0].kernel == a[0].in && a[1].out * a[1].kernel == a[1].in;
     int64_t plane = a[0].in * a[1].in * a[2].in, width = pool_row_width(&a[2]), left = a[2].adaptive ? 0 : a[2].pad;
     size_t bytes = (size_t)(plane + job->out_size + width + 2 * a[2].out) * sizeof(POOL_TYPE);
     POOL_TYPE *room = hx_pool_alloc(bytes);
@@ -342,7 +363,7 @@ static void POOL(average_gradient)(void *ctx, int64_t chunk) {
     for (; item < end; item++) {
         const POOL_TYPE *g = POOL_READ(job->in, item * job->out_size, job->out_size, held);
         POOL_TYPE *out = POOL_TARGET(job->out, item * plane, room);
-        memset(out, 0, (size_t)plane * sizeof *out);
+        if (!covered) memset(out, 0, (size_t)plane * sizeof *out);
         for (int64_t z = 0; z < a[0].out; z++)
             for (int64_t y = 0; y < a[1].out; y++, g += a[2].out) {
                 pool_window depth = pool_window_at(&a[0], z), height = pool_window_at(&a[1], y);
@@ -350,6 +371,10 @@ static void POOL(average_gradient)(void *ctx, int64_t chunk) {
                                               : (POOL_TYPE)(pool_count(&a[0], z, job->include_pad) *
                                                             pool_count(&a[1], y, job->include_pad));
                 for (int64_t j = 0; j < a[2].out; j++) share[j] = g[j] / (rows * count[j]);
+                if (apart) {
+                    POOL(spread_apart)(a, z, y, share, out);
+                    continue;
+                }
                 memset(row, 0, (size_t)width * sizeof *row);
                 POOL(spread_columns)(&a[2], share, row);
                 for (int64_t d = depth.begin; d < depth.end; d++)
