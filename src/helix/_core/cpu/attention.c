@@ -36,12 +36,16 @@ enum {
 };
 
 typedef struct job {
-    hx_view q, k, v, mask, out, grad, dq, dk, dv;
+    hx_view q, k, v, mask[2], out, grad, dq, dk, dv; /* masks as (..., L, S), whatever they are made of */
     void *lse;             /* contiguous */
     const void *lse_grad;  /* contiguous, or NULL */
     int64_t heads, groups, repeat; /* heads of queries; of keys; the one over the other */
     int64_t l, s, e, ev;   /* rows, keys, width of queries and keys, width of values */
-    bool causal, masked, backward;
+    int masks;
+    const hx_view *distances; /* mask[masks - 1], if it says the same for all pairs of a distance: */
+    int64_t shape[HX_MAX_RANK], strides[HX_MAX_RANK]; /* its own */
+    int64_t from, until;   /* row i may see keys i + from to i + until - 1 */
+    bool causal, backward;
     double scale, keep_scale;
     uint32_t drop_below;   /* 0: no dropout */
     uint64_t seed, stream;
@@ -74,18 +78,22 @@ static char *result_of(const hx_view *v, int64_t row, int64_t width) {
     return (char *)v->data + row * width * (int64_t)hx_dtype_size((hx_dtype)v->dtype);
 }
 
-/* Keys that rows before `row_end` may see. */
-static int64_t keys_seen(const job *j, int64_t row_end) { return j->causal ? least(row_end, j->s) : j->s; }
+/* Keys that rows before `row_end` may see: those before the result, */
+static int64_t keys_seen(const job *j, int64_t row_end) {
+    return most(0, least(j->s, row_end - 1 + (j->causal ? least(j->until, 1) : j->until)));
+}
+
+/* and from a whole number of blocks on. */
+static int64_t first_seen(const job *j, int64_t row) { return most(0, row + j->from) / BLOCK_KEYS * BLOCK_KEYS; }
 
 /* Keys of the block that its row i may see: at most all, and none when not positive. */
 static int64_t visible(const job *j, const block *b, int64_t i) {
     return j->causal ? least(b->keys, b->row + i + 1 - b->key) : b->keys;
 }
 
-static const char *mask_at(const job *j, const block *b, int64_t i) {
-    if (!j->masked) return NULL;
-    return row_of(&j->mask, b->head, b->row + i) +
-           b->key * j->mask.strides[j->mask.ndim - 1] * (int64_t)hx_dtype_size((hx_dtype)j->mask.dtype);
+static const char *mask_at(const hx_view *mask, const block *b, int64_t i) {
+    return row_of(mask, b->head, b->row + i) +
+           b->key * mask->strides[mask->ndim - 1] * (int64_t)hx_dtype_size((hx_dtype)mask->dtype);
 }
 
 /* Position of the block's row i in the tensor of all scores. */
@@ -93,9 +101,10 @@ static int64_t dropout_at(const job *j, const block *b, int64_t i) {
     return (b->head * j->l + b->row + i) * j->s + b->key;
 }
 
-/* 2^x for x that is seldom above 0. 2 ULP. */
+/* 2^x for x that is seldom above 0. 2 ULP. Weights below 2^-100 are 0: what is multiplied with them would be too small
+ * for a normal float, and such numbers are ten times as slow. */
 static inline hx_vf lanes_exp2(hx_vf x) {
-    x = hx_vf_clamp(x, -160.0f, 128.0f);
+    x = hx_vf_clamp(hx_vf_select(hx_vf_lt(x, hx_vf_all(-100.0f)), hx_vf_all(-200.0f), x), -200.0f, 128.0f);
     hx_vf k = hx_vf_round(x), r = x - k;
     hx_vf p = r * 0x1.41fbbcp-13f + 0x1.5f3e52p-10f;
     p = p * r + 0x1.3b2d4cp-7f;
@@ -306,10 +315,50 @@ static hx_code run_tasks(job *j) {
     return HX_OK;
 }
 
-/* The sizes, from views of query, key, value and mask, and the attributes is_causal, scale, dropout_p, generator. */
+static bool shows(const hx_view *v, int64_t at) {
+    return v->dtype == HX_F64 ? ((const double *)v->data)[at] != -INFINITY : ((const float *)v->data)[at] != -INFINITY;
+}
+
+/* Narrows the keys to the distances that some head sees. */
+static void narrow(job *j, const hx_view *v) {
+    int last = v->ndim - 1;
+    int64_t count = 1, n = v->shape[last], low = n, high = -1, step = v->strides[last];
+    for (int d = 0; d < last; d++) count *= v->strides[d] ? v->shape[d] : 1;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t at = 0, rest = i, a = 0, b = n - 1;
+        for (int d = last - 1; d >= 0; d--) {
+            if (!v->strides[d]) continue;
+            at += rest % v->shape[d] * v->strides[d];
+            rest /= v->shape[d];
+        }
+        while (a < low && !shows(v, at + a * step)) a++;
+        while (b > high && !shows(v, at + b * step)) b--;
+        low = least(low, a);
+        high = most(high, b);
+    }
+    j->from = low - (j->l - 1);
+    j->until = high + 1 - (j->l - 1);
+}
+
+/* What is added by distance as a mask: one place to the right for each key, one to the left for each row. */
+static void set_distances(job *j, const hx_view *v) {
+    int last = v->ndim - 1;
+    int64_t step = v->strides[last];
+    hx_view *mask = &j->mask[j->masks++];
+    for (int d = 0; d < last; d++) j->shape[d] = v->shape[d], j->strides[d] = v->strides[d];
+    j->shape[last] = j->l, j->strides[last] = -step;
+    j->shape[last + 1] = j->s, j->strides[last + 1] = step;
+    *mask = *v;
+    mask->ndim++, mask->shape = j->shape, mask->strides = j->strides;
+    mask->data = (char *)v->data + (j->l - 1) * step * (int64_t)hx_dtype_size((hx_dtype)v->dtype);
+    j->distances = mask;
+    narrow(j, v);
+}
+
+/* The sizes, from views of query, key, value, mask and distances, and the attributes is_causal, scale, dropout_p,
+ * generator. */
 static void set_job(job *j, const hx_view *in, const hx_attr *attr) {
-    j->q = in[0], j->k = in[1], j->v = in[2], j->mask = in[3];
-    j->masked = !hx_absent(&in[3]);
+    j->q = in[0], j->k = in[1], j->v = in[2];
     int n = j->q.ndim;
     j->l = j->q.shape[n - 2];
     j->e = j->q.shape[n - 1];
@@ -321,6 +370,10 @@ static void set_job(job *j, const hx_view *in, const hx_attr *attr) {
         j->groups *= j->k.shape[d];
     }
     j->repeat = j->groups ? j->heads / j->groups : 0;
+    j->from = -j->l;
+    j->until = j->s;
+    if (!hx_absent(&in[3])) j->mask[j->masks++] = in[3];
+    if (!hx_absent(&in[4]) && j->heads * j->l * j->s) set_distances(j, &in[4]);
     j->causal = attr[0].v.i;
     j->scale = attr[1].v.f;
     double p = attr[2].v.f, limit = p * 0x1p32;
@@ -423,10 +476,10 @@ static hx_code run_backward(job *j) {
     return run_chunks(j, j->heads * j->l * j->e, wide(j) ? add_parts_f64 : add_parts_f32);
 }
 
-/* query, key, value, mask, output, logsumexp, gradient, gradient of logsumexp */
+/* query, key, value, mask, distances, output, logsumexp, gradient, gradient of logsumexp */
 HX_KERNEL(k_attention_backward) {
     HX_UNUSED;
-    job j = {.out = call->in[4], .grad = call->in[6], .dq = call->out[0], .dk = call->out[1], .dv = call->out[2],
+    job j = {.out = call->in[5], .grad = call->in[7], .dq = call->out[0], .dk = call->out[1], .dv = call->out[2],
              .backward = true};
     set_job(&j, call->in, call->attr);
     if (j.heads * j.l * j.s == 0) {
@@ -436,8 +489,8 @@ HX_KERNEL(k_attention_backward) {
     }
     size_t lse_bytes, grad_bytes = 0;
     void *lse_grad = NULL;
-    hx_code code = dense(&call->in[5], &j.lse, &lse_bytes);
-    if (!code && !hx_absent(&call->in[7])) code = dense(&call->in[7], &lse_grad, &grad_bytes);
+    hx_code code = dense(&call->in[6], &j.lse, &lse_bytes);
+    if (!code && !hx_absent(&call->in[8])) code = dense(&call->in[8], &lse_grad, &grad_bytes);
     j.lse_grad = lse_grad;
     if (!code) code = run_backward(&j);
     if (lse_bytes && j.lse) hx_pool_free(j.lse, lse_bytes);

@@ -8,9 +8,7 @@
  * left operands of their products where they lie, and the tile is the right one as it is. */
 
 /* Adds the mask, or puts -inf where a bool mask is false. */
-static void WIDE(mask_row)(const job *j, const char *mask, int64_t n, REAL *row) {
-    if (!mask) return;
-    const hx_view *v = &j->mask;
+static void WIDE(mask_row)(const hx_view *v, const char *mask, int64_t n, REAL *row) {
     int64_t step = v->strides[v->ndim - 1];
     if (v->dtype == HX_BOOL) {
         const uint8_t *on = (const uint8_t *)mask;
@@ -19,7 +17,7 @@ static void WIDE(mask_row)(const job *j, const char *mask, int64_t n, REAL *row)
     }
     REAL room[PIECE];
     const REAL *add = READ_ROW(mask, v->dtype, step * (int64_t)hx_dtype_size((hx_dtype)v->dtype), n, room);
-    for (int64_t i = 0; i < n; i++) row[i] += add[i];
+    for (int64_t i = 0; i < n; i++) row[i] = add[i] == (REAL)-INFINITY ? (REAL)-INFINITY : row[i] + add[i];
 }
 
 /* row[i * step] *= 0 or 1 / (1 - p), as dropout_apply draws it for the whole (..., L, S) tensor. */
@@ -103,6 +101,20 @@ static void WIDE(store_columns)(const hx_view *v, char *to, int64_t rows, int64_
         }
 }
 
+/* Adds to a panel of scores what their distances say, which are keys + rows - 1 numbers in all. */
+static void WIDE(add_distances)(const hx_view *v, const block *b, REAL *s, int64_t pitch, REAL *room) {
+    int64_t n = b->keys + b->rows - 1, step = v->strides[v->ndim - 1] * (int64_t)hx_dtype_size((hx_dtype)v->dtype);
+    const REAL *by = READ_ROW(mask_at(v, b, b->rows - 1), v->dtype, step, n, room);
+    bool nothing = true;
+    for (int64_t i = 0; i < n; i++) nothing &= by[i] == 0;
+    if (nothing) return;
+    for (int64_t k = 0; k < b->keys; k++, s += pitch)
+        for (int64_t i = 0; i < b->rows; i++) {
+            REAL x = by[k + b->rows - 1 - i];
+            s[i] = x == (REAL)-INFINITY ? x : s[i] + x * (REAL)UNIT;
+        }
+}
+
 /* Masks a panel of scores (`pitch` apart); b->rows is at most its lanes. `room`: 2 * lanes * BLOCK_KEYS elements and
  * PIECE more. */
 static void WIDE(mask_panel)(const job *j, const block *b, REAL *s, int64_t pitch, REAL *room) {
@@ -110,12 +122,14 @@ static void WIDE(mask_panel)(const job *j, const block *b, REAL *s, int64_t pitc
     if (j->causal)
         for (int64_t k = b->row + 1 - b->key > 0 ? b->row + 1 - b->key : 0; k < b->keys; k++)
             for (int64_t i = 0; i < least(lanes, b->key + k - b->row); i++) s[k * pitch + i] = (REAL)-INFINITY;
-    if (!j->masked) return;
+    int masks = j->distances ? j->masks - 1 : j->masks;
+    if (j->distances) WIDE(add_distances)(j->distances, b, s, pitch, room);
+    if (masks == 0) return;
     REAL *turned = room + lanes * BLOCK_KEYS;
     for (int64_t i = 0; i < b->rows; i++) {
         REAL *row = room + i * BLOCK_KEYS;
         for (int64_t k = 0; k < b->keys; k++) row[k] = 0;
-        WIDE(mask_row)(j, mask_at(j, b, i), b->keys, row);
+        for (int m = 0; m < masks; m++) WIDE(mask_row)(&j->mask[m], mask_at(&j->mask[m], b, i), b->keys, row);
     }
     hx_gemm_pack(SUMS, turned, room, 1, BLOCK_KEYS, b->keys, b->rows);
     for (int64_t k = 0; k < b->keys; k++, turned += lanes, s += pitch)
@@ -199,7 +213,7 @@ static void WIDE(forward_rows)(const job *j, int64_t head, int64_t row, int64_t 
     WIDE(load_panels)(&j->q, row_of(&j->q, head, row), rows, j->e, (REAL)(j->scale * UNIT), st->q);
     for (int64_t i = 0; i < BLOCK_ROWS; i++) st->top[i] = (REAL)-INFINITY, st->sum[i] = 0;
     memset(st->out, 0, (size_t)(BLOCK_ROWS * j->ev) * sizeof(REAL));
-    for (int64_t key = 0; key < keys_seen(j, row + rows) && !hx_stopped(); key += BLOCK_KEYS)
+    for (int64_t key = first_seen(j, row); key < keys_seen(j, row + rows) && !hx_stopped(); key += BLOCK_KEYS)
         for (int64_t at = 0; at < rows; at += lanes) {
             block b = {.head = head, .row = row + at, .rows = least(lanes, rows - at), .key = key};
             b.keys = least(BLOCK_KEYS, keys_seen(j, b.row + b.rows) - key);
@@ -272,7 +286,8 @@ static void WIDE(few_weigh)(const job *j, const block *b, REAL *row, REAL *part)
     block piece = *b;
     for (int64_t at = 0; at < n; at += PIECE) {
         piece.key = b->key + at;
-        WIDE(mask_row)(j, mask_at(j, &piece, 0), least(PIECE, n - at), row + at);
+        for (int m = 0; m < j->masks; m++)
+            WIDE(mask_row)(&j->mask[m], mask_at(&j->mask[m], &piece, 0), least(PIECE, n - at), row + at);
     }
     REAL top = n > 0 ? ROW_MAX(row, n) : (REAL)-INFINITY;
     if (top == (REAL)-INFINITY) n = 0;
@@ -386,11 +401,12 @@ static void WIDE(score_gradients)(const job *j, const block *b, WIDE(backward_ro
 /* One block of rows and the keys from `first` to `end`, of which it may see fewer. */
 static void WIDE(backward_rows)(const job *j, block *b, int64_t first, int64_t end, WIDE(operand) keys,
                                 WIDE(operand) values, WIDE(backward_room) * r) {
-    int64_t lanes = hx_gemm_width(SUMS);
-    WIDE(backward_load)(j, b, r);
+    int64_t lanes = hx_gemm_width(SUMS), begin = first + most(0, first_seen(j, b->row) - first) / BLOCK_KEYS * BLOCK_KEYS;
     memset(r->dq, 0, (size_t)(BACK_ROWS * j->e) * sizeof(REAL));
     end = least(end, keys_seen(j, b->row + b->rows));
-    for (b->key = first; b->key < end && !hx_stopped(); b->key += BLOCK_KEYS) {
+    if (begin >= end) return;
+    WIDE(backward_load)(j, b, r);
+    for (b->key = begin; b->key < end && !hx_stopped(); b->key += BLOCK_KEYS) {
         int64_t at = b->key - first;
         const REAL *k = keys.at + at * keys.step, *v = values.at + at * values.step;
         b->keys = least(BLOCK_KEYS, end - b->key);

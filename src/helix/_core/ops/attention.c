@@ -2,8 +2,10 @@
 #include <math.h>
 #include "rules.h"
 
-/* Attributes of both fused ops: is_causal, scale, dropout_p, generator. */
+/* Attributes of the fused ops: is_causal, scale, dropout_p, generator. */
 enum { CAUSAL, SCALE, DROPOUT, GENERATOR };
+/* Their inputs after query, key and value; those of the gradients go on with the forward's results. */
+enum { MASK = 3, DISTANCES, OUTPUT, LSE, GRADIENT, LSE_GRADIENT };
 
 /* ---- in plain ops: for other devices, second derivatives and gradients of masks ---- */
 
@@ -39,27 +41,72 @@ typedef struct parts {
     hx_tensor *weights; /* softmax of them, 0 where hidden */
 } parts;
 
-static hx_tensor *hidden_keys(const hx_call *c, hx_tensor *mask, const parts *p) {
-    hx_tensor *hidden = NULL;
-    if (mask) hidden = mask->dtype == HX_BOOL ? CALL(logical_not, mask) : CALL(eq, mask, -INFINITY);
-    if (!c->attr[CAUSAL].v.i || !p->scores) return hidden;
+/* Where each pair of a row and a key stands in what is said by distance, as (L * S). */
+static hx_tensor *places(int64_t rows, int64_t keys) {
+    hx_tensor *row = CALL(unsqueeze, CALL(arange, 0, rows), -1);
+    hx_tensor *place = CALL(add, CALL(sub, CALL(arange, 0, keys), row), rows - 1);
+    return CALL(reshape, place, HX_INTS(rows * keys));
+}
+
+/* In the shape of all scores, (..., L, S). */
+static hx_tensor *as_scores(const hx_call *c, hx_tensor *values) {
+    const hx_tensor *q = c->in[0], *k = c->in[1];
+    int64_t shape[HX_MAX_RANK];
+    for (int d = 0; d < q->ndim; d++) shape[d] = q->shape[d];
+    shape[q->ndim - 1] = k->shape[k->ndim - 2];
+    return CALL(reshape, values, ((hx_ints){shape, q->ndim}));
+}
+
+/* What is added to scores by distance, as a whole mask. */
+static hx_tensor *distance_mask(const hx_call *c) {
+    hx_tensor *q = c->in[0], *k = c->in[1], *t = c->in[DISTANCES];
+    if (!t) return NULL;
+    t = as_scores(c, CALL(index_select, t, -1, places(q->shape[q->ndim - 2], k->shape[k->ndim - 2])));
+    return t && t->dtype != q->dtype ? CALL(cast, t, q->dtype) : t;
+}
+
+/* Gradients of scores, (..., L, S), summed over the pairs of each distance. */
+static hx_tensor *by_distance(hx_tensor *scores, hx_tensor *distances) {
+    if (!scores) return NULL;
+    int n = scores->ndim - 2;
+    int64_t shape[HX_MAX_RANK], rows = scores->shape[n], keys = scores->shape[n + 1];
+    for (int d = 0; d < n; d++) shape[d] = scores->shape[d];
+    shape[n] = rows * keys;
+    hx_tensor *flat = CALL(reshape, scores, ((hx_ints){shape, n + 1}));
+    if (flat && flat->dtype != distances->dtype) flat = CALL(cast, flat, distances->dtype);
+    return CALL(index_add, CALL(zeros_like, distances), -1, places(rows, keys), flat);
+}
+
+static void hide(parts *p, hx_tensor *hidden) { p->hidden = p->hidden ? CALL(logical_or, p->hidden, hidden) : hidden; }
+
+static void put_mask(parts *p, hx_tensor *mask) {
+    if (!mask) return;
+    mask = grouped(mask, p->heads, p->repeat);
+    hx_tensor *hidden = mask->dtype == HX_BOOL ? CALL(logical_not, mask) : CALL(eq, mask, -INFINITY);
+    if (mask->dtype != HX_BOOL) p->masked = CALL(add, p->masked, CALL(masked_fill, mask, hidden, 0));
+    hide(p, hidden);
+}
+
+static void put_causal(const hx_call *c, parts *p) {
+    if (!c->attr[CAUSAL].v.i || !p->scores) return;
     int64_t rows = p->scores->shape[p->scores->ndim - 2], keys = p->scores->shape[p->scores->ndim - 1];
-    hx_tensor *row = CALL(unsqueeze, CALL(arange, 0, rows), -1), *later = CALL(gt, CALL(arange, 0, keys), row);
-    return hidden ? CALL(logical_or, hidden, later) : later;
+    hx_tensor *row = CALL(unsqueeze, CALL(arange, 0, rows), -1);
+    hide(p, CALL(gt, CALL(arange, 0, keys), row));
 }
 
 static hx_status weigh(hx_call *c, parts *p) {
-    hx_tensor *q = c->in[0], *k = c->in[1], *mask = c->in[3];
+    hx_tensor *q = c->in[0], *k = c->in[1];
     p->heads = q->ndim > 2 ? k->shape[k->ndim - 3] : 0;
     p->repeat = p->heads ? q->shape[q->ndim - 3] / p->heads : 1;
     p->q = grouped(q, p->heads, p->repeat);
     p->k = shared(k, p->repeat);
     p->v = shared(c->in[2], p->repeat);
     p->scores = CALL(mul, CALL(matmul, p->q, turned(p->k)), c->attr[SCALE].v.f);
-    mask = grouped(mask, p->heads, p->repeat);
-    p->hidden = hidden_keys(c, mask, p);
     p->masked = p->scores;
-    if (mask && mask->dtype != HX_BOOL) p->masked = CALL(add, p->masked, CALL(masked_fill, mask, p->hidden, 0));
+    p->hidden = NULL;
+    put_mask(p, c->in[MASK]);
+    put_mask(p, distance_mask(c));
+    put_causal(c, p);
     /* A large finite number instead of -inf: rows without any key get weights of 0 below, and no NaN. */
     if (p->hidden) p->masked = CALL(masked_fill, p->masked, p->hidden, q->dtype == HX_F16 ? -6e4 : -1e30);
     p->weights = CALL(softmax, p->masked, -1);
@@ -101,7 +148,7 @@ static hx_tensor *score_gradient(hx_call *c, parts *p, hx_tensor *g, hx_tensor *
 static hx_status attention_backward_parts(hx_call *c) {
     parts p;
     HX_TRY(weigh(c, &p));
-    hx_tensor *g = grouped(c->in[6], p.heads, p.repeat), *ds = score_gradient(c, &p, g, c->in[7]);
+    hx_tensor *g = grouped(c->in[GRADIENT], p.heads, p.repeat), *ds = score_gradient(c, &p, g, c->in[LSE_GRADIENT]);
     hx_tensor *scaled = CALL(mul, ds, c->attr[SCALE].v.f);
     RESULT(0, like(CALL(matmul, scaled, p.k), c->in[0]));
     RESULT(1, unshared(CALL(matmul, turned(scaled), p.q), p.repeat));
@@ -109,11 +156,12 @@ static hx_status attention_backward_parts(hx_call *c) {
     return HX_OK;
 }
 
-/* The gradient of a float mask, in the mask's full shape. */
+/* The gradient of what is added to the scores, in their full shape. */
 static hx_status attention_mask_gradient_parts(hx_call *c) {
     parts p;
     HX_TRY(weigh(c, &p));
-    RESULT(0, like(score_gradient(c, &p, grouped(c->in[6], p.heads, p.repeat), c->in[7]), c->in[3]));
+    hx_tensor *ds = score_gradient(c, &p, grouped(c->in[GRADIENT], p.heads, p.repeat), c->in[LSE_GRADIENT]);
+    RESULT(0, as_scores(c, ds));
     return HX_OK;
 }
 
@@ -130,19 +178,23 @@ static hx_status attention_shape(hx_call *c) {
 
 static hx_status attention_backward_shape(hx_call *c) {
     for (int i = 0; i < 3; i++) hx_spec_like(&c->spec[i], c->in[i]);
-    if (c->in[6]->dtype != c->in[0]->dtype) c->cast[6] = (int8_t)c->in[0]->dtype;
+    if (c->in[GRADIENT]->dtype != c->in[0]->dtype) c->cast[GRADIENT] = (int8_t)c->in[0]->dtype;
     return HX_OK;
 }
+
+#define SAVED IN(0), IN(1), IN(2), IN(MASK), IN(DISTANCES), OUT(0), OUT(1)
+#define SETTINGS ATTR(CAUSAL), ATTR(SCALE), ATTR(DROPOUT), ATTR(GENERATOR)
 
 static hx_status attention_vjp(hx_vjp *v) {
     hx_tensor *out[3] = {NULL}, *g = hx_vjp_gradient(v, 0);
     if (v->need[0] || v->need[1] || v->need[2]) {
-        CALLN(out, 3, attention_backward, IN(0), IN(1), IN(2), IN(3), OUT(0), OUT(1), g, v->g[1], ATTR(CAUSAL), ATTR(SCALE),
-              ATTR(DROPOUT), ATTR(GENERATOR));
+        CALLN(out, 3, attention_backward, SAVED, g, v->g[1], SETTINGS);
         for (int i = 0; i < 3; i++) GIN(i, out[i]);
     }
-    GIN(3, CALL(attention_mask_gradient, IN(0), IN(1), IN(2), IN(3), OUT(0), OUT(1), g, v->g[1], ATTR(CAUSAL), ATTR(SCALE),
-                ATTR(DROPOUT), ATTR(GENERATOR)));
+    if (!v->need[MASK] && !v->need[DISTANCES]) return HX_OK;
+    hx_tensor *scores = CALL(attention_mask_gradient, SAVED, g, v->g[1], SETTINGS);
+    GIN(MASK, scores);
+    GIN(DISTANCES, by_distance(scores, IN(DISTANCES)));
     return HX_OK;
 }
 
@@ -243,6 +295,29 @@ static hx_tensor *full_mask(hx_call *c, const int64_t *batch, int n) {
     return same ? mask : CALL(expand, mask, ((hx_ints){shape, n + 2}));
 }
 
+/* What is added by distance, stretched to the batch axes; of float32 at least, in which far distances differ. */
+static hx_tensor *full_distances(hx_call *c, const int64_t *batch, int n) {
+    hx_tensor *t = c->in[DISTANCES], *q = c->in[0], *k = c->in[1];
+    int64_t rows = q->shape[q->ndim - 2], keys = k->shape[k->ndim - 2], shape[HX_MAX_RANK], wide[HX_MAX_RANK];
+    int ndim = 0;
+    if (hx_require_dtype(t, "distance_bias", HX_SET_FLOAT)) return NULL;
+    for (int d = 0; d < n; d++) shape[d] = batch[d];
+    shape[n] = rows + keys > 0 ? rows + keys - 1 : 0;
+    bool fits = t->ndim && t->ndim <= n + 1 && t->shape[t->ndim - 1] == shape[n];
+    if (fits && (hx_broadcast_into(wide, &ndim, shape, n + 1) || hx_broadcast_into(wide, &ndim, t->shape, t->ndim)))
+        return NULL;
+    for (int d = 0; fits && d < ndim; d++) fits = wide[d] == shape[d];
+    if (!fits) {
+        hx_fail_about(FACTS("distance_bias", hx_shape_text(shape, n + 1), hx_shape_text(t->shape, t->ndim)), HX_E_SHAPE,
+                      HX1003_BROADCAST, "distance_bias of shape %s does not stretch to %s, with L + S - 1 numbers in a row",
+                      hx_shape_text(t->shape, t->ndim), hx_shape_text(shape, n + 1));
+        return NULL;
+    }
+    int dtype = q->dtype == HX_F64 ? HX_F64 : HX_F32;
+    if (t->dtype != dtype) t = CALL(cast, t, dtype);
+    return CALL(expand, t, ((hx_ints){shape, n + 1}));
+}
+
 static hx_status sdpa_parts(hx_call *c) {
     int64_t keys[HX_MAX_RANK], queries[HX_MAX_RANK];
     int n;
@@ -250,29 +325,35 @@ static hx_status sdpa_parts(hx_call *c) {
     HX_TRY(batches(c, keys, queries, &n));
     hx_tensor *q = stretched(c->in[0], queries, n), *k = stretched(c->in[1], keys, n), *v = stretched(c->in[2], keys, n);
     hx_tensor *mask = c->in[3] ? full_mask(c, queries, n) : NULL;
+    hx_tensor *distances = c->in[DISTANCES] ? full_distances(c, queries, n) : NULL;
     if (!q || hx_error_pending()) return hx_error_last()->code;
     double p = c->attr[0].v.f, width = (double)q->shape[q->ndim - 1];
     double scale = hx_float_or(&c->attr[2], width > 0 ? 1 / sqrt(width) : 1);
     hx_attr fixed = {.kind = HX_A_RNG}, drawn = {.kind = HX_A_NONE};
-    hx_tensor *out = CALL(attention, q, k, v, mask, &c->attr[1], scale, p < 1 ? p : 0.0, p > 0 && p < 1 ? &drawn : &fixed);
+    hx_tensor *out = CALL(attention, q, k, v, mask, distances, &c->attr[1], scale, p < 1 ? p : 0.0, p > 0 && p < 1 ? &drawn : &fixed);
     RESULT(0, p < 1 ? out : CALL(mul, out, 0));
     return HX_OK;
 }
 
 #define FUSED BOOL("is_causal", false), FLOAT("scale", 1), FLOAT("dropout_p", 0), RNG("generator")
 #define FUSED_BACKWARD                                                                                        \
-    PARAMS(TENSOR("query"), TENSOR("key"), TENSOR("value"), OPT_TENSOR("attn_mask"), TENSOR("output"), TENSOR("logsumexp"), \
+    PARAMS(TENSOR("query"), TENSOR("key"), TENSOR("value"), OPT_TENSOR("attn_mask"), OPT_TENSOR("distance_bias"),          \
+           TENSOR("output"), TENSOR("logsumexp"), \
            TENSOR("gradient"), OPT_TENSOR("logsumexp_gradient"), FUSED)
 
 const hx_op hx_ops_attention[] = {
     {.name = "scaled_dot_product_attention", .decompose = sdpa_parts, .flags = HX_NN,
      .params = PARAMS(TENSOR("query"), TENSOR("key"), TENSOR("value"), OPT_TENSOR("attn_mask"), FLOAT("dropout_p", 0),
-                      BOOL("is_causal", false), OPT_FLOAT("scale", KW), BOOL("enable_gqa", false)),
+                      BOOL("is_causal", false), OPT_FLOAT("scale", KW), BOOL("enable_gqa", false),
+                      OPT_TENSOR("distance_bias")),
      .doc = "softmax(query key^T * scale + attn_mask) value: (..., L, E), (..., S, E) and (..., S, Ev) give (..., L, Ev).\n\n"
             "attn_mask: stretched to (..., L, S); bool (True takes part) or floating (added to the scores).\n"
             "is_causal: row i sees keys 0 to i. scale: 1 / sqrt(E) when not given. dropout_p: weights are dropped with\n"
             "this probability whenever it is not 0. enable_gqa: query may have a multiple of the heads (axis -3) of key\n"
             "and value, which are shared. A row that sees no key gives 0.\n"
+            "distance_bias, which torch does not have: (..., L + S - 1), stretched to the heads; what is added to the score\n"
+            "of row i and key j stands at j - i + L - 1. With it, windows, ALiBi and relative positions need no (L, S) mask\n"
+            "(its own gradient does), and keys at distances of -inf cost no time.\n"
             "Memory is linear in L and S (Dao et al., FlashAttention, NeurIPS 2022); half types are summed in float32.\n"
             "Raises ShapeError (HX1002, HX1003) and DTypeError (HX1101).\n\n"
             "Example:\n    >>> one = helix.tensor([[1.0], [1.0]])\n"
@@ -280,15 +361,16 @@ const hx_op hx_ops_attention[] = {
             "    [[3.0], [3.0]]"},
     {.name = "attention", .outputs = "output, logsumexp", .shape = attention_shape, .vjp = attention_vjp,
      .decompose = attention_parts,
-     .saves = SAVE_IN(0) | SAVE_IN(1) | SAVE_IN(2) | SAVE_IN(3) | SAVE_OUT(0) | SAVE_OUT(1),
+     .saves = SAVE_IN(0) | SAVE_IN(1) | SAVE_IN(2) | SAVE_IN(MASK) | SAVE_IN(DISTANCES) | SAVE_OUT(0) | SAVE_OUT(1),
      .flags = HX_INTERNAL_OP | HX_RANDOM,
-     .params = PARAMS(TENSOR("query"), TENSOR("key"), TENSOR("value"), OPT_TENSOR("attn_mask"), FUSED),
+     .params = PARAMS(TENSOR("query"), TENSOR("key"), TENSOR("value"), OPT_TENSOR("attn_mask"), OPT_TENSOR("distance_bias"),
+                      FUSED),
      .doc = "Attention and the log-sum-exp of every row's scores. Batch axes are equal, but for the number of heads (axis\n"
-            "-3), of which query may have a multiple; attn_mask has the full shape (..., L, S)."},
+            "-3), of which query may have a multiple; attn_mask has the full shape (..., L, S), distance_bias (..., L + S - 1)."},
     {.name = "attention_backward", .outputs = "query_gradient, key_gradient, value_gradient",
      .shape = attention_backward_shape, .decompose = attention_backward_parts, .flags = HX_INTERNAL_OP | HX_RANDOM,
      .params = FUSED_BACKWARD,
      .doc = "Gradients of attention. Weights are recomputed from logsumexp, and the dropout mask is drawn again."},
     {.name = "attention_mask_gradient", .decompose = attention_mask_gradient_parts, .flags = HX_INTERNAL_OP | HX_RANDOM,
-     .params = FUSED_BACKWARD, .doc = "Gradient of attention with regard to a floating mask."},
+     .params = FUSED_BACKWARD, .doc = "Gradient of attention with regard to what is added to its scores."},
     {0}};
