@@ -292,3 +292,51 @@ def test_a_copy_of_a_model_computes_with_its_own_parameters(policy):
     twin(hx.ones(2, 3).requires_grad_()).sum().backward()
     assert all(p.grad is not None for p in twin.parameters()) and all(p.grad is None for p in model.parameters())
     assert not twin.eval()(hx.ones(2, 3)).any() and model(hx.ones(2, 3)).any()
+
+
+# ---- generators that are given by hand ---------------------------------------------------------------------
+
+
+class Noisy(nn.Module):
+    """Multiplies by numbers of a generator of its own, between those of the default one."""
+
+    def __init__(self, seed: int) -> None:
+        self.layer, self.own = nn.Linear(4, 4), hx.Generator().manual_seed(seed)
+
+    def forward(self, x):
+        x = self.layer(x) * hx.rand(4, generator=self.own)
+        x = x.tanh() * (hx.rand(4) + hx.rand(4, generator=hx.default_generator()))
+        return x.exp() * hx.randn(4, generator=self.own)
+
+
+def noisy_gradients(run, **given) -> tuple[list, list]:
+    hx.manual_seed(1)
+    parts = [Noisy(5), Noisy(6)]
+    x = hx.linspace(0.0, 1.0, 8).reshape(2, 4).requires_grad_()
+    y = run(parts, x, **given)
+    before = [part.own.get_state() for part in parts]
+    y.sum().backward()
+    assert [part.own.get_state() for part in parts] == before  # backward leaves them where they were
+    weights = [p.grad.tolist() for part in parts for p in part.parameters()]
+    return [y.tolist(), x.grad.tolist(), weights], [hx.rand(2, generator=part.own).tolist() for part in parts]
+
+
+@pytest.mark.parametrize("run", [
+    lambda parts, x: hx.checkpoint(parts[1], hx.checkpoint(parts[0], x)),
+    lambda parts, x: hx.checkpoint(lambda z: hx.checkpoint(parts[1], parts[0](z)), x),
+    lambda parts, x: hx.checkpointing.checkpoint_sequential(parts, 2, x)],
+    ids=["one after another", "one in another", "sequential"])  # fmt: skip
+def test_generators_given_by_hand_draw_the_same_again(run):
+    assert noisy_gradients(run) == noisy_gradients(lambda parts, x: parts[1](parts[0](x)))
+
+
+def test_reversible_blocks_draw_the_same_again():
+    def gradients(keep: bool) -> list:
+        hx.manual_seed(1)
+        model = nn.ReversibleSequence([nn.ReversibleBlock(Noisy(5), Noisy(6))], keep=keep)
+        x = hx.linspace(0.0, 1.0, 16).reshape(2, 8).requires_grad_()
+        model(x).sum().backward()
+        return [x.grad, *(p.grad for p in model.parameters())]
+
+    for mine, kept in zip(gradients(False), gradients(True), strict=True):
+        assert (mine - kept).abs().max().item() <= 1e-4 * max(1.0, kept.abs().max().item())

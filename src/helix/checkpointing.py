@@ -13,7 +13,7 @@ from helix import _core
 from helix.autograd import enable_grad, is_grad_enabled, saved_tensors_hooks
 from helix.errors import ArgumentError, GradientError
 from helix.precision import autocast_state, restored_autocast
-from helix.random import fork_rng, get_rng_state, set_rng_state
+from helix.random import fork_rng, get_rng_state, replayed_generators, set_rng_state, watched_generators
 
 
 class _Place:
@@ -35,6 +35,7 @@ class _Segment:
     def __init__(self, function: Callable, args: tuple, kwargs: dict[str, Any], keep_random: bool) -> None:
         self.function, self.args, self.kwargs = function, args, kwargs
         self.random = get_rng_state() if keep_random else None
+        self.generators: dict[int, tuple] = {}
         self.autocast = autocast_state()
         self.tensors = [t for t in (*args, *kwargs.values()) if isinstance(t, _core.Tensor)]
         self.versions = [t._version for t in self.tensors]
@@ -49,7 +50,10 @@ class _Segment:
             return place
 
         with saved_tensors_hooks(pack, _unpack):
-            return self.function(*self.args, **self.kwargs)
+            if self.random is None:
+                return self.function(*self.args, **self.kwargs)
+            with watched_generators() as self.generators:
+                return self.function(*self.args, **self.kwargs)
 
     def second(self) -> None:
         """Fills every place that is still in use."""
@@ -70,7 +74,13 @@ class _Segment:
 
         state = [(b, b.clone(), b._version) for b in _buffers(self.function, *self.args, *self.kwargs.values())]
         try:
-            with fork_rng(), enable_grad(), restored_autocast(self.autocast), saved_tensors_hooks(pack, _refuse):
+            with (
+                fork_rng(),
+                replayed_generators(self.generators),
+                enable_grad(),
+                restored_autocast(self.autocast),
+                saved_tensors_hooks(pack, _refuse),
+            ):
                 if self.random is not None:
                     set_rng_state(self.random)
                 with contextlib.suppress(_Done):
@@ -149,7 +159,7 @@ def _outside(function: FunctionType) -> list:
 def checkpoint(function: Callable, *args, use_reentrant=None, preserve_rng_state: bool = True, **kwargs):
     """`function(*args, **kwargs)`, whose intermediate results are not kept for backward but computed a second time there.
 
-    Gradients have the bits of an ordinary call: helix's random state (dropout) and autocast are as they were, and the
+    Gradients have the bits of an ordinary call: helix's random state (dropout), generators that ops inside are given, and autocast are as they were, and the
     running means of modules (`function`, an argument, or one that `function` knows by a name) move once. Gradients also reach tensors that the function finds
     outside of its arguments. Works with `grad`, `create_graph` and inside of other checkpoints.
 

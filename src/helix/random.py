@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from helix._core import Generator, default_generator
+import threading
+
+from helix._core import Generator, default_generator, on_draw
 
 __all__ = [
     "Generator",
@@ -56,3 +58,50 @@ class fork_rng:
 
     def __exit__(self, *exception):
         set_rng_state(self._state)
+
+
+class watched_generators:
+    """A context that gives a record of the generators that ops of this thread are given inside, with their states before.
+
+    The default generator is not among them: `get_rng_state` has its state.
+    """
+
+    def __enter__(self):
+        on_draw(_note)
+        self._record = {}
+        _records().append(self._record)
+        return self._record
+
+    def __exit__(self, *exception):
+        _records().pop()
+
+
+class replayed_generators:
+    """A context in which generators begin where a record has found them; at its end they are where they were."""
+
+    def __init__(self, record):
+        self._record = record
+
+    def __enter__(self):
+        self._after = [(generator, generator.get_state()) for generator, _ in self._record.values()]
+        for generator, state in self._record.values():
+            generator.set_state(state)
+
+    def __exit__(self, *exception):
+        for generator, state in self._after:
+            generator.set_state(state)
+
+
+_watching = threading.local()
+
+
+def _records():
+    if not hasattr(_watching, "records"):
+        _watching.records = []
+    return _watching.records
+
+
+def _note(generator):
+    for record in _records():
+        if id(generator) not in record:
+            record[id(generator)] = (generator, generator.get_state())

@@ -12,7 +12,7 @@ from .. import cat
 from ..autograd import Function, enable_grad, grad, is_grad_enabled, no_grad
 from ..errors import GradientError
 from ..precision import autocast_state, restored_autocast
-from ..random import fork_rng, get_rng_state, set_rng_state
+from ..random import fork_rng, get_rng_state, replayed_generators, set_rng_state, watched_generators
 from ..tensor import Tensor
 from .activation import ReLU
 from .channelnorm import BatchNorm2d
@@ -121,10 +121,12 @@ class _Reversible(Function):
         ctx.wanted = [p.requires_grad for p in parameters]
         for block in blocks:
             before_f = get_rng_state()
-            x1 = x1 + block.f(x2)
+            with watched_generators() as drawn_f:
+                x1 = x1 + block.f(x2)
             before_g = get_rng_state()
-            x2 = x2 + block.g(x1)
-            ctx.states.append((before_f, before_g))
+            with watched_generators() as drawn_g:
+                x2 = x2 + block.g(x1)
+            ctx.states.append(((before_f, drawn_f), (before_g, drawn_g)))
         ctx.save_for_backward(x1, x2)
         return x1, x2
 
@@ -152,10 +154,11 @@ class _Reversible(Function):
 def _again(function: Module, x: Tensor, gradient: Tensor, state: Any, sums: dict[int, Tensor]) -> tuple[Tensor, Tensor]:
     """The result of a function once more, and the gradient of its input; those of its parameters are added to `sums`."""
     buffers = [(buffer, buffer.clone()) for buffer in function.buffers()]
-    set_rng_state(state)
+    random, drawn = state
+    set_rng_state(random)
     parameters = [p for p in function.parameters() if p.requires_grad]
     x = x.detach().requires_grad_()
-    with enable_grad():
+    with enable_grad(), replayed_generators(drawn):
         result = function(x)
     for_x, *found = grad((result,), (x, *parameters), (gradient,), allow_unused=True)
     with no_grad():

@@ -184,6 +184,8 @@ cdef int rng_argument(Op op, int i, hx_attr *a, object v) except -1:
     if not isinstance(v, Generator):
         wrong_kind(op, i, "a helix.Generator or None", v)
     g = v
+    if DRAWING is not None and g is not DEFAULT_GENERATOR:
+        DRAWING(g)
     a.kind = HX_A_RNG
     a.v.rng.seed = g.g.seed
     a.v.rng.stream = hx_generator_draw(g.g)

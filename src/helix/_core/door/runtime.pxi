@@ -80,6 +80,15 @@ def default_generator():
     return DEFAULT_GENERATOR
 
 
+cdef object DRAWING = None
+
+
+def on_draw(function):
+    """`function(generator)` is called before an op draws from a generator that it was given; None ends it."""
+    global DRAWING
+    DRAWING = function
+
+
 # ---- memory and threads ----
 
 def memory_stats():
