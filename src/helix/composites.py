@@ -8,6 +8,7 @@ from typing import NamedTuple
 from helix import _core
 from helix._core import Tensor
 from helix.errors import DTypeError, ParameterError, ShapeError
+from helix.precision import listed_for_cpu
 from helix.shape_ops import chunk, meshgrid, split, tensor_split
 from helix.written import fail, in_place, into, need_floating, need_tensors, op
 
@@ -82,6 +83,7 @@ def _complex(name, real, imag):
     return op("view_as_complex")(op("stack")((real.expand(shape), imag.expand(shape)), -1))
 
 
+@listed_for_cpu("float32")
 def polar(abs, angle, *, out=None):
     """Complex numbers from their magnitudes and angles.
 

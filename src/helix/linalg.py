@@ -15,6 +15,7 @@ from helix.dtypes import finfo
 from helix.errors import IndexRangeError, LinAlgError, ParameterError, ShapeError
 from helix.matrix_ops import cross_along, lu_unpack, orgqr, square
 from helix.matrix_ops import matrix_power as matrix_power
+from helix.precision import listed_for_cpu
 from helix.shape_ops import broadcast_shapes
 from helix.written import fail, into
 
@@ -308,6 +309,7 @@ def matmul(input, other, *, out=None):
     return _op("matmul")(input, other, **({} if out is None else {"out": out}))
 
 
+@listed_for_cpu(None)
 def vecdot(x, y, *, dim=-1, out=None):
     """The inner products of vectors along an axis, x conjugated; the other axes are stretched to each other.
 
@@ -318,6 +320,9 @@ def vecdot(x, y, *, dim=-1, out=None):
     x = x.conj() if x.is_complex() else x
     if dim in (-1, x.ndim - 1) and x.ndim == y.ndim == 1:
         return into("linalg.vecdot", out, _op("dot")(x, y))
+    dtype = x.dtype
+    if dtype is y.dtype and dtype.name in ("float16", "bfloat16"):  # whose products would be rounded one by one
+        return into("linalg.vecdot", out, (x.to("float32") * y.to("float32")).sum(dim).to(dtype))
     return into("linalg.vecdot", out, (x * y).sum(dim))
 
 

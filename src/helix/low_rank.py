@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from helix import _core
 from helix.errors import ParameterError, ShapeError
+from helix.precision import listed_for_cpu
 from helix.written import fail, need_floating, need_tensors, one_of, op
 
 MODES = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
 
 
+@listed_for_cpu("float32")
 def cdist(x1, x2, p=2.0, compute_mode=MODES[0]):
     """The p-norms of the differences of every row of x1 and every row of x2: (..., P, M) and (..., R, M) give (..., P, R).
 

@@ -7,6 +7,7 @@ from collections import namedtuple
 from helix import _core
 from helix._core import Tensor
 from helix.errors import DTypeError, IndexRangeError, ParameterError, ShapeError
+from helix.precision import listed_for_cpu
 from helix.shape_ops import broadcast_tensors
 from helix.written import fail, into
 
@@ -188,6 +189,7 @@ def reflections(V, tau, rows, columns):
     return V, T, Vh[..., :columns]
 
 
+@listed_for_cpu("float32")
 def orgqr(input, tau, *, out=None):
     """The first columns of the product of Householder reflections H_1 H_2 ..., as `helix.geqrf` gives them.
 
@@ -213,6 +215,7 @@ def orgqr(input, tau, *, out=None):
     return into("orgqr", out, _eye(input, m, n) - V @ (T @ first))
 
 
+@listed_for_cpu("float32")
 def ormqr(input, tau, other, left=True, transpose=False, *, out=None):
     """Q other (other Q with left=False; Q^H with transpose), Q the square product of Householder reflections.
 

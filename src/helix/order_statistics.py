@@ -7,6 +7,7 @@ from typing import NamedTuple
 from helix import _core
 from helix._core import Tensor
 from helix.errors import DTypeError, ParameterError, ShapeError
+from helix.precision import listed_for_cpu
 from helix.written import axis, fail, into, need_tensors, one_of, op
 
 INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
@@ -19,6 +20,7 @@ class ValuesAndIndices(NamedTuple):
     indices: Tensor
 
 
+@listed_for_cpu("float32")
 def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None):
     """The q-quantiles along an axis, or of all elements: NaN where there is a NaN.
 
@@ -33,6 +35,7 @@ def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=N
     return into("quantile", out, _quantile("quantile", input, q, dim, keepdim, interpolation, False))
 
 
+@listed_for_cpu("float32")
 def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None):
     """The q-quantiles of the elements that are not NaN, as `quantile`; NaN where there are none.
 

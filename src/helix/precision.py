@@ -104,3 +104,31 @@ def is_autocast_enabled(device_type: str = "cpu") -> bool:
 def get_autocast_dtype(device_type: str = "cpu"):
     """The dtype that autocast computes in: the one set, or the default."""
     return _peek(device_type != "cpu") or _default(device_type)
+
+
+def listed_for_cpu(dtype: str | None):
+    """A decorator of functions made of ops that the CPU's list names as a whole: within autocast, tensors of 32 and 16 bits
+    come in `dtype` ("float32"; None: autocast's own), and nothing inside is cast again."""
+
+    def decorated(function):
+        @wraps(function)
+        def inside(*args, **kwargs):
+            on = _peek(False)
+            if on is None or kwargs.get("out") is not None:
+                return function(*args, **kwargs)
+            wanted = on if dtype is None else _core.as_dtype(dtype)
+            with autocast("cpu", enabled=False):
+                return function(
+                    *(_listed(value, wanted) for value in args),
+                    **{name: _listed(value, wanted) for name, value in kwargs.items()},
+                )
+
+        return inside
+
+    return decorated
+
+
+def _listed(value, dtype):
+    if not isinstance(value, _core.Tensor) or value.device.type != "cpu" or value.dtype.name not in ("float32", *LOWER):
+        return value
+    return value.to(dtype)

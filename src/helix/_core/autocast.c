@@ -55,6 +55,10 @@ static const struct {
     {"avg_pool3d", HX_SINGLE, HX_AS_GIVEN},
     {"max_pool3d", HX_SINGLE, HX_AS_GIVEN},
     {"adaptive_avg_pool3d", HX_SINGLE, HX_AS_GIVEN},
+    {"adaptive_max_pool3d", HX_SINGLE, HX_AS_GIVEN},
+    {"max_unpool2d", HX_SINGLE, HX_AS_GIVEN},
+    {"max_unpool3d", HX_SINGLE, HX_AS_GIVEN},
+    {"border_pad", HX_BORDER, HX_AS_GIVEN},
     {"fft_conv", HX_SINGLE, HX_SINGLE},
     {"selective_scan", HX_SINGLE, HX_SINGLE},
     {"prod", HX_SINGLE, HX_SINGLE},
@@ -134,10 +138,18 @@ static hx_dtype widest(const hx_call *c, hx_dtype lower) {
     return lower;
 }
 
+/* Torch lists mirrors along one axis and two, and repeated edges; the circular border, and mirrors in space, it does not. */
+static hx_precision of_border(const hx_call *c) {
+    const hx_attr *mode = &c->attr[1];
+    bool mirror = mode->v.str[0] == 'r' && mode->count == strlen("reflect");
+    return mode->v.str[0] == 'c' || (mirror && c->attr[0].count > 4) ? HX_AS_GIVEN : HX_SINGLE;
+}
+
 hx_status hx_autocast(hx_call *c, hx_inputs *tmp) {
     bool elsewhere = c->device && c->device != hx_cpu();
     int8_t on = hx_mode.autocast[elsewhere];
     hx_precision precision = (hx_precision)c->op->info->precision[elsewhere];
+    if (precision == HX_BORDER) precision = of_border(c);
     if (!on || precision == HX_AS_GIVEN) return HX_OK;
     hx_dtype dtype = (hx_dtype)(on - 1);
     if (precision == HX_SINGLE) dtype = HX_F32;

@@ -8,7 +8,8 @@ typedef enum hx_precision {
     HX_AS_GIVEN, /* in the dtype it is given */
     HX_LOWER,    /* in autocast's dtype: products, whose kernels accumulate in float32 */
     HX_SINGLE,   /* in float32: what would overflow or lose its digits */
-    HX_WIDEST    /* in the widest dtype among its inputs */
+    HX_WIDEST,   /* in the widest dtype among its inputs */
+    HX_BORDER    /* borders of images, by their mode */
 } hx_precision;
 
 /* What an op is on the CPU and on other devices; by name, HX_AS_GIVEN for all that are not listed. */

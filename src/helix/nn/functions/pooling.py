@@ -8,6 +8,7 @@ from typing import Any
 
 from ... import _core, arange, cat, full, rand
 from ...errors import ArgumentError, ParameterError, ShapeError
+from ...precision import listed_for_cpu
 from ...tensor import Tensor
 from .refuse import refuse
 
@@ -163,6 +164,7 @@ def _max_of_windows(
     return values, position.gather(-1, where.unsqueeze(-1)).squeeze(-1)
 
 
+@listed_for_cpu("float32")
 def fractional_max_pool2d_with_indices(
     input: Tensor,
     kernel_size: Any,
@@ -181,6 +183,7 @@ def fractional_max_pool2d_with_indices(
     return _fractional("fractional_max_pool2d", input, 2, kernel_size, output_size, output_ratio, _random_samples)
 
 
+@listed_for_cpu("float32")
 def fractional_max_pool3d_with_indices(
     input: Tensor,
     kernel_size: Any,
