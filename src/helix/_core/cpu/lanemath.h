@@ -176,6 +176,19 @@ static inline hx_vd hx_vd_erfc(hx_vd x) {
     hx_vd y = hx_vd_scale2(hx_vd_exp_mantissa(r, lanes) * factor, k * 0.0625);
     return hx_vd_select(hx_vd_lt(x, hx_vd_all(0.0)), 2.0 - y, y);
 }
+/* The same of floats, 3 ULP. */
+static inline hx_vf hx_vf_erfc(hx_vf x) {
+    hx_vf a = (hx_vf)_mm512_min_ps(_mm512_set1_ps(10.2f), (__m512)hx_vf_abs(x)), square = a * a, k;
+    __m512i piece = _mm512_srli_epi32((__m512i)(a + 1.0f), 21);
+    hx_vf r = hx_vf_exp_split(-square, &k) - (hx_vf)_mm512_fmsub_ps((__m512)a, (__m512)a, (__m512)square);
+    enum { LAST = sizeof hx_erfcx_table_f32 / sizeof *hx_erfcx_table_f32 - 1 };
+    hx_vf row[LAST + 1];
+    for (int i = 0; i <= LAST; i++) row[i] = (hx_vf)_mm512_permutexvar_ps(piece, _mm512_load_ps(hx_erfcx_table_f32[i]));
+    hx_vf off = a - row[0], factor = row[LAST];
+    for (int i = LAST - 1; i > 0; i--) factor = factor * off + row[i];
+    hx_vf y = hx_vf_scale2(hx_vf_exp_mantissa(r) * factor, k);
+    return hx_vf_select(hx_vf_lt(x, hx_vf_all(0.0f)), 2.0f - y, y);
+}
 /* erfinv(x) of |x| <= 15/16, and of the others by the root of -log(1 - x x); 2 ULP. */
 static inline hx_vd hx_vd_erfinv_near(hx_vd x) {
     hx_vd u = 1.0 - hx_vd_abs(x);

@@ -375,6 +375,9 @@ PAIR(atanh, atanh_of, catanh)
 VF(erf, hx_vf_erf(x))
 VD(erf, hx_vd_erf(x), hx_d_erf(x))
 OP_FLOAT(erf, 0)
+#ifdef HX_VD_LOOP
+VF(erfc, hx_vf_erfc(x))
+#else
 /* exp(-x * x) times a polynomial in 1 / (1 + x / 2): minimax on [0, 10.3], 1e-11. */
 HX_INLINE double erfc_of(double x) {
     double a = fabs(x), t = 1.0 / (1.0 + 0.5 * (a > 10.3 ? 10.3 : a));
@@ -396,6 +399,7 @@ HX_INLINE double erfc_of(double x) {
     return x != x ? x : x < 0 ? 2.0 - y : y;
 }
 F32(erfc, erfc_of(x))
+#endif
 VD(erfc, hx_vd_erfc(x), hx_d_erfc(x))
 OP_FLOAT(erfc, 64)
 

@@ -83,27 +83,25 @@ static inline hx_vf hx_vf_exp_split(hx_vf x, hx_vf *k) {
     return (x - *k * 0x1.62e400p-1f) - *k * 0x1.7f7d1cp-20f;
 }
 
-/* 1 ULP. */
-static inline hx_vf hx_vf_exp(hx_vf x) {
-    hx_vf k, r = hx_vf_exp_split(hx_vf_clamp(x, -104.5f, 89.0f), &k);
+/* exp(r) of such r. */
+static inline hx_vf hx_vf_exp_mantissa(hx_vf r) {
     hx_vf p = r * 0x1.6a22f4p-10f + 0x1.123a76p-7f;
     p = p * r + 0x1.5558f6p-5f;
     p = p * r + 0x1.555490p-3f;
     p = p * r + 0x1.fffffcp-2f;
-    p = p * (r * r) + r + 1.0f;
-    return hx_vf_scale2(p, k);
+    return p * (r * r) + r + 1.0f;
+}
+/* 1 ULP. */
+static inline hx_vf hx_vf_exp(hx_vf x) {
+    hx_vf k, r = hx_vf_exp_split(hx_vf_clamp(x, -104.5f, 89.0f), &k);
+    return hx_vf_scale2(hx_vf_exp_mantissa(r), k);
 }
 
 /* 2^x, 1 ULP; exact for whole x. */
 static inline hx_vf hx_vf_exp2(hx_vf x) {
     x = hx_vf_clamp(x, -151.0f, 129.0f);
     hx_vf k = hx_vf_round(x), r = (x - k) * 0x1.62e430p-1f;
-    hx_vf p = r * 0x1.6a22f4p-10f + 0x1.123a76p-7f;
-    p = p * r + 0x1.5558f6p-5f;
-    p = p * r + 0x1.555490p-3f;
-    p = p * r + 0x1.fffffcp-2f;
-    p = p * (r * r) + r + 1.0f;
-    return hx_vf_scale2(p, k);
+    return hx_vf_scale2(hx_vf_exp_mantissa(r), k);
 }
 
 /* 2 ULP. */
