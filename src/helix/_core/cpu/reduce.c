@@ -7,217 +7,13 @@
  * any number of threads. */
 #include <stdlib.h>
 #include "blocks.h"
+#include "reduce_runs.h"
 #include "vmath.h"
 
-typedef union cell {
-    double f;
-    int64_t i;
-} cell;
-
-enum { COLUMNS = 1024, NARROW = 256, ROWS_AT_ONCE = 8, CHUNK = 65536 };
-
-typedef enum { IN_F32, IN_F64, IN_I64, IN_TRUTH, IN_U8 } family; /* IN_U8: maxima and minima of bytes */
-typedef enum { SUM, PROD, MAX, MIN } operation;
 typedef enum {
     PLAIN, ABS, SQUARE, POWER, NAN_IS_0, NOT_ZERO, TRUTH_COUNT, OFF_CENTER, OFF_CENTER_SQUARE, OFF_CENTER_EXP
 } map_kind;
 typedef enum { AS_IT_IS, MEAN, CENTER_MEAN, VARIANCE, ROOT, POWER_ROOT, LOG_CENTER, FINITE } finish_kind;
-
-/* ---- combining runs of one type ---- */
-
-#define ADD_(x, m) ((x) + (m))
-#define MUL_(x, m) ((x) * (m))
-#define MAX_(x, m) (((x) > (m)) | ((x) != (x)) ? (x) : (m))
-#define MIN_(x, m) (((x) < (m)) | ((x) != (x)) ? (x) : (m))
-#define MAXI_(x, m) ((x) > (m) ? (x) : (m))
-#define MINI_(x, m) ((x) < (m) ? (x) : (m))
-#define BOTH_(x, m) ((x) & (m))
-#define EITHER_(x, m) ((x) | (m))
-#define ADDI_(x, m) ((int64_t)((uint64_t)(x) + (uint64_t)(m)))
-#define MULI_(x, m) ((int64_t)((uint64_t)(x) * (uint64_t)(m)))
-
-/* The run x[0..n) combined in eight vectors, then in a tree. */
-#define ROW(name, T, V, field, load, identity, vop, op)                                                       \
-    static cell row_##name(const void *run, int64_t n) {                                                      \
-        const T *x = run;                                                                                     \
-        enum { L = HX_LANE_BYTES / sizeof(T) };                                                               \
-        T lane[L], t = identity;                                                                              \
-        int64_t i = 0;                                                                                        \
-        if (n >= L) {                                                                                         \
-            V s0 = t - (V){0}, s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;                 \
-            for (; i + 8 * L <= n; i += 8 * L) {                                                              \
-                s0 = vop(load(x + i), s0);                                                                    \
-                s1 = vop(load(x + i + L), s1);                                                                \
-                s2 = vop(load(x + i + 2 * L), s2);                                                            \
-                s3 = vop(load(x + i + 3 * L), s3);                                                            \
-                s4 = vop(load(x + i + 4 * L), s4);                                                            \
-                s5 = vop(load(x + i + 5 * L), s5);                                                            \
-                s6 = vop(load(x + i + 6 * L), s6);                                                            \
-                s7 = vop(load(x + i + 7 * L), s7);                                                            \
-            }                                                                                                 \
-            for (; i + L <= n; i += L) s0 = vop(load(x + i), s0);                                             \
-            s0 = vop(vop(vop(s0, s1), vop(s2, s3)), vop(vop(s4, s5), vop(s6, s7)));                           \
-            memcpy(lane, &s0, sizeof s0);                                                                     \
-            for (int half = L / 2; half; half /= 2)                                                           \
-                for (int k = 0; k < half; k++) lane[k] = op(lane[k + half], lane[k]);                         \
-            t = lane[0];                                                                                      \
-        }                                                                                                     \
-        for (; i < n; i++) t = op(x[i], t);                                                                   \
-        return (cell){.field = t};                                                                            \
-    }
-
-/* Rows added to the tile a[0..n), eight at a time: their tree is in T, the tile in A. */
-#define COLUMN(name, T, A, field, op)                                                                         \
-    static void column_##name(cell *tile, const void *const *rows, int64_t count, int64_t n) {                \
-        A *restrict a = &tile->field;                                                                         \
-        if (count == ROWS_AT_ONCE) {                                                                          \
-            const T *restrict r0 = rows[0], *restrict r1 = rows[1], *restrict r2 = rows[2],                   \
-                              *restrict r3 = rows[3], *restrict r4 = rows[4], *restrict r5 = rows[5],         \
-                              *restrict r6 = rows[6], *restrict r7 = rows[7];                                 \
-            for (int64_t i = 0; i < n; i++) {                                                                 \
-                T p = op(r0[i], r1[i]), q = op(r2[i], r3[i]), r = op(r4[i], r5[i]), s = op(r6[i], r7[i]);     \
-                T t = op(p, q), u = op(r, s);                                                                 \
-                A v = (A)op(t, u);                                                                            \
-                a[i] = op(v, a[i]);                                                                           \
-            }                                                                                                 \
-            return;                                                                                           \
-        }                                                                                                     \
-        for (int64_t k = 0; k < count; k++) {                                                                 \
-            const T *restrict x = rows[k];                                                                    \
-            for (int64_t i = 0; i < n; i++) {                                                                 \
-                A v = (A)x[i];                                                                                \
-                a[i] = op(v, a[i]);                                                                           \
-            }                                                                                                 \
-        }                                                                                                     \
-    }
-
-/* The same for maxima, whose choices keep the compiler from using vectors: the tree goes through `row`. */
-#define COLUMN_CHOICE(name, T, A, V, field, load, op, vop)                                                    \
-    static void column_##name(cell *tile, const void *const *rows, int64_t count, int64_t n) {                \
-        A *restrict a = &tile->field;                                                                         \
-        enum { L = HX_LANE_BYTES / sizeof(T) };                                                               \
-        T row[COLUMNS];                                                                                       \
-        const T *first = rows[0];                                                                             \
-        int64_t whole = 0;                                                                                    \
-        if (count == ROWS_AT_ONCE) {                                                                          \
-            const T *r1 = rows[1], *r2 = rows[2], *r3 = rows[3], *r4 = rows[4], *r5 = rows[5], *r6 = rows[6], \
-                    *r7 = rows[7];                                                                            \
-            for (; whole + L <= n; whole += L) {                                                              \
-                V p = vop(load(first + whole), load(r1 + whole)), q = vop(load(r2 + whole), load(r3 + whole));\
-                V r = vop(load(r4 + whole), load(r5 + whole)), s = vop(load(r6 + whole), load(r7 + whole));   \
-                p = vop(vop(p, q), vop(r, s));                                                                \
-                memcpy(row + whole, &p, sizeof p);                                                            \
-            }                                                                                                 \
-        }                                                                                                     \
-        for (int64_t i = whole; i < n; i += L) {                                                              \
-            if (i + L > n) {                                                                                  \
-                for (; i < n; i++) {                                                                          \
-                    T m = first[i];                                                                           \
-                    for (int64_t k = 1; k < count; k++) {                                                     \
-                        T x = ((const T *)rows[k])[i];                                                        \
-                        m = op(x, m);                                                                         \
-                    }                                                                                         \
-                    row[i] = m;                                                                               \
-                }                                                                                             \
-                break;                                                                                        \
-            }                                                                                                 \
-            V m = load(first + i);                                                                            \
-            for (int64_t k = 1; k < count; k++) m = vop(load((const T *)rows[k] + i), m);                     \
-            memcpy(row + i, &m, sizeof m);                                                                    \
-        }                                                                                                     \
-        for (int64_t i = 0; i < n; i++) {                                                                     \
-            A x = (A)row[i], m = a[i];                                                                        \
-            a[i] = op(x, m);                                                                                  \
-        }                                                                                                     \
-    }
-
-/* Each of n cells joined with one of `x`, which lie `step` apart. */
-#define JOIN(name, member, op)                                                                                \
-    static void join_##name(cell *restrict m, const cell *restrict x, int64_t n, int64_t step) {              \
-        if (step == 1)                                                                                        \
-            for (int64_t i = 0; i < n; i++) m[i].member = op(x[i].member, m[i].member);                       \
-        else                                                                                                  \
-            for (int64_t i = 0; i < n; i++) m[i].member = op(x[i * step].member, m[i].member);                \
-    }
-
-#define FLOAT_OPERATION(name, identity, op, vop32, vop64)                                                     \
-    ROW(name##_f32, float, hx_vf, f, hx_vf_load, identity, vop32, op)                                         \
-    ROW(name##_f64, double, hx_vd, f, hx_vd_load, identity, vop64, op)                                        \
-    JOIN(name##_float, f, op)
-FLOAT_OPERATION(sum, 0, ADD_, ADD_, ADD_)
-FLOAT_OPERATION(prod, 1, MUL_, MUL_, MUL_)
-FLOAT_OPERATION(max, -INFINITY, MAX_, hx_vf_max, hx_vd_max)
-FLOAT_OPERATION(min, INFINITY, MIN_, hx_vf_min, hx_vd_min)
-
-COLUMN(sum_f32, float, double, f, ADD_)
-COLUMN(sum_f64, double, double, f, ADD_)
-COLUMN(prod_f32, float, double, f, MUL_)
-COLUMN(prod_f64, double, double, f, MUL_)
-COLUMN_CHOICE(max_f32, float, double, hx_vf, f, hx_vf_load, MAX_, hx_vf_max)
-COLUMN_CHOICE(min_f32, float, double, hx_vf, f, hx_vf_load, MIN_, hx_vf_min)
-COLUMN_CHOICE(max_f64, double, double, hx_vd, f, hx_vd_load, MAX_, hx_vd_max)
-COLUMN_CHOICE(min_f64, double, double, hx_vd, f, hx_vd_load, MIN_, hx_vd_min)
-
-typedef HX_VECTOR(uint64_t) vu;
-typedef HX_VECTOR_AT(uint64_t) vu_at;
-static inline vu load_u64(const uint64_t *p) { return *(const vu_at *)p; }
-#define INT_OPERATION(name, identity, op, vop)                                                                \
-    ROW(name##_i64, int64_t, hx_vl, i, hx_vl_load, identity, vop, op)                                         \
-    COLUMN_CHOICE(name##_i64, int64_t, int64_t, hx_vl, i, hx_vl_load, op, vop)                                \
-    JOIN(name##_int, i, op)
-/* Wrapping arithmetic: unsigned in C. */
-ROW(sum_i64, uint64_t, vu, i, load_u64, 0, ADD_, ADD_)
-COLUMN(sum_i64, int64_t, int64_t, i, ADDI_)
-JOIN(sum_int, i, ADDI_)
-ROW(prod_i64, uint64_t, vu, i, load_u64, 1, MUL_, MUL_)
-COLUMN(prod_i64, int64_t, int64_t, i, MULI_)
-JOIN(prod_int, i, MULI_)
-INT_OPERATION(max, INT64_MIN, MAXI_, hx_vl_max)
-INT_OPERATION(min, INT64_MAX, MINI_, hx_vl_min)
-
-ROW(max_truth, uint8_t, hx_vb, i, hx_vb_load, 0, EITHER_, EITHER_)
-ROW(min_truth, uint8_t, hx_vb, i, hx_vb_load, 1, BOTH_, BOTH_)
-COLUMN(max_truth, uint8_t, int64_t, i, EITHER_)
-COLUMN(min_truth, uint8_t, int64_t, i, BOTH_)
-
-static inline hx_vb bytes_max(hx_vb x, hx_vb m) {
-    hx_vb take = (hx_vb)(x > m);
-    return (x & take) | (m & ~take);
-}
-static inline hx_vb bytes_min(hx_vb x, hx_vb m) {
-    hx_vb take = (hx_vb)(x < m);
-    return (x & take) | (m & ~take);
-}
-ROW(max_u8, uint8_t, hx_vb, i, hx_vb_load, 0, bytes_max, MAXI_)
-ROW(min_u8, uint8_t, hx_vb, i, hx_vb_load, UINT8_MAX, bytes_min, MINI_)
-COLUMN_CHOICE(max_u8, uint8_t, int64_t, hx_vb, i, hx_vb_load, MAXI_, bytes_max)
-COLUMN_CHOICE(min_u8, uint8_t, int64_t, hx_vb, i, hx_vb_load, MINI_, bytes_min)
-
-typedef struct combine {
-    cell (*row)(const void *run, int64_t n);
-    void (*column)(cell *tile, const void *const *rows, int64_t count, int64_t n);
-    void (*join)(cell *restrict m, const cell *restrict x, int64_t n, int64_t step);
-    cell identity;
-} combine;
-
-static const combine combines[4][5] = {
-    [SUM] = {{row_sum_f32, column_sum_f32, join_sum_float, {.f = 0}},
-             {row_sum_f64, column_sum_f64, join_sum_float, {.f = 0}},
-             {row_sum_i64, column_sum_i64, join_sum_int, {.i = 0}}},
-    [PROD] = {{row_prod_f32, column_prod_f32, join_prod_float, {.f = 1}},
-              {row_prod_f64, column_prod_f64, join_prod_float, {.f = 1}},
-              {row_prod_i64, column_prod_i64, join_prod_int, {.i = 1}}},
-    [MAX] = {{row_max_f32, column_max_f32, join_max_float, {.f = -INFINITY}},
-             {row_max_f64, column_max_f64, join_max_float, {.f = -INFINITY}},
-             {row_max_i64, column_max_i64, join_max_int, {.i = INT64_MIN}},
-             {row_max_truth, column_max_truth, join_max_int, {.i = 0}},
-             {row_max_u8, column_max_u8, join_max_int, {.i = 0}}},
-    [MIN] = {{row_min_f32, column_min_f32, join_min_float, {.f = INFINITY}},
-             {row_min_f64, column_min_f64, join_min_float, {.f = INFINITY}},
-             {row_min_i64, column_min_i64, join_min_int, {.i = INT64_MAX}},
-             {row_min_truth, column_min_truth, join_min_int, {.i = 1}},
-             {row_min_u8, column_min_u8, join_min_int, {.i = UINT8_MAX}}},
-};
 
 /* ---- the work ---- */
 
@@ -270,7 +66,8 @@ typedef struct job {
     axes kept, reduced, runs; /* runs: reduced without its innermost axis */
     axes out_axes;
     bool out_packed;
-    int64_t out_size;
+    int64_t size, out_size;
+    int64_t wide;             /* rows: outputs side by side that a run holds, 1 or 2 */
     int64_t outs, count;      /* outputs; elements of each */
     int64_t run, run_step;
     cell *center;             /* of each output; NULL without */
@@ -349,11 +146,11 @@ static const void *fetch(const job *j, const stage *s, const char *p, int64_t st
         return to;
     }
     case IN_TRUTH: return hx_read_truth(p, j->dtype, step, n, room);
-    case IN_U8: {
-        uint8_t *to = room;
-        if (step == 1) return p;
-        for (int64_t i = 0; i < n; i++) to[i] = (uint8_t)p[i * step];
-        return to;
+    case IN_OWN: {
+        if (step == j->size) return p;
+        size_t size = (size_t)j->size;
+        for (int64_t i = 0; i < n; i++) memcpy((char *)room + i * j->size, p + i * step, size);
+        return room;
     }
     }
     return NULL;
@@ -422,28 +219,32 @@ static cell first_element(const job *j, const char *p) {
 
 /* ---- rows ---- */
 
-/* Pieces [from, to) of the output whose elements start at `base`. */
-static cell row_pieces(const job *j, const stage *s, const combine *with, const char *base, int64_t from, int64_t to,
-                       const cell *center) {
+/* Pieces [from, to) of the outputs whose elements start at `base`, to sum[0..wide). */
+static void row_pieces(const job *j, const stage *s, const combine *with, const char *base, int64_t from, int64_t to,
+                       const cell *center, cell *sum) {
     double room[HX_BLOCK];
-    cell sum = with->identity;
+    for (int64_t k = 0; k < j->wide; k++) sum[k] = with->identity;
+    int64_t block = j->family == IN_OWN && j->run_step == j->size ? CHUNK : HX_BLOCK;
     walk w;
     walk_to(&w, &j->runs, from / j->pieces);
     int64_t part = from % j->pieces;
     for (int64_t k = from; k < to; k++) {
         int64_t begin = part * j->piece, end = begin + j->piece < j->run ? begin + j->piece : j->run;
-        for (int64_t i = begin; i < end; i += HX_BLOCK) {
-            int64_t n = end - i < HX_BLOCK ? end - i : HX_BLOCK;
-            const void *x = fetch(j, s, base + w.offset + i * j->run_step, j->run_step, n, center, false, room);
-            cell run = with->row(x, n);
-            with->join(&sum, &run, 1, 1);
+        for (int64_t i = begin; i < end; i += block) {
+            int64_t n = end - i < block ? end - i : block;
+            const char *p = base + w.offset + i * j->run_step;
+            if (j->wide == 2) {
+                with->pairs(p, n, sum);
+                continue;
+            }
+            cell run = with->row(fetch(j, s, p, j->run_step, n, center, false, room), n);
+            with->join(sum, &run, 1, 1);
         }
         if (++part == j->pieces) {
             part = 0;
             walk_on(&w);
         }
     }
-    return sum;
 }
 
 static void rows_whole(void *ctx, int64_t begin, int64_t end) {
@@ -456,12 +257,13 @@ static void rows_whole(void *ctx, int64_t begin, int64_t end) {
         const char *base = j->in + w.offset;
         if (j->first) {
             cell around = first_element(j, base);
-            j->center[o] = row_pieces(j, j->first, &j->first_with, base, 0, pieces, &around);
+            row_pieces(j, j->first, &j->first_with, base, 0, pieces, &around, j->center + o);
             finish(j, j->first, j->center + o, &around, 1);
         }
-        buffer[n++] = row_pieces(j, &j->stage, &j->with, base, 0, pieces, j->center ? j->center + o : NULL);
+        row_pieces(j, &j->stage, &j->with, base, 0, pieces, j->center ? j->center + o : NULL, buffer + n);
+        n += j->wide;
         if (n == 64 || o + 1 == end) {
-            deliver(j, o + 1 - n, buffer, n);
+            deliver(j, (o + 1) * j->wide - n, buffer, n);
             n = 0;
         }
     }
@@ -473,7 +275,9 @@ static void rows_part(void *ctx, int64_t k) {
     int64_t from = part * j->group, to = from + j->group < all ? from + j->group : all;
     walk w;
     walk_to(&w, &j->kept, o);
-    j->part[k] = row_pieces(j, &j->stage, &j->with, j->in + w.offset, from, to, j->center ? j->center + o : NULL);
+    cell sum[2];
+    row_pieces(j, &j->stage, &j->with, j->in + w.offset, from, to, j->center ? j->center + o : NULL, sum);
+    for (int64_t c = 0; c < j->wide; c++) j->part[(o * j->wide + c) * j->parts + part] = sum[c];
 }
 
 /* ---- columns ---- */
@@ -485,7 +289,7 @@ static void columns_tile(void *ctx, int64_t k) {
     int64_t part = k % j->parts, column = k / j->parts % j->tiles, outer = k / j->parts / j->tiles;
     int64_t at = outer * j->width + column * COLUMNS;
     int64_t n = j->width - column * COLUMNS < COLUMNS ? j->width - column * COLUMNS : COLUMNS;
-    int64_t row = part * j->rows, last = row + j->rows < j->count ? row + j->rows : j->count;
+    int64_t begin = part * j->rows, row = begin, last = row + j->rows < j->count ? row + j->rows : j->count;
     axes outer_axes = j->kept;
     outer_axes.n--;
     walk o, r;
@@ -499,9 +303,11 @@ static void columns_tile(void *ctx, int64_t k) {
         int64_t count = last - row < ROWS_AT_ONCE ? last - row : ROWS_AT_ONCE;
         for (int64_t i = 0; i < count; i++, walk_on(&r))
             rows[i] = fetch(j, &j->stage, base + r.offset, j->step, n, center, true, room + i * COLUMNS);
+        if (j->with.widen && row == begin) memcpy(tile, rows[0], (size_t)(n * j->size));
         j->with.column(tile, rows, count, n);
         row += count;
     }
+    if (j->with.widen) j->with.widen(tile, n);
     if (j->parts == 1) deliver(j, at, tile, n);
     else memcpy(j->part + part * j->outs + at, tile, (size_t)n * sizeof *tile);
 }
@@ -532,17 +338,27 @@ static bool run_parts(job *j, int64_t chunks, hx_body body, int64_t part_step, i
 
 static inline int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+/* Is the innermost kept axis a pair of numbers side by side, as the parts of complex numbers are, in runs of such pairs? */
+static bool of_pairs(const job *j) {
+    int last = j->kept.n - 1;
+    return j->with.pairs && !j->first && j->stage.map == PLAIN && (j->dtype == HX_F32 || j->dtype == HX_F64) && last >= 0 &&
+           j->kept.size[last] == 2 && j->kept.step[last] == j->size && j->run_step == 2 * j->size;
+}
+
 static bool run_rows(job *j) {
+    j->wide = of_pairs(j) ? 2 : 1;
+    j->kept.n -= j->wide == 2;
+    int64_t rows = j->outs / j->wide;
     j->pieces = up(j->run, CHUNK);
     j->piece = j->pieces > 1 ? CHUNK : j->run;
     if (j->count < 2 * CHUNK) {
         j->parts = 1;
-        hx_parallel_range(j->outs, j->count < CHUNK ? CHUNK / j->count : 1, rows_whole, j);
+        hx_parallel_range(rows, j->count < CHUNK ? CHUNK / j->count : 1, rows_whole, j);
         return true;
     }
     j->group = j->piece < CHUNK ? CHUNK / j->piece : 1;
     j->parts = up(j->count / j->run * j->pieces, j->group);
-    return run_parts(j, j->outs * j->parts, rows_part, 1, j->parts);
+    return run_parts(j, rows * j->parts, rows_part, 1, j->parts);
 }
 
 static bool run_columns(job *j) {
@@ -550,7 +366,7 @@ static bool run_columns(job *j) {
     j->width = j->kept.size[last];
     j->step = j->kept.step[last];
     j->tiles = up(j->width, COLUMNS);
-    int64_t blocks = j->outs / j->width * j->tiles, wanted = j->outs * j->count < CHUNK ? 1 : up(16, blocks);
+    int64_t blocks = j->outs / j->width * j->tiles, wanted = j->outs * j->count < CHUNK ? 1 : up(j->with.widen ? 4 : 16, blocks);
     if (hx_batch_invariant()) wanted = up(16, j->tiles);
     j->rows = up(up(j->count, wanted), ROWS_AT_ONCE) * ROWS_AT_ONCE;
     if (j->rows < 64) j->rows = 64;
@@ -676,7 +492,8 @@ static void geometry(job *j, const hx_view *in, const hx_view *out, uint32_t mas
         j->out_size = size / 2;
         j->outs *= 2;
     }
-    if (arithmetic) j->family = j->stage.op >= MAX && j->dtype == HX_U8 ? IN_U8 : family_of(j->dtype);
+    if (arithmetic) j->family = j->stage.op >= MAX && has_own_width(j->dtype) ? IN_OWN : family_of(j->dtype);
+    j->size = (int64_t)hx_dtype_size((hx_dtype)j->dtype);
     j->runs = j->reduced;
     j->run = 1;
     if (j->runs.n) {
@@ -694,10 +511,10 @@ static hx_code no_memory(hx_err *err) {
  * that is given. */
 static hx_code reduce(job *j, const hx_op_call *call, int dims_at, const hx_view *centers_to, hx_err *err) {
     geometry(j, &call->in[0], &call->out[0], reduced_mask(&call->attr[dims_at]));
-    j->with = combines[j->stage.op][j->family];
+    j->with = combine_of(j->stage.op, j->family, j->dtype);
     size_t bytes = (size_t)j->outs * sizeof(cell);
     if (j->first) {
-        j->first_with = combines[j->first->op][j->family];
+        j->first_with = combine_of(j->first->op, j->family, j->dtype);
         j->center = hx_pool_alloc(bytes);
         if (!j->center) return no_memory(err);
     }
