@@ -178,23 +178,33 @@ COLUMN(min_truth, uint8_t, int64_t, i, BOTH_)
 #define OWN_WIDTH(name, T, op)                                                                                \
     static cell row_##name(const void *run, int64_t n) {                                                      \
         const T *x = run;                                                                                     \
-        T m = x[0];                                                                                           \
-        for (int64_t i = 1; i < n; i++) m = op(x[i], m);                                                      \
+        enum { ACROSS = 4 * HX_LANE_BYTES / sizeof(T) };                                                      \
+        T lane[ACROSS], m = x[0];                                                                             \
+        int64_t i = 0;                                                                                        \
+        if (n >= ACROSS) {                                                                                    \
+            memcpy(lane, x, sizeof lane);                                                                     \
+            for (i = ACROSS; i + ACROSS <= n; i += ACROSS)                                                    \
+                for (int k = 0; k < ACROSS; k++) lane[k] = op(x[i + k], lane[k]);                             \
+            for (int k = 0; k < ACROSS; k++) m = op(lane[k], m);                                              \
+        }                                                                                                     \
+        for (; i < n; i++) m = op(x[i], m);                                                                   \
         return (cell){.i = m};                                                                                \
     }                                                                                                         \
     static void column_##name(cell *tile, const void *const *rows, int64_t count, int64_t n) {                \
         T *restrict a = (void *)tile;                                                                         \
-        int64_t k = 0;                                                                                        \
-        for (; k + 4 <= count; k += 4) {                                                                      \
-            const T *restrict p = rows[k], *restrict q = rows[k + 1], *restrict r = rows[k + 2],              \
-                              *restrict s = rows[k + 3];                                                      \
+        if (count == ROWS_AT_ONCE) {                                                                          \
+            const T *restrict r0 = rows[0], *restrict r1 = rows[1], *restrict r2 = rows[2],                   \
+                              *restrict r3 = rows[3], *restrict r4 = rows[4], *restrict r5 = rows[5],         \
+                              *restrict r6 = rows[6], *restrict r7 = rows[7];                                 \
             for (int64_t i = 0; i < n; i++) {                                                                 \
-                T t = op(p[i], q[i]), u = op(r[i], s[i]);                                                     \
+                T p = op(r0[i], r1[i]), q = op(r2[i], r3[i]), r = op(r4[i], r5[i]), s = op(r6[i], r7[i]);     \
+                T t = op(p, q), u = op(r, s);                                                                 \
                 t = op(t, u);                                                                                 \
                 a[i] = op(t, a[i]);                                                                           \
             }                                                                                                 \
+            return;                                                                                           \
         }                                                                                                     \
-        for (; k < count; k++) {                                                                              \
+        for (int64_t k = 0; k < count; k++) {                                                                 \
             const T *restrict x = rows[k];                                                                    \
             for (int64_t i = 0; i < n; i++) a[i] = op(x[i], a[i]);                                            \
         }                                                                                                     \
