@@ -15,7 +15,7 @@ from helix.dtypes import finfo
 from helix.errors import IndexRangeError, LinAlgError, ParameterError, ShapeError
 from helix.matrix_ops import cross_along, lu_unpack, orgqr, square
 from helix.matrix_ops import matrix_power as matrix_power
-from helix.precision import listed_for_cpu
+from helix.precision import listed_for_cpu as _listed_for_cpu
 from helix.shape_ops import broadcast_shapes
 from helix.written import fail, into
 
@@ -309,7 +309,7 @@ def matmul(input, other, *, out=None):
     return _op("matmul")(input, other, **({} if out is None else {"out": out}))
 
 
-@listed_for_cpu(None)
+@_listed_for_cpu(None)
 def vecdot(x, y, *, dim=-1, out=None):
     """The inner products of vectors along an axis, x conjugated; the other axes are stretched to each other.
 
