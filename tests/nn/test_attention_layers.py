@@ -287,8 +287,8 @@ def test_a_cache_loses_no_gradient_in_silence():
 
 def test_sight_of_padded_text():
     sight = sight_of(3, hx.tensor([[1, 1, 0], [1, 1, 1]]))
-    assert sight.mask.shape == (2, 1, 3, 3) and not sight.is_causal
-    assert sight.mask[0, 0].tolist() == [[True, False, False], [True, True, False], [True, True, False]]
+    assert not sight.is_causal and sight.mask.tolist() == [[[[True, True, False]]], [[[True, True, True]]]]
+    assert sight.distances.tolist() == [0.0, 0.0, 0.0, float("-inf"), float("-inf")]
     assert sight_of(3).is_causal and sight_of(3, window=3).is_causal and not sight_of(4, window=3).is_causal
 
 

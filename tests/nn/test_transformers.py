@@ -120,6 +120,8 @@ def test_unbatched_inputs():
 
 
 def test_initial_weights_have_torchs_spread():
+    hx.manual_seed(0)
+    torch.manual_seed(0)
     mine, theirs = nn.MultiheadAttention(64, 2, add_bias_kv=True), torch.nn.MultiheadAttention(64, 2, add_bias_kv=True)
     for name, parameter in theirs.named_parameters():
         got, wanted = dict(mine.named_parameters())[name].detach().numpy().std(), parameter.detach().numpy().std()

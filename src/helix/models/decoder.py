@@ -7,12 +7,11 @@ from typing import Any
 
 from .. import nn
 from ..errors import ConfigError
-from ..nn import functional as F
 from ..nn import init
+from ..nn.attend import attend, joined
 from ..nn.cache import DecoderState, KeyValueCache, Sight, sight_of
 from ..nn.positions import RotaryEmbedding, apply_rotary
 from ..nn.summary import flops_of
-from ..nn.windows import windowed_attention
 from ..tensor import Tensor
 from .generate import ends_of, generate
 from .language import LanguageModel
@@ -35,22 +34,16 @@ class CausalSelfAttention(nn.Module):
         self, x: Tensor, sight: Sight | None = None, cache: KeyValueCache | None = None, turns: Any = None
     ) -> Tensor:
         batch, length, dim = x.shape
+        if sight is None:
+            sight = sight_of(length, None, self.window, device=x.device)
         parts = self.qkv(x).reshape(batch, length, 3, self.heads, dim // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)
         if turns is not None:
             query, key = apply_rotary(query, *turns), apply_rotary(key, *turns)
         if cache is not None:
             key, value = cache.append(key, value)
-        mixed = self._attend(query, key, value, sight)
-        return self.out(mixed.transpose(1, 2).reshape(batch, length, dim))
-
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, sight: Sight | None) -> Tensor:
-        share = self.dropout if self.training else 0.0
-        if sight is not None:
-            return F.scaled_dot_product_attention(query, key, value, sight.mask, share, sight.is_causal)
-        if self.window is not None:
-            return windowed_attention(query, key, value, self.window, share)
-        return F.scaled_dot_product_attention(query, key, value, is_causal=True, dropout_p=share)
+        mixed = attend(query, key, value, sight, self.dropout if self.training else 0.0)
+        return self.out(joined(mixed))
 
 
 @flops_of.register
@@ -123,24 +116,19 @@ class Decoder(LanguageModel):
                 init.zeros_(module.bias)
 
     def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        sight = sight_of(tokens.shape[1], attention_mask, self.window if attention_mask is not None else None,
-                         device=tokens.device)  # fmt: skip
-        return self._logits(tokens, sight.positions, None if attention_mask is None else sight, None)
+        return self._logits(tokens, sight_of(tokens.shape[1], attention_mask, self.window, device=tokens.device), None)
 
     def step(
         self, tokens: Tensor, state: DecoderState | None = None, padding: Tensor | None = None
     ) -> tuple[Tensor, DecoderState]:
         state = DecoderState.going_on(state, len(self.blocks), padding, self.window)
-        sight = state.ahead(tokens.shape[1], tokens.device)
-        return self._logits(tokens, sight.positions, sight, state.caches), state
+        return self._logits(tokens, state.ahead(tokens.shape[1], tokens.device), state.caches), state
 
-    def _logits(
-        self, tokens: Tensor, positions: Tensor, sight: Sight | None, caches: list[KeyValueCache] | None
-    ) -> Tensor:
+    def _logits(self, tokens: Tensor, sight: Sight, caches: list[KeyValueCache] | None) -> Tensor:
         x = self.tokens(tokens)
         if self.positions is not None:
-            x = x + self.positions(positions)
-        turns = None if self.rotary is None else self.rotary.turns(positions, x.dtype)
+            x = x + self.positions(sight.positions)
+        turns = None if self.rotary is None else self.rotary.turns(sight.positions, x.dtype)
         for i, block in enumerate(self.blocks):
             x = block(x, sight, caches[i] if caches else None, turns)
         return self.head(self.norm(x))

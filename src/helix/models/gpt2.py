@@ -7,6 +7,7 @@ from typing import Any
 from .. import empty
 from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, Parameter, init
 from ..nn import functional as F
+from ..nn.attend import attend, joined
 from ..nn.cache import DecoderState, KeyValueCache, Sight, sight_of
 from ..tensor import Tensor
 from .activations import activation
@@ -48,8 +49,8 @@ class Attention(Module):
         if cache is not None:
             key, value = cache.append(key, value)
         share = self.dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(query, key, value, sight.mask, share, sight.is_causal, scale=self.scale)
-        return self.resid_dropout(self.c_proj(mixed.transpose(1, 2).flatten(2)))
+        mixed = attend(query, key, value, sight, share, scale=self.scale)
+        return self.resid_dropout(self.c_proj(joined(mixed)))
 
 
 class FeedForward(Module):

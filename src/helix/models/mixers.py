@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import cat, nn, zeros
-from ..nn import functional as F
-from ..nn.masks import causal_mask
+from ..nn.attend import attend, joined
+from ..nn.cache import sight_of
+from ..nn.masks import causal_distances
 from ..tensor import Tensor
 
 
@@ -26,9 +27,9 @@ class CausalAttention(nn.SequenceLayer):
         if state is not None:
             before = state[0].shape[2]
             k, v = cat([state[0], k], 2), cat([state[1], v], 2)
-        mask = None if before == 0 else causal_mask(x.shape[1], k.shape[2], device=x.device)
-        mixed = F.scaled_dot_product_attention(q, k, v, mask, is_causal=before == 0)
-        return self.out(mixed.transpose(1, 2).flatten(2)), (k, v)
+        bias = causal_distances(x.shape[1], k.shape[2], device=x.device) if before else None
+        mixed = attend(q, k, v, None if before else sight_of(x.shape[1], device=x.device), bias=bias)
+        return self.out(joined(mixed)), (k, v)
 
     def default_state(self, batch: int) -> Any:
         like: dict[str, Any] = {"dtype": self.out.weight.dtype, "device": self.out.weight.device}

@@ -8,17 +8,8 @@ from ..autograd import no_grad
 from ..errors import ConfigError
 from ..nn import Dropout, Embedding, Linear, Module, init
 from ..nn import functional as F
+from ..nn.attend import attend, heads_of, joined
 from ..tensor import Tensor
-
-
-def heads_of(t: Tensor, heads: int) -> Tensor:
-    """(batch, length, heads * size) as (batch, heads, length, size)"""
-    return t.unflatten(-1, (heads, -1)).transpose(1, 2)
-
-
-def joined(t: Tensor) -> Tensor:
-    """heads_of undone."""
-    return t.transpose(1, 2).flatten(2)
 
 
 class QueryKeyValue(Module):
@@ -31,7 +22,7 @@ class QueryKeyValue(Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         query, key, value = (heads_of(layer(x), self.heads) for layer in (self.query, self.key, self.value))
         share = self.dropout if self.training else 0.0
-        return joined(F.scaled_dot_product_attention(query, key, value, mask, share))
+        return joined(attend(query, key, value, None, share, mask=mask))
 
 
 class Dense(Module):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import arange, full_like, int64, minimum, where
+from .. import full_like, int64, minimum, where
 from ..nn import Dropout, Embedding, Linear, Module, ModuleList, RMSNorm, init
-from ..nn import functional as F
+from ..nn.attend import attend, heads_of, joined
 from ..nn.cache import KeyValueCache, Sight
-from ..nn.masks import causal_mask, keys_seen
+from ..nn.masks import causal_distances, distances, keys_seen
 from ..tensor import Tensor
 from .activations import activation
 from .language import unsupported
-from .parts import architecture_of, heads_of, joined
+from .parts import architecture_of
 from .translation import KeysAndValues, TranslationModel, TranslationState
 
 
@@ -59,19 +59,17 @@ class Attention(Module):
             self.relative_attention_bias = Embedding(self.count, self.heads)
 
     def bias(self, queries: int, keys: int) -> Tensor:
-        """(1, heads, queries, keys), for queries that end where the keys do."""
-        device = self.q.weight.device
-        distance = arange(keys, device=device) - arange(keys - queries, keys, device=device).unsqueeze(-1)
-        table = self.relative_attention_bias(buckets(distance, self.count, self.farthest, self.both))
-        return table.permute(2, 0, 1).unsqueeze(0)
+        """(heads, queries + keys - 1), by distance, for queries that end where the keys do."""
+        ahead = 0 - distances(queries, keys, device=self.q.weight.device)
+        return self.relative_attention_bias(buckets(ahead, self.count, self.farthest, self.both)).t()
 
     def keys_and_values(self, x: Tensor) -> KeysAndValues:
         return heads_of(self.k(x), self.heads), heads_of(self.v(x), self.heads)
 
-    def forward(self, x: Tensor, source: KeysAndValues, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, source: KeysAndValues, mask: Tensor | None, bias: Tensor | None = None) -> Tensor:
         share = self.dropout if self.training else 0.0
         query = heads_of(self.q(x), self.heads)
-        return self.o(joined(F.scaled_dot_product_attention(query, *source, mask, share, scale=1.0)))
+        return self.o(joined(attend(query, *source, None, share, mask=mask, bias=bias, scale=1.0)))
 
 
 class FeedForward(Module):
@@ -121,13 +119,19 @@ class Block(Module):
         self.layer = ModuleList(parts)
 
     def forward(
-        self, x: Tensor, mask: Tensor, cache: KeyValueCache | None, memory: KeysAndValues | None, seen: Tensor | None
+        self,
+        x: Tensor,
+        mask: Tensor | None,
+        bias: Tensor,
+        cache: KeyValueCache | None,
+        memory: KeysAndValues | None,
+        seen: Tensor | None,
     ) -> Tensor:
         own: Any = self.layer[0]
         source = own.piece.keys_and_values(own.layer_norm(x))
         if cache is not None:
             source = cache.append(*source)
-        x = own(x, source, mask)
+        x = own(x, source, mask, bias)
         if memory is not None:
             x = self.layer[1](x, memory, seen)
         return self.layer[-1](x)
@@ -146,14 +150,14 @@ class Stack(Module):
         x, new = self.dropout(self.embed_tokens(tokens)), tokens.shape[1]
         before = state.length if state is not None and cached else 0
         first: Any = self.block[0]
-        mask = first.layer[0].piece.bias(new, before + new)
-        if seen is not None:
-            mask = mask.masked_fill(~seen, float("-inf"))
+        bias = first.layer[0].piece.bias(new, before + new)
+        if state is not None:
+            bias = bias + causal_distances(new, before + new, device=tokens.device)
         for i, block in enumerate(self.block):
             if state is None:
-                x = block(x, mask, None, None, None)
+                x = block(x, seen, bias, None, None, None)
             else:
-                x = block(x, mask, state.caches[i] if cached else None, state.memory[i], state.mask)
+                x = block(x, seen, bias, state.caches[i] if cached else None, state.memory[i], state.mask)
         return self.dropout(self.final_layer_norm(x))
 
 
@@ -195,10 +199,7 @@ class T5(TranslationModel):
         return [block.layer[1].piece.keys_and_values(vectors) for block in blocks]
 
     def decode(self, tokens: Tensor, sight: Sight, state: TranslationState, cached: bool) -> Tensor:
-        new = tokens.shape[1]
-        keys = state.length + new if cached else new
-        seen = causal_mask(new, keys, device=tokens.device) if sight.mask is None else sight.mask
-        return self.lm_head(self.decoder(tokens, seen, state, cached) * self.scale)
+        return self.lm_head(self.decoder(tokens, sight.mask, state, cached) * self.scale)
 
 
 class T5Encoder(Module):

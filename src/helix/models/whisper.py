@@ -6,13 +6,14 @@ from typing import Any
 
 from ..nn import Conv1d, Dropout, Embedding, LayerNorm, Linear, Module, ModuleList
 from ..nn import functional as F
+from ..nn.attend import attend, heads_of, joined
 from ..nn.cache import KeyValueCache, Sight
 from ..nn.init import constant_
 from ..nn.positions import sinusoids
 from ..tensor import Tensor
 from .activations import activation
 from .language import unsupported
-from .parts import architecture_of, class_loss, heads_of, joined, labels_of
+from .parts import architecture_of, class_loss, labels_of
 from .translation import KeysAndValues, TranslationModel, TranslationState
 
 
@@ -25,9 +26,11 @@ class Attention(Module):
     def keys_and_values(self, x: Tensor) -> KeysAndValues:
         return heads_of(self.k_proj(x), self.heads), heads_of(self.v_proj(x), self.heads)
 
-    def forward(self, x: Tensor, source: KeysAndValues, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+    def forward(
+        self, x: Tensor, source: KeysAndValues, sight: Sight | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         query, share = heads_of(self.q_proj(x), self.heads), self.dropout if self.training else 0.0
-        return self.out_proj(joined(F.scaled_dot_product_attention(query, *source, mask, share, causal)))
+        return self.out_proj(joined(attend(query, *source, sight, share, mask=mask)))
 
 
 class EncoderLayer(Module):
@@ -70,8 +73,8 @@ class DecoderLayer(EncoderLayer):
         source = self.self_attn.keys_and_values(near)
         if cache is not None:
             source = cache.append(*source)
-        x = x + self.dropout(self.self_attn(near, source, sight.mask, sight.is_causal))
-        return self.feed(x + self.dropout(self.encoder_attn(self.encoder_attn_layer_norm(x), memory, seen)))
+        x = x + self.dropout(self.self_attn(near, source, sight))
+        return self.feed(x + self.dropout(self.encoder_attn(self.encoder_attn_layer_norm(x), memory, mask=seen)))
 
 
 class Encoder(Module):

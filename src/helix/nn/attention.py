@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import cat, empty, zeros_like
+from .. import empty
 from ..tensor import Tensor
 from . import functional as F
 from . import init
+from .functions.attention import Rules, attended
 from .linear import Linear
 from .misfit import describe
 from .module import Module
@@ -107,19 +108,18 @@ class MultiheadAttention(Module):
         elif not self.batch_first:
             query, key, value = (t.transpose(0, 1) for t in (query, key, value))
         q, k, v = self._project(query, key, value, same_input)
-        mask, causal = self._mask(attn_mask, key_padding_mask, q, k), is_causal and attn_mask is None
-        if is_causal and attn_mask is not None and key_padding_mask is None and not need_weights:
-            mask, causal = None, True  # the mask is causal, as the caller says
-        if causal and (need_weights or mask is not None or self.bias_k is not None or self.add_zero_attn):
-            mask, causal = _causal(q, k) if mask is None else mask + _causal(q, k), False
-        k, v, mask = self._extended(k, v, mask)
-        q, k, v = (self._heads(t) for t in (q, k, v))
-        if need_weights:
-            out, weights = self._explicit(q, k, v, mask)
-        else:
-            share = self.dropout if self.training else 0.0
-            out, weights = F.scaled_dot_product_attention(q, k, v, mask, share, causal), None
-        out = self.out_proj(out.transpose(1, 2).flatten(2))
+        rules = Rules(
+            attn_mask,
+            key_padding_mask,
+            is_causal,
+            self.bias_k,
+            self.bias_v,
+            self.add_zero_attn,
+            dropout=self.dropout if self.training else 0.0,
+            need_weights=need_weights,
+        )
+        out, weights = attended(q, k, v, self.num_heads, rules)
+        out = self.out_proj(out)
         if weights is not None and average_attn_weights:
             weights = weights.mean(1)
         if unbatched:
@@ -135,60 +135,9 @@ class MultiheadAttention(Module):
         biases = self.in_proj_bias.chunk(3) if self.in_proj_bias is not None else (None,) * 3
         return tuple(F.linear(t, w, b) for t, w, b in zip((query, key, value), weights, biases, strict=True))
 
-    def _extended(self, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """With the keys and values that the layer adds, which every query sees."""
-        more: list[tuple[Tensor, Tensor]] = []
-        if self.bias_k is not None:
-            more.append((self.bias_k, self.bias_v))
-        if self.add_zero_attn:
-            more.append((zeros_like(k[:1, :1]), zeros_like(v[:1, :1])))
-        for key, value in more:
-            k, v = (cat([t, extra.expand(t.shape[0], 1, -1)], 1) for t, extra in ((k, key), (v, value)))
-        return k, v, mask if mask is None or not more else F.pad(mask, (0, len(more)))
-
-    def _heads(self, t: Tensor) -> Tensor:
-        """(batch, length, embed) -> (batch, heads, length, head)"""
-        return t.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
-
-    def _mask(self, attn_mask: Tensor | None, key_padding_mask: Tensor | None, q: Tensor, k: Tensor) -> Tensor | None:
-        """Both masks as one that is added to the scores."""
-        mask = None
-        if attn_mask is not None:
-            mask = _additive(attn_mask, q.dtype)
-            if mask.ndim == 3:
-                mask = mask.unflatten(0, (-1, self.num_heads))
-        if key_padding_mask is not None:
-            padding = _additive(key_padding_mask, q.dtype).reshape(k.shape[0], 1, 1, k.shape[1])
-            mask = padding if mask is None else mask + padding
-        return mask
-
-    def _explicit(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None):
-        scores = q @ k.transpose(-2, -1) * self.head_dim**-0.5
-        if mask is not None:
-            scores = scores + mask
-        weights = scores.softmax(-1)
-        if self.training and self.dropout:
-            weights = F.dropout(weights, self.dropout, True)
-        return weights @ v, weights
-
     def misfit(self, query, *_) -> str | None:
         if query.ndim not in (2, 3):
             return f"query has {query.ndim} axes, the layer takes 3 or, unbatched, 2. {describe(query)}"
         if query.shape[-1] != self.embed_dim:
             return f"query has {query.shape[-1]} features, the layer was made for {self.embed_dim}. {describe(query)}"
         return None
-
-
-def _additive(mask: Tensor, dtype) -> Tensor:
-    from .. import bool as boolean
-    from .. import zeros
-
-    if mask.dtype != boolean:
-        return mask
-    return zeros(*mask.shape, dtype=dtype, device=mask.device).masked_fill(mask, float("-inf"))
-
-
-def _causal(q: Tensor, k: Tensor) -> Tensor:
-    from .. import full
-
-    return full((q.shape[-2], k.shape[-2]), float("-inf"), dtype=q.dtype, device=q.device).triu(1)

@@ -8,7 +8,7 @@ from .. import arange, cat, empty
 from ..autograd import is_grad_enabled
 from ..errors import GradientError, ParameterError, ShapeError
 from ..tensor import Tensor
-from .masks import causal_mask, keys_seen
+from .masks import causal_distances, keys_seen
 
 FIRST = 32  # positions made room for at first, unless told
 
@@ -84,11 +84,11 @@ class KeyValueCache:
         if padding is None:
             if fits and (new == 1 or held == 0):
                 return Sight(positions, None, new > 1)
-            return Sight(positions, causal_mask(new, held + new, window, device=device), False)
+            return Sight(positions, None, False, causal_distances(new, held + new, window, device=device))
         padding = padding.unsqueeze(-1)
         keys = arange(self.length - held, self.length + new, device=device) >= padding
-        mask = causal_mask(new, held + new, window, device=device) & keys.unsqueeze(1).unsqueeze(1)
-        return Sight((positions - padding).clamp(min=0), mask, False)
+        distances = None if fits and new == 1 else causal_distances(new, held + new, window, device=device)
+        return Sight((positions - padding).clamp(min=0), keys.unsqueeze(1).unsqueeze(1), False, distances)
 
     def select(self, rows: Tensor) -> KeyValueCache:
         """A cache of these rows of the batch, in this order; rows may repeat (as beams do)."""
@@ -108,8 +108,9 @@ class Sight(NamedTuple):
     """Where the tokens of one call stand, and which keys they see."""
 
     positions: Tensor  # (length,) or (batch, length)
-    mask: Tensor | None  # bool, (queries, keys) or (batch, 1, queries, keys); None: all, or all before if is_causal
-    is_causal: bool
+    mask: Tensor | None  # bool, (batch, 1, 1, keys): those that are no padding; None: all
+    is_causal: bool  # and of these, those before
+    distances: Tensor | None = None  # the same for any rule of distance: (queries + keys - 1), 0 or -inf; see nn.masks
 
 
 def sight_of(length: int, attention_mask: Tensor | None = None, window: int | None = None, *, device=None) -> Sight:
@@ -119,9 +120,7 @@ def sight_of(length: int, attention_mask: Tensor | None = None, window: int | No
         window = None
     if attention_mask is None and window is None:
         return Sight(positions, None, True)
-    mask = causal_mask(length, window=window, device=device)
-    seen = keys_seen(attention_mask)
-    return Sight(positions, mask if seen is None else mask & seen, False)
+    return Sight(positions, keys_seen(attention_mask), False, causal_distances(length, window=window, device=device))
 
 
 class DecoderState:

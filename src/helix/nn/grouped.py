@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from ..errors import ArgumentError, ParameterError
 from ..tensor import Tensor
-from . import functional as F
+from .attend import attend, heads_of, joined
 from .cache import KeyValueCache, Sight, sight_of
 from .linear import Linear
-from .masks import alibi_bias, causal_mask
+from .masks import alibi_distances
 from .misfit import describe
 from .module import Module
 from .positions import RotaryEmbedding, apply_rotary
-from .windows import windowed_attention
 
 
 class GroupedQueryAttention(Module):
@@ -86,41 +85,22 @@ class GroupedQueryAttention(Module):
                 "HX1103 GroupedQueryAttention: source is for layers made with is_causal=False, without cache.",
                 argument="source",
             )
-        query = self._heads(self.q_proj(x), self.num_heads)
-        key = self._heads(self.k_proj(x if source is None else source), self.num_kv_heads)
-        value = self._heads(self.v_proj(x if source is None else source), self.num_kv_heads)
-        plain = sight is None and cache is None
+        query = heads_of(self.q_proj(x), self.num_heads)
+        key = heads_of(self.k_proj(x if source is None else source), self.num_kv_heads)
+        value = heads_of(self.v_proj(x if source is None else source), self.num_kv_heads)
         if sight is None and cache is not None:
             sight = cache.ahead(x.shape[1], window=self.window, device=x.device)
         elif sight is None and self.is_causal:
-            sight = sight_of(x.shape[1], None, None if plain and not self.alibi else self.window, device=x.device)
+            sight = sight_of(x.shape[1], None, self.window, device=x.device)
         if self.rotary is not None:
             assert sight is not None
             cos, sin = turns or self.rotary.turns(sight.positions, x.dtype)
             query, key = (apply_rotary(t, cos, sin, self.rotary.layout) for t in (query, key))
         if cache is not None:
             key, value = cache.append(key, value)
-        return self.o_proj(self._attend(query, key, value, sight, plain).transpose(1, 2).flatten(2))
-
-    def _heads(self, t: Tensor, heads: int) -> Tensor:
-        return t.unflatten(-1, (heads, self.head_dim)).transpose(1, 2)
-
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, sight: Sight | None, plain: bool) -> Tensor:
-        share, shared = self.dropout if self.training else 0.0, self.num_heads != self.num_kv_heads
-        if plain and self.window is not None and not self.alibi:
-            return windowed_attention(query, key, value, self.window, share, enable_gqa=shared)
-        mask = None if sight is None else sight.mask
-        causal = sight is not None and sight.is_causal
-        if self.alibi:
-            mask, causal = self._biased(query, key, mask, causal), False
-        return F.scaled_dot_product_attention(query, key, value, mask, share, causal, enable_gqa=shared)
-
-    def _biased(self, query: Tensor, key: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-        queries, keys = query.shape[2], key.shape[2]
-        bias = alibi_bias(self.num_heads, queries, keys, dtype=query.dtype, device=query.device)
-        if causal:
-            mask = causal_mask(queries, keys, device=query.device)
-        return bias if mask is None else bias.masked_fill(~mask, float("-inf"))
+        share = self.dropout if self.training else 0.0
+        bias = alibi_distances(self.num_heads, x.shape[1], key.shape[2], device=x.device) if self.alibi else None
+        return self.o_proj(joined(attend(query, key, value, sight, share, bias=bias)))
 
     def misfit(self, x, source=None, *_) -> str | None:
         for name, t, width in (("x", x, self.embed_dim), ("source", source, self.source_dim)):

@@ -1,7 +1,9 @@
 """Masks that say which keys a query sees: True takes part, as in `scaled_dot_product_attention`.
 
 Queries and keys are aligned at their ends: the last query is the newest position, and so is the last key. That is what
-decoding with a cache needs, where a few new queries meet all keys so far.
+decoding with a cache needs, where a few new queries meet all keys so far. What depends on the distance of a query and a key
+alone is said once for each distance, as `distance_bias` of `scaled_dot_product_attention` takes it: queries + keys - 1 numbers,
+not queries * keys.
 """
 
 from __future__ import annotations
@@ -10,13 +12,47 @@ from .. import arange
 from ..errors import ParameterError
 from ..tensor import Tensor
 
-__all__ = ["alibi_bias", "alibi_slopes", "causal_mask", "keys_seen", "padding_mask"]
+__all__ = [
+    "alibi_bias",
+    "alibi_distances",
+    "alibi_slopes",
+    "causal_distances",
+    "causal_mask",
+    "keys_seen",
+    "padding_mask",
+]
 
 
 def _distance(queries: int, keys: int, device) -> Tensor:
     """How many positions each key lies before each query: (queries, keys), negative for keys that come later."""
     row = arange(keys - queries, keys, device=device).unsqueeze(-1)
     return row - arange(keys, device=device)
+
+
+def distances(queries: int, keys: int | None = None, *, device=None) -> Tensor:
+    """How many positions a key lies before a query, for each of queries + keys - 1 places: the first key seen from the last
+    query comes first; negative for keys that come later.
+
+    Example:
+        >>> helix.nn.masks.distances(2, 3).tolist()
+        [2, 1, 0, -1]
+    """
+    keys = queries if keys is None else keys
+    return keys - 1 - arange(max(0, queries + keys - 1), device=device)
+
+
+def causal_distances(queries: int, keys: int | None = None, window: int | None = None, *, device=None) -> Tensor:
+    """causal_mask by distance: 0 where a query sees a key, -inf where it does not.
+
+    Example:
+        >>> helix.nn.masks.causal_distances(2, 3, window=2).tolist()
+        [-inf, 0.0, 0.0, -inf]
+    """
+    from .. import float32, zeros
+
+    back = distances(queries, keys, device=device)
+    seen = back >= 0 if window is None else (back >= 0) & (back < window)
+    return zeros(back.shape[0], dtype=float32, device=device).masked_fill(~seen, float("-inf"))
 
 
 def causal_mask(queries: int, keys: int | None = None, window: int | None = None, *, device=None) -> Tensor:
@@ -76,6 +112,19 @@ def alibi_slopes(heads: int) -> list[float]:
 
     below = 1 << (heads.bit_length() - 1)
     return geometric(below) + geometric(2 * below)[::2][: heads - below]
+
+
+def alibi_distances(heads: int, queries: int, keys: int | None = None, *, device=None) -> Tensor:
+    """alibi_bias by distance: (heads, queries + keys - 1), of float32.
+
+    Example:
+        >>> helix.nn.masks.alibi_distances(1, 1, 3).tolist()
+        [[-0.0078125, -0.00390625, 0.0]]
+    """
+    from .. import float32, tensor
+
+    back = distances(queries, keys, device=device).clamp(min=0).to(float32)
+    return 0.0 - tensor(alibi_slopes(heads), dtype=float32, device=device).unsqueeze(-1) * back
 
 
 def alibi_bias(heads: int, queries: int, keys: int | None = None, *, dtype=None, device=None) -> Tensor:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from ... import _core, cat, zeros
+from ... import _core, arange, cat, full, zeros
 from ... import bool as boolean
 from ...errors import ArgumentError, ShapeError
 from ...tensor import Tensor
@@ -27,19 +27,79 @@ def _added(mask: Tensor, dtype: Any) -> Tensor:
     return zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(mask, float("-inf"))
 
 
-def _project(inputs: tuple[Tensor, ...], weights: tuple[Any, ...], bias: Tensor | None) -> list[Tensor]:
-    biases = (None,) * 3 if bias is None else bias.chunk(3)
-    return [_linear(t, w, b) for t, w, b in zip(inputs, weights, biases, strict=True)]
+def _ahead(queries: int, keys: int, device: Any) -> Tensor:
+    """By distance: -inf at keys that come after a query, where both are counted from 0."""
+    later = arange(max(0, queries + keys - 1), device=device) >= queries
+    return zeros(later.shape[0], device=device).masked_fill(later, float("-inf"))
 
 
 def _heads(t: Tensor, num_heads: int) -> Tensor:
-    """(length, batch, embed) as (batch, heads, length, head)."""
-    return t.reshape(t.shape[0], t.shape[1], num_heads, -1).permute(1, 2, 0, 3)
+    """(batch, length, embed) as (batch, heads, length, head)."""
+    return t.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+
+
+class Rules(NamedTuple):
+    """What queries see, and what becomes of the weights."""
+
+    attn_mask: Tensor | None = None  # (queries, keys) or (batch * heads, queries, keys); bool ones forbid
+    key_padding_mask: Tensor | None = None  # (batch, keys)
+    is_causal: bool = False
+    bias_k: Tensor | None = None
+    bias_v: Tensor | None = None
+    add_zero_attn: bool = False
+    static_k: Tensor | None = None
+    static_v: Tensor | None = None
+    dropout: float = 0.0
+    need_weights: bool = True
+
+    def mask(self, num_heads: int, dtype: Any) -> Tensor | None:
+        """Both masks as one that is added to scores and stretches to (batch, heads, queries, keys)."""
+        mask = None if self.attn_mask is None else _added(self.attn_mask, dtype)
+        if mask is not None and mask.ndim == 3:
+            mask = mask.unflatten(0, (-1, num_heads))
+        if self.key_padding_mask is None:
+            return mask
+        padding = _added(self.key_padding_mask, dtype).unsqueeze(1).unsqueeze(1)
+        return padding if mask is None else mask + padding
+
+
+def attended(q: Tensor, k: Tensor, v: Tensor, num_heads: int, rules: Rules) -> tuple[Tensor, Tensor | None]:
+    """Of projected queries, keys and values, (batch, length, embed): the values that are seen, joined again, and, if wanted,
+    the weights (batch, heads, queries, keys)."""
+    longer = rules.bias_k is not None or rules.add_zero_attn
+    tiled = rules.is_causal and not longer and not rules.need_weights
+    if tiled:  # the mask is causal, as the caller says, and the kernel knows that rule
+        rules = rules._replace(attn_mask=None)
+    mask = rules.mask(num_heads, q.dtype)
+    if rules.is_causal and not tiled and rules.attn_mask is None:
+        causal = full((q.shape[1], k.shape[1]), float("-inf"), dtype=q.dtype, device=q.device).triu(1)
+        mask = causal if mask is None else mask + causal
+    if rules.bias_k is not None and rules.bias_v is not None:
+        k, v = (cat([t, more.expand(t.shape[0], 1, -1)], 1) for t, more in ((k, rules.bias_k), (v, rules.bias_v)))
+        mask = _longer(mask)
+    q, k, v = (_heads(t, num_heads) for t in (q, k, v))
+    k, v = (t if s is None else s.unflatten(0, (-1, num_heads)) for t, s in ((k, rules.static_k), (v, rules.static_v)))
+    if rules.add_zero_attn:
+        k, v, mask = _pad(k, (0, 0, 0, 1)), _pad(v, (0, 0, 0, 1)), _longer(mask)
+    if rules.need_weights:
+        out, weights = _explicit(q, k, v, mask, rules.dropout)
+        return out.transpose(1, 2).flatten(2), weights
+    ahead = _ahead(q.shape[2], k.shape[2], q.device) if tiled and mask is not None else None
+    out = _attention(q, k, v, mask, rules.dropout, tiled and mask is None, distance_bias=ahead)
+    return out.transpose(1, 2).flatten(2), None
 
 
 def _longer(mask: Tensor | None) -> Tensor | None:
     """One more key, which is seen."""
     return None if mask is None else _pad(mask, (0, 1))
+
+
+def _explicit(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, share: float) -> tuple[Tensor, Tensor]:
+    scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
+    weights = (scores if mask is None else scores + mask).softmax(-1)
+    if share:
+        weights = _dropout(weights, share, True)
+    return weights @ v, weights
 
 
 def _check(query: Tensor, key: Tensor, value: Tensor, embed_dim: int, num_heads: int) -> None:
@@ -105,49 +165,25 @@ def multi_head_attention_forward(
         weights = in_proj_weight.chunk(3) if in_proj_weight is not None else (None,) * 3
     if any(w is None for w in weights):
         refuse(ArgumentError, OP, "in_proj_weight is missing, or one of the separate weights.")
-    q, k, v = _project((query, key, value), weights, in_proj_bias)
-    batch, dtype = q.shape[1], q.dtype
-    mask = None if attn_mask is None else _added(attn_mask, dtype)
-    padding = None if key_padding_mask is None else _added(key_padding_mask, dtype)
-    if bias_k is not None and bias_v is not None:
-        k, v = cat([k, bias_k.expand(1, batch, -1)]), cat([v, bias_v.expand(1, batch, -1)])
-        mask, padding = _longer(mask), _longer(padding)
-    q, k, v = (_heads(t, num_heads) for t in (q, k, v))
-    if static_k is not None:
-        k = static_k.reshape(batch, num_heads, *static_k.shape[1:])
-    if static_v is not None:
-        v = static_v.reshape(batch, num_heads, *static_v.shape[1:])
-    if add_zero_attn:
-        k, v = (_pad(t, (0, 0, 0, 1)) for t in (k, v))
-        mask, padding = _longer(mask), _longer(padding)
-    if mask is not None and mask.ndim == 3:
-        mask = mask.reshape(-1, num_heads, *mask.shape[1:])
-    if padding is not None:
-        padding = padding.reshape(batch, 1, 1, -1)
-        mask = padding if mask is None else mask + padding
-    share = dropout_p if training else 0.0
-    attended, seen = _attend(q, k, v, mask, share, need_weights)
-    output = attended.permute(2, 0, 1, 3).flatten(2)
-    output = _linear(output, out_proj_weight, out_proj_bias)
+    biases = (None,) * 3 if in_proj_bias is None else in_proj_bias.chunk(3)
+    given = zip((query, key, value), weights, biases, strict=True)
+    q, k, v = (_linear(t.transpose(0, 1), w, b) for t, w, b in given)
+    rules = Rules(
+        attn_mask,
+        key_padding_mask,
+        False,
+        bias_k,
+        bias_v,
+        add_zero_attn,
+        static_k,
+        static_v,
+        dropout_p if training else 0.0,
+        need_weights,
+    )
+    out, seen = attended(q, k, v, num_heads, rules)
+    output = _linear(out.transpose(0, 1), out_proj_weight, out_proj_bias)
     if seen is not None and average_attn_weights:
         seen = seen.mean(1)
     if unbatched:
         return output.squeeze(1), None if seen is None else seen.squeeze(0)
     return output, seen
-
-
-def _attend(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, share: float, need_weights: bool
-) -> tuple[Tensor, Tensor | None]:
-    """The values attended to, and with `need_weights` the weights of all heads."""
-    if not need_weights:
-        if mask is not None:
-            mask = mask.expand(q.shape[0], q.shape[1], q.shape[2], k.shape[2])
-        return _attention(q, k, v, mask, share), None
-    scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
-    if mask is not None:
-        scores = scores + mask
-    weights = scores.softmax(-1)
-    if share:
-        weights = _dropout(weights, share, True)
-    return weights @ v, weights
