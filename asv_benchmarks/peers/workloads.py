@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .data import labels, normal
+from .data import normal
 from .models import MODELS, decode, prefill, training
+from .networks import cnn, infer, mlp, mlp_inference, recurrent, resnet_inference, train, transformer
 from .sequence import convolution_inputs, scan_inputs
 from .vision import resnet18
 
@@ -560,77 +561,6 @@ for _name, _kind, _numbers in (
 # ---- E, H: whole models --------------------------------------------------------------------------------------
 
 
-def _mlp(lib: Any) -> Any:
-    nn = lib.nn
-    return nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
-
-
-def _cnn(lib: Any) -> Any:
-    nn = lib.nn
-    return nn.Sequential(
-        nn.Conv2d(1, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(3136, 128),
-        nn.ReLU(),
-        nn.Linear(128, 10),
-    )
-
-
-def _recurrent(kind: str) -> Callable[[Any], Any]:
-    """A sequence's class from the last state of a recurrent layer."""
-
-    def model(lib: Any) -> Any:
-        class Net(lib.nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.rnn, self.head = getattr(lib.nn, kind)(128, 256, batch_first=True), lib.nn.Linear(256, 10)
-
-            def forward(self, x: Any) -> Any:
-                return self.head(self.rnn(x)[0][:, -1])
-
-        return Net()
-
-    return model
-
-
-def _transformer(lib: Any) -> Any:
-    nn = lib.nn
-    layer = nn.TransformerEncoderLayer(256, 4, 1024, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
-    return nn.Sequential(nn.TransformerEncoder(layer, 2), nn.Flatten(), nn.Linear(128 * 256, 10))
-
-
-def _infer(model: Callable[[Any], Any], x_name: str, x_shape: tuple[int, ...]) -> Build:
-    def build(lib: Any) -> Callable[[], Any]:
-        net, x = model(lib).eval(), lib.array(normal(x_name, *x_shape))
-        return lib.inference(lambda: net(x))
-
-    return build
-
-
-def _train(model: Callable[[Any], Any], x_name: str, x_shape: tuple[int, ...]) -> Build:
-    def build(lib: Any) -> Callable[[], Any]:
-        net = model(lib)
-        optimizer = lib.optimizer("AdamW_fused", list(net.parameters()))
-        x, y = lib.array(normal(x_name, *x_shape)), lib.array(labels("y" + x_name, x_shape[0], 10))
-        loss_of = lib.compiled(lambda: lib.F.cross_entropy(net(x), y))
-
-        def step() -> Any:
-            optimizer.zero_grad(set_to_none=True)
-            loss = loss_of()
-            loss.backward()
-            optimizer.step()
-            return loss
-
-        return step
-
-    return build
-
-
 def _sequence(prepare: Callable[..., Any], sizes: tuple[int, ...], both: bool) -> Build:
     def build(lib: Any) -> Callable[[], Any]:
         function, inputs = prepare(lib, *sizes)
@@ -646,28 +576,18 @@ for _mode in ("fwd", "fb"):
             f"E.fft_conv_{_batch}_{_channels}_{_length}_{_mode}",
             _sequence(convolution_inputs, (_batch, _length, _channels), _mode == "fb"),
         )
-_add("E.mlp", _train(_mlp, "xm", (128, 784)), compiles=True)
-_add("E.cnn", _train(_cnn, "xc", (64, 1, 28, 28)), compiles=True)
-_add("E.resnet18", _train(resnet18, "xr", (16, 3, 32, 32)), compiles=True)
-_add("E.transformer", _train(_transformer, "xt", (8, 128, 256)))
+_add("E.mlp", train(mlp, "xm", (128, 784)), compiles=True)
+_add("E.cnn", train(cnn, "xc", (64, 1, 28, 28)), compiles=True)
+_add("E.resnet18", train(resnet18, "xr", (16, 3, 32, 32)), compiles=True)
+_add("E.transformer", train(transformer, "xt", (8, 128, 256)))
 for _kind in ("RNN", "LSTM", "GRU"):
-    _add(f"E.{_kind.lower()}", _train(_recurrent(_kind), "xr", (32, 64, 128)))
-    _add(f"H.{_kind.lower()}_b32", _infer(_recurrent(_kind), "xr", (32, 64, 128)))
-
-
-def _mlp_inference(lib: Any) -> Callable[[], Any]:
-    net, x = _mlp(lib), lib.array(normal("xi", 1, 784))
-    return lib.inference(lambda: net(x))
-
-
-def _resnet_inference(lib: Any) -> Callable[[], Any]:
-    net, x = resnet18(lib, 1000, large=True).eval(), lib.array(normal("xR", 1, 3, 224, 224))
-    return lib.inference(lambda: net(x))
+    _add(f"E.{_kind.lower()}", train(recurrent(_kind), "xr", (32, 64, 128)))
+    _add(f"H.{_kind.lower()}_b32", infer(recurrent(_kind), "xr", (32, 64, 128)))
 
 
 for _name, _model in MODELS.items():
     _add(f"E.{_name}", training(_model), compiles=_model.compiles)
 _add("H.gpt_prefill256_b1", prefill, compiles=True)
 _add("H.gpt_decode_b1", decode)
-_add("H.resnet18_b1", _resnet_inference)
-_add("H.mlp_b1", _mlp_inference)
+_add("H.resnet18_b1", resnet_inference)
+_add("H.mlp_b1", mlp_inference)
