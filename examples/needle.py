@@ -61,16 +61,13 @@ def learn(model: models.SequenceDecoder, hay: np.ndarray, draw: np.random.Genera
 
 def found(model: models.SequenceDecoder, rows: np.ndarray) -> list[bool]:
     """Whether each text is answered with its three letters, which the model writes by itself."""
-    tokens = helix.from_numpy(rows[:, :-LETTERS])
-    state, said = None, []
-    with helix.no_grad():
-        for start in range(0, tokens.shape[1], PIECE):
-            piece = tokens.narrow(1, start, min(PIECE, tokens.shape[1] - start))
-            logits, state = model.step(piece, state)
-        for number in range(LETTERS):
-            said.append(logits.select(1, logits.shape[1] - 1).argmax(-1))
-            if number < LETTERS - 1:
-                logits, state = model.step(said[-1].unsqueeze(1), state)
+    tokens, state, said = helix.from_numpy(rows[:, :-LETTERS]), None, []
+    for start in range(0, tokens.shape[1], PIECE):
+        logits, state = model.step(tokens.narrow(1, start, min(PIECE, tokens.shape[1] - start)), state)
+    for number in range(LETTERS):
+        said.append(logits.select(1, logits.shape[1] - 1).argmax(-1))
+        if number < LETTERS - 1:
+            logits, state = model.step(said[-1].unsqueeze(1), state)
     answers = helix.stack(said, 1).numpy()
     return [bool(right) for right in (answers == rows[:, -LETTERS:]).all(1)]
 
@@ -81,7 +78,7 @@ def main(lengths: list[int], count: int = 50) -> dict[int, float]:
     held_back = len(hay) // 2  # questions are asked in sources that were not trained on
     model = models.SequenceDecoder(dim=64, depth=2, mixer="mamba")
     learn(model, hay[:held_back], draw)
-    model.eval()
+    model.eval().requires_grad_(False)
     shares = {}
     for length in lengths:
         start, right = time.perf_counter(), 0
