@@ -217,3 +217,32 @@ def test_autocast_in_all_forms(kind, dtype):
         whole = layer(x.to(dtype)).float()
     for found in (whole, hx.cat(pieces, axis)):
         np.testing.assert_allclose(found.detach().numpy(), wanted, atol=0.05)
+
+
+@pytest.mark.parametrize("kind", [nn.S4, nn.S4D, nn.S5, nn.H3])
+@pytest.mark.parametrize("dtype", [hx.float16, hx.bfloat16], ids=str)
+def test_half_types_hold_parameters_and_states_are_wide(kind, dtype):
+    """Results, in all forms, and gradients are those of the same numbers in float32, up to the rounding of what is stored."""
+    hx.manual_seed(0)
+    layer, exact = kind(4, d_state=8, dtype=dtype), kind(4, d_state=8)
+    exact.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in layer.state_dict().items()})
+    last = kind in (nn.S4, nn.S4D)
+    x = (hx.randn(2, 4, 10) if last else hx.randn(2, 10, 4)).to(dtype)
+    axis = -1 if last else 1
+    wanted, whole = exact(x.float()), layer(x)
+    parts = x.split([6, 3, 1], axis)
+    first, state = layer.stream(parts[0])
+    second, state = layer.stream(parts[1], state)
+    third, state = layer.step(parts[2].squeeze(axis), state)
+    pieces = hx.cat([first, second, third.unsqueeze(axis)], axis)
+    assert whole.dtype == pieces.dtype == dtype and hx.complex64 in {t.dtype for t in state}
+    assert hx.complex64 in {t.dtype for t in layer.default_state(1)}
+    for found in (whole, pieces):
+        np.testing.assert_allclose(found.float().detach().numpy(), wanted.detach().numpy(), atol=0.03)
+    whole.float().sum().backward()
+    wanted.sum().backward()
+    for (name, mine), theirs in zip(layer.named_parameters(), exact.parameters(), strict=True):
+        largest = theirs.grad.abs().max().item()
+        np.testing.assert_allclose(
+            mine.grad.float().numpy(), theirs.grad.numpy(), atol=0.03 * largest + 1e-3, err_msg=name
+        )

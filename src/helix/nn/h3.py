@@ -12,7 +12,7 @@ from .linear import Linear
 from .module import Module
 from .parameter import Parameter
 from .s4d import S4DKernel
-from .sequence import SequenceLayer
+from .sequence import SequenceLayer, narrowed
 
 
 class ShiftKernel(Module):
@@ -40,7 +40,7 @@ class H3(SequenceLayer):
 
     With `head_dim` above 1, k and v of a head meet in an outer product, as in linear attention. The state is (the shift's
     last d_state - 1 inputs, the complex state of the diagonal space, (batch head_dim^2, heads, d_state / 2)).
-    float32 and float64. Raises LayerError (HX1004) for other shapes.
+    Floating dtypes; of half types the diagonal space is float32. Raises LayerError (HX1004) for other shapes.
 
     Example:
         >>> layer = helix.nn.H3(4, d_state=8)
@@ -101,7 +101,7 @@ class H3(SequenceLayer):
         batch, length, size = q.shape[0], q.shape[-1], self.head_dim
         y = y.reshape(batch, size, size, self.heads, length)
         q = q.reshape(batch, self.heads, size, length).transpose(1, 2).unsqueeze(2)
-        return (y * q).sum(1).reshape(batch, self.d_model, length)
+        return narrowed((y * q).sum(1).reshape(batch, self.d_model, length), self.D)
 
     def default_state(self, batch: int) -> Any:
         columns = zeros(batch, self.d_model, self.d_state - 1, dtype=self.D.dtype, device=self.D.device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import cat, linspace, ones, polar, randn, zeros
+from .. import bfloat16, cat, float16, float32, linspace, ones, polar, randn, zeros
 from ..tensor import Tensor
 from . import functional as F
 from .containers import Sequential
@@ -37,13 +37,14 @@ class PositionalEmbedding(Module):
     t: Tensor
 
     def __init__(self, emb_dim: int, seq_len: int, device=None, dtype=None) -> None:
-        bands, made = (emb_dim - 1) // 2, {"device": device, "dtype": dtype}
+        bands = (emb_dim - 1) // 2
+        made = {"device": device, "dtype": float32 if dtype in (float16, bfloat16) else dtype}
         t = linspace(0, 1, seq_len, **made).reshape(1, -1, 1)
         turns = linspace(0, seq_len - 1, seq_len, **made).reshape(1, -1, 1) * (2 * math.pi / seq_len)
         angle = -turns * linspace(1e-4, bands - 1, bands, **made)
         wave = polar(angle * 0 + 1, angle)
-        self.register_buffer("z", cat([t, wave.real, wave.imag], -1))
-        self.register_buffer("t", t)
+        self.register_buffer("z", cat([t, wave.real, wave.imag], -1).to(dtype or t.dtype))
+        self.register_buffer("t", t.to(dtype or t.dtype))
 
     def forward(self, length: int) -> tuple[Tensor, Tensor]:
         return self.z.narrow(1, 0, length), self.t.narrow(1, 0, length)
@@ -113,7 +114,7 @@ class HyenaOperator(SequenceLayer):
     v <- x_n (h_n * v) for n from order - 1 down, after a short filter of three taps; the filters h_n are networks of the
     position, so that the operator costs O(length log length). The state is (the short filter's last two columns, the
     filtered inputs of each turn so far), which grows to l_max steps: a long filter is no recurrence of fixed size.
-    float32 and float64. Raises LayerError (HX1004) for other shapes or lengths.
+    Floating dtypes. Raises LayerError (HX1004) for other shapes or lengths.
 
     Example:
         >>> layer = helix.nn.HyenaOperator(4, l_max=16)

@@ -30,6 +30,7 @@ from .hippo import diagonal_plus_low_rank
 from .module import Module
 from .parameter import Parameter
 from .s4d import S4D, log_steps
+from .sequence import widened
 
 
 class S4Kernel(Module):
@@ -90,10 +91,10 @@ class S4Kernel(Module):
             self.lengthen(length)
         n = int(self.l_kernel)
         C, B, P, eigenvalues = self.parts()
-        dtype, device = self.C.dtype, self.C.device
+        dtype, device = widened(self.C).dtype, self.C.device
         angle = arange(n // 2 + 1, dtype=dtype, device=device) * (-2 * math.pi / n)
         z = polar(angle * 0 + 1, angle)
-        left, right = (1 - z) * (2 * (-self.log_dt).exp()).unsqueeze(-1), 1 + z
+        left, right = (1 - z) * (2 * (-widened(self.log_dt)).exp()).unsqueeze(-1), 1 + z
         sums = self._sums(stack([C * B, C * P, P.conj() * B, P.conj() * P], 1), eigenvalues, left.unsqueeze(1), right)
         cb, cp, pb, pp = sums.unbind(1)
         return fft.irfft(2 * (cb - right * cp * pb / (1 + right * pp)), n=n).narrow(-1, 0, length)
@@ -107,8 +108,9 @@ class S4Kernel(Module):
 
     def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """C, B, P and the eigenvalues, complex, (d_model, N/2)."""
-        eigenvalues = complex(-self.log_A_real.exp(), self.A_imag)
-        return view_as_complex(self.C), view_as_complex(self.B), view_as_complex(self.P), eigenvalues
+        eigenvalues = complex(-widened(self.log_A_real).exp(), widened(self.A_imag))
+        C, B, P = (view_as_complex(widened(t)) for t in (self.C, self.B, self.P))
+        return C, B, P, eigenvalues
 
     # ---- the same system in real coordinates (real parts, then imaginary parts), float64 -----------------------
 
@@ -123,7 +125,7 @@ class S4Kernel(Module):
 
     def _halved(self, row: Tensor) -> Tensor:
         half, row = self.N // 2, row.squeeze(1)
-        return stack([row.narrow(-1, 0, half) / 2, row.narrow(-1, half, half) / -2], -1).to(self.C.dtype)
+        return stack([row.narrow(-1, 0, half) / 2, row.narrow(-1, half, half) / -2], -1).to(widened(self.C).dtype)
 
     def dense(self) -> tuple[Tensor, Tensor]:
         """The discrete system: (d_model, N, N) and (d_model, N, 1)."""
@@ -166,7 +168,7 @@ class S4(S4D):
 
     As S4D, with HiPPO-LegS itself instead of a diagonal part of it. A sequence is convolved with the kernel; `step` runs the
     recurrence in O(d_state) a channel. The state is (complex (batch, d_model, d_state / 2), C of the recurrence).
-    float32 and float64. Raises LayerError (HX1004) for other shapes.
+    Floating dtypes, as S4D. Raises LayerError (HX1004) for other shapes.
 
     Example:
         >>> layer = helix.nn.S4(4, d_state=8, l_max=16)
@@ -183,7 +185,7 @@ class S4(S4D):
         u = x if self.transposed else x.transpose(1, 2)
         carried, C = self.default_state(u.shape[0]) if state is None else state
         states = self._scan(u, carried)
-        y = 2 * (states * C).sum(-1).real.transpose(1, 2) + u * self.D.unsqueeze(-1)
+        y = 2 * (states * C).sum(-1).real.transpose(1, 2) + widened(u) * widened(self.D).unsqueeze(-1)
         y = self._mixed(y)
         last = states.select(1, u.shape[-1] - 1) if u.shape[-1] else carried
         return (y if self.transposed else y.transpose(1, 2)), (last, C)
@@ -200,22 +202,23 @@ class S4(S4D):
             rest = length - step
             x = cat([x.narrow(1, 0, step), x.narrow(1, step, rest) + matmul(A, x.narrow(1, 0, rest))], 1)
             A, step = matmul(A, A), 2 * step
-        real, imag = x.squeeze(-1).to(self.D.dtype).chunk(2, -1)
+        real, imag = x.squeeze(-1).to(widened(self.D).dtype).chunk(2, -1)
         return complex(real, imag)
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         carried, C = state
+        x = widened(x)
         _, B, P, eigenvalues = self.kernel.parts()
-        twice = 2 * (-self.kernel.log_dt).exp().unsqueeze(-1)
+        twice = 2 * (-widened(self.kernel.log_dt)).exp().unsqueeze(-1)
         below = 1 / (twice - eigenvalues)  # and Woodbury's identity for what P adds
         ahead = (twice + eigenvalues) * carried - P * _along(P, carried) + 2 * B * x.unsqueeze(-1)
         ahead = below * ahead
         carried = ahead - below * P * (_along(P, ahead) / (1 + _along(P, below * P)))
-        y = 2 * (C * carried).sum(-1).real + self.D * x
+        y = 2 * (C * carried).sum(-1).real + widened(self.D) * x
         return self._mixed(y.unsqueeze(-1)).squeeze(-1), (carried, C)
 
     def default_state(self, batch: int) -> Any:
-        part = zeros(batch, self.d_model, self.d_state // 2, dtype=self.D.dtype, device=self.D.device)
+        part = zeros(batch, self.d_model, self.d_state // 2, dtype=widened(self.D).dtype, device=self.D.device)
         return complex(part, part), self.kernel.output()
 
 

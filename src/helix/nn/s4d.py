@@ -16,7 +16,7 @@ from .hippo import diagonal_eigenvalues
 from .module import Module
 from .parameter import Parameter
 from .reshape import Identity
-from .sequence import SequenceLayer, exactly
+from .sequence import SequenceLayer, exactly, narrowed, widened
 
 DISCRETISATIONS = ("zoh", "bilinear")
 
@@ -121,20 +121,23 @@ class S4DKernel(Module):
 
     def discretised(self) -> tuple[Tensor, Tensor, Tensor]:
         """(decay, its logarithm, input factor), each (d_model, N/2)."""
-        A = complex(-self.log_A_real.exp(), self.A_imag)
-        return discretise(self.disc, A, self.log_dt.exp().unsqueeze(-1))
+        A = complex(-widened(self.log_A_real).exp(), widened(self.A_imag))
+        return discretise(self.disc, A, widened(self.log_dt).exp().unsqueeze(-1))
+
+    def _outputs(self) -> Tensor:
+        return view_as_complex(widened(self.C))
 
     def forward(self, length: int) -> Tensor:
         with exactly():
             _, log_decay, factor = self.discretised()
-            return vandermonde(view_as_complex(self.C) * factor, log_decay, length)
+            return vandermonde(self._outputs() * factor, log_decay, length)
 
     def convolve(self, u: Tensor, D: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(batch, d_model, length) from a state, zero without one, to results and the state after them."""
         decay, log_decay, factor = self.discretised()
-        C, length = view_as_complex(self.C), u.shape[-1]
+        C, length = self._outputs(), u.shape[-1]
         with exactly():
-            y, last = self.respond(u, D), gather(log_decay, u.to(D.dtype)) * factor
+            y, last = self.respond(u, D), gather(log_decay, u.to(C.real.dtype)) * factor
             if state is not None:
                 y = y + vandermonde(C * decay * state, log_decay, length)
                 last = last + (log_decay * length).exp() * state
@@ -142,16 +145,16 @@ class S4DKernel(Module):
 
     def respond(self, u: Tensor, D: Tensor) -> Tensor:
         """The results alone, from rest."""
-        return F.fft_conv(u, self(u.shape[-1]), D)
+        return F.fft_conv(widened(u), self(u.shape[-1]), widened(D))
 
     def advance(self, u: Tensor, D: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One step: (batch, d_model)."""
         decay, _, factor = self.discretised()
-        state = decay * state + factor * u.unsqueeze(-1)
-        return 2 * (view_as_complex(self.C) * state).sum(-1).real + D * u, state
+        state = decay * state + factor * widened(u).unsqueeze(-1)
+        return 2 * (self._outputs() * state).sum(-1).real + widened(D) * widened(u), state
 
     def default_state(self, batch: int) -> Tensor:
-        part = zeros(batch, self.d_model, self.N // 2, dtype=self.C.dtype, device=self.C.device)
+        part = zeros(batch, self.d_model, self.N // 2, dtype=widened(self.C).dtype, device=self.C.device)
         return complex(part, part)
 
     def extra_repr(self) -> str:
@@ -162,8 +165,9 @@ class S4D(SequenceLayer):
     """A diagonal state space layer, GELU, and a gated mixing of channels.
 
     Input and result are (batch, d_model, length), or with `transposed=False` (batch, length, d_model). A sequence is
-    convolved with the kernel; `step` runs the recurrence on a complex state of (batch, d_model, d_state / 2). float32 and
-    float64. Raises LayerError (HX1004) for other shapes.
+    convolved with the kernel; `step` runs the recurrence on a complex state of (batch, d_model, d_state / 2). Floating
+    dtypes; of half types only the parameters, inputs and results, the states are float32. Raises LayerError (HX1004) for
+    other shapes.
 
     Example:
         >>> layer = helix.nn.S4D(4, d_state=8)
@@ -197,11 +201,11 @@ class S4D(SequenceLayer):
         return S4DKernel(d_model, N=d_state, **kernel_args)
 
     def _mixed(self, y: Tensor) -> Tensor:
-        return self.output_linear(self.dropout(self.activation(y)))
+        return self.output_linear(self.dropout(self.activation(narrowed(y, self.D))))
 
     def forward(self, x: Tensor) -> Tensor:
         u = x if self.transposed else x.transpose(1, 2)
-        y = self._mixed(F.fft_conv(u, self.kernel(u.shape[-1]), self.D))
+        y = self._mixed(F.fft_conv(widened(u), self.kernel(u.shape[-1]), widened(self.D)))
         return y if self.transposed else y.transpose(1, 2)
 
     def stream(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:

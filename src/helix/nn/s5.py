@@ -12,7 +12,7 @@ from . import init
 from .hippo import diagonal_plus_low_rank
 from .parameter import Parameter
 from .s4d import DISCRETISATIONS, discretise, log_steps
-from .sequence import SequenceLayer, exactly
+from .sequence import SequenceLayer, exactly, narrowed, widened
 
 C_INITS = ("trunc_standard_normal", "complex_normal")
 
@@ -22,7 +22,8 @@ class S5(SequenceLayer):
 
     `d_state` states in conjugate pairs begin as `blocks` HiPPO-LegS matrices' normal parts. Lambda_re and Lambda_im are
     (P,), B (P, d_model, 2), C (d_model, P, 2), log_step (P, 1), D (d_model,), where P = d_state / 2. `step` runs the
-    recurrence on a complex state of (batch, P). float32 and float64. Raises LayerError (HX1004) for other shapes.
+    recurrence on a complex state of (batch, P), of float32 at least. Floating dtypes. Raises LayerError (HX1004) for other
+    shapes.
 
     Example:
         >>> layer = helix.nn.S5(4, d_state=8)
@@ -80,19 +81,21 @@ class S5(SequenceLayer):
 
     def discretised(self) -> tuple[Tensor, Tensor]:
         """(decay (P,), input matrix (P, d_model))."""
-        real = self.Lambda_re.clamp(max=-1e-4) if self.clip_eigs else self.Lambda_re
-        steps = self.step_rescale * self.log_step.squeeze(-1).exp()
-        decay, _, factor = discretise(self.discretization, complex(real, self.Lambda_im), steps)
-        return decay, factor.unsqueeze(-1) * view_as_complex(self.B)
+        real = widened(self.Lambda_re)
+        real = real.clamp(max=-1e-4) if self.clip_eigs else real
+        steps = self.step_rescale * widened(self.log_step).squeeze(-1).exp()
+        decay, _, factor = discretise(self.discretization, complex(real, widened(self.Lambda_im)), steps)
+        return decay, factor.unsqueeze(-1) * view_as_complex(widened(self.B))
 
     def _entered(self, x: Tensor, B: Tensor) -> Tensor:
-        x = x.to(self.D.dtype)
+        x = x.to(widened(self.D).dtype)
         with exactly():
             return complex(matmul(x, B.real.t()), matmul(x, B.imag.t()))
 
     def _read(self, states: Tensor, u: Tensor) -> Tensor:
-        real, imag = self.C.unbind(-1)
-        return 2 * (F.linear(states.real, real) - F.linear(states.imag, imag)) + self.D * u
+        real, imag = widened(self.C).unbind(-1)
+        y = 2 * (F.linear(states.real, real) - F.linear(states.imag, imag)) + widened(self.D) * u
+        return narrowed(y, self.D)
 
     def stream(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         decay, B = self.discretised()
@@ -110,7 +113,7 @@ class S5(SequenceLayer):
         return self._read(carried, x), (carried,)
 
     def default_state(self, batch: int) -> Any:
-        part = zeros(batch, self.P, dtype=self.D.dtype, device=self.D.device)
+        part = zeros(batch, self.P, dtype=widened(self.D).dtype, device=self.D.device)
         return (complex(part, part),)
 
     def extra_repr(self) -> str:
