@@ -93,6 +93,13 @@ static hx_int eliminate(void *a, int64_t m, int64_t n, int type) {
 /* The length of a column of a copy: one that does not put all columns into the same sets of a cache. */
 static hx_int spaced(int64_t rows, int64_t size) { return (hx_int)(rows * size % 1024 ? rows : most(1, rows + 64 / size)); }
 
+#include "blocked.h"
+
+/* Remembers that there was no memory for a product. */
+static void note(const task *t, bool failed) {
+    if (failed) ((task *)t)->failed = HX_E_MEMORY;
+}
+
 static void one_lu(const task *t, int64_t i, char *scratch) {
     int64_t m = t->m, n = t->n;
     const void *a = item(&t->call->in[0], i, m * n);
@@ -103,6 +110,13 @@ static void one_lu(const task *t, int64_t i, char *scratch) {
         memcpy(lu, a, (size_t)(m * n * t->size));
         set_identity_pivots(pivots, least(m, n));
         *info = eliminate(lu, m, n, t->type);
+        return;
+    }
+    if (is_blocked(t)) {
+        bool failed;
+        memcpy(lu, a, (size_t)(m * n * t->size));
+        *info = blocked_lu(t, lu, pivots, scratch, &failed);
+        note(t, failed);
         return;
     }
     hx_int ld = spaced(m, t->size);
@@ -128,7 +142,7 @@ static hx_code factor_all(task *t, bool pivot, int factors, hx_err *err) {
     t->one = one_lu;
     t->option = pivot;
     t->factors = factors;
-    t->room = slots((int64_t)spaced(t->m, t->size) * t->n, t->size);
+    t->room = pivot && is_blocked(t) ? panel_room(t) : slots((int64_t)spaced(t->m, t->size) * t->n, t->size);
     return run_task(t, count, m * n * (m < n ? m : n), err);
 }
 
@@ -203,6 +217,10 @@ static void one_triangular(const task *t, int64_t i, char *scratch) {
         substitute(t->type, matrix, rows, result, columns, attr[0].v.i, attr[2].v.i);
         return;
     }
+    if (side == 'R' && rows >= BLOCKED_SIDE && columns >= LEAST_SOLVED && t->type < 2 && !adjoint) {
+        note(t, !blocked_triangular(t, matrix, result, rows, columns, attr[0].v.i, attr[2].v.i));
+        return;
+    }
     if (side == 'R' && columns == 1 && (t->type < 2 || !adjoint)) {
         t->lapack->trsv[t->type](&uplo, adjoint ? "N" : "T", &diag, &t->n, matrix, &t->n, result, &one, 1, 1, 1);
         return;
@@ -267,6 +285,11 @@ static void one_solution(const task *t, int64_t i, char *scratch) {
         substitute(t->type, lu, n, to, k, true, false);
         return;
     }
+    if (is_blocked(t)) {
+        memcpy(to, from, (size_t)(n * k * t->size));
+        note(t, !blocked_solve(t, lu, (hx_int *)pivots, to, k));
+        return;
+    }
     hx_int columns = (hx_int)k, info, ld = spaced(n, t->size);
     char *b = scratch + slots(ld * n, t->size);
     turn(scratch, ld, lu, n, n, n, t->size);
@@ -299,10 +322,13 @@ static void one_inverse(const task *t, int64_t i, char *scratch) {
     int64_t n = t->n;
     void *a = item(&t->call->out[0], i, n * n);
     hx_int *info = item(&t->call->out[1], i, 1), *pivots = (hx_int *)(scratch + slots(t->lwork, t->size)), done;
+    bool failed = false;
     memcpy(a, item(&t->call->in[0], i, n * n), (size_t)(n * n * t->size));
-    t->lapack->getrf[t->type](&t->n, &t->n, a, &t->n, pivots, info);
+    if (is_blocked(t)) *info = blocked_inverse(t, a, scratch, &failed);
+    else t->lapack->getrf[t->type](&t->n, &t->n, a, &t->n, pivots, info);
+    note(t, failed);
     if (*info) set_nan(a, n * n * (t->type < 2 ? 1 : 2), t->type % 2);
-    else t->lapack->getri[t->type](&t->n, a, &t->n, pivots, scratch, &t->lwork, &done);
+    else if (!is_blocked(t)) t->lapack->getri[t->type](&t->n, a, &t->n, pivots, scratch, &t->lwork, &done);
 }
 
 /* A. Out: the inverse, info */
@@ -327,18 +353,35 @@ HX_KERNEL(k_inverse) {
     t.lapack->getri[t.type](&t.n, none, &t.n, &info, answer, &ask, &info);
     if (!workspace(t.type, answer, &t.lwork)) return too_large(&t, err);
     t.one = one_inverse;
-    t.room = slots(t.lwork, t.size) + slots(t.n, sizeof(hx_int));
+    t.room = is_blocked(&t) ? inverse_room(&t) : slots(t.lwork, t.size) + slots(t.n, sizeof(hx_int));
     return run_task(&t, out[1].numel, 2 * n * n * n, err);
 }
 
 /* ---- Cholesky ---- */
 
+/* An upper factor is computed as the transpose of a lower one, from the transpose of what is given. */
+static void blocked_triangle(const task *t, int64_t i, void *l, char *scratch, bool upper) {
+    const int64_t n = t->n;
+    const void *a = item(&t->call->in[0], i, n * n);
+    void *lower = upper ? scratch : l;
+    bool failed = false;
+    if (upper) turn(lower, n, a, n, n, n, t->size);
+    else memcpy(lower, a, (size_t)(n * n * t->size));
+    *(hx_int *)item(&t->call->out[1], i, 1) = blocked_cholesky(t, lower, &failed);
+    note(t, failed);
+    if (upper) turn(l, n, lower, n, n, n, t->size);
+    clear_triangle(l, n, n, t->size, !upper);
+}
+
 /* Row-major A is conj(A) to LAPACK, whose upper triangle is A's lower one; its factor is the transpose of ours. */
 static void one_cholesky(const task *t, int64_t i, char *scratch) {
-    (void)scratch;
     int64_t n = t->n;
     void *l = item(&t->call->out[0], i, n * n);
     bool upper = t->call->attr[0].v.i;
+    if (has_blocked_cholesky(t)) {
+        blocked_triangle(t, i, l, scratch, upper);
+        return;
+    }
     memcpy(l, item(&t->call->in[0], i, n * n), (size_t)(n * n * t->size));
     t->lapack->potrf[t->type](upper ? "L" : "U", &t->n, l, &t->n, item(&t->call->out[1], i, 1), 1);
     clear_triangle(l, n, n, t->size, !upper);
@@ -361,6 +404,7 @@ HX_KERNEL(k_cholesky) {
                    .info = call->out[1].data, .upper = call->attr[0].v.i};
         return run_small(&s, &t, err);
     }
+    if (has_blocked_cholesky(&t) && call->attr[0].v.i) t.room = slots((int64_t)t.n * t.n, t.size);
     return run_task(&t, call->out[1].numel, n * n * n / 3, err);
 }
 
