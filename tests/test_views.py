@@ -217,3 +217,23 @@ def test_padding_of_views_whose_elements_lie_apart(dtype, pad):
         np.testing.assert_array_equal(ours.numpy(), helix.nn.functional.pad(helix.tensor(whole), pad, value=7).numpy())
         theirs = torch.nn.functional.pad(torch.from_numpy(whole), pad, value=7)
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+@pytest.mark.parametrize("dtype", [helix.float32, helix.float64, helix.complex64, helix.complex128, helix.float16])
+@pytest.mark.parametrize("shape, dim, size, step", [
+    ((2, 9000), 1, 64, 16), ((3, 9000), -1, 7, 10), ((5000, 3), 0, 300, 7), ((2, 700, 20), 1, 33, 33), ((2, 50), 1, 50, 1),
+    ((4, 6), 0, 0, 2), ((), 0, 1, 1),
+])  # fmt: skip
+def test_gradients_of_windows_add_up_where_they_overlap(shape, dim, size, step, dtype):
+    x = helix.zeros(shape, dtype=dtype, requires_grad=True)
+    windows = x.unfold(dim, size, step)
+    weight = np.random.default_rng(0).integers(-4, 5, tuple(windows.shape))
+    wanted = np.zeros(shape, "int64")
+    places = np.asarray(helix.arange(wanted.size).reshape(shape).unfold(dim, size, step))
+    np.add.at(wanted.reshape(-1), places.ravel(), weight.ravel())
+    before = helix.get_num_threads()
+    for threads in (1, 3):
+        helix.set_num_threads(threads)
+        (found,) = helix.autograd.grad(windows, x, helix.tensor(weight).to(dtype), retain_graph=True)
+        np.testing.assert_array_equal(np.asarray(found), wanted)
+    helix.set_num_threads(before)

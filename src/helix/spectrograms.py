@@ -200,13 +200,8 @@ def stft(
 
 def _summed(frames: Tensor, hop: int) -> Tensor:
     """Frames (batch, frames, n) added up where they stand in the signal."""
-    if frames.is_complex():
-        parts = op("view_as_real")(frames)
-        return op("view_as_complex")(op("stack")([_summed(parts[..., i], hop) for i in range(2)], -1))
     batch, count, n = frames.shape
-    length = n + (count - 1) * hop
-    columns = frames.transpose(1, 2)
-    return op("col2im")(columns, (1, length), (1, n), stride=(1, hop)).reshape(batch, length)
+    return op("unfold_backward")(frames, -1, n, hop, (batch, n + (count - 1) * hop))
 
 
 def istft(
