@@ -478,14 +478,14 @@ for _mode in ("bilinear", "nearest", "bicubic"):
 RESIZED = {"up": (256, 256), "down": (56, 56)}
 
 
-def _resizing(mode: str, size: tuple[int, int], backward: bool) -> Build:
+def _resizing(mode: str, size: tuple[int, int], backward: bool, **how: Any) -> Build:
     """A batch of images resized, or its gradient too."""
 
     def build(lib: Any) -> Callable[[], Any]:
         image = lib.array(normal("image", 4, 32, 128, 128)).requires_grad_(backward)
 
         def resize() -> Any:
-            return lib.F.interpolate(image, size, mode=mode)
+            return lib.F.interpolate(image, size, mode=mode, **how)
 
         def both() -> None:
             image.grad = None
@@ -500,6 +500,9 @@ for _mode in ("nearest", "bilinear", "bicubic"):
     for _name in RESIZED:
         _add(f"D.resize_{_mode}_{_name}_4x32x128x128", _resizing(_mode, RESIZED[_name], False))
         _add(f"D.resize_{_mode}_{_name}_fb_4x32x128x128", _resizing(_mode, RESIZED[_name], True))
+for _mode in ("bilinear", "bicubic"):
+    _add(f"D.resize_{_mode}_antialias_4x32x128x128", _resizing(_mode, RESIZED["down"], False, antialias=True))
+    _add(f"D.resize_{_mode}_antialias_fb_4x32x128x128", _resizing(_mode, RESIZED["down"], True, antialias=True))
 
 
 # ---- F: attention --------------------------------------------------------------------------------------------

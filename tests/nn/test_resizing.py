@@ -109,6 +109,30 @@ def test_images_are_what_torch_makes_them(mode, dtype):
     check(mode, dtype, "cpu", CASES)
 
 
+AVERAGED = [
+    ({"size": (5, 4)}, False),
+    ({"scale_factor": (0.4, 1.7)}, True),
+    ({"size": (60, 9)}, False),
+    ({"size": (7, 90)}, True),
+]
+
+
+@pytest.mark.parametrize("device", ["cpu", "sheet"])
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic", "lanczos"])
+def test_against_aliases_they_are_torchs_too(mode, device):
+    torch.manual_seed(0)
+    for given, align in AVERAGED:
+        how = {**given, "mode": mode, "antialias": True, **({} if mode == "lanczos" else {"align_corners": align})}
+        theirs = torch.randn(2, 3, 23, 37, dtype=torch.float64).requires_grad_()
+        mine = hx.tensor(theirs.detach().numpy()).to(device).requires_grad_()
+        expected, result = torch.nn.functional.interpolate(theirs, **how), hx.nn.functional.interpolate(mine, **how)
+        gradient = torch.randn_like(expected)
+        expected.backward(gradient)
+        result.backward(hx.tensor(gradient.numpy()).to(device))
+        assert_close(result.to("cpu"), expected, 1e-11, 1e-11, str(how))
+        assert_close(mine.grad.to("cpu"), theirs.grad, 1e-11, 1e-11, str(how))
+
+
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
 @pytest.mark.parametrize("mode", MODES)
 def test_in_parts_they_are_the_same(mode, dtype):

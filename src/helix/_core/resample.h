@@ -12,6 +12,10 @@
 #define HX_CUBIC_NEAR {HX_CUBIC + 2, -HX_CUBIC - 3, 0, 1}
 #define HX_CUBIC_FAR {HX_CUBIC, -5 * HX_CUBIC, 8 * HX_CUBIC, -4 * HX_CUBIC}
 
+/* Against aliases: the same with -1/2. */
+#define HX_SMOOTH_NEAR {1.5, -2.5, 0, 1}
+#define HX_SMOOTH_FAR {-0.5, 2.5, -4, 2}
+
 /* The distance in an axis of `in` points between those that neighbours of `out` points are read at; `scale`: scale_factor, one
  * value or one for each axis, or none. */
 static inline double hx_resample_step(int64_t in, int64_t out, bool corners, const hx_attr *scale, int axis) {

@@ -6,27 +6,38 @@
 #include "blocks.h"
 
 #define HX_ALWAYS static inline __attribute__((always_inline))
-enum { MOST = 4, WIDEST = 16 }; /* points of a place; elements of a register */
-typedef enum method { NEAREST, NEAREST_EXACT, LINEAR, CUBIC } method;
+enum { WIDEST = 16 }; /* elements of a register */
+typedef enum method { NEAREST, NEAREST_EXACT, LINEAR, CUBIC, LANCZOS } method;
 
 typedef struct axis {
     int64_t in, out;
     double step;
     method method;
-    bool corners, adjoint;
+    bool corners, adjoint, antialias;
 } axis;
 
+/* The points of the input that a place of the result is made of. */
 typedef struct points {
-    int n;
-    int32_t at[MOST];
-    double weight[MOST];
+    int64_t n;
+    int32_t *at;
+    double *weight;
 } points;
 
 static int32_t held(double at, int64_t size) { return at > 0 ? at < (double)size ? (int32_t)at : (int32_t)size - 1 : 0; }
 
-static double cubic(double x) {
-    const double near[4] = HX_CUBIC_NEAR, far[4] = HX_CUBIC_FAR, *k = x < 1 ? near : far;
-    return ((k[0] * x + k[1]) * x + k[2]) * x + k[3];
+static double cubic(double x, const double *near, const double *far) {
+    const double *k = x < 1 ? near : far;
+    return x < 2 ? ((k[0] * x + k[1]) * x + k[2]) * x + k[3] : 0;
+}
+static double keys(double x) { return cubic(x, (const double[])HX_CUBIC_NEAR, (const double[])HX_CUBIC_FAR); }
+
+static double sinc(double x) { return x == 0 ? 1 : sin(M_PI * x) / (M_PI * x); }
+
+/* The kernels against aliases, at distances of 0 and more. */
+static double smooth(method m, double x) {
+    if (m == LINEAR) return x < 1 ? 1 - x : 0;
+    if (m == CUBIC) return cubic(x, (const double[])HX_SMOOTH_NEAR, (const double[])HX_SMOOTH_FAR);
+    return x < 3 ? sinc(x) * sinc(x / 3) : 0;
 }
 
 static void add_point(points *p, int32_t at, double weight) {
@@ -38,22 +49,48 @@ static void add_point(points *p, int32_t at, double weight) {
     p->weight[p->n - 1] += weight;
 }
 
-/* The points of the input that place o of the result is made of. */
-static points points_of(const axis *a, int64_t o) {
-    points p = {0};
+/* How far a kernel against aliases reaches in the input. */
+static double reach_of(const axis *a) {
+    return (a->method == LINEAR ? 1 : a->method == CUBIC ? 2 : 3) * (a->step > 1 ? a->step : 1);
+}
+
+static int64_t most_points(const axis *a) {
+    if (!a->antialias) return a->method == CUBIC ? 4 : 2;
+    double most = 2 * reach_of(a) + 2;
+    return most < (double)a->in ? (int64_t)most : a->in;
+}
+
+static void average(const axis *a, int64_t o, points *p) {
+    double centre = ((double)o + 0.5) * a->step, reach = reach_of(a), wide = a->step > 1 ? a->step : 1, sum = 0;
+    double low = centre - reach + 0.5, high = centre + reach + 0.5;
+    int64_t first = low > 0 ? (int64_t)low : 0, last = high < (double)a->in ? (int64_t)high : a->in;
+    for (int64_t at = first; at < last; at++) {
+        double weight = smooth(a->method, fabs(((double)at - centre + 0.5) / wide));
+        add_point(p, (int32_t)at, weight);
+        sum += weight;
+    }
+    for (int64_t k = 0; k < p->n; k++) p->weight[k] /= sum;
+}
+
+/* Place o of the result; p has room for most_points. */
+static void find_points(const axis *a, int64_t o, points *p) {
     double i = (double)o, at = a->corners ? i * a->step : (i + 0.5) * a->step - 0.5;
+    p->n = 0;
+    if (a->antialias) {
+        average(a, o, p);
+        return;
+    }
     if (a->method == NEAREST || a->method == NEAREST_EXACT) {
-        add_point(&p, held(floor((a->method == NEAREST ? i : i + 0.5) * a->step), a->in), 1);
-        return p;
+        add_point(p, held(floor((a->method == NEAREST ? i : i + 0.5) * a->step), a->in), 1);
+        return;
     }
     if (a->method == LINEAR) at = at < 0 ? 0 : at > (double)(a->in - 1) ? (double)(a->in - 1) : at;
     double left = floor(at);
     int low = a->method == LINEAR ? 0 : -1, high = a->method == LINEAR ? 1 : 2;
     for (int k = low; k <= high; k++) {
         double distance = fabs(left + k - at);
-        add_point(&p, held(left + k, a->in), a->method == LINEAR ? 1 - distance : cubic(distance));
+        add_point(p, held(left + k, a->in), a->method == LINEAR ? 1 - distance : keys(distance));
     }
-    return p;
 }
 
 /* ---- a register of points: at[lane] of `from`, 0 where that is negative ---- */
@@ -107,11 +144,18 @@ HX_ALWAYS hx_vd points_f64(const double *from, const int32_t *at, int reach) {
 }
 #endif
 
+static bool says(const hx_attr *a, const char *text) {
+    return a->count == strlen(text) && !memcmp(a->v.str, text, a->count);
+}
+
+/* attr: size, scale_factor, mode, align_corners, antialias */
 static axis axis_of(const hx_op_call *call, int i, bool adjoint) {
+    static const char *const names[] = {"nearest", "nearest-exact", "linear", "cubic", "lanczos"};
     const hx_attr *a = call->attr;
     int64_t sizes[2] = {call->in[0].shape[2 + i], call->out[0].shape[2 + i]};
-    axis it = {.in = sizes[adjoint], .out = sizes[!adjoint], .corners = a[3].v.i, .adjoint = adjoint};
-    it.method = a[2].v.str[0] == 'l' ? LINEAR : a[2].v.str[0] == 'c' ? CUBIC : a[2].count > 7 ? NEAREST_EXACT : NEAREST;
+    axis it = {.in = sizes[adjoint], .out = sizes[!adjoint], .corners = a[3].v.i, .adjoint = adjoint, .antialias = a[4].v.i};
+    for (int m = NEAREST; m <= LANCZOS; m++)
+        if (says(&a[2], names[m])) it.method = (method)m;
     it.step = hx_resample_step(it.in, it.out, it.corners, &a[1], i);
     return it;
 }
@@ -227,7 +271,7 @@ static hx_code no_memory(hx_err *err) {
     return hx_kernel_fail(err, HX_E_MEMORY, HX1402_MEMORY, "no memory for the tables and work rows of the resizing");
 }
 
-/* input; size, scale_factor, mode, align_corners */
+/* input; size, scale_factor, mode, align_corners, antialias */
 HX_KERNEL(k_resample) {
     (void)dev, (void)stream;
     bool weighs = axis_of(call, 0, false).method >= LINEAR;

@@ -69,39 +69,48 @@ static void NAME(find_slots)(NAME(table) *t) {
     }
 }
 
-static void NAME(fill)(const axis *a, const points *p, NAME(table) *t) {
-    for (int64_t o = 0; o < a->out; o++)
-        for (int k = 0; k < p[o].n; k++) {
-            int64_t place = a->adjoint ? p[o].at[k] : o;
-            int64_t to = t->count[place]++ * t->room + place;
-            t->at[to] = (int32_t)(a->adjoint ? o : p[o].at[k]);
-            t->weight[to] = (T)p[o].weight[k];
-        }
+static void NAME(fill)(const axis *a, int64_t o, const points *p, NAME(table) *t) {
+    for (int64_t k = 0; k < p->n; k++) {
+        int64_t place = a->adjoint ? p->at[k] : o;
+        int64_t to = t->count[place]++ * t->room + place;
+        t->at[to] = (int32_t)(a->adjoint ? o : p->at[k]);
+        t->weight[to] = (T)p->weight[k];
+    }
+}
+
+/* The most points that a place has; `received`: a number for each point of the input. */
+static int64_t NAME(count_taps)(const axis *a, points *p, int32_t *received) {
+    int64_t most = 1;
+    memset(received, 0, (size_t)a->in * 4);
+    for (int64_t o = 0; o < a->out; o++) {
+        find_points(a, o, p);
+        if (!a->adjoint && p->n > most) most = p->n;
+        for (int64_t k = 0; k < p->n && a->adjoint; k++)
+            if (++received[p->at[k]] > most) most = received[p->at[k]];
+    }
+    return most;
 }
 
 static bool NAME(build)(const axis *a, NAME(table) *t) {
-    size_t bytes = (size_t)a->out * sizeof(points) + (size_t)a->in * 4;
-    points *p = hx_pool_alloc(bytes);
-    if (!p) return false;
-    int32_t *received = (int32_t *)(p + a->out);
+    int64_t most = most_points(a);
+    size_t bytes = (size_t)most * 12 + (size_t)a->in * 4;
+    points p = {.weight = hx_pool_alloc(bytes)};
+    if (!p.weight) return false;
+    p.at = (int32_t *)(p.weight + most);
     t->places = a->adjoint ? a->in : a->out;
     t->room = parts_of(t->places, WIDEST) * WIDEST;
-    t->most = 1;
-    memset(received, 0, (size_t)a->in * 4);
-    for (int64_t o = 0; o < a->out; o++) {
-        p[o] = points_of(a, o);
-        if (!a->adjoint && p[o].n > t->most) t->most = p[o].n;
-        for (int k = 0; k < p[o].n && a->adjoint; k++)
-            if (++received[p[o].at[k]] > t->most) t->most = received[p[o].at[k]];
-    }
+    t->most = NAME(count_taps)(a, &p, p.at + most);
     bool made = NAME(make_room)(t);
+    for (int64_t o = 0; o < a->out && made; o++) {
+        find_points(a, o, &p);
+        NAME(fill)(a, o, &p, t);
+    }
     if (made) {
-        NAME(fill)(a, p, t);
         NAME(find_slots)(t);
         NAME(find_reach)(t, a->adjoint ? a->out : a->in);
         t->copies = t->copies && a->in == a->out;
     }
-    hx_pool_free(p, bytes);
+    hx_pool_free(p.weight, bytes);
     return made;
 }
 
@@ -110,7 +119,7 @@ static bool NAME(tables_of)(const hx_op_call *call, bool adjoint, NAME(table) *t
     int n = call->in[0].ndim - 2;
     memset(t, 0, 3 * sizeof *t);
     for (int d = 0; d < 3; d++) {
-        axis a = d < 3 - n ? (axis){.in = 1, .out = 1} : axis_of(call, d - (3 - n), adjoint);
+        axis a = d < 3 - n ? (axis){.in = 1, .out = 1, .step = 1} : axis_of(call, d - (3 - n), adjoint);
         if (NAME(build)(&a, &t[d])) continue;
         NAME(clear)(t, d);
         return false;

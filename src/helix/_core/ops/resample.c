@@ -173,6 +173,39 @@ static hx_tensor *resized_back(hx_tensor *g, const resize *r) {
     return sum;
 }
 
+/* ---- against aliases: each point of the result an average, by a kernel that grows with the step ---- */
+
+static hx_tensor *near_or_far(hx_tensor *x, const double *near, const double *far) {
+    return CALL(where, CALL(lt, x, 1), cubic_of(x, near), CALL(mul, cubic_of(x, far), CALL(lt, x, 2)));
+}
+
+/* At distances of 0 and more. */
+static hx_tensor *smooth(const resize *r, hx_tensor *x) {
+    if (hx_str_is(r->mode, "linear")) return CALL(maximum, CALL(sub, 1, x), 0);
+    if (hx_str_is(r->mode, "cubic")) return near_or_far(x, (const double[])HX_SMOOTH_NEAR, (const double[])HX_SMOOTH_FAR);
+    return CALL(mul, CALL(mul, CALL(sinc, x), CALL(sinc, CALL(div, x, 3))), CALL(lt, x, 3));
+}
+
+/* (out, in): how much each point of the axis adds to each point of the result. */
+static hx_tensor *averages(const resize *r) {
+    double wide = r->step > 1 ? r->step : 1;
+    double reach = wide * (hx_str_is(r->mode, "linear") ? 1 : hx_str_is(r->mode, "cubic") ? 2 : 3);
+    hx_tensor *at = CALL(arange, 0, r->in, 1, HX_F64);
+    hx_tensor *centre = CALL(unsqueeze, CALL(mul, CALL(add, CALL(arange, 0, r->out, 1, HX_F64), 0.5), r->step), 1);
+    hx_tensor *first = CALL(floor, CALL(maximum, CALL(add, centre, 0.5 - reach), 0));
+    hx_tensor *last = CALL(floor, CALL(minimum, CALL(add, centre, 0.5 + reach), r->in));
+    hx_tensor *weight = smooth(r, CALL(abs, CALL(div, CALL(add, CALL(sub, at, centre), 0.5), wide)));
+    weight = CALL(mul, weight, CALL(logical_and, CALL(ge, at, first), CALL(lt, at, last)));
+    return CALL(div, weight, CALL(sum, weight, HX_INTS(1), true));
+}
+
+static hx_tensor *averaged(hx_tensor *x, const resize *r, bool back) {
+    if (!x) return NULL;
+    hx_tensor *weight = CALL(cast, averages(r), x->dtype);
+    if (!back) weight = CALL(transpose, weight, 0, 1);
+    return CALL(transpose, CALL(matmul, CALL(transpose, x, r->axis, -1), weight), r->axis, -1);
+}
+
 /* Axes that shrink come first, so that little is left for the others; of two that grow alike the last, whose places lie
  * side by side. */
 static void order_by_growth(resize *r, int n) {
@@ -186,7 +219,7 @@ static void order_by_growth(resize *r, int n) {
         }
 }
 
-/* input, or a gradient; size, scale_factor, mode, align_corners */
+/* input, or a gradient; size, scale_factor, mode, align_corners, antialias */
 static hx_status resample_shape(hx_call *c) {
     const hx_tensor *x = c->in[0];
     int n = (int)c->attr[0].count;
@@ -212,19 +245,22 @@ static hx_status resample_in_parts(hx_call *c, bool back) {
     hx_dtype dtype = (hx_dtype)x->dtype;
     bool narrow = dtype == HX_F16 || dtype == HX_BF16;
     if (narrow) x = CALL(cast, x, HX_F32);
-    for (int i = 0; i < n; i++) x = back ? resized_back(x, &r[n - 1 - i]) : resized(x, &r[i]);
-    RESULT(0, narrow ? CALL(cast, x, dtype) : x);
+    for (int i = 0; i < n; i++) {
+        const resize *next = &r[back ? n - 1 - i : i];
+        x = c->attr[4].v.i ? averaged(x, next, back) : back ? resized_back(x, next) : resized(x, next);
+    }
+    RESULT(0, CALL(contiguous, narrow ? CALL(cast, x, dtype) : x));
     return HX_OK;
 }
 static hx_status resample_parts(hx_call *c) { return resample_in_parts(c, false); }
 static hx_status resample_adjoint_parts(hx_call *c) { return resample_in_parts(c, true); }
 
 static hx_status resample_vjp(hx_vjp *v) {
-    GIN(0, CALL(resample_adjoint, G, hx_tail(&v->in_spec[0], (int)ATTR(0)->count), ATTR(1), ATTR(2), ATTR(3)));
+    GIN(0, CALL(resample_adjoint, G, hx_tail(&v->in_spec[0], (int)ATTR(0)->count), ATTR(1), ATTR(2), ATTR(3), ATTR(4)));
     return HX_OK;
 }
 static hx_status resample_adjoint_vjp(hx_vjp *v) {
-    GIN(0, CALL(resample, G, hx_tail(&v->in_spec[0], (int)ATTR(0)->count), ATTR(1), ATTR(2), ATTR(3)));
+    GIN(0, CALL(resample, G, hx_tail(&v->in_spec[0], (int)ATTR(0)->count), ATTR(1), ATTR(2), ATTR(3), ATTR(4)));
     return HX_OK;
 }
 
@@ -244,13 +280,22 @@ static hx_status resized_size(const hx_call *c, int n, int i, int64_t in, int64_
     return HX_OK;
 }
 
-/* input; size, scale_factor, mode, align_corners */
+static hx_status check_antialias(const hx_call *c, int n) {
+    const hx_attr *mode = &c->attr[2];
+    bool lanczos = hx_str_is(mode, "lanczos"), other = hx_str_is(mode, "bilinear") || hx_str_is(mode, "bicubic");
+    if (c->attr[4].v.i ? n == 2 && (other || (lanczos && !c->attr[3].v.i)) : !lanczos) return HX_OK;
+    return hx_fail(HX_E_VALUE, HX1403_VALUE,
+                   "antialias is for the modes bilinear, bicubic and lanczos on 4 axes; lanczos needs it, and no align_corners");
+}
+
+/* input; size, scale_factor, mode, align_corners, antialias */
 static hx_status interpolate_parts(hx_call *c) {
     hx_tensor *x = c->in[0];
     const hx_attr *mode = &c->attr[2];
     int n = x->ndim - 2;
+    HX_TRY(check_antialias(c, n));
     bool any = hx_str_is(mode, "nearest") || hx_str_is(mode, "nearest-exact"), area = hx_str_is(mode, "area");
-    int wanted = hx_str_is(mode, "linear") ? 1 : hx_str_is(mode, "bilinear") || hx_str_is(mode, "bicubic") ? 2 : 3;
+    int wanted = hx_str_is(mode, "linear") ? 1 : hx_str_is(mode, "trilinear") ? 3 : 2;
     if (any || area ? n < 1 || n > 3 : n != wanted) {
         const char *ranks = any || area ? "3 to 5" : (const char *[]){"3", "4", "5"}[wanted - 1];
         return hx_fail_about(FACTS("input", hx_text("%s dimensions", ranks), hx_shape_text(x->shape, x->ndim)), HX_E_SHAPE,
@@ -271,8 +316,13 @@ static hx_status interpolate_parts(hx_call *c) {
         HX_TRY(resized_size(c, n, i, x->shape[2 + i], &sizes[i]));
     }
     hx_ints size = {sizes, n};
-    const char *method = any ? hx_str_is(mode, "nearest") ? "nearest" : "nearest-exact" : hx_str_is(mode, "bicubic") ? "cubic" : "linear";
-    RESULT(0, area ? CALL(adaptive_avg_pool, x, size) : CALL(resample, x, size, &c->attr[1], method, c->attr[3].v.i != 0));
+    const char *method = hx_str_is(mode, "bicubic")   ? "cubic"
+                         : hx_str_is(mode, "lanczos") ? "lanczos"
+                         : !any                       ? "linear"
+                         : hx_str_is(mode, "nearest") ? "nearest"
+                                                      : "nearest-exact";
+    RESULT(0, area ? CALL(adaptive_avg_pool, x, size)
+                   : CALL(resample, x, size, &c->attr[1], method, c->attr[3].v.i != 0, c->attr[4].v.i != 0));
     return HX_OK;
 }
 
@@ -340,7 +390,8 @@ static hx_status pixel_unshuffle_parts(hx_call *c) {
 /* ---- records --------------------------------------------------------------------------------------------- */
 
 #define RESIZING REQ_INTS("size"), {.name = "scale_factor", .kind = HX_P_FLOATS}, \
-                 STRING("mode", "nearest", "nearest|nearest-exact|linear|cubic"), BOOL("align_corners", false)
+                 STRING("mode", "nearest", "nearest|nearest-exact|linear|cubic|lanczos"), BOOL("align_corners", false), \
+                 BOOL("antialias", false)
 #define WINDOWS REQ_INTS("kernel_size"), INTS("dilation", 1), INTS("padding", 0), INTS("stride", 1)
 
 const hx_op hx_ops_resample[] = {
@@ -364,11 +415,12 @@ const hx_op hx_ops_resample[] = {
             "    [[[[1.0, 4.0, 3.0]]]]"},
     {.name = "interpolate", .decompose = interpolate_parts, .flags = HX_NN,
      .params = PARAMS(TENSOR("input"), OPT_INTS("size"), {.name = "scale_factor", .kind = HX_P_FLOATS},
-                      STRING("mode", "nearest", "nearest|nearest-exact|linear|bilinear|trilinear|bicubic|area"),
-                      BOOL("align_corners", false)),
+                      STRING("mode", "nearest", "nearest|nearest-exact|linear|bilinear|trilinear|bicubic|area|lanczos"),
+                      BOOL("align_corners", false), BOOL("antialias", false)),
      .doc = "An image resized to spatial sizes `size`, or by scale_factor.\n\n"
             "input (batch, channels, *spatial). nearest and nearest-exact take any dtype; linear, bilinear, trilinear,\n"
-            "bicubic and area floats. align_corners lets the outer points of input and result coincide.\n\n"
+            "bicubic and area floats. align_corners lets the outer points of input and result coincide.\n"
+            "antialias (bilinear, bicubic and lanczos, 4 axes): the kernel grows with the step, so that fine patterns are averaged.\n\n"
             "Fails with HX1403 unless exactly one of size and scale_factor is given.\n\n"
             "Example:\n"
             "    >>> x = helix.tensor([[[1.0, 3.0]]])\n"

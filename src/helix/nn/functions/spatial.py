@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from ... import _core, arange, bfloat16, cat, float16, linspace, ones, sinc
+from ... import _core, bfloat16, cat, float16, linspace, ones
 from ...errors import ParameterError, ShapeError
 from ...tensor import Tensor
 from .refuse import refuse
@@ -96,54 +96,6 @@ def grid_sample(
 # ---- interpolation ----
 
 
-def _triangle(x: Tensor) -> Tensor:
-    return (1 - x.abs()).clamp(min=0)
-
-
-def _cubic(x: Tensor) -> Tensor:
-    """Keys' kernel with a = -1/2 ("Cubic convolution interpolation for digital image processing", 1981)."""
-    x = x.abs()
-    near, far = (1.5 * x - 2.5) * x * x + 1, ((2.5 - 0.5 * x) * x - 4) * x + 2
-    return (x < 1) * near + ((x >= 1) & (x < 2)) * far
-
-
-def _lanczos(x: Tensor) -> Tensor:
-    return (x.abs() < 3) * sinc(x) * sinc(x / 3)
-
-
-_KERNELS: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
-    "bilinear": (_triangle, 1),
-    "bicubic": (_cubic, 2),
-    "lanczos": (_lanczos, 3),
-}
-
-
-def _weights(mode: str, have: int, want: int, scale: float | None, align_corners: bool, like: Tensor) -> Tensor:
-    """(want, have): how much each point of an axis adds to each point of the result."""
-    kernel, reach = _KERNELS[mode]
-    if align_corners:
-        step = (have - 1) / (want - 1) if want > 1 else 0.0
-    else:
-        step = 1 / scale if scale else have / want
-    wide = max(step, 1.0)
-    centre = ((arange(want, device=like.device).double() + 0.5) * step).unsqueeze(1)
-    first = (centre - reach * wide + 0.5).clamp(min=0).trunc()
-    last = (centre + reach * wide + 0.5).clamp(max=have).trunc()
-    at = arange(have, device=like.device).double().unsqueeze(0)
-    weights = kernel((at - centre + 0.5) / wide) * ((at >= first) & (at < last))
-    return (weights / weights.sum(1, keepdim=True)).to(like.dtype)
-
-
-def _without_aliases(
-    input: Tensor, sizes: list[int], scales: list[float | None], mode: str, align_corners: bool
-) -> Tensor:
-    height, width = (
-        _weights(mode, have, want, scale, align_corners, input)
-        for have, want, scale in zip(input.shape[2:], sizes, scales, strict=True)
-    )
-    return height @ (input @ width.transpose(0, 1))
-
-
 def interpolate(
     input: Tensor,
     size: Any = None,
@@ -171,23 +123,16 @@ def interpolate(
         refuse(ParameterError, "interpolate", f"align_corners is for linear and cubic modes, not for {mode!r}.")
     if recompute_scale_factor and size is not None:
         refuse(ParameterError, "interpolate", "recompute_scale_factor goes with scale_factor, not with size.")
-    if not antialias and not recompute_scale_factor and mode != "lanczos":
-        return _interpolate(input, size, scale_factor, mode, bool(align_corners))
-    if (size is None) == (scale_factor is None):
+    if not recompute_scale_factor:
+        return _interpolate(input, size, scale_factor, mode, bool(align_corners), antialias)
+    if scale_factor is None:
         refuse(ParameterError, "interpolate", "exactly one of size and scale_factor must be given.")
     spatial = input.shape[2:]
-    given = scale_factor if size is None else size
-    per_axis = list(given) if isinstance(given, (tuple, list)) else [given] * len(spatial)
-    if len(per_axis) != len(spatial):
-        refuse(ParameterError, "interpolate", f"{len(per_axis)} numbers for {len(spatial)} spatial axes.")
-    sizes = per_axis if size is not None else [int(n * s) for n, s in zip(spatial, per_axis, strict=True)]
-    if not antialias and mode != "lanczos":
-        return _interpolate(input, sizes, None, mode, bool(align_corners))
-    if mode not in _KERNELS or input.ndim != 4 or not antialias or (mode == "lanczos" and align_corners):
-        text = "antialias is for the modes bilinear, bicubic and lanczos on 4 axes; lanczos needs it"
-        refuse(ParameterError, "interpolate", f"{text}, and no align_corners.")
-    scales = [None] * 2 if size is not None or recompute_scale_factor else per_axis
-    return _without_aliases(input, sizes, scales, mode, bool(align_corners))
+    factors = list(scale_factor) if isinstance(scale_factor, (tuple, list)) else [scale_factor] * len(spatial)
+    if len(factors) != len(spatial):
+        refuse(ParameterError, "interpolate", f"{len(factors)} numbers for {len(spatial)} spatial axes.")
+    sizes = [int(n * factor) for n, factor in zip(spatial, factors, strict=True)]
+    return _interpolate(input, sizes, None, mode, bool(align_corners), antialias)
 
 
 def upsample(
