@@ -130,7 +130,7 @@ _LAZY = (
 
 
 # Names of lazy modules that stand at the top as well.
-_LAZY_NAMES = {"Model": "train", "Trainer": "train"}
+_LAZY_NAMES = {"Model": "train", "Trainer": "train", "cond": "graph", "scan": "graph", "while_loop": "graph"}
 
 
 def __getattr__(name):

@@ -649,7 +649,7 @@ from helix.product_ops import tensordot as tensordot
 from helix import threading_knobs as threading_knobs
 def tile(input: Tensor | Number, *dims: _int | Sequence[_int], out: Any = None, **other_spellings: Any) -> Tensor: ...
 def topk(input: Tensor | Number, k: _int, dim: _int = -1, largest: _bool = True, sorted: _bool = True, *, out: Any = None, **other_spellings: Any) -> Any: ...
-def trace(input: Tensor | Number, *, out: Any = None) -> Tensor: ...
+from helix.ops import trace as trace
 def transpose(input: Tensor | Number, dim0: _int, dim1: _int) -> Tensor: ...
 def transpose_copy(input: Any, *args: Any, out: Any = None, **kwargs: Any) -> Any: ...
 from helix.statistics import trapezoid as trapezoid
@@ -712,6 +712,7 @@ from helix import data as data
 from helix import einops as einops
 from helix import energy as energy
 from helix import fft as fft
+from helix import graph as graph
 from helix import io as io
 from helix import linalg as linalg
 from helix import kernel as kernel

@@ -97,6 +97,10 @@ class TraceError(HelixError, RuntimeError):
     """Values were needed while only shapes are known."""
 
 
+class GraphError(HelixError, ValueError):
+    """A change to a graph that would leave it without meaning."""
+
+
 class CompileError(HelixError, RuntimeError):
     """A device compiler refused a kernel."""
 
@@ -182,6 +186,11 @@ _TEXTS = {
     3202: "HX3202: a parameter is NaN or infinite, so no checkpoint was written over the good ones. Causes and help as for HX3201.",
     3203: "HX3203: the gradients are NaN or infinite, so the model was not changed. Causes and help as for HX3201; nonfinite='skip' "
     "leaves such steps out, up to 100 in a row.",
+}
+
+_TEXTS |= {
+    4001: "HX4001: a change would leave a graph without meaning: a value taken before it is made, a replacement of another shape or "
+    "dtype, a node removed whose result is still taken. The message names values and ops; graph.check() looks over a whole graph.",
 }
 
 _TEXTS |= {

@@ -138,7 +138,27 @@ METHODS = {
     "norm": norm,
     "equal": equal,
 }
-FUNCTIONS = {f.__name__: f for f in (max, min, median, norm, equal, is_tensor, is_floating_point, is_complex, numel)}
+def trace(input, *specs, out=None):
+    """The sum of a matrix's diagonal; or, of a function or module, its graph for inputs like `specs` (`helix.graph.trace`).
+
+    Example:
+        >>> helix.trace(helix.tensor([[1, 2], [3, 4]])).item()
+        5
+        >>> helix.trace(lambda x: x.relu(), helix.graph.Spec((2, 3)))
+        <graph lambda: 1 inputs, 1 nodes, 1 outputs>
+    """
+    if callable(input) and not isinstance(input, Tensor):
+        from helix.graph import trace as trace_function
+
+        return trace_function(input, *specs)
+    if specs:
+        raise ArgumentError("HX1103 trace: a matrix takes no further arguments.", op="trace", code="HX1103")
+    return _op("trace")(input, **({} if out is None else {"out": out}))
+
+
+FUNCTIONS = {
+    f.__name__: f for f in (max, min, median, norm, equal, is_tensor, is_floating_point, is_complex, numel, trace)
+}
 _core.add_methods(METHODS)
 
 

@@ -392,7 +392,8 @@ static hx_status trace_call(hx_call *c, hx_tensor **target) {
 
 static hx_status draw_stream(hx_call *c) {
     int r = c->op->info->rng_attr;
-    if (r < 0 || c->attr[r].kind != HX_A_NONE || hx_tracing()) return HX_OK;
+    if (r < 0 || c->attr[r].kind != HX_A_NONE) return HX_OK;
+    if (hx_tracing()) return hx_trace_draw(&c->attr[r]), HX_OK;
     hx_generator *g = hx_default_generator();
     c->attr[r] = (hx_attr){.kind = HX_A_RNG, .v.rng = {g->seed, hx_generator_draw(g)}};
     return HX_OK;

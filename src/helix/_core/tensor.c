@@ -169,7 +169,8 @@ void hx_tensor_release(hx_tensor *t) {
 hx_status hx_tensor_read(const hx_tensor *t, void *host, int64_t nbytes) {
     int64_t size = (int64_t)hx_dtype_size((hx_dtype)t->dtype);
     if (!t->storage)
-        return hx_fail(HX_E_TRACE, HX1702_TRACE, "the values of a traced tensor %s are not known",
+        return hx_fail(HX_E_TRACE, HX1702_TRACE, "the values of a traced tensor %s are not known; choose with "
+                       "helix.where or helix.cond, or compute it before the traced part and pass the result in",
                        hx_tensor_text(t));
     if (nbytes != t->numel * size)
         return hx_fail(HX_E_VALUE, HX1403_VALUE, "%lld bytes asked of a tensor of %lld", (long long)nbytes,

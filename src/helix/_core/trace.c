@@ -3,9 +3,8 @@
 #include <string.h>
 #include "autograd.h"
 #include "dispatch.h"
+#include "rng.h"
 #include "threads.h"
-
-enum { ARG_INPUT = 1, ARG_CAPTURED = 2, ARG_COMPUTED = 3, ARG_ALIAS = 4 };
 
 typedef struct value {
     hx_tensor *tensor; /* owned */
@@ -24,7 +23,14 @@ struct hx_trace {
     int32_t *outputs;
     int n_outputs, output_room;
     int n_inputs;
+    int32_t n_draws;
+    bool begun;
+    hx_trace *outer; /* while it records: the trace in which it began */
 };
+
+static _Thread_local hx_trace_place place_of_call;
+
+void hx_trace_set_place(hx_trace_place place) { place_of_call = place; }
 
 hx_status hx_trace_new(hx_trace **out) {
     *out = hx_alloc_zeroed(sizeof **out);
@@ -38,7 +44,7 @@ static size_t attr_bytes(const hx_attr *a) {
 
 static void free_call(hx_trace_call *k) {
     hx_free(k->in, (size_t)(k->n_in + k->n_out) * sizeof *k->in + 1);
-    hx_free(k->attr, k->attr_bytes);
+    if (k->attr) hx_free(k->attr, k->attr_bytes);
     if (k->spec) hx_free(k->spec, (size_t)k->n_out * sizeof *k->spec);
 }
 
@@ -53,12 +59,16 @@ void hx_trace_release(hx_trace *t) {
 }
 
 hx_status hx_trace_begin(hx_trace *t) {
-    if (hx_mode.trace) return hx_fail(HX_E_TRACE, HX1702_TRACE, "a trace is being recorded already; traces do not nest");
+    if (t->begun) return hx_fail(HX_E_TRACE, HX1702_TRACE, "a trace is recorded once; make another");
+    t->begun = true;
+    t->outer = hx_mode.trace;
     hx_mode.trace = t;
     return HX_OK;
 }
 void hx_trace_end(hx_trace *t) {
-    if (hx_mode.trace == t) hx_mode.trace = NULL;
+    if (hx_mode.trace != t) return;
+    hx_mode.trace = t->outer;
+    t->outer = NULL;
 }
 
 /* ---- values ---- */
@@ -94,17 +104,26 @@ static hx_status rehash(hx_trace *t) {
     return HX_OK;
 }
 
+int32_t hx_trace_number(const hx_trace *t, const hx_tensor *x) { return t->n_slots ? t->slots[slot_of(t, x)] - 1 : -1; }
+
+static bool known_outside(const hx_trace *t, const hx_tensor *x) {
+    for (const hx_trace *outer = t->outer; outer; outer = outer->outer)
+        if (hx_trace_number(outer, x) >= 0) return true;
+    return false;
+}
+
 /* The number of a tensor; a new one is entered with the given origin. */
 static hx_status number_of(hx_trace *t, hx_tensor *x, int origin, int32_t *number) {
     if (2 * t->n_values >= t->n_slots) HX_TRY(rehash(t));
     uint32_t h = slot_of(t, x);
     if (t->slots[h]) {
         const value *known = &t->values[t->slots[h] - 1];
-        *number = known->origin == ARG_ALIAS ? known->input : t->slots[h] - 1;
+        *number = known->origin == HX_TRACE_ALIAS ? known->input : t->slots[h] - 1;
         return HX_OK;
     }
-    if (origin == ARG_CAPTURED && !x->storage)
-        return hx_fail(HX_E_TRACE, HX1702_TRACE, "a tensor of another trace was used in this one");
+    if (origin == HX_TRACE_CAPTURED && !x->storage && !known_outside(t, x))
+        return hx_fail(HX_E_TRACE, HX1702_TRACE,
+                       "a tensor of another trace was used in this one; pass it in as an input, or compute it again");
     HX_TRY(reserve((void **)&t->values, t->n_values, &t->value_room, sizeof *t->values));
     value *v = &t->values[t->n_values];
     *v = (value){.tensor = hx_tensor_retain(x), .origin = (uint8_t)origin};
@@ -120,16 +139,26 @@ hx_status hx_trace_alias(hx_tensor *of, hx_tensor *alias) {
     hx_trace *t = hx_mode.trace;
     int32_t shown, number;
     if (!t || of->storage) return HX_OK; /* memory that is there is captured under any name */
-    HX_TRY(number_of(t, of, ARG_CAPTURED, &shown));
-    HX_TRY(number_of(t, alias, ARG_ALIAS, &number));
+    HX_TRY(number_of(t, of, HX_TRACE_CAPTURED, &shown));
+    HX_TRY(number_of(t, alias, HX_TRACE_ALIAS, &number));
     t->values[number].input = shown;
     return HX_OK;
 }
 
-hx_status hx_trace_input(hx_trace *t, hx_dtype dtype, const int64_t *shape, int ndim, hx_tensor **out) {
+hx_status hx_trace_made(hx_tensor *x) {
     int32_t number;
-    HX_TRY(hx_tensor_shape_only(hx_cpu(), dtype, shape, NULL, ndim, 0, out));
-    hx_status status = number_of(t, *out, ARG_INPUT, &number);
+    return hx_mode.trace ? number_of(hx_mode.trace, x, HX_TRACE_MADE, &number) : HX_OK;
+}
+
+void hx_trace_draw(hx_attr *a) {
+    *a = (hx_attr){.kind = HX_A_RNG, .count = 1, .v.rng = {0, (uint64_t)hx_mode.trace->n_draws++}};
+}
+int32_t hx_trace_draws(const hx_trace *t) { return t->n_draws; }
+
+hx_status hx_trace_input(hx_trace *t, hx_device *device, hx_dtype dtype, const int64_t *shape, int ndim, hx_tensor **out) {
+    int32_t number;
+    HX_TRY(hx_tensor_shape_only(device, dtype, shape, NULL, ndim, 0, out));
+    hx_status status = number_of(t, *out, HX_TRACE_INPUT, &number);
     if (status) {
         hx_tensor_release(*out);
         return status;
@@ -140,7 +169,7 @@ hx_status hx_trace_input(hx_trace *t, hx_dtype dtype, const int64_t *shape, int 
 
 hx_status hx_trace_output(hx_trace *t, hx_tensor *x) {
     int32_t number;
-    HX_TRY(number_of(t, x, ARG_CAPTURED, &number));
+    HX_TRY(number_of(t, x, HX_TRACE_CAPTURED, &number));
     HX_TRY(reserve((void **)&t->outputs, t->n_outputs, &t->output_room, sizeof *t->outputs));
     t->outputs[t->n_outputs++] = number;
     return HX_OK;
@@ -150,6 +179,12 @@ int hx_trace_length(const hx_trace *t) { return t->n_calls; }
 const hx_trace_call *hx_trace_at(const hx_trace *t, int i) { return i >= 0 && i < t->n_calls ? &t->calls[i] : NULL; }
 const hx_spec *hx_trace_value(const hx_trace *t, int32_t v) {
     return v >= 0 && v < t->n_values ? &t->values[v].spec : NULL;
+}
+
+int hx_trace_values(const hx_trace *t) { return t->n_values; }
+hx_trace_known hx_trace_known_of(const hx_trace *t, int32_t v) {
+    const value *x = &t->values[v];
+    return (hx_trace_known){x->tensor, x->origin, x->origin == HX_TRACE_ALIAS ? x->input : v};
 }
 
 /* ---- recording ---- */
@@ -178,44 +213,103 @@ static hx_status copy_attributes(hx_trace_call *k, const hx_call *c) {
 static hx_status fill(hx_trace *t, hx_trace_call *k, const hx_call *c) {
     for (int i = 0; i < c->n_in; i++) {
         k->in[i] = -1;
-        if (c->in[i]) HX_TRY(number_of(t, c->in[i], ARG_CAPTURED, &k->in[i]));
+        if (c->in[i]) HX_TRY(number_of(t, c->in[i], HX_TRACE_CAPTURED, &k->in[i]));
     }
-    for (int i = 0; i < c->n_out; i++) HX_TRY(number_of(t, c->out[i], ARG_COMPUTED, &k->out[i]));
+    for (int i = 0; i < c->n_out; i++) HX_TRY(number_of(t, c->out[i], HX_TRACE_COMPUTED, &k->out[i]));
     HX_TRY(copy_attributes(k, c));
     if (c->n_out && !(k->spec = hx_alloc((size_t)c->n_out * sizeof *k->spec))) return HX_E_MEMORY;
     for (int i = 0; i < c->n_out; i++) k->spec[i] = c->spec[i];
     return HX_OK;
 }
 
-hx_status hx_trace_record(hx_call *c) {
-    hx_trace *t = hx_mode.trace;
-    HX_TRY(reserve((void **)&t->calls, t->n_calls, &t->call_room, sizeof *t->calls));
-    hx_trace_call k = {.op = c->op, .n_in = c->n_in, .n_out = c->n_out, .list_at = c->list_at, .list_n = c->list_n,
-                       .into = c->inplace || c->has_out};
-    k.in = hx_alloc((size_t)(c->n_in + c->n_out) * sizeof *k.in + 1);
-    if (!k.in) return HX_E_MEMORY;
-    k.out = k.in + c->n_in;
-    hx_status status = fill(t, &k, c);
-    if (status) {
-        hx_free(k.in, (size_t)(c->n_in + c->n_out) * sizeof *k.in + 1);
-        if (k.attr) hx_free(k.attr, k.attr_bytes);
-        return status;
-    }
-    t->calls[t->n_calls++] = k;
+/* Appends a call whose inputs and outputs are numbered already, or drops what it holds. */
+static hx_status append(hx_trace *t, hx_trace_call *k, hx_status status) {
+    if (!status) status = reserve((void **)&t->calls, t->n_calls, &t->call_room, sizeof *t->calls);
+    if (!status) k->place = place_of_call ? place_of_call() : -1;
+    if (!status && hx_error_pending()) status = hx_error_last()->code; /* an interrupt, which landed in the hook */
+    if (status)
+        free_call(k);
+    else
+        t->calls[t->n_calls++] = *k;
+    return status;
+}
+
+static hx_status room_for_numbers(hx_trace_call *k) {
+    k->in = hx_alloc((size_t)(k->n_in + k->n_out) * sizeof *k->in + 1);
+    if (!k->in) return HX_E_MEMORY;
+    k->out = k->in + k->n_in;
     return HX_OK;
+}
+
+hx_status hx_trace_record(hx_call *c) {
+    bool writes = c->inplace || c->has_out;
+    hx_trace_call k = {.op = c->op, .n_in = c->n_in, .n_out = c->n_out, .list_at = c->list_at, .list_n = c->list_n,
+                       .into = writes, .view = !writes && c->op->flags & HX_VIEW && c->spec[0].offset != HX_NO_VIEW,
+                       .no_grad = !hx_grad_enabled(), .groups = c->groups, .device = c->device};
+    HX_TRY(room_for_numbers(&k));
+    return append(hx_mode.trace, &k, fill(hx_mode.trace, &k, c));
+}
+
+static hx_status region_results(hx_trace *t, hx_trace_call *k, hx_tensor **in, hx_tensor **out) {
+    for (int i = 0; i < k->n_in; i++) HX_TRY(number_of(t, in[i], HX_TRACE_CAPTURED, &k->in[i]));
+    for (int i = 0; i < k->n_out; i++) {
+        const hx_spec *s = &k->spec[i];
+        HX_TRY(hx_tensor_shape_only(k->device, (hx_dtype)s->dtype, s->shape, NULL, s->ndim, 0, &out[i]));
+        HX_TRY(number_of(t, out[i], HX_TRACE_COMPUTED, &k->out[i]));
+    }
+    return HX_OK;
+}
+
+hx_status hx_trace_region(int32_t region, hx_tensor **in, int n_in, const hx_spec *spec, int n_out, hx_device *device,
+                          hx_tensor **out) {
+    hx_trace_call k = {.n_in = n_in, .n_out = n_out, .list_at = -1, .region = region, .no_grad = !hx_grad_enabled(),
+                       .device = device};
+    for (int i = 0; i < n_out; i++) out[i] = NULL;
+    HX_TRY(room_for_numbers(&k));
+    hx_status status = HX_OK;
+    if (n_out && !(k.spec = hx_alloc((size_t)n_out * sizeof *k.spec))) status = HX_E_MEMORY;
+    if (!status && n_out) memcpy(k.spec, spec, (size_t)n_out * sizeof *spec);
+    status = append(hx_mode.trace, &k, status ? status : region_results(hx_mode.trace, &k, in, out));
+    for (int i = 0; i < n_out && status; i++) {
+        hx_tensor_release(out[i]);
+        out[i] = NULL;
+    }
+    return status;
 }
 
 /* ---- replay ---- */
 
-static hx_status replay_call(const hx_trace_call *k, hx_tensor **now, hx_tensor **room) {
+typedef struct streams {
+    uint64_t seed, first;
+} streams;
+
+static streams draw(int32_t n) {
+    hx_generator *g = hx_default_generator();
+    streams s = {g->seed, 0};
+    for (int32_t i = 0; i < n; i++) {
+        uint64_t stream = hx_generator_draw(g);
+        if (i == 0) s.first = stream;
+    }
+    return s;
+}
+
+static hx_status replay_call(const hx_trace_call *k, streams drawn, hx_tensor **now, hx_tensor **room) {
     hx_call c;
+    if (!k->op)
+        return hx_fail(HX_E_TRACE, HX1702_TRACE, "this trace holds control flow of the host language, which runs it");
     hx_call_init(&c, k->op);
     c.in = room;
     c.n_in = k->n_in;
     c.list_n = k->list_n;
     c.has_out = k->into;
     for (int i = 0; i < k->n_in; i++) room[i] = k->in[i] < 0 ? NULL : now[k->in[i]];
-    for (int i = 0; i < k->n_attr; i++) c.attr[i] = k->attr[i];
+    c.device = k->device;
+    for (int i = 0; i < k->n_attr; i++) {
+        c.attr[i] = k->attr[i];
+        if (c.attr[i].kind != HX_A_RNG || !c.attr[i].count) continue;
+        c.attr[i].v.rng.seed = drawn.seed;
+        c.attr[i].v.rng.stream += drawn.first;
+    }
     for (int i = 0; i < k->n_out && k->into; i++) c.out[i] = now[k->out[i]];
     HX_TRY(hx_dispatch(&c));
     for (int i = 0; i < k->n_out; i++) {
@@ -228,7 +322,7 @@ static hx_status replay_call(const hx_trace_call *k, hx_tensor **now, hx_tensor 
 static hx_status check_input(const hx_trace *t, int i, const hx_tensor *x) {
     for (int v = 0; v < t->n_values; v++) {
         const hx_spec *s = &t->values[v].spec;
-        if (t->values[v].origin != ARG_INPUT || t->values[v].input != i) continue;
+        if (t->values[v].origin != HX_TRACE_INPUT || t->values[v].input != i) continue;
         if (s->dtype != x->dtype || s->ndim != x->ndim || memcmp(s->shape, x->shape, s->ndim * sizeof *s->shape))
             return hx_fail(HX_E_SHAPE, HX1002_INNER, "input %d was traced as %s %s, got %s", i,
                            hx_shape_text(s->shape, s->ndim), hx_dtype_name((hx_dtype)s->dtype), hx_tensor_text(x));
@@ -238,12 +332,14 @@ static hx_status check_input(const hx_trace *t, int i, const hx_tensor *x) {
 
 static hx_status replay(hx_trace *t, hx_tensor **inputs, hx_tensor **now, hx_tensor **room) {
     for (int v = 0; v < t->n_values; v++) {
-        if (t->values[v].origin == ARG_INPUT) now[v] = hx_tensor_retain(inputs[t->values[v].input]);
-        if (t->values[v].origin == ARG_CAPTURED) now[v] = hx_tensor_retain(t->values[v].tensor);
+        int origin = t->values[v].origin;
+        if (origin == HX_TRACE_INPUT) now[v] = hx_tensor_retain(inputs[t->values[v].input]);
+        if (origin == HX_TRACE_CAPTURED || origin == HX_TRACE_MADE) now[v] = hx_tensor_retain(t->values[v].tensor);
     }
+    streams drawn = draw(t->n_draws);
     for (int i = 0; i < t->n_calls; i++) {
         if (i % 16 == 0) HX_TRY(hx_look());
-        HX_TRY(replay_call(&t->calls[i], now, room));
+        HX_TRY(replay_call(&t->calls[i], drawn, now, room));
     }
     return HX_OK;
 }

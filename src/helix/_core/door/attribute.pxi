@@ -183,6 +183,9 @@ cdef int rng_argument(Op op, int i, hx_attr *a, object v) except -1:
     cdef Generator g
     if not isinstance(v, Generator):
         wrong_kind(op, i, "a helix.Generator or None", v)
+    if hx_tracing():
+        fail(HX_E_TRACE, HX1702_TRACE, op.__name__, "a generator of its own cannot be traced, as each run would draw the same; "
+             "leave generator out and give one to the graph's run: graph.executor()(..., generator=g).", op.names[i])
     g = v
     if DRAWING is not None and g is not DEFAULT_GENERATOR:
         DRAWING(g)

@@ -245,6 +245,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
     cdef hx_tensor *copy = NULL
     if isinstance(data, (float, int, complex, list, tuple)) and not is_numpy_scalar(data):
         made = from_nested(data, dtype)
+        check(hx_trace_made(made.t))
     else:
         made = as_tensor_here(data)
         made = made.detach()

@@ -434,22 +434,38 @@ cdef extern from "trace.h" nogil:
     ctypedef struct hx_trace
     ctypedef struct hx_trace_call:
         const hx_op *op
-        int n_in, n_out, n_attr
-        bint into
+        int n_in, n_out, n_attr, list_at, list_n
+        int32_t region, place
+        bint into, view, no_grad
+        uint8_t groups
+        hx_device *device
         int32_t *in_ "in"
         int32_t *out
         hx_attr *attr
         hx_spec *spec
+    ctypedef struct hx_trace_known:
+        hx_tensor *tensor
+        int origin
+        int32_t shown
+    ctypedef int32_t (*hx_trace_place)() noexcept
     hx_status hx_trace_new(hx_trace **out)
     void hx_trace_release(hx_trace *t)
     hx_status hx_trace_begin(hx_trace *t)
     void hx_trace_end(hx_trace *t)
     bint hx_tracing()
-    hx_status hx_trace_input(hx_trace *t, hx_dtype dtype, const int64_t *shape, int ndim, hx_tensor **out)
+    void hx_trace_set_place(hx_trace_place place)
+    hx_status hx_trace_input(hx_trace *t, hx_device *device, hx_dtype dtype, const int64_t *shape, int ndim, hx_tensor **out)
+    hx_status hx_trace_region(int32_t region, hx_tensor **inputs, int n_in, const hx_spec *spec, int n_out, hx_device *device,
+                              hx_tensor **out)
+    hx_status hx_trace_made(hx_tensor *x)
     hx_status hx_trace_output(hx_trace *t, hx_tensor *x)
+    int hx_trace_values(const hx_trace *t)
+    hx_trace_known hx_trace_known_of(const hx_trace *t, int32_t v)
+    int32_t hx_trace_number(const hx_trace *t, const hx_tensor *x)
+    void hx_trace_draw(hx_attr *a)
+    int32_t hx_trace_draws(const hx_trace *t)
     int hx_trace_length(const hx_trace *t)
     const hx_trace_call *hx_trace_at(const hx_trace *t, int i)
-    const hx_spec *hx_trace_value(const hx_trace *t, int32_t v)
     hx_status hx_trace_replay(hx_trace *t, hx_tensor **inputs, int n_inputs, hx_tensor **outputs, int n_outputs)
 
 cdef extern from "rng.h" nogil:

@@ -1,4 +1,4 @@
-# Random generators, memory, threads, traces, and the counters that tests read.
+# Random generators, memory, threads, and the counters that tests read.
 
 cdef class Generator:
     """A source of random streams: a seed, and the number of the next stream.
@@ -26,6 +26,14 @@ cdef class Generator:
     def initial_seed(self):
         """The seed it was started from."""
         return self.g.seed
+
+    def draw(self, int count=1):
+        """Takes `count` streams: the seed, and the number of the first of them."""
+        cdef uint64_t first = hx_generator_draw(self.g) if count > 0 else 0
+        cdef int i
+        for i in range(1, count):
+            hx_generator_draw(self.g)
+        return self.g.seed, first
 
     def get_state(self):
         """The state as a dictionary: seed and next stream."""
@@ -241,72 +249,3 @@ def run_step(updates, dict state):
                     values["step"] += 1
     finally:
         hx_whole_end()
-
-
-# ---- traces ----
-
-cdef class Trace:
-    """A list of op calls recorded on shapes alone, which can be replayed on values."""
-    cdef hx_trace *trace
-
-    def __cinit__(self):
-        check(hx_trace_new(&self.trace))
-
-    def __dealloc__(self):
-        if self.trace != NULL:
-            hx_trace_release(self.trace)
-
-    def __enter__(self):
-        check(hx_trace_begin(self.trace))
-        return self
-
-    def __exit__(self, *exception):
-        hx_trace_end(self.trace)
-
-    def input(self, shape, dtype=None):
-        """A placeholder of which only shape and dtype are known."""
-        cdef int64_t sizes[HX_MAX_RANK]
-        cdef hx_tensor *made = NULL
-        cdef int n = 0
-        if len(shape) > HX_MAX_RANK:
-            fail(HX_E_SHAPE, 1001, "Trace.input", f"a tensor has at most {HX_MAX_RANK} dimensions, got {len(shape)}.")
-        for size in shape:
-            sizes[n] = int_value(size)
-            n += 1
-        check(hx_trace_input(self.trace, hx_default_float() if dtype is None else <hx_dtype>dtype_code(dtype), sizes, n, &made))
-        return wrap(made)
-
-    def output(self, Tensor x not None):
-        """Marks a tensor as a result."""
-        check(hx_trace_output(self.trace, x.t))
-
-    def __len__(self):
-        return hx_trace_length(self.trace)
-
-    def calls(self):
-        """The calls: (op name, input numbers, output numbers, output shapes) each; -1 is an absent tensor."""
-        cdef const hx_trace_call *c
-        cdef int i, k
-        found = []
-        for i in range(hx_trace_length(self.trace)):
-            c = hx_trace_at(self.trace, i)
-            found.append((c.op.name.decode() + ("_" if c.into else ""), [c.in_[k] for k in range(c.n_in)],
-                          [c.out[k] for k in range(c.n_out)],
-                          [ints_tuple(c.spec[k].shape, c.spec[k].ndim) for k in range(c.n_out)]))
-        return found
-
-    def replay(self, inputs, n_outputs):
-        """Runs the calls on values; returns the `n_outputs` results."""
-        cdef list keep = []
-        cdef list given = list(inputs)
-        cdef list results = [None] * n_outputs
-        cdef hx_tensor **i = pointers(given, keep, "replay", "inputs")
-        cdef hx_tensor **o = pointers(results, keep, "replay", "outputs")
-        cdef int k
-        check(hx_trace_replay(self.trace, i, <int>len(given), o, <int>len(results)))
-        return [wrap(o[k]) for k in range(len(results))]
-
-
-def tracing():
-    """True while a trace records this thread's calls."""
-    return bool(hx_tracing())

@@ -308,6 +308,8 @@ cdef class Tensor:
     def detach(self):
         """The same memory as a tensor that autograd does not follow."""
         cdef hx_tensor *alias = NULL
+        if hx_tracing():
+            return traced_detach(self)
         check(hx_tensor_alias(self.t, &alias))
         return wrap(alias)
 

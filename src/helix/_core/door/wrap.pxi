@@ -97,6 +97,19 @@ cdef object plain_view(Tensor x, const int64_t *shape, const int64_t *strides, i
     return wrap(made)
 
 
+cdef Tensor traced_detach(Tensor x):
+    """The same memory by a step of the trace through which gradients do not flow."""
+    cdef bint before = hx_grad_set(False)
+    cdef Tensor shown
+    try:
+        shown = OPS["permute"](x, tuple(range(x.t.ndim)))
+    finally:
+        hx_grad_set(before)
+    hx_tensor_release(shown.t.base)
+    shown.t.base = NULL
+    return shown
+
+
 cdef Tensor transposed(Tensor x, bint all_dims):
     cdef int n = x.t.ndim, i, k
     cdef int64_t shape[HX_MAX_RANK]

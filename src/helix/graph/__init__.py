@@ -1,0 +1,35 @@
+"""The graph: what a function or module computes, as data that can be read, changed, and run.
+
+graph = helix.trace(model, helix.graph.Spec((helix.graph.Dim("B"), 784)))
+print(graph)
+y = graph(x)
+"""
+
+from ..errors import GraphError, TraceError
+from .control import cond, scan, while_loop
+from .executor import Executor
+from .gradient import grad
+from .ir import Effect, Graph, Node, Value
+from .retrace import infer
+from .spec import Spec
+from .symbols import Dim, Expr
+from .tracing import trace
+
+__all__ = [
+    "Dim",
+    "Effect",
+    "Executor",
+    "Expr",
+    "Graph",
+    "GraphError",
+    "Node",
+    "Spec",
+    "TraceError",
+    "Value",
+    "cond",
+    "grad",
+    "infer",
+    "scan",
+    "trace",
+    "while_loop",
+]

@@ -1,0 +1,391 @@
+"""Control flow that a trace can keep: a choice, a scan, a loop. Outside of a trace they are Python's, with gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import _core
+from .._core import Tensor
+from ..autograd import Function, enable_grad, grad
+from ..errors import ArgumentError, ParameterError, TraceError
+from .build import Region
+from .executor import Program
+from .ir import Graph, Node
+from .symbols import Sizes
+from .tracer import Tracer, active
+from .tree import Tree, flatten
+
+Leaves = list[Tensor]
+
+
+def cond(condition: Any, if_true: Callable[..., Any], if_false: Callable[..., Any], *operands: Any) -> Any:
+    """`if_true(*operands)` where `condition` is true, else `if_false(*operands)`; only the one is run.
+
+    condition: a tensor of one element, or a bool. operands: tensors, or containers of them. Within `helix.trace` both
+    functions are recorded, and must return tensors of the same structure, shapes and dtypes. Gradients flow through the one
+    that is run.
+
+    Raises TraceError (HX1702) where the two return something else, write tensors from outside in place, or draw random numbers.
+
+    Example:
+        >>> helix.cond(helix.tensor(2.0) > 1, lambda x: x + 1, lambda x: x - 1, helix.tensor(5.0)).item()
+        6.0
+    """
+    if not isinstance(condition, Tensor) or not _core.tracing() or active() is None:
+        return (if_true if condition else if_false)(*operands)
+    if condition.numel() != 1:
+        raise ParameterError(
+            f"HX1403 cond: condition must have one element, got shape {condition.shape}", code="HX1403"
+        )
+    leaves, tree = flatten(operands)
+    one, other = _body(if_true, leaves, tree, "if_true"), _body(if_false, leaves, tree, "if_false")
+    _require_same(one, other, "cond: if_true", "if_false")
+    inputs, places = _joined(leaves, one, other)
+    results = _record(
+        "cond", (len(leaves), *places), (one.graph, other.graph), [condition.reshape(()), *inputs], one.specs
+    )
+    return one.tree.fill(iter(results))
+
+
+def scan(body: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any]:
+    """Goes along the first axis of `xs`: `carry, y = body(carry, x)` for each; the last carry, and the y's stacked.
+
+    init: the first carry, tensors in any structure, of which shapes and dtypes stay. xs: tensors in any structure, of one
+    length. `reverse` begins at the end, and stacks in the order of xs. Within `helix.trace` the body is recorded once,
+    whatever the length. Gradients flow through all steps.
+
+    Raises ArgumentError (HX1103) for tensors of unequal length; TraceError (HX1702) where the carry changes its shape, or the
+    body writes tensors from outside in place, or draws random numbers.
+
+    Example:
+        >>> total, sums = helix.scan(lambda c, x: (c + x, c + x), helix.tensor(0.0), helix.tensor([1.0, 2.0, 3.0]))
+        >>> total.item(), sums.tolist()
+        (6.0, [1.0, 3.0, 6.0])
+    """
+    carry, carry_tree = flatten(init)
+    rows, row_tree = flatten(xs)
+    lengths = {row.shape[0] if row.ndim else None for row in rows}
+    if len(lengths) != 1 or None in lengths:
+        raise ArgumentError(
+            f"HX1103 scan: xs must be tensors of one length, got shapes {[row.shape for row in rows]}",
+            code="HX1103",
+            argument="xs",
+        )
+    (length,) = lengths
+    if not _core.tracing() or active() is None:
+        return _scan_now(body, init, rows, row_tree, int(length or 0), reverse)
+    found = _body(body, [*carry, *[_Row(row) for row in rows]], Tree(tuple, (), (carry_tree, row_tree)), "body")
+    _require_carry(found, carry, carry_tree, "scan")
+    n = len(carry)
+    ys = [((length, *shape), dtype) for shape, dtype in found.specs[n:]]
+    inputs = [*carry, *rows, *found.taken]
+    results = _record("scan", (n, len(rows), reverse), (found.graph,), inputs, found.specs[:n] + ys)
+    last, stacked = found.tree.fill(iter(results))
+    return last, stacked
+
+
+def while_loop(condition: Callable[..., Any], body: Callable[..., Any], *operands: Any) -> Any:
+    """`operands = body(*operands)` as long as `condition(*operands)` is true; the last operands.
+
+    operands: tensors in any structure, of which shapes and dtypes stay. One operand is returned as it is, several as a tuple,
+    which is also what the body returns. Outside of a trace gradients flow through all steps. A traced loop has none, as its
+    length is not known: use `scan`.
+
+    Raises TraceError (HX1702) where an operand changes its shape, the functions write tensors from outside in place or draw
+    random numbers; GradientError (HX1503) where the gradient of a traced loop is asked for.
+
+    Example:
+        >>> helix.while_loop(lambda x: x < 100, lambda x: x * 2, helix.tensor(3)).item()
+        192
+    """
+    if not _core.tracing() or active() is None:
+        while condition(*operands):
+            result = body(*operands)
+            operands = (result,) if len(operands) == 1 else tuple(result)
+        return operands[0] if len(operands) == 1 else operands
+    leaves, tree = flatten(operands)
+    single = len(operands) == 1
+    test = _body(condition, leaves, tree, "condition")
+    if len(test.specs) != 1 or any(size != 1 for size in test.specs[0][0]):
+        raise TraceError("HX1702 while_loop: condition must return one tensor of one element", code="HX1702")
+    step = _body(lambda *given: (body(*given),) if single else tuple(body(*given)), leaves, tree, "body")
+    _require_carry(step, leaves, tree, "while_loop", whole=True)
+    inputs, places = _joined(leaves, test, step)
+    attributes = (len(leaves), *places)
+    results = _record("while_loop", attributes, (test.graph, step.graph), inputs, step.specs, differentiable=False)
+    made = step.tree.fill(iter(results))
+    return made[0] if single else made
+
+
+# ---- bodies ------------------------------------------------------------------------------------------------
+
+
+class _Body:
+    """A traced function: its graph, what it takes from outside, and what it returns."""
+
+    def __init__(self, graph: Graph, taken: Leaves, tree: Tree) -> None:
+        self.graph, self.taken, self.tree = graph, taken, tree
+        self.specs: list[tuple[tuple, Any]] = [(value.shape, value.dtype) for value in graph.outputs]
+
+
+class _Row:
+    """What a row of a tensor is like."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.shape, self.dtype, self.device = tensor.shape[1:], tensor.dtype, tensor.device
+
+
+def _body(function: Callable[..., Any], leaves: Sequence[Tensor | _Row], tree: Tree, name: str) -> _Body:
+    tracer = Tracer()
+    with tracer:
+        inputs = [tracer.input(leaf.shape, leaf.dtype, leaf.device) for leaf in leaves]
+        result = function(*tree.fill(iter(inputs)))
+        results, out_tree = flatten(result)
+        tracer.outputs(results)
+    graph, taken = tracer.graph(lift=True, name=name)
+    if graph.draws:
+        node = next((node for node in graph.nodes if any(type(a) is _core.Draw for a in node.attributes)), None)
+        where = f" at {node.where}" if node is not None else ""
+        raise TraceError(
+            f"HX1702 {name} draws random numbers{where}, which a traced step of control flow cannot; draw them before, and pass "
+            "them in as operands",
+            code="HX1702",
+        )
+    return _Body(graph, taken, out_tree)
+
+
+def _joined(leaves: Leaves, one: _Body, other: _Body) -> tuple[Leaves, tuple[tuple[int, ...], tuple[int, ...]]]:
+    """The inputs of both, and for each which of those taken from outside are its own."""
+    outside: Leaves = []
+    at: dict[int, int] = {}
+    places = []
+    for body in (one, other):
+        mine = []
+        for tensor in body.taken:
+            if id(tensor) not in at:
+                at[id(tensor)] = len(leaves) + len(outside)
+                outside.append(tensor)
+            mine.append(at[id(tensor)])
+        places.append(tuple(mine))
+    return [*leaves, *outside], (places[0], places[1])
+
+
+def _require_same(one: _Body, other: _Body, left: str, right: str) -> None:
+    if one.tree == other.tree and one.specs == other.specs:
+        return
+    raise TraceError(
+        f"HX1702 {left} returns {one.tree} of {_told(one.specs)}, {right} {other.tree} of {_told(other.specs)}; structure, shapes "
+        "and dtypes must be the same",
+        code="HX1702",
+    )
+
+
+def _require_carry(body: _Body, carry: Leaves, tree: Tree, op: str, whole: bool = False) -> None:
+    """What the body returns as carry is like what it got."""
+    if not whole and (body.tree.cls is not tuple or len(body.tree.parts) != 2):
+        raise TraceError(f"HX1702 {op}: body must return (carry, y), got {body.tree}", code="HX1702")
+    returned = body.tree if whole else body.tree.parts[0]
+    wanted = [(leaf.shape, leaf.dtype) for leaf in carry]
+    if returned != tree or body.specs[: len(carry)] != wanted:
+        raise TraceError(
+            f"HX1702 {op}: body takes {tree} of {_told(wanted)}, and must return it like that, got {returned} of "
+            f"{_told(body.specs[: len(carry)])}",
+            code="HX1702",
+        )
+
+
+def _told(specs: Sequence[tuple[tuple, Any]]) -> str:
+    return "(" + ", ".join(f"{dtype.name}{list(shape)}" for shape, dtype in specs) + ")"
+
+
+# ---- recording, and gradients ------------------------------------------------------------------------------
+
+
+def _record(
+    op: str,
+    attributes: tuple,
+    graphs: tuple[Graph, ...],
+    inputs: Leaves,
+    specs: list[tuple[tuple, Any]],
+    differentiable: bool = True,
+) -> Leaves:
+    """One step of the running trace. Its gradient is control flow again, which computes forward anew."""
+    meaning = Region(op, attributes, graphs)
+    if not _core.is_grad_enabled() or not any(tensor.requires_grad for tensor in inputs):
+        return _here(meaning, inputs, specs)
+    made = _Step.apply(meaning, specs, differentiable, *inputs)
+    return list(made)
+
+
+def _here(meaning: Region, inputs: Leaves, specs: list[tuple[tuple, Any]]) -> Leaves:
+    tracer = active()
+    if tracer is None:
+        raise TraceError("HX1702 no trace is running", code="HX1702")
+    return tracer.region(meaning, inputs, specs)
+
+
+class _Step(Function):
+    @staticmethod
+    def forward(ctx: Any, meaning: Region, specs: list, differentiable: bool, *inputs: Tensor) -> tuple[Tensor, ...]:
+        ctx.meaning, ctx.differentiable = meaning, differentiable
+        ctx.save_for_backward(*inputs)
+        with enable_grad():  # a graph of the trace lets gradients through
+            return tuple(_here(meaning, list(inputs), specs))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        from ..errors import GradientError
+
+        if not ctx.differentiable:
+            raise GradientError(
+                "HX1503 while_loop: a traced loop has no gradient, as its length is not known; use helix.scan, or detach what goes in",
+                code="HX1503",
+            )
+        inputs = list(ctx.saved_tensors)
+        needed = [i for i, wanted in enumerate(ctx.needs_input_grad[3:]) if wanted]
+        rule = _cond_gradient if ctx.meaning.op == "cond" else _scan_gradient
+        found = dict(zip(needed, rule(ctx.meaning, inputs, list(gradients), needed), strict=True))
+        return (None, None, None, *[found.get(i) for i in range(len(inputs))])
+
+
+def _pullback(graph: Graph, inputs: Leaves, gradients: Leaves, needed: Sequence[int]) -> Leaves:
+    """The gradients of a body's inputs, given those of its outputs."""
+    from .executor import interpret
+
+    with enable_grad():
+        free = [inputs[i] if inputs[i].requires_grad else inputs[i].requires_grad_() for i in needed]
+        results = interpret(graph, inputs, {})
+        pairs = [(r, g) for r, g in zip(results, gradients, strict=True) if r.requires_grad]
+        if not pairs:
+            return [_zeros(tensor) for tensor in free]
+        found = grad([r for r, _ in pairs], free, [g for _, g in pairs], create_graph=True, allow_unused=True)
+    return [_zeros(tensor) if g is None else g for tensor, g in zip(free, found, strict=True)]
+
+
+def _zeros(like: Tensor) -> Tensor:
+    return _core.op_named("zeros_like")(like)
+
+
+def _cond_gradient(meaning: Region, inputs: Leaves, gradients: Leaves, needed: list[int]) -> Leaves:
+    condition, given = inputs[0], inputs[1:]
+    count, *places = meaning.attributes
+    wanted = [i - 1 for i in needed]
+
+    def branch(k: int) -> Callable[..., tuple[Tensor, ...]]:
+        mine = [*range(count), *places[k]]
+
+        def pull(*tensors: Tensor) -> tuple[Tensor, ...]:
+            values, upstream = list(tensors[: len(given)]), list(tensors[len(given) :])
+            at = [mine.index(i) for i in wanted if i in mine]
+            found = iter(_pullback(meaning.graphs[k], [values[i] for i in mine], upstream, at))
+            return tuple([next(found) if i in mine else _zeros(values[i]) for i in wanted])
+
+        return pull
+
+    return list(cond(condition, branch(0), branch(1), *given, *gradients))
+
+
+def _scan_gradient(meaning: Region, inputs: Leaves, gradients: Leaves, needed: list[int]) -> Leaves:
+    """Forward once more, keeping the carries; then a scan the other way carries the gradients of carry and taken tensors."""
+    n, rows, reverse = meaning.attributes
+    graph = meaning.graphs[0]
+    carry, xs, taken = inputs[:n], inputs[n : n + rows], inputs[n + rows :]
+    outer = [i for i in needed if i >= n + rows]
+    inner = [i for i in needed if n <= i < n + rows]
+    smooth = [i for i in range(n) if carry[i].is_floating_point() or carry[i].is_complex()]
+
+    def forward(now: Leaves, x: Leaves) -> tuple[Leaves, Leaves]:
+        results = Program(graph, {}).run([*now, *x, *taken], 0, 0)
+        return results[:n], list(now)
+
+    _, carries = scan(forward, carry, xs, reverse)
+
+    def backward(now: tuple[Leaves, Leaves], x: tuple[Leaves, Leaves, Leaves]) -> tuple[tuple[Leaves, Leaves], Leaves]:
+        above, sums = now
+        before, row, upstream = x
+        full = [_zeros(c) for c in before]
+        for i, g in zip(smooth, above, strict=True):
+            full[i] = g
+        wanted = [*smooth, *inner, *outer]
+        found = _pullback(graph, [*before, *row, *taken], [*full, *upstream], wanted)
+        a, b = len(smooth), len(smooth) + len(inner)
+        return (found[:a], [s + g for s, g in zip(sums, found[b:], strict=True)]), found[a:b]
+
+    start = ([gradients[i] for i in smooth], [_zeros(inputs[i]) for i in outer])
+    (first, sums), along = scan(backward, start, (carries, xs, gradients[n:]), not reverse)
+    found = {
+        **dict(zip(smooth, first, strict=True)),
+        **dict(zip(inner, along, strict=True)),
+        **dict(zip(outer, sums, strict=True)),
+    }
+    return [found[i] for i in needed]
+
+
+# ---- running -----------------------------------------------------------------------------------------------
+
+
+def _scan_now(
+    body: Callable[..., Any], init: Any, rows: Leaves, tree: Tree, length: int, reverse: bool
+) -> tuple[Any, Any]:
+    if not length:
+        raise ParameterError(
+            "HX1403 scan: xs have no rows, so that the results have no shape", code="HX1403", argument="xs"
+        )
+    ys: list[Leaves] = []
+    carry, out_tree = init, None
+    for i in range(length - 1, -1, -1) if reverse else range(length):
+        carry, y = body(carry, tree.fill(iter([row[i] for row in rows])))
+        leaves, out_tree = flatten(y)
+        ys.append(leaves)
+    if reverse:
+        ys.reverse()
+    stack = _core.op_named("stack")
+    stacked = [stack(list(column), 0) for column in zip(*ys, strict=True)]
+    return carry, (out_tree or tree).fill(iter(stacked))
+
+
+def runner(node: Node, sizes: Sizes) -> Callable[[Leaves, int, int], Leaves]:
+    """What runs a node of control flow: eagerly, or as a step of the running trace."""
+    programs = [Program(graph, sizes) for graph in node.graphs]
+    return {"cond": _run_cond, "scan": _run_scan, "while_loop": _run_while}[node.op](node, programs)
+
+
+def _run_cond(node: Node, programs: list[Program]) -> Callable[[Leaves, int, int], Leaves]:
+    count, *places = node.attributes
+
+    def run(inputs: Leaves, seed: int, first: int) -> Leaves:
+        given = inputs[1:]
+
+        def branch(k: int) -> Callable[..., Leaves]:
+            return lambda *tensors: programs[k].run([tensors[i] for i in (*range(count), *places[k])], seed, first)
+
+        return list(cond(inputs[0], branch(0), branch(1), *given))
+
+    return run
+
+
+def _run_scan(node: Node, programs: list[Program]) -> Callable[[Leaves, int, int], Leaves]:
+    n, rows, reverse = node.attributes
+
+    def run(inputs: Leaves, seed: int, first: int) -> Leaves:
+        def body(carry: Leaves, x: Leaves) -> tuple[Leaves, Leaves]:
+            results = programs[0].run([*carry, *x, *inputs[n + rows :]], seed, first)
+            return results[:n], results[n:]
+
+        carry, ys = scan(body, inputs[:n], inputs[n : n + rows], reverse)
+        return [*carry, *ys]
+
+    return run
+
+
+def _run_while(node: Node, programs: list[Program]) -> Callable[[Leaves, int, int], Leaves]:
+    count, *places = node.attributes
+
+    def run(inputs: Leaves, seed: int, first: int) -> Leaves:
+        def call(k: int, tensors: Leaves) -> Leaves:
+            return programs[k].run([*tensors, *[inputs[i] for i in places[k]]], seed, first)
+
+        return list(while_loop(lambda now: call(0, now)[0], lambda now: call(1, now), inputs[:count]))
+
+    return run

@@ -1,0 +1,242 @@
+"""Running a graph: node by node through dispatch, each value let go after its last use. Nothing is recorded for gradients."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from .. import _core
+from .._core import Generator, OpCall, Tensor, default_generator, storage_number, wrapped_number
+from ..autograd import enable_grad, no_grad
+from ..errors import ArgumentError, HelixError, ShapeError
+from .ir import Graph, Node, Value
+from .spec import Spec
+from .symbols import Expr, Sizes, at
+from .tree import flatten
+
+PROGRAMS = 64  # kept for a graph, the least recently used goes
+
+
+class Step:
+    """A node made ready: what it calls, which slots it reads and fills, and which are empty afterwards."""
+
+    __slots__ = ("call", "free", "ins", "no_grad", "node", "outs", "writes")
+
+    def __init__(self, node: Node, call: Any, ins: tuple[int, ...], outs: tuple[int, ...]) -> None:
+        self.node, self.call, self.ins, self.outs = node, call, ins, outs
+        self.free: tuple[int, ...] = ()
+        self.no_grad, self.writes = node.no_grad, node.writes
+
+
+class Program:
+    """A graph for certain sizes of its dimensions. Slot 0 is the tensor that is not there."""
+
+    def __init__(self, graph: Graph, sizes: Sizes) -> None:
+        self.graph = graph
+        self.slots: dict[int, int] = {}
+        self.start: list[Any] = [None]
+        for value in (*graph.inputs, *graph.captured):
+            self._slot(value, None)
+        self.inputs = [self.slots[id(value)] for value in graph.inputs]
+        self.captured = [(self.slots[id(value)], value) for value in graph.captured]
+        self.steps = [self._step(node, sizes) for node in graph.nodes]
+        self.outputs = [self._taken(value, sizes) for value in graph.outputs]
+        self.effects = [(e, self.slots[id(e.target)], self._taken(e.value, sizes)) for e in graph.effects]
+        self._plan()
+
+    def _slot(self, value: Value, content: Any) -> int:
+        self.slots[id(value)] = len(self.start)
+        self.start.append(content)
+        return len(self.start) - 1
+
+    def _taken(self, value: Value | None, sizes: Sizes) -> int:
+        if value is None:
+            return 0
+        found = self.slots.get(id(value))
+        if found is None:
+            found = self._slot(value, wrapped_number(at(value.source, sizes), value.dtype))
+        return found
+
+    def _step(self, node: Node, sizes: Sizes) -> Step:
+        ins = tuple([self._taken(value, sizes) for value in node.inputs])
+        if node.graphs:
+            from .control import runner
+
+            call: Any = runner(node, sizes)
+        else:
+            call = OpCall(node.op, tuple([at(a, sizes) for a in node.attributes]), node.list_length, node.device)
+        return Step(node, call, ins, tuple([self._slot(value, None) for value in node.outputs]))
+
+    def _plan(self) -> None:
+        """Finds the last use of every result."""
+        kept = {*self.outputs, *(source for _, _, source in self.effects)}
+        results = {slot for step in self.steps for slot in step.outs}
+        for step in reversed(self.steps):
+            last = tuple(slot for slot in {*step.ins, *step.outs} if slot in results and slot not in kept)
+            kept.update(last)
+            step.free = last
+
+    def run(
+        self, leaves: list[Tensor], seed: int, first: int, captured: dict[str, Tensor] | None = None
+    ) -> list[Tensor]:
+        """Runs it in the mode the thread is in: recording for gradients, or tracing, too. Returns the outputs."""
+        slots = self.start.copy()
+        for slot, leaf in zip(self.inputs, leaves, strict=True):
+            slots[slot] = leaf
+        for slot, value in self.captured:
+            slots[slot] = value.source if captured is None else captured.get(value.name, value.source)
+        grad = _core.is_grad_enabled()
+        if _core.tracing():
+            self._trace(slots, seed, first, grad)
+        else:
+            for step in self.steps:
+                self.step(step, slots, seed, first, grad)
+        self._write(slots)
+        return [slots[slot] for slot in self.outputs]
+
+    def _trace(self, slots: list[Any], seed: int, first: int, grad: bool) -> None:
+        """Runs the steps inside of a trace, with names and places as the graph has them."""
+        from .build import memory_of
+        from .tracer import active
+
+        tracer = active()
+        for slot, value in self.captured:
+            if tracer is not None and value.kind != "constant":
+                tracer.named.setdefault(memory_of(slots[slot]), (value.kind, value.name))
+        before = tracer.fixed if tracer is not None else None
+        try:
+            for step in self.steps:
+                if tracer is not None:
+                    tracer.fixed = step.node.place
+                try:
+                    self.step(step, slots, seed, first, grad)
+                except HelixError as error:
+                    error.add_note(f"in {step.node!r}{f', made at {step.node.where}' if step.node.where else ''}")
+                    raise
+        finally:
+            if tracer is not None:
+                tracer.fixed = before
+
+    def step(self, step: Step, slots: list[Any], seed: int, first: int, grad: bool) -> None:
+        inputs = [slots[slot] for slot in step.ins]
+        for position in step.writes:
+            inputs[position] = inputs[position].clone()
+        if grad and step.no_grad:
+            with no_grad():
+                made = step.call(inputs, seed, first)
+        else:
+            made = step.call(inputs, seed, first)
+        for slot, value in zip(step.outs, [inputs[i] for i in step.writes] if step.writes else made):
+            slots[slot] = value
+        for slot in step.free:
+            slots[slot] = None
+
+    def _write(self, slots: list[Any]) -> None:
+        if not self.effects:
+            return
+        written = {storage_number(slots[target]) for _, target, _ in self.effects}
+        with no_grad():
+            values = [slots[source] for _, _, source in self.effects]
+            values = [value.clone() if storage_number(value) in written else value for value in values]
+            for slot in self.outputs:
+                if storage_number(slots[slot]) in written and not any(
+                    slots[slot] is slots[t] for _, t, _ in self.effects
+                ):
+                    slots[slot] = slots[slot].clone()
+            for (effect, target, _), value in zip(self.effects, values, strict=True):
+                if effect.kind == "grad":
+                    slots[target].grad = value
+                else:
+                    slots[target].copy_(value)
+
+
+class Executor:
+    """Runs a graph: `executor(*inputs)` takes what the traced function took and returns what it returned.
+
+    `generator` is where random streams are drawn from, the default generator if None. Tensors that the graph captured are
+    used as they are now; `captured={"name": tensor}` puts others in their places. A graph with dimensions keeps a program
+    for each of the last 64 combinations of sizes.
+
+    Raises ArgumentError (HX1103) for inputs of another structure or dtype, ShapeError (HX1002) for other shapes.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.programs: OrderedDict[tuple[int, ...], Program] = OrderedDict()
+
+    def __call__(
+        self, *args: Any, generator: Generator | None = None, captured: dict[str, Tensor] | None = None
+    ) -> Any:
+        graph = self.graph
+        leaves, tree = flatten(args)
+        if tree != graph.in_tree:
+            raise ArgumentError(
+                f"HX1103 the graph {graph.name} takes {graph.in_tree}, got {tree}", code="HX1103", got=str(tree)
+            )
+        program = self.program(self.sizes(leaves))
+        if _core.tracing():  # the graph becomes a part of the one that is traced
+            return graph.out_tree.fill(iter(program.run(leaves, 0, _core.trace_draws(graph.draws), captured)))
+        seed, first = draw(graph.draws, generator)
+        with no_grad():
+            results = program.run(leaves, seed, first, captured)
+        return graph.out_tree.fill(iter(results))
+
+    def sizes(self, leaves: list[Tensor]) -> dict[str, int]:
+        """What the inputs' shapes say of the dimensions."""
+        sizes: dict[str, int] = {}
+        for value, leaf in zip(self.graph.inputs, leaves, strict=True):
+            _bind(value, leaf, sizes)
+        for dim in self.graph.dims:
+            if dim.name in sizes:
+                dim.check(sizes[dim.name])
+        for value, leaf in zip(self.graph.inputs, leaves, strict=True):
+            if at(value.shape, sizes) != leaf.shape:
+                raise _misfit(value, leaf, sizes)
+        return sizes
+
+    def program(self, sizes: Sizes) -> Program:
+        key = tuple(sizes.values())
+        found = self.programs.get(key)
+        if found is None:
+            found = self.programs[key] = Program(self.graph, sizes)
+            if len(self.programs) > PROGRAMS:
+                self.programs.popitem(last=False)
+        elif len(self.programs) > 1:
+            self.programs.move_to_end(key)
+        return found
+
+
+def _bind(value: Value, leaf: Any, sizes: dict[str, int]) -> None:
+    """Takes sizes of dimensions from an input: of those that stand alone, or with a factor or a sum."""
+    if isinstance(leaf, Spec) or leaf.dtype is not value.dtype or len(leaf.shape) != len(value.shape):
+        raise _misfit(value, leaf, sizes)
+    for expected, size in zip(value.shape, leaf.shape, strict=True):
+        if isinstance(expected, Expr) and len(expected.names) == 1:
+            (name,) = expected.names
+            slope = expected.at({name: 1}) - expected.at({name: 0})
+            sizes.setdefault(name, (size - expected.at({name: 0})) // slope)
+
+
+def _misfit(value: Value, leaf: Any, sizes: Sizes) -> ArgumentError | ShapeError:
+    known = f" with {', '.join(f'{name} = {size}' for name, size in sizes.items())}" if sizes else ""
+    expected = f"{value.dtype.name} of shape ({', '.join(map(str, value.shape))}){known}"
+    got = f"{leaf.dtype.name} of shape ({', '.join(map(str, leaf.shape))})"
+    kind = ShapeError if leaf.dtype is value.dtype else ArgumentError
+    code = "HX1002" if leaf.dtype is value.dtype else "HX1103"
+    return kind(f"{code} {value.name} was traced as {expected}, got {got}", code=code, argument=value.name)
+
+
+def draw(count: int, generator: Generator | None = None) -> tuple[int, int]:
+    """Takes `count` streams of a generator: its seed and the first of them."""
+    if not count:
+        return 0, 0
+    return (default_generator() if generator is None else generator).draw(count)
+
+
+def interpret(
+    graph: Graph, leaves: list[Tensor], sizes: Sizes, captured: dict[str, Tensor] | None = None
+) -> list[Tensor]:
+    """Runs a graph with gradients recorded, as the program it was traced from would run."""
+    seed, first = (0, _core.trace_draws(graph.draws)) if _core.tracing() else draw(graph.draws)
+    with enable_grad():
+        return Program(graph, sizes).run(leaves, seed, first, captured)

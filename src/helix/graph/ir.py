@@ -1,0 +1,381 @@
+"""The graph: values, the nodes that make them, and a list of nodes in an order in which they can run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from .._core import Tensor
+from ..errors import GraphError
+from .symbols import Dim, has_symbols
+from .tree import Tree
+
+# Where a node was made: dotted path of the module, file and line of the user's program.
+Place = tuple[str, str, int]
+NOWHERE: Place = ("", "", 0)
+
+
+class Value:
+    """What an edge of a graph carries.
+
+    `kind` says where it comes from: "input"; "parameter", "buffer" or "constant", whose tensor is `source`; "number", a
+    Python number `source`; or "result", output `index` of `node`. `users` holds each node once for every time it takes it.
+    """
+
+    __slots__ = ("dtype", "index", "kind", "name", "node", "shape", "source", "users")
+
+    def __init__(self, kind: str, shape: tuple, dtype: Any, name: str = "", source: Any = None) -> None:
+        self.kind = kind
+        self.shape = shape
+        self.dtype = dtype
+        self.name = name
+        self.source = source
+        self.node: Node | None = None
+        self.index = 0
+        self.users: list[Node] = []
+
+    def __repr__(self) -> str:
+        from .text import value_text
+
+        return value_text(self)
+
+
+class Node:
+    """One call: of an op record by name, or of control flow, whose bodies are `graphs`.
+
+    `inputs` are values, None for a tensor left out; a list of tensors, `list_length` long, stands among them in its place.
+    `attributes` are the record's, in its order, as its shape rule leaves them. Gradients do not flow through a node with
+    `no_grad`. `writes` are the inputs of which an op that changes tensors in place makes new versions: they are its outputs.
+    """
+
+    __slots__ = (
+        "attributes",
+        "device",
+        "graphs",
+        "inputs",
+        "list_length",
+        "no_grad",
+        "op",
+        "outputs",
+        "place",
+        "writes",
+    )
+
+    def __init__(
+        self,
+        op: str,
+        inputs: tuple[Value | None, ...],
+        attributes: tuple = (),
+        list_length: int = 0,
+        place: Place = NOWHERE,
+        no_grad: bool = False,
+        device: Any = None,
+        writes: tuple[int, ...] = (),
+        graphs: tuple[Graph, ...] = (),
+    ) -> None:
+        self.op = op
+        self.inputs = inputs
+        self.attributes = attributes
+        self.list_length = list_length
+        self.place = place
+        self.no_grad = no_grad
+        self.device = device
+        self.writes = writes
+        self.graphs = graphs
+        self.outputs: tuple[Value, ...] = ()
+
+    def gives(self, *specs: tuple[tuple, Any]) -> tuple[Value, ...]:
+        """Makes the outputs, one for each (shape, dtype)."""
+        made = []
+        for index, (shape, dtype) in enumerate(specs):
+            value = Value("result", shape, dtype)
+            value.node, value.index = self, index
+            made.append(value)
+        self.outputs = tuple(made)
+        return self.outputs
+
+    @property
+    def where(self) -> str:
+        """ "model.py:12, in layers.0": for messages."""
+        module, file, line = self.place
+        return ", in ".join(part for part in (f"{file}:{line}" if file else "", module) if part)
+
+    def __repr__(self) -> str:
+        from .text import node_text
+
+        return node_text(self)
+
+
+class Effect:
+    """What a run changes besides its results: "write" puts the value into the target's tensor, "grad" into its `.grad`."""
+
+    __slots__ = ("kind", "target", "value")
+
+    def __init__(self, kind: str, target: Value, value: Value) -> None:
+        self.kind, self.target, self.value = kind, target, value
+
+
+class Graph:
+    """A computation: inputs, captured tensors, nodes in the order in which they run, outputs and effects.
+
+    Made by `helix.trace`, or by hand; `graph(*inputs)` runs it.
+    """
+
+    __slots__ = (
+        "captured",
+        "dims",
+        "draws",
+        "effects",
+        "in_tree",
+        "inputs",
+        "name",
+        "nodes",
+        "out_tree",
+        "outputs",
+        "runner",
+    )
+
+    def __init__(self, name: str = "graph") -> None:
+        self.name = name
+        self.inputs: list[Value] = []
+        self.captured: list[Value] = []
+        self.nodes: list[Node] = []
+        self.outputs: list[Value] = []
+        self.effects: list[Effect] = []
+        self.dims: tuple[Dim, ...] = ()
+        self.draws = 0  # how many random streams a run takes
+        self.in_tree = Tree(tuple)
+        self.out_tree = Tree(tuple)
+        self.runner: Any = None
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Runs the graph. See `helix.graph.Executor`."""
+        if self.runner is None:
+            from .executor import Executor
+
+            self.runner = Executor(self)
+        return self.runner(*args, **options)
+
+    # ---- looking -------------------------------------------------------------------------------------------
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """The tensors that modules hold, by their dotted names; buffers are among them."""
+        return {value.name: value.source for value in self.captured if value.kind in ("parameter", "buffer")}
+
+    def values(self) -> Iterator[Value]:
+        """All values: inputs, captured tensors, results."""
+        yield from self.inputs
+        yield from self.captured
+        for node in self.nodes:
+            yield from node.outputs
+
+    def find(self, op: str) -> list[Node]:
+        """The nodes of an op."""
+        return [node for node in self.nodes if node.op == op]
+
+    def node_at(self, value: Value) -> int:
+        """The position of the node that makes a value; -1 for inputs, captured tensors and numbers."""
+        return -1 if value.node is None else self.position(value.node)
+
+    def position(self, node: Node) -> int:
+        """Where a node stands in the list."""
+        for i, other in enumerate(self.nodes):
+            if other is node:
+                return i
+        raise GraphError(f"HX4001 the node {node.op} does not stand in this graph", code="HX4001", op=node.op)
+
+    def is_symbolic(self) -> bool:
+        """Are there sizes that only a run tells?"""
+        return bool(self.dims) or any(has_symbols(value.shape) for value in self.values())
+
+    # ---- changing ------------------------------------------------------------------------------------------
+
+    def append(self, node: Node, before: Node | None = None) -> Node:
+        """Puts a node at the end, or before another; everything it takes must have been made before it.
+
+        Raises GraphError (HX4001), before anything is changed.
+        """
+        at = len(self.nodes) if before is None else self.position(before)
+        for value in node.inputs:
+            if value is not None and self.node_at(value) >= at:
+                raise GraphError(
+                    f"HX4001 {node.op} cannot stand at {at}: {value!r}, which it takes, is made later",
+                    code="HX4001",
+                    op=node.op,
+                )
+        self.nodes.insert(at, node)
+        for value in node.inputs:
+            if value is not None:
+                value.users.append(node)
+        self.runner = None
+        return node
+
+    def replace(self, old: Value, new: Value, within: Callable[[Node], bool] | None = None) -> None:
+        """Everything that takes `old` takes `new` from now on, outputs and effects too; or only the nodes of which `within`
+        is true. `new` may be made of `old`: the nodes up to the one that makes it go on taking `old`.
+
+        Raises GraphError (HX4001), before anything is changed, where shape or dtype differ, or a user comes before `new`.
+        """
+        if (old.shape, old.dtype) != (new.shape, new.dtype):
+            raise GraphError(
+                f"HX4001 {old!r} cannot be replaced by {new!r}: shape and dtype must be the same; cast or reshape it first",
+                code="HX4001",
+                expected=f"{old.dtype.name}{list(old.shape)}",
+                got=f"{new.dtype.name}{list(new.shape)}",
+            )
+        at = self.node_at(new)
+        origin = self._origins(new.node) if new.node is not None else set()
+        users = [
+            node for node in dict.fromkeys(old.users) if id(node) not in origin and (within is None or within(node))
+        ]
+        for user in users:
+            if self.position(user) <= at:
+                raise GraphError(
+                    f"HX4001 {user.op} takes {old!r} before {new!r} is made; insert what makes it earlier",
+                    code="HX4001",
+                )
+        for user in users:
+            self._exchange(user, old, new)
+        if within is None:
+            self.outputs = [new if value is old else value for value in self.outputs]
+            for effect in self.effects:
+                if effect.value is old:
+                    effect.value = new
+        self.runner = None
+
+    @staticmethod
+    def _origins(node: Node) -> set[int]:
+        """The nodes that a node depends on, and itself."""
+        found, waiting = {id(node)}, [node]
+        while waiting:
+            for value in waiting.pop().inputs:
+                if value is not None and value.node is not None and id(value.node) not in found:
+                    found.add(id(value.node))
+                    waiting.append(value.node)
+        return found
+
+    @staticmethod
+    def _exchange(user: Node, old: Value, new: Value) -> None:
+        user.inputs = tuple([new if value is old else value for value in user.inputs])
+        taken = [node for node in old.users if node is user]
+        old.users = [node for node in old.users if node is not user]
+        new.users += taken
+
+    def remove(self, node: Node) -> None:
+        """Takes a node out whose results nobody takes.
+
+        Raises GraphError (HX4001) where somebody does.
+        """
+        at = self.position(node)
+        kept = {id(value) for value in self.outputs} | {id(effect.value) for effect in self.effects}
+        for value in node.outputs:
+            if value.users or id(value) in kept:
+                user = value.users[0].op if value.users else "the graph's outputs"
+                raise GraphError(
+                    f"HX4001 {node.op} cannot be removed: {user} takes {value!r}", code="HX4001", op=node.op
+                )
+        del self.nodes[at]
+        for value in {id(v): v for v in node.inputs if v is not None}.values():
+            value.users = [user for user in value.users if user is not node]
+        self.runner = None
+
+    def prune(self) -> int:
+        """Removes the nodes on which no output and no effect depends; returns how many."""
+        live: set[int] = set()
+        waiting = [value.node for value in (*self.outputs, *(effect.value for effect in self.effects)) if value.node]
+        while waiting:
+            node = waiting.pop()
+            if id(node) not in live:
+                live.add(id(node))
+                waiting += [value.node for value in node.inputs if value is not None and value.node is not None]
+        dead = [node for node in self.nodes if id(node) not in live]
+        gone = {id(node) for node in dead}
+        self.nodes = [node for node in self.nodes if id(node) in live]
+        for node in dead:
+            for value in node.inputs:
+                if value is not None:
+                    value.users = [user for user in value.users if id(user) not in gone]
+        self.runner = None
+        return len(dead)
+
+    def check(self) -> None:
+        """Raises GraphError (HX4001) unless every value is made before it is taken, by the node it says, and every use is
+        known to it."""
+        made = {id(value) for value in (*self.inputs, *self.captured)}
+        uses: dict[int, int] = {}
+        for node in self.nodes:
+            for value in node.inputs:
+                if value is None:
+                    continue
+                uses[id(value)] = uses.get(id(value), 0) + 1
+                if value.kind != "number" and id(value) not in made:
+                    raise GraphError(
+                        f"HX4001 {node.op} takes {value!r}, which is not made before it", code="HX4001", op=node.op
+                    )
+            made |= {id(value) for value in node.outputs}
+            if any(value.node is not node or value.index != i for i, value in enumerate(node.outputs)):
+                raise GraphError(
+                    f"HX4001 an output of {node.op} names another node as its maker", code="HX4001", op=node.op
+                )
+        for value in (*self.outputs, *(effect.value for effect in self.effects)):
+            if value.kind != "number" and id(value) not in made:
+                raise GraphError(f"HX4001 the output {value!r} is not made in this graph", code="HX4001")
+        for value in self.values():
+            if len(value.users) != uses.get(id(value), 0):
+                raise GraphError(
+                    f"HX4001 {value!r} knows {len(value.users)} uses, it has {uses.get(id(value), 0)}", code="HX4001"
+                )
+
+    # ---- as a whole ----------------------------------------------------------------------------------------
+
+    def executor(self) -> Any:
+        """A callable that runs the graph."""
+        from .executor import Executor
+
+        return Executor(self)
+
+    def copy(self) -> Graph:
+        """A graph of its own over the same tensors."""
+        from .structure import copied
+
+        return copied(self)
+
+    def at(self, **sizes: int) -> Graph:
+        """The graph for these sizes of its dimensions: shapes, attributes and numbers worked out.
+
+        Raises ArgumentError (HX1103) unless every dimension is given a size.
+        """
+        from .retrace import specialised
+
+        return specialised(self, sizes)
+
+    def difference(self, other: Graph) -> str | None:
+        """The first thing in which the graphs differ, as text; None where they compute the same in the same way. Names, places
+        and the values of captured tensors do not count."""
+        from .structure import difference
+
+        return difference(self, other)
+
+    def hash(self) -> str:
+        """A hash of the structure: of all that `difference` compares."""
+        from .structure import structure_hash
+
+        return structure_hash(self)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __str__(self) -> str:
+        from .text import graph_text
+
+        return graph_text(self)
+
+    def __repr__(self) -> str:
+        return f"<graph {self.name}: {len(self.inputs)} inputs, {len(self.nodes)} nodes, {len(self.outputs)} outputs>"
+
+
+def users_in(graph: Graph, values: Sequence[Value]) -> list[Node]:
+    """The nodes that take one of these values, in order."""
+    wanted = {id(user) for value in values for user in value.users}
+    return [node for node in graph.nodes if id(node) in wanted]

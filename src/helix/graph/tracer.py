@@ -1,0 +1,208 @@
+"""A trace that knows where it is: in which module, and on which line of the user's program."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from types import FrameType
+from typing import Any
+
+import helix
+
+from .._core import Tensor, Trace, trace_places
+from ..autograd import enable_grad
+from ..errors import HelixError, TraceError
+from ..nn.module import Module
+from .build import Builder, Named, Region, memory_of
+from .ir import NOWHERE, Graph, Place
+from .tree import flatten
+
+PACKAGE = os.path.dirname(helix.__file__) + os.sep
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.tracers: list[Tracer] = []
+
+
+_local = _Local()
+_lock = threading.Lock()
+_running = 0
+_module_call = Module.__call__
+
+
+def active() -> Tracer | None:
+    """The innermost trace of this thread."""
+    return _local.tracers[-1] if _local.tracers else None
+
+
+def _watched(module: Module, *args: Any, **kwargs: Any) -> Any:
+    tracer = active()
+    if tracer is None:
+        return _module_call(module, *args, **kwargs)
+    stack = tracer.stack
+    stack.append(tracer.path(module))
+    try:
+        return _module_call(module, *args, **kwargs)
+    finally:
+        stack.pop()
+
+
+def _watch(step: int) -> None:
+    """Modules note that they are called while any thread traces."""
+    global _running, _module_call
+    with _lock:
+        if _running == 0 and step == 1:
+            _module_call = Module.__call__
+            Module.__call__ = _watched  # type: ignore[method-assign,assignment]
+        _running += step
+        if _running == 0:
+            Module.__call__ = _module_call  # type: ignore[method-assign]
+
+
+class Tracer:
+    """Records what runs inside of `with Tracer() as tracer:`, and makes a graph of it."""
+
+    def __init__(self) -> None:
+        self.trace = Trace()
+        outer = active()
+        self.stack: list[str] = outer.stack if outer else []
+        self.paths: dict[int, str] = outer.paths if outer else {}
+        self.named: Named = outer.named if outer else {}
+        self.held: list[Module] = outer.held if outer else []  # so that ids stay theirs
+        self.places: list[Place] = []
+        self.numbers: dict[Place, int] = {}
+        self.regions: list[Region] = []
+        self.fixed: Place | None = None  # the place of all calls, where a graph is traced again
+        self.placeholders: list[Tensor] = []
+        self.results: list[Tensor] = []
+        self.gradients: list[tuple[Tensor, Tensor]] = []
+        self._grad = enable_grad()
+
+    # ---- recording -----------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Tracer:
+        _watch(1)
+        _local.tracers.append(self)
+        self._before = trace_places(self._place)
+        self._grad.__enter__()
+        self.trace.__enter__()
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, frames: Any) -> None:
+        self.trace.__exit__()
+        self._grad.__exit__()
+        trace_places(self._before)
+        _local.tracers.pop()
+        _watch(-1)
+        self._take_gradients()
+        if isinstance(error, HelixError):
+            locate(error, frames)
+
+    def input(self, shape: Sequence[int], dtype: Any, device: Any = None) -> Tensor:
+        """A placeholder."""
+        made: Tensor = self.trace.input(shape, dtype, device)
+        self.placeholders.append(made)
+        return made
+
+    def outputs(self, tensors: Iterable[Tensor]) -> None:
+        """Marks the results, while recording."""
+        self.results = list(tensors)
+        for tensor in self.results:
+            self.trace.output(tensor)
+
+    def region(self, meaning: Region, inputs: Sequence[Tensor], specs: Sequence[tuple[tuple, Any]]) -> list[Tensor]:
+        """Records a step of control flow."""
+        from .._core import trace_region
+
+        self.regions.append(meaning)
+        device = inputs[0].device if inputs else None
+        return trace_region(len(self.regions) - 1, inputs, specs, device)
+
+    # ---- where ---------------------------------------------------------------------------------------------
+
+    def _place(self) -> int:
+        place = self.fixed
+        if place is None:
+            frame: FrameType | None = sys._getframe(1)
+            while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+                frame = frame.f_back
+            file, line = ("", 0) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+            place = (self.stack[-1] if self.stack else "", file, line)
+        number = self.numbers.get(place)
+        if number is None:
+            number = self.numbers[place] = len(self.places)
+            self.places.append(place)
+        return number
+
+    def path(self, module: Module) -> str:
+        """The dotted path of a module within the outermost one that was called."""
+        found = self.paths.get(id(module))
+        return self.name(module) if found is None else found
+
+    def name(self, module: Module) -> str:
+        """Enters a module that is nobody's part, with its tensors; the first one is the root, and has no name."""
+        prefix = ""
+        if self.paths:
+            kind, count = type(module).__name__.lower(), 1
+            prefix = kind
+            while prefix in self.paths.values():
+                count += 1
+                prefix = f"{kind}{count}"
+        for path, part in module.named_modules(prefix):
+            self.paths.setdefault(id(part), path)
+            self.held.append(part)
+        for kind, tensors in (("parameter", module.named_parameters(prefix)), ("buffer", module.named_buffers(prefix))):
+            for name, tensor in tensors:
+                self.named.setdefault(memory_of(tensor), (kind, name))
+        return prefix
+
+    # ---- the end -------------------------------------------------------------------------------------------
+
+    def _take_gradients(self) -> None:
+        """Gradients that the trace left with leaves become effects; the leaves get back what they had: none."""
+        for number, known in enumerate(self.trace.values()):
+            if known[0] != 2 or known[6]:
+                continue
+            leaf = self.trace.tensor(number)
+            gradient = leaf.grad if leaf.is_leaf and leaf.requires_grad else None
+            if gradient is not None and self.trace.number(gradient) >= 0 and _is_traced(self.trace, gradient):
+                self.gradients.append((leaf, gradient))
+                leaf.grad = None
+
+    def graph(self, names: Sequence[str] = (), lift: bool = False, name: str = "graph") -> tuple[Graph, list[Tensor]]:
+        """What was recorded, and with `lift` the tensors that follow the placeholders as inputs."""
+        builder = Builder(self.trace, self.named, [*self.places, NOWHERE], self.regions, lift, name)
+        builder.inputs(self.placeholders, list(names) or [f"input{i}" for i in range(len(self.placeholders))])
+        builder.run()
+        builder.outputs(self.results)
+        builder.effects(self.gradients)
+        return builder.graph, builder.lifted
+
+
+def _is_traced(trace: Trace, tensor: Tensor) -> bool:
+    return bool(trace.values()[trace.number(tensor)][0] not in (2, 5))
+
+
+def locate(error: HelixError, frames: Any) -> None:
+    """Adds to an error the line of the user's on which it arose."""
+    place = ""
+    while frames is not None:
+        code = frames.tb_frame.f_code
+        if not code.co_filename.startswith(PACKAGE) and not code.co_filename.endswith((".pxi", ".pyx")):
+            place = f"{code.co_filename}:{frames.tb_lineno}"
+        frames = frames.tb_next
+    if not place or getattr(error, "traced_at", None):
+        return
+    error.traced_at = place  # type: ignore[attr-defined]
+    if isinstance(error, TraceError) and error.args:
+        error.args = (f"{error.args[0]} (traced at {place})", *error.args[1:])
+    else:
+        error.add_note(f"while tracing {place}")
+
+
+def tensors_of(result: Any) -> list[Tensor]:
+    """The tensors in what a traced function returned."""
+    return flatten(result)[0]
