@@ -12,6 +12,7 @@ import helix as hx
 from helix import nn
 from helix.autograd import gradcheck, gradgradcheck
 from helix.errors import ParameterError, ShapeError
+from helix.nn import recurrent
 from helix.nn.utils import rnn
 
 from .compare import assert_close, copy_weights, to_helix
@@ -91,6 +92,25 @@ def test_packed_sequences(kind, options, lengths, with_state):
     got = mine(packed, given(start, 0)) if with_state else mine(packed)
     wanted = theirs(their_packed, given(start, 1)) if with_state else theirs(their_packed)
     compare(mine, theirs, [x, *start], got, wanted, 1e-5)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_wide_projections_go_step_by_step(packed, monkeypatch):
+    """With the results and gradients of narrow ones, which are one recurrence."""
+    layer = nn.LSTM(5, 7, proj_size=3, num_layers=2, bidirectional=True, dtype=hx.float64)
+    x = hx.randn(6, 3, 5, dtype=hx.float64, requires_grad=True)
+    start = [hx.randn(4, 3, size, dtype=hx.float64, requires_grad=True) for size in (3, 7)]
+    leaves, found = [x, *start, *layer.parameters()], []
+    weights = None
+    for narrow in (256, 0):
+        monkeypatch.setattr(recurrent, "NARROW", narrow)
+        given = rnn.pack_padded_sequence(x, [6, 4, 1]) if packed else x
+        results = flat(layer(given, tuple(start)))
+        weights = weights or [hx.randn(*t.shape, dtype=hx.float64) for t in results]
+        total = sum((t * w).sum() for t, w in zip(results, weights, strict=True))
+        found.append([*results, *hx.autograd.grad(total, leaves)])
+    for one, other in zip(*found, strict=True):
+        assert_close(one, other, 1e-11, 1e-11)
 
 
 @pytest.mark.parametrize(("kind", "options"), KINDS, ids=str)

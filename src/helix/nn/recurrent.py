@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import _core, cat, empty, stack, where, zeros
+from .. import _core, arange, cat, empty, stack, where, zeros
 from ..autograd import is_grad_enabled
 from ..errors import ParameterError
 from ..tensor import Tensor
@@ -22,6 +22,7 @@ from .utils.rnn import PackedSequence, padded_of, repacked
 _recurrence = _core.op_named("recurrence")
 KINDS = {"tanh": 0, "relu": 1, "LSTM": 2, "GRU": 3}
 GATES = {0: 1, 1: 1, 2: 4, 3: 3}
+NARROW = 256  # so wide an LSTM with projections is faster as one recurrence, with wider products, than step by step
 
 
 def recurrent(
@@ -41,8 +42,37 @@ def recurrent(
 def _projected(
     x: Tensor, weights: list[Any], turn: Tensor, start: tuple[Tensor, ...], reverse: bool, lengths: Any
 ) -> tuple[Tensor, ...]:
-    """An LSTM whose state is a projection of its output, step by step; Sak, Senior and Beaufays, "Long short-term memory
-    recurrent neural network architectures for large scale acoustic modeling", Interspeech 2014."""
+    """An LSTM whose state is a projection of its output; Sak, Senior and Beaufays, "Long short-term memory recurrent neural
+    network architectures for large scale acoustic modeling", Interspeech 2014.
+
+    W_hh (W_hr m) is (W_hh W_hr) m: with the product of both weights the native recurrence runs over what is not projected
+    yet, and all steps are projected at once. Wide layers go step by step, with narrower products."""
+    if turn.shape[1] > NARROW:
+        return _step_by_step(x, weights, turn, start, reverse, lengths)
+    w_ih, w_hh, b_ih, b_hh = weights
+    hidden, cell = start
+    gates = _begun(F.linear(x, w_ih, None if b_ih is None else b_ih + b_hh), F.linear(hidden, w_hh), reverse, lengths)
+    both = w_hh @ turn
+    keep = is_grad_enabled() and any(t.requires_grad for t in (gates, both, cell))
+    nothing = zeros(cell.shape, dtype=gates.dtype, device=gates.device)
+    outputs, cells, _ = _recurrence(gates, both, None, nothing, cell, lengths, KINDS["LSTM"], reverse, keep)
+    return F.linear(outputs, turn), cells
+
+
+def _begun(gates: Tensor, first: Tensor, reverse: bool, lengths: Any) -> Tensor:
+    """Gates with what the state at the start gives to the first step of each row."""
+    times = gates.shape[0]
+    if not reverse:
+        return cat([gates[:1] + first, gates[1:]])
+    if lengths is None:
+        return cat([gates[:-1], gates[-1:] + first])
+    begins = arange(times, device=gates.device).unsqueeze(-1) == lengths - 1
+    return gates + begins.unsqueeze(-1).to(gates.dtype) * first
+
+
+def _step_by_step(
+    x: Tensor, weights: list[Any], turn: Tensor, start: tuple[Tensor, ...], reverse: bool, lengths: Any
+) -> tuple[Tensor, ...]:
     w_ih, w_hh, b_ih, b_hh = weights
     gates = F.linear(x, w_ih, None if b_ih is None else b_ih + b_hh).unbind(0)
     hidden, cell = start
