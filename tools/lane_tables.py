@@ -106,13 +106,12 @@ def table(name: str, rows: list[list[Any]], kind: str = "double") -> str:
     return f"HX_LANE_TABLE {kind} {name}{size} = {{\n" + "\n".join(lines)[:-1] + "};\n"
 
 
-def polynomial(name: str, c: list[Any]) -> str:
+def polynomial(name: str, c: list[Any], kind: str = "double") -> str:
     """Of a register; the highest coefficient stands first."""
-    lines = [
-        f"static inline hx_vd {name}(hx_vd u) {{",
-        f"    hx_vd y = u * {number(c[-1], 'double')} + {number(c[-2], 'double')};",
-    ]
-    lines += [f"    y = y * u + {number(a, 'double')};" for a in c[-3::-1]]
+    register = {"double": "hx_vd", "float": "hx_vf"}[kind]
+    lines = [f"static inline {register} {name}({register} u) {{"]
+    lines += [f"    {register} y = u * {number(c[-1], kind)} + {number(c[-2], kind)};"]
+    lines += [f"    y = y * u + {number(a, kind)};" for a in c[-3::-1]]
     return "\n".join([*lines, "    return y;", "}"]) + "\n"
 
 
@@ -224,9 +223,9 @@ def in_parts(x: Any, unit: int) -> list[Any]:
     return [high, x - high]
 
 
-def logarithm() -> str:
-    """m in [3/4, 3/2) by the upper four bits of its mantissa: 1 / c and log c, to the bases e, 2 and 10, each in two parts.
-    1 / c is short, so that m / c - 1 is nearly exact."""
+def logarithm(kind: str, suffix: str, unit: int, degree: int) -> str:
+    """m in [3/4, 3/2) by the upper four bits of its mantissa: 1 / c and log c, to the bases e, 2 and 10, each in two parts, the
+    first with so many bits after the point. 1 / c is short, so that m / c - 1 is nearly exact."""
     rows, reach = [], mpf(0)
     for i in range(16):
         scale = mpf(1) if i < 8 else mpf(1) / 2
@@ -236,10 +235,14 @@ def logarithm() -> str:
         value = -mp.log(inverse)
         row = [inverse]
         for base in (mp.e, mpf(2), mpf(10)):
-            row += in_parts(value / mp.log(base), 41)
+            row += in_parts(value / mp.log(base), unit)
         rows.append(row)
-    series = fit(lambda r: (mp.log1p(r) - r) / r**2, -reach, mpf(1) / 16, 9)
-    return table("hx_log_table", rows) + "\n" + polynomial("hx_vd_log_series", series)
+    series = fit(lambda r: (mp.log1p(r) - r) / r**2, -reach, mpf(1) / 16, degree)
+    return (
+        table(f"hx_log_table{suffix}", rows, kind)
+        + "\n"
+        + polynomial(f"hx_{'vf' if suffix else 'vd'}_log_table_series", series, kind)
+    )
 
 
 def arcsine() -> str:
@@ -255,7 +258,8 @@ def arcsine() -> str:
 def main() -> None:
     made = [
         exponential(),
-        logarithm(),
+        logarithm("double", "", 41, 9),
+        logarithm("float", "_f32", 16, 4),
         arcsine(),
         erf_table(),
         erfcx_table(),

@@ -51,7 +51,7 @@ HX_LANE_TABLE double hx_log_table[7][16] = {
      0x1.bf9b26ba70341p-43, 0x1.b8250fbdbe24cp-43, -0x1.5ea6bc2bc8c2cp-52, 0x1.0163d7e67d282p-45,
      -0x1.5f1d45244f437p-60, 0x1.d07e22587685bp-44, 0x0.0p+0}};
 
-static inline hx_vd hx_vd_log_series(hx_vd u) {
+static inline hx_vd hx_vd_log_table_series(hx_vd u) {
     hx_vd y = u * 0x1.4d6660bcfe301p-4 + -0x1.9963b22b5f75dp-4;
     y = y * u + 0x1.c73b1d498c24dp-4;
     y = y * u + -0x1.00005702a5df4p-3;
@@ -61,6 +61,33 @@ static inline hx_vd hx_vd_log_series(hx_vd u) {
     y = y * u + -0x1.0000000001124p-2;
     y = y * u + 0x1.555555555553ap-2;
     y = y * u + -0x1.0p-1;
+    return y;
+}
+
+HX_LANE_TABLE float hx_log_table_f32[7][16] = {
+    {0x1p+0f, 0x1.d8p-1f, 0x1.b8p-1f, 0x1.a8p-1f, 0x1.9p-1f, 0x1.8p-1f, 0x1.7p-1f, 0x1.6p-1f, 0x1.5p+0f, 0x1.4p+0f,
+     0x1.34p+0f, 0x1.28p+0f, 0x1.2p+0f, 0x1.14p+0f, 0x1.0cp+0f, 0x1p+0f},
+    {0x0p+0f, 0x1.4d3p-4f, 0x1.366p-3f, 0x1.824p-3f, 0x1.f99p-3f, 0x1.2698p-2f, 0x1.522cp-2f, 0x1.7fbp-2f,
+     -0x1.1674p-2f, -0x1.c9p-3f, -0x1.7ab8p-3f, -0x1.2958p-3f, -0x1.e27p-4f, -0x1.342p-4f, -0x1.774p-5f, 0x0p+0f},
+    {0x0p+0f, 0x1.15d208p-20f, -0x1.a7f538p-22f, -0x1.f4d572p-18f, 0x1.c6cb3cp-19f, -0x1.deecb2p-18f,
+     -0x1.1f8c76p-18f, -0x1.7109fap-20f, -0x1.cababap-18f, 0x1.070cacp-20f, -0x1.20421cp-20f, 0x1.683fp-18f,
+     -0x1.db8abcp-22f, 0x1.434f22p-19f, -0x1.63d8ccp-19f, 0x0p+0f},
+    {0x0p+0f, 0x1.e0bp-4f, 0x1.bfc8p-3f, 0x1.169cp-2f, 0x1.6cbp-2f, 0x1.a9p-2f, 0x1.e7ep-2f, 0x1.14c6p-1f,
+     -0x1.91bcp-2f, -0x1.49a8p-2f, -0x1.113p-2f, -0x1.acf8p-3f, -0x1.5cp-3f, -0x1.bc8p-4f, -0x1.0ebp-4f, 0x0p+0f},
+    {0x0p+0f, 0x1.ae8f3p-20f, -0x1.858p-19f, 0x1.4d8fc6p-24f, 0x1.ed0cbap-19f, -0x1.a39fbep-20f, -0x1.40358ep-19f,
+     -0x1.3e032ep-18f, 0x1.5db83ap-20f, 0x1.ed0cbap-20f, -0x1.f6b4c2p-20f, 0x1.0e9258p-18f, -0x1.a39fbep-19f,
+     -0x1.0902b6p-18f, -0x1.c4fd14p-19f, 0x0p+0f},
+    {0x0p+0f, 0x1.216p-5f, 0x1.0d9p-4f, 0x1.4f8p-4f, 0x1.b72p-4f, 0x1.ffcp-4f, 0x1.25b8p-3f, 0x1.4d4p-3f,
+     -0x1.e3cp-4f, -0x1.8cfp-4f, -0x1.48fp-4f, -0x1.024p-4f, -0x1.a3p-5f, -0x1.0bap-5f, -0x1.46p-6f, 0x0p+0f},
+    {0x0p+0f, 0x1.036b92p-18f, 0x1.9b3194p-18f, -0x1.54991p-18f, 0x1.cd1716p-20f, -0x1.ea21c4p-23f, 0x1.410ad8p-18f,
+     0x1.fc13aep-18f, 0x1.f2a79p-19f, -0x1.838864p-20f, -0x1.f68efap-19f, -0x1.460f84p-19f, -0x1.53ac14p-18f,
+     -0x1.a817p-25f, 0x1.614a68p-19f, 0x0p+0f}};
+
+static inline hx_vf hx_vf_log_table_series(hx_vf u) {
+    hx_vf y = u * -0x1.4419a2p-3f + 0x1.9a0968p-3f;
+    y = y * u + -0x1.000374p-2f;
+    y = y * u + 0x1.55555p-2f;
+    y = y * u + -0x1p-1f;
     return y;
 }
 

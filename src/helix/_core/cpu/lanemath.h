@@ -7,9 +7,6 @@
 #include "vmath.h"
 
 #ifdef HX_ISA_AVX512
-#define HX_LANE_TABLE __attribute__((unused)) _Alignas(64) static const
-#include "lane_tables.h"
-
 typedef __mmask8 hx_dm;
 typedef HX_VECTOR(uint64_t) hx_vul;
 static inline hx_dm hx_vd_lt(hx_vd a, hx_vd b) { return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_LT_OQ); }
@@ -87,12 +84,8 @@ static inline hx_vd_split hx_vd_log_split(hx_vd x) {
     e = _mm512_mask_add_pd(e, _mm512_test_epi64_mask(lanes, _mm512_set1_epi64(8)), e, _mm512_set1_pd(1.0));
     return (hx_vd_split){(hx_vd)e, hx_vd_fma(m, hx_vd_pick((hx_vl)lanes, hx_log_table[0]), hx_vd_all(-1.0)), (hx_vl)lanes};
 }
-/* -inf at zero, NaN below, inf and NaN as they are. */
 static inline hx_vd hx_vd_log_ends(hx_vd x, hx_vd y) {
-    /* by the class of x: quiet and signalling NaN, 0, 1, -inf, inf, below, above */
-    enum { LEAVE = 0, SAME = 1, QUIET = 2, INDEFINITE = 3, MINUS_INF = 4, PLUS_INF = 5 };
-    const int64_t by_class = QUIET | QUIET << 4 | MINUS_INF << 8 | LEAVE << 12 | INDEFINITE << 16 | PLUS_INF << 20 | INDEFINITE << 24;
-    return (hx_vd)_mm512_fixupimm_pd((__m512d)y, (__m512d)x, _mm512_set1_epi64(by_class), 0);
+    return (hx_vd)_mm512_fixupimm_pd((__m512d)y, (__m512d)x, _mm512_set1_epi64(HX_LOG_ENDS), 0);
 }
 /* 1 ULP. */
 static inline hx_vd hx_vd_log(hx_vd x) {
@@ -101,13 +94,13 @@ static inline hx_vd hx_vd_log(hx_vd x) {
     hx_vd low = hx_vd_fma(s.e, hx_vd_all(-0x1.8432a1b0e2634p-43), hx_vd_pick(s.lanes, hx_log_table[2]));
     hx_vd sum = high + s.r;
     low += (high - sum) + s.r;
-    return hx_vd_log_ends(x, sum + hx_vd_fma(s.r * s.r, hx_vd_log_series(s.r), low));
+    return hx_vd_log_ends(x, sum + hx_vd_fma(s.r * s.r, hx_vd_log_table_series(s.r), low));
 }
 /* The same to another base, with log2(e) or log10(e) in two parts; 1 ULP, and exact where the result is whole. */
 static inline hx_vd hx_vd_log_to(hx_vd x, hx_vd high, hx_vd low, hx_vd_split s, double factor, double under) {
     hx_vd part = s.r * factor, lost = hx_vd_fma(s.r, hx_vd_all(factor), -part), sum = high + part;
     low += hx_vd_fma(s.r, hx_vd_all(under), lost) + ((high - sum) + part);
-    return hx_vd_log_ends(x, sum + hx_vd_fma(s.r * s.r * factor, hx_vd_log_series(s.r), low));
+    return hx_vd_log_ends(x, sum + hx_vd_fma(s.r * s.r * factor, hx_vd_log_table_series(s.r), low));
 }
 static inline hx_vd hx_vd_log2(hx_vd x) {
     hx_vd_split s = hx_vd_log_split(x);

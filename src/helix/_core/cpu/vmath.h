@@ -12,6 +12,11 @@
 #include "lanes.h"
 #include "pieces.h"
 
+#ifdef HX_ISA_AVX512 /* polynomials and tables of 16, for functions that look numbers up by a permutation */
+#define HX_LANE_TABLE __attribute__((unused)) _Alignas(64) static const
+#include "lane_tables.h"
+#endif
+
 /* ---- masks and bits ---- */
 
 #if defined HX_ISA_AVX512
@@ -153,6 +158,50 @@ static inline hx_vf hx_vf_log_ends(hx_vf x, hx_vf y) {
     return hx_vf_select(hx_vf_eq(x, hx_vf_all(inf)), x, y);
 }
 
+#ifdef HX_ISA_AVX512
+/* For vfixupimm, by the class of x (quiet and signalling NaN, 0, 1, -inf, inf, below 0, above): 0 leaves the result, 2 makes
+ * x a quiet NaN, 3 is NaN, 4 -inf, 5 inf. */
+#define HX_LOG_ENDS (2 | 2 << 4 | 4 << 8 | 3 << 16 | 5 << 20 | 3 << 24)
+/* What x is made of: x = m 2^e, m in [3/4, 3/2), and r = m / c - 1 for the c of its piece. */
+typedef struct hx_vf_split {
+    hx_vf e, r;
+    __m512i piece;
+} hx_vf_split;
+static inline hx_vf hx_vf_log_row(hx_vf_split s, int row) {
+    return (hx_vf)_mm512_permutexvar_ps(s.piece, _mm512_load_ps(hx_log_table_f32[row]));
+}
+static inline hx_vf_split hx_vf_log_pieces(hx_vf x) {
+    __m512 m = _mm512_getmant_ps((__m512)x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_zero), e = _mm512_getexp_ps((__m512)x);
+    __m512i piece = _mm512_srli_epi32(_mm512_castps_si512(_mm512_getmant_ps((__m512)x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero)), 19);
+    e = _mm512_mask_add_ps(e, _mm512_test_epi32_mask(piece, _mm512_set1_epi32(8)), e, _mm512_set1_ps(1.0f));
+    hx_vf_split s = {.e = (hx_vf)e, .piece = piece};
+    s.r = (hx_vf)_mm512_fmsub_ps(m, (__m512)hx_vf_log_row(s, 0), _mm512_set1_ps(1.0f));
+    return s;
+}
+/* high + low + factor log(1 + r), with the factor in two parts. */
+static inline hx_vf hx_vf_log_sum(hx_vf x, hx_vf_split s, hx_vf high, hx_vf low, float factor, float under) {
+    hx_vf part = s.r * factor, lost = (hx_vf)_mm512_fmsub_ps((__m512)s.r, _mm512_set1_ps(factor), (__m512)part);
+    hx_vf sum = high + part;
+    low += (s.r * under + lost) + ((high - sum) + part);
+    hx_vf y = sum + (s.r * s.r * factor * hx_vf_log_table_series(s.r) + low);
+    return (hx_vf)_mm512_fixupimm_ps((__m512)y, (__m512)x, _mm512_set1_epi32(HX_LOG_ENDS), 0);
+}
+/* 1 ULP; those to the bases 2 and 10 are exact where the result is whole. */
+static inline hx_vf hx_vf_log(hx_vf x) {
+    hx_vf_split s = hx_vf_log_pieces(x);
+    hx_vf high = s.e * 0x1.62e4p-1f + hx_vf_log_row(s, 1), low = s.e * 0x1.7f7d1cp-20f + hx_vf_log_row(s, 2);
+    return hx_vf_log_sum(x, s, high, low, 1.0f, 0.0f);
+}
+static inline hx_vf hx_vf_log2(hx_vf x) {
+    hx_vf_split s = hx_vf_log_pieces(x);
+    return hx_vf_log_sum(x, s, s.e + hx_vf_log_row(s, 3), hx_vf_log_row(s, 4), 0x1.715476p+0f, 0x1.4ae0cp-26f);
+}
+static inline hx_vf hx_vf_log10(hx_vf x) {
+    hx_vf_split s = hx_vf_log_pieces(x);
+    hx_vf high = s.e * 0x1.344p-2f + hx_vf_log_row(s, 5), low = s.e * 0x1.3509f8p-18f + hx_vf_log_row(s, 6);
+    return hx_vf_log_sum(x, s, high, low, 0x1.bcb7b2p-2f, -0x1.5b235ep-27f);
+}
+#else
 /* 1 ULP. */
 static inline hx_vf hx_vf_log(hx_vf x) {
     hx_vm tiny = hx_vf_lt(x, hx_vf_all(0x1p-126f));
@@ -181,6 +230,7 @@ static inline hx_vf hx_vf_log10(hx_vf x) {
     hx_vf rest = (whole - sum) + part + (e * 0x1.3509f8p-18f + ((low + high) * 0x1.bd8a94p-13f + low * 0x1.bc8p-2f));
     return hx_vf_log_ends(x, sum + rest);
 }
+#endif
 
 /* log(1 + x), 2 ULP. What 1 + x loses in rounding is added to the mantissa. */
 static inline hx_vf hx_vf_log1p(hx_vf x) {
