@@ -255,12 +255,23 @@ def arcsine() -> str:
     return polynomial("hx_vd_asin_series", fit(excess, mpf(0), mpf(1) / 4, 12))
 
 
+def tangent() -> str:
+    """(tanh(t) / t - 1) / t^2 of t below 0.55."""
+
+    def excess(z: Any) -> Any:
+        t = mp.sqrt(z)
+        return (mp.tanh(t) / t - 1) / z
+
+    return polynomial("hx_vd_tanh_series", fit(excess, mpf(0), mpf("0.3026"), 10))
+
+
 def main() -> None:
     made = [
         exponential(),
         logarithm("double", "", 41, 9),
         logarithm("float", "_f32", 16, 4),
         arcsine(),
+        tangent(),
         erf_table(),
         erfcx_table(),
         erfinv_table(),

@@ -107,6 +107,20 @@ static inline hx_vd hx_vd_asin_series(hx_vd u) {
     return y;
 }
 
+static inline hx_vd hx_vd_tanh_series(hx_vd u) {
+    hx_vd y = u * -0x1.59962093e21d0p-16 + 0x1.64f707d11ba4fp-14;
+    y = y * u + -0x1.ec0e9550d42c9p-13;
+    y = y * u + 0x1.34c57de48a611p-11;
+    y = y * u + -0x1.7d97cb7a94b76p-10;
+    y = y * u + 0x1.d6d338edc6017p-9;
+    y = y * u + -0x1.226e32eebbb26p-7;
+    y = y * u + 0x1.664f48770be76p-6;
+    y = y * u + -0x1.ba1ba1b9feb3cp-5;
+    y = y * u + 0x1.1111111111032p-3;
+    y = y * u + -0x1.5555555555555p-2;
+    return y;
+}
+
 HX_LANE_TABLE double hx_erf_table[15][16] = {
     {0x0.0p+0, 0x1.7ef63cf24e380p-2, 0x1.7d5f8ee4246b8p-1, 0x1.28b078048a46fp+0, 0x1.8f5794060547cp+0,
      0x1.e46bed8b175dfp+0, 0x1.2c253e66fe006p+1, 0x1.5c9b6872b020cp+1, 0x1.87ef176a91ed2p+1, 0x1.bcef6fb3cdf5bp+1,

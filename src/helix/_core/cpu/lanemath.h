@@ -70,6 +70,20 @@ static inline hx_vd hx_vd_exp2(hx_vd x) {
     return hx_vd_scale2(hx_vd_exp_mantissa((x - k) * 0x1.62e42fefa39efp-1, (hx_vl)shifted), k);
 }
 
+/* a / b of b away from the ends of the range, 1 ULP. */
+static inline hx_vd hx_vd_divide(hx_vd a, hx_vd b) {
+    hx_vd inverse = (hx_vd)_mm512_rcp14_pd((__m512d)b);
+    for (int k = 0; k < 2; k++) inverse = hx_vd_fma(inverse, hx_vd_less(hx_vd_all(1.0), b, inverse), inverse);
+    hx_vd q = a * inverse;
+    return hx_vd_fma(hx_vd_less(a, q, b), inverse, q);
+}
+/* An odd polynomial below 0.55, 1 - 2 / (exp(2 x) + 1) above; 2 ULP. */
+static inline hx_vd hx_vd_tanh(hx_vd x) {
+    hx_vd a = hx_vd_at_most(hx_vd_abs(x), 20.0), z = a * a, near = hx_vd_fma(a * z, hx_vd_tanh_series(z), a);
+    hx_vd far = 1.0 - hx_vd_divide(hx_vd_all(2.0), hx_vd_exp(a + a) + 1.0);
+    return hx_vd_copysign(hx_vd_select(hx_vd_lt(a, hx_vd_all(0.55)), near, far), x);
+}
+
 /* ---- logarithms ---- */
 
 /* What x is made of: x = m 2^e, m in [3/4, 3/2), and r = m / c - 1 for the c of its piece. */
@@ -112,6 +126,24 @@ static inline hx_vd hx_vd_log10(hx_vd x) {
     hx_vd high = hx_vd_fma(s.e, hx_vd_all(0x1.34413509f8000p-2), hx_vd_pick(s.lanes, hx_log_table[5]));
     hx_vd low = hx_vd_fma(s.e, hx_vd_all(-0x1.80433b83b532ap-44), hx_vd_pick(s.lanes, hx_log_table[6]));
     return hx_vd_log_to(x, high, low, s, 0x1.bcb7b1526e50ep-2, 0x1.95355baaafad3p-57);
+}
+
+/* log(1 + x), 1 ULP. What 1 + x loses in rounding is divided by it, roughly, and added. */
+static inline hx_vd hx_vd_log1p(hx_vd x) {
+    hx_vd u = 1.0 + x, lost = hx_vd_select(hx_vd_lt(hx_vd_all(1.0), x), 1.0 - (u - x), x - (u - 1.0));
+    hx_vd_split s = hx_vd_log_split(u);
+    lost = hx_vd_scale2(lost * hx_vd_pick(s.lanes, hx_log_table[0]), -s.e);
+    hx_vd high = hx_vd_fma(s.e, hx_vd_all(0x1.62e42fefa4000p-1), hx_vd_pick(s.lanes, hx_log_table[1]));
+    hx_vd low = hx_vd_fma(s.e, hx_vd_all(-0x1.8432a1b0e2634p-43), hx_vd_pick(s.lanes, hx_log_table[2]));
+    hx_vd sum = high + s.r;
+    low += (high - sum) + s.r + hx_vd_less(lost, lost, s.r);
+    hx_vd y = hx_vd_log_ends(u, sum + hx_vd_fma(s.r * s.r, hx_vd_log_table_series(s.r), low));
+    return hx_vd_select(hx_vd_lt(hx_vd_abs(x), hx_vd_all(0x1p-54)), x, y);
+}
+/* 2 ULP. */
+static inline hx_vd hx_vd_atanh(hx_vd x) {
+    hx_vd a = hx_vd_abs(x);
+    return hx_vd_copysign(0.5 * hx_vd_log1p(2.0 * a / (1.0 - a)), x);
 }
 
 /* ---- circular, inverse ---- */

@@ -232,7 +232,9 @@ C128(log10, complex_log10(x))
 OP_COMPLEX(log10, 64)
 VF(log1p, hx_vf_log1p(x))
 static hx_c128 complex_log1p(hx_c128 x) { return clog(1 + x); }
-PAIR(log1p, hx_d_log1p, complex_log1p)
+VD(log1p, hx_vd_log1p(x), hx_d_log1p(x))
+C128(log1p, complex_log1p(x))
+OP_COMPLEX(log1p, 64)
 
 /* ---- circular ---- */
 
@@ -343,7 +345,7 @@ HX_INLINE double tanh_of(double x) {
     double far = 1.0 - 2.0 / (hx_d_exp(2.0 * a) + 1.0);
     return copysign(a < 0.55 ? a + a * z * p : far, x);
 }
-F64(tanh, tanh_of(x))
+VD(tanh, hx_vd_tanh(x), tanh_of(x))
 C128(tanh, ctanh(x))
 OP_COMPLEX(tanh, 0)
 /* Beyond 2^28, log(2 a). */
@@ -368,7 +370,9 @@ HX_INLINE double atanh_of(double x) {
     return copysign(0.5 * hx_d_log1p(2.0 * a / (1.0 - a)), x);
 }
 VF(atanh, hx_vf_atanh(x))
-PAIR(atanh, atanh_of, catanh)
+VD(atanh, hx_vd_atanh(x), atanh_of(x))
+C128(atanh, catanh(x))
+OP_COMPLEX(atanh, 64)
 
 /* ---- error function, gamma function, logistic ---- */
 
@@ -443,7 +447,7 @@ static double log_gamma(double x) {
 }
 /* Stirling's series (Digital Library of Mathematical Functions 5.11.1) from 8 on, below by the recurrence, for negative x by
  * reflection; beside the zeros at 1 and 2 by their Taylor series (5.7.3). For float results. */
-HX_INLINE double log_gamma_of_float(double x) {
+HX_INLINE double log_gamma_of_size(double x) {
     double a = fabs(x), b = a - 1.0, c = a - 2.0;
     bool small = a < 8.0;
     double product = a * (a + 1.0) * (a + 2.0) * (a + 3.0) * ((a + 4.0) * (a + 5.0) * (a + 6.0) * (a + 7.0));
@@ -455,12 +459,29 @@ HX_INLINE double log_gamma_of_float(double x) {
     series = series * z + -1.0 / 360;
     series = series * z + 1.0 / 12;
     double y = (t - 0.5) * hx_d_log(t) - t + 0x1.d67f1c864beb5p-1 + series * r - (small ? hx_d_log(product) : 0.0);
-    y = fabs(b) < 1e-3 ? b * (-0x1.2788cfc6fb619p-1 + b * (0x1.a51a6625307d3p-1 - b * 0x1.9a4d55beab2d7p-2)) : y;
+    y = fabs(b) < 1e-3 ? 0.0 + b * (-0x1.2788cfc6fb619p-1 + b * (0x1.a51a6625307d3p-1 - b * 0x1.9a4d55beab2d7p-2)) : y;
     y = fabs(c) < 1e-3 ? c * (0x1.b0ee6072093cep-2 + c * (0x1.4a34cc4a60fa6p-2 - c * 0x1.13e001a557607p-4)) : y;
-    double below = hx_d_log(PI / (a * fabs(hx_d_sincos(PI * (a - hx_d_round(a)), 0)))) - y;
-    return a == __builtin_inf() ? a : x < 0 ? below : y;
+    return a == __builtin_inf() ? a : y;
 }
-F32(lgamma, log_gamma_of_float(x))
+HX_INLINE double log_gamma_of_float(double x) {
+    double a = fabs(x), y = log_gamma_of_size(x);
+    double below = hx_d_log(PI / (a * fabs(hx_d_sincos(PI * (a - hx_d_round(a)), 0)))) - y;
+    return (x < 0) & (a != __builtin_inf()) ? below : y;
+}
+static void lgamma_f32(void *out, const float *const *in, int64_t n, const void *args) {
+    (void)args;
+    for (int64_t at = 0; at < n; at += HX_MAP_BLOCK) {
+        int64_t run = n - at < HX_MAP_BLOCK ? n - at : HX_MAP_BLOCK;
+        const float *a = in[0] + at;
+        float *o = (float *)out + at;
+        int below = 0;
+        for (int64_t i = 0; i < run; i++) below |= a[i] < 0;
+        if (below)
+            _Pragma("GCC ivdep") for (int64_t i = 0; i < run; i++) o[i] = (float)log_gamma_of_float(a[i]);
+        else
+            _Pragma("GCC ivdep") for (int64_t i = 0; i < run; i++) o[i] = (float)log_gamma_of_size(a[i]);
+    }
+}
 F64(lgamma, log_gamma(x))
 OP_FLOAT(lgamma, 256)
 
