@@ -287,6 +287,28 @@ def test_exchanged_buffers() -> None:
     assert a.tolist() == [1, 1] and b.tolist() == [0, 0]
 
 
+def test_effects_take_the_values_from_before_any_of_them() -> None:
+    def function(x: helix.Tensor, y: helix.Tensor, z: helix.Tensor) -> None:
+        y.copy_(x)
+        x.copy_(z)
+
+    x, y, z = helix.tensor([1.0]), helix.tensor([2.0]), helix.tensor([3.0])
+    helix.trace(function, x, y, z)(x, y, z)
+    assert [t.item() for t in (x, y, z)] == [3.0, 1.0, 3.0]
+
+
+def test_a_part_of_a_captured_part_is_written() -> None:
+    base = helix.zeros(6)
+    part = base[2:]
+
+    def function() -> helix.Tensor:
+        part[1:3].add_(1)
+        return part.sum()
+
+    graph = helix.trace(function)
+    assert graph().item() == 2 and base.tolist() == [0, 0, 0, 1, 1, 0]
+
+
 def test_a_training_step() -> None:
     """Forward, backward and update in one graph: the weights go the way of the eager steps."""
     helix.manual_seed(0)
@@ -481,12 +503,20 @@ def test_rewriting() -> None:
     assert graph.prune() == 0
 
 
+def tanh_at_the_end(graph: Graph) -> helix.graph.Value:
+    node = helix.graph.Node("tanh", (graph.inputs[0],))
+    value = node.gives(((3,), helix.float32))[0]
+    graph.append(node)
+    return value
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
         (lambda g: g.remove(g.nodes[0]), "add takes"),
         (lambda g: g.remove(g.nodes[2]), "outputs"),
         (lambda g: g.replace(g.nodes[0].outputs[0], g.nodes[2].outputs[0]), ""),
+        (lambda g: g.replace(g.nodes[0].outputs[0], tanh_at_the_end(g)), "insert what makes it earlier"),
         (lambda g: g.append(helix.graph.Node("tanh", (g.nodes[2].outputs[0],)), before=g.nodes[0]), "made later"),
         (lambda g: g.replace(g.nodes[0].outputs[0], g.nodes[0].gives(((4,), helix.float32))[0]), "shape and dtype"),
         (lambda g: g.remove(helix.graph.Node("tanh", ())), "does not stand"),

@@ -327,6 +327,32 @@ class Graph:
                     f"HX4001 {value!r} knows {len(value.users)} uses, it has {uses.get(id(value), 0)}", code="HX4001"
                 )
 
+    # ---- what it costs ---------------------------------------------------------------------------------------
+
+    def cost(self) -> Any:
+        """Operations, and bytes read and written, of a run. `helix.graph.analysis.cost(node)` is that of one node."""
+        from .analysis import total
+
+        return total(self)
+
+    def peak_bytes(self) -> int:
+        """The most memory that a run holds at a time, about: inputs, captured tensors and what is still needed."""
+        from .analysis import peak_bytes
+
+        return peak_bytes(self)
+
+    def statistics(self) -> Any:
+        """Counts of nodes, ops and parameters, depth, operations, bytes moved and held."""
+        from .analysis import statistics
+
+        return statistics(self)
+
+    def summary(self) -> str:
+        """A table of the nodes and what they cost."""
+        from .analysis import summary
+
+        return summary(self)
+
     # ---- as a whole ----------------------------------------------------------------------------------------
 
     def executor(self) -> Any:
