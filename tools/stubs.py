@@ -231,7 +231,7 @@ def class_text(cls):
         pass
     else:
         lines.append("    def __init__(self, *args: Any, **kwargs: Any) -> None: ...\n")
-    if cls is _core.Op:
+    if cls in (_core.Op, _core.Called):
         lines.append("    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...\n")
     for name in sorted(vars(cls)):
         lines.append(member_text(cls, name, inspect.getattr_static(cls, name)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from .._core import Called
 from ..errors import HelixError
 from ..tensor import Tensor
 from .misfit import locate
@@ -27,7 +28,7 @@ class Hook:
             self._hooks.remove(self._hook)
 
 
-class Module:
+class Module(Called):
     """The base of all layers and models.
 
     A subclass makes its parts in `__init__` and says in `forward` what it computes. Parameters, buffers and
@@ -52,14 +53,9 @@ class Module:
     def forward(self, *args, **kwargs):
         raise NotImplementedError(f"{type(self).__name__} does not say in forward() what it computes")
 
-    def __call__(self, *args, **kwargs):
-        if self._hooked:
-            return self._call_with_hooks(args, kwargs)
-        try:
-            return self.forward(*args, **kwargs) if kwargs else self.forward(*args)
-        except HelixError as error:
+    def _locate(self, error: Exception, args: tuple) -> None:
+        if isinstance(error, HelixError):
             locate(self, error, args)
-            raise
 
     def _call_with_hooks(self, args: tuple, kwargs: dict):
         for hook in tuple(self._forward_pre_hooks):
