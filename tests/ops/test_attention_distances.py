@@ -35,6 +35,7 @@ CASES: dict[str, Any] = {
     "slopes": (4, 2, 300, 300, alibi(4, 300, 300)),
     "slopes both ways": (2, 2, 130, 260, alibi(2, 130, 260, causal=False)),
     "a window": (2, 1, 500, 500, window(500, 500, 37)),
+    "a window that reaches one key before a block": (1, 1, 300, 300, window(300, 300, 18)),
     "a window with padding": (2, 1, 300, 300, window(300, 300, 64), "padding"),
     "slopes with a float mask": (2, 2, 140, 150, alibi(2, 140, 150), "mask"),
     "more keys than rows": (4, 2, 40, 700, window(40, 700, 90)),
