@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import _core, arange, cat, empty, stack, where, zeros
+from .. import _core, addmm, arange, cat, empty, stack, where, zeros
 from ..autograd import is_grad_enabled
 from ..errors import ParameterError
 from ..tensor import Tensor
@@ -75,10 +75,11 @@ def _step_by_step(
 ) -> tuple[Tensor, ...]:
     w_ih, w_hh, b_ih, b_hh = weights
     gates = F.linear(x, w_ih, None if b_ih is None else b_ih + b_hh).unbind(0)
+    turned = w_hh.t().contiguous()  # once, not in every step
     hidden, cell = start
     found: list[Any] = [None] * len(gates)
     for t in reversed(range(len(gates))) if reverse else range(len(gates)):
-        i, f, g, o = (gates[t] + F.linear(hidden, w_hh)).chunk(4, -1)
+        i, f, g, o = addmm(gates[t], hidden, turned).chunk(4, -1)
         new = f.sigmoid() * cell + i.sigmoid() * g.tanh()
         out = F.linear(o.sigmoid() * new.tanh(), turn)
         if lengths is not None:
