@@ -259,8 +259,17 @@ def _pullback(graph: Graph, inputs: Leaves, gradients: Leaves, needed: Sequence[
         pairs = [(r, g) for r, g in zip(results, gradients, strict=True) if r.requires_grad]
         if not pairs:
             return [_zeros(tensor) for tensor in free]
-        found = grad([r for r, _ in pairs], free, [g for _, g in pairs], create_graph=True, allow_unused=True)
+        found = backward([r for r, _ in pairs], free, [g for _, g in pairs])
     return [_zeros(tensor) if g is None else g for tensor, g in zip(free, found, strict=True)]
+
+
+def backward(results: Leaves, inputs: Leaves, gradients: Leaves | None = None) -> tuple[Tensor | None, ...]:
+    """Gradients within the running trace, by the very steps of a backward pass; in the graph they can be differentiated again."""
+    tracer = active()
+    if tracer is None:
+        raise TraceError("HX1702 no trace is running", code="HX1702")
+    with tracer.following():
+        return grad(results, inputs, gradients, allow_unused=True)
 
 
 def _zeros(like: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from .. import _core
 from .._core import Tensor
 from ..autograd import enable_grad
-from ..autograd import grad as gradients_of
 from ..errors import ArgumentError, GradientError
+from .control import backward
 from .executor import interpret
 from .ir import Graph, Value
 from .tracing import trace_derived
@@ -52,7 +52,7 @@ def grad(graph: Graph, wrt: str | Sequence[str] | None = None, value: bool = Fal
         with enable_grad():
             result = interpret(graph, leaves, runner.sizes(leaves), captured)[0]
             free = [wanted[id(target)] for target in targets]
-            found = gradients_of(result, free, create_graph=True, allow_unused=True)
+            found = backward([result], free)
         zeros = _core.op_named("zeros_like")
         made = tuple([zeros(tensor) if g is None else g for tensor, g in zip(free, found, strict=True)])
         answer = made[0] if single else made

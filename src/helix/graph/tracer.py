@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -79,6 +80,7 @@ class Tracer:
         self.placeholders: list[Tensor] = []
         self.results: list[Tensor] = []
         self.gradients: list[tuple[Tensor, Tensor]] = []
+        self.differentiable: list[tuple[int, int]] = []
         self._grad = enable_grad()
 
     # ---- recording -----------------------------------------------------------------------------------------
@@ -120,6 +122,13 @@ class Tracer:
         self.regions.append(meaning)
         device = inputs[0].device if inputs else None
         return trace_region(len(self.regions) - 1, inputs, specs, device)
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """Calls of a backward pass inside, which records nothing for gradients, can be differentiated in the graph."""
+        first = len(self.trace)
+        yield
+        self.differentiable.append((first, len(self.trace)))
 
     # ---- where ---------------------------------------------------------------------------------------------
 
@@ -175,6 +184,8 @@ class Tracer:
     def graph(self, names: Sequence[str] = (), lift: bool = False, name: str = "graph") -> tuple[Graph, list[Tensor]]:
         """What was recorded, and with `lift` the tensors that follow the placeholders as inputs."""
         builder = Builder(self.trace, self.named, [*self.places, NOWHERE], self.regions, lift, name)
+        for first, end in self.differentiable:
+            builder.calls[first:end] = [(*call[:7], False, *call[8:]) for call in builder.calls[first:end]]
         builder.inputs(self.placeholders, list(names) or [f"input{i}" for i in range(len(self.placeholders))])
         builder.run()
         builder.outputs(self.results)
