@@ -392,3 +392,39 @@ def test_a_pool_or_relu_of_another_meaning_keeps_its_place():
         plain = layers[number].forward
         layers[number].forward = lambda input, plain=plain: -plain(input)
         assert nn.Sequential(*layers)(x).item() == wanted
+
+
+MAKERS = {  # with more than a few thousand results
+    "linear": (nn.Linear(50, 40), (300, 50)),
+    "conv": (nn.Conv2d(2, 4, 3), (2, 2, 60, 60)),
+    "transposed": (nn.ConvTranspose1d(2, 4, 3), (2, 2, 2000)),
+    "batch norm": (nn.BatchNorm2d(2), (3, 2, 40, 40)),
+    "view": (nn.Flatten(), (30, 20, 40)),
+    "nothing": (nn.Identity(), (30, 20, 40)),
+    "sigmoid": (nn.Sigmoid(), (30, 20, 40)),
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_relu_in_the_memory_of_what_it_reads_changes_no_bit(name):
+    layer, shape = MAKERS[name]
+    x, seen = hx.randn(*shape), []
+
+    def run(forward):
+        data = x.clone().requires_grad_()
+        result = forward(data * 1)
+        (result * hx.arange(result.numel()).reshape(result.shape)).sum().backward()
+        return result.detach().numpy().tobytes(), data.grad.numpy().tobytes()
+
+    apart = run(lambda data: nn.ReLU()(layer(data)))
+    assert run(nn.Sequential(layer, nn.ReLU())) == apart
+    before = x.clone()
+    with hx.no_grad():
+        nn.Sequential(layer, nn.ReLU())(x)
+        nn.Sequential(nn.ReLU(), layer)(x)
+    assert (x == before).all().item()
+    watch = layer.register_forward_hook(lambda _layer, _inputs, made: seen.append(made))
+    run(nn.Sequential(layer, nn.ReLU()))
+    watch.remove()
+    if name != "sigmoid":
+        assert seen[0].min().item() < 0

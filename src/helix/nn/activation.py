@@ -32,7 +32,9 @@ class _Plain(_Activation):
 
 
 class ReLU(_Plain):
-    _function = staticmethod(F.relu)
+    def forward(self, input: Tensor, *, owned: bool = False) -> Tensor:
+        """max(input, 0); in the memory of an input that is `owned`: that nobody else has, and no gradient reads."""
+        return input.relu_() if owned else F.relu(input)
 
 
 class ReLU6(_Plain):
