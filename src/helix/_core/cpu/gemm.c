@@ -46,7 +46,8 @@ enum {
     AHEAD = 16,           /* of k: how far in front packed rows of 8-byte elements are fetched */
     TINY = 8,             /* rows and k of products that need no plan */
     SWEEP_HEIGHT = 16,    /* rows up to which B is swept row by row */
-    DOT_HEIGHT = 48,      /* rows up to which columns of B are read by dot products */
+    DOT_HEIGHT = 20,      /* rows up to which columns of B are read by dot products, */
+    DOT_SHARE = 64,       /* one for so many elements of a column: short ones cost more to sum up than to pack */
     SKINNY_SUMS = 8192    /* sums a skinny task holds: 32 KB of f32 */
 };
 #define DIRECT_WORK (256.0 * 256 * 256)  /* multiplications up to which nothing is packed */

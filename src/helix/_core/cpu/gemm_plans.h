@@ -168,7 +168,8 @@ static void skinny_task(void *ctx, int64_t t) {
 
 static bool skinny_fits(const problem *x) {
     const hx_gemm_args *g = &x->g;
-    if (!x->kind.dot || g->load_b || x->m > (g->b_row == 1 ? x->kind.dot_height : x->kind.sweep_height)) return false;
+    int64_t height = g->b_row != 1 ? x->kind.sweep_height : least(x->kind.dot_height, most(1, x->k / DOT_SHARE));
+    if (!x->kind.dot || g->load_b || x->m > height) return false;
     if (g->b_row != 1 && (!x->kind.sweep || g->b_col != 1 || x->n < 16)) return false;
     return x->m <= 2 || x->n * x->k >= 1 << 15;
 }
