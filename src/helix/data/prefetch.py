@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -34,7 +38,7 @@ def ahead_in_processes(
 ) -> Iterator[Batch]:
     """The same by processes forked from this one; their batches come through shared memory."""
     resource_tracker.ensure_running()
-    with ProcessPoolExecutor(workers, get_context("fork"), _remember, (fetch,)) as pool:
+    with ProcessPoolExecutor(workers, get_context("fork"), _remember, (fetch, os.getpid())) as pool:
         try:
             yield from _in_order(pool, _fetch_shared, batches, workers, limit, _taken)
         except BrokenProcessPool as error:
@@ -68,9 +72,18 @@ def _in_order(pool: Executor, fetch, batches, workers: int, limit: int, take) ->
 _fetch: Callable[[Sequence[int]], Batch] | None = None
 
 
-def _remember(fetch: Callable[[Sequence[int]], Batch]) -> None:
+def _remember(fetch: Callable[[Sequence[int]], Batch], parent: int) -> None:
     global _fetch
     _fetch = fetch
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent's handler asks a training to stop, which this is not
+    threading.Thread(target=_end_with, args=(parent,), name="helix-parent", daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """Ends this worker when the process that it works for was killed: it holds that one's files, and its locks."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def _fetch_shared(indices: Sequence[int]) -> tuple[str, list[tuple[tuple[int, ...], str, int]]]:

@@ -74,7 +74,10 @@ def save(
             f"HX3001 checkpoint step {step} could not be written: {error.strerror or error} "
             f"({final.name}). The checkpoints before it are untouched."
         ) from error
-    prune(folder, max(2, keep))
+    try:
+        prune(folder, max(2, keep))
+    except OSError as error:
+        warnings.warn(f"old checkpoints could not be deleted: {error}", stacklevel=2)
     return final
 
 
@@ -241,10 +244,15 @@ def load(path: Path) -> Checkpoint:
 
 def mark_best(folder: Path, path: Path, monitor: str, value: float) -> None:
     """Says in BEST which checkpoint is the best so far; it is kept from now on."""
-    save_json(
-        _spelled({"format_version": FORMAT_VERSION, "name": path.name, "monitor": monitor, "value": value}),
-        folder / "BEST",
-    )
+    try:
+        save_json(
+            _spelled({"format_version": FORMAT_VERSION, "name": path.name, "monitor": monitor, "value": value}),
+            folder / "BEST",
+        )
+    except OSError as error:
+        raise CheckpointError(
+            f"HX3001 {path.name} could not be marked as the best: {error.strerror or error}. It is written, and good."
+        ) from error
 
 
 def best(folder: Path) -> Path | None:
@@ -265,6 +273,9 @@ def chosen(folder: Path, which: str | int = "auto") -> Path:
         return _of_step(folder, which)
     path = best(folder)
     reason = "none is tracked" if path is None else fault(path)
+    while reason is not None and best(folder) != path:  # a training has found a better one in the meantime
+        path = best(folder)
+        reason = "none is tracked" if path is None else fault(path)
     if path is not None and reason is None:
         return path
     if which == "best":

@@ -9,6 +9,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -50,7 +51,7 @@ class RunFolder:
     def records(self) -> Iterator[dict[str, Any]]:
         """The records of metrics.jsonl; a last line cut short by a kill is left out."""
         try:
-            lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+            lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return
         for line in lines:
@@ -58,13 +59,13 @@ class RunFolder:
                 record = json.loads(line)
             except ValueError:
                 continue
-            if record.get("event") in ("step", "epoch"):
+            if isinstance(record, dict) and record.get("event") in ("step", "epoch"):
                 yield record
 
     # ---- writing -------------------------------------------------------------------------------------------
 
-    def open(self, resume_at: int | None = None, epochs: int = 0) -> None:
-        """Takes the folder for a training: a new run, or one that goes on after step `resume_at`, `epochs` of them whole."""
+    def take(self) -> None:
+        """Holds the folder for this training; ConfigError where another process does."""
         self.path.mkdir(parents=True, exist_ok=True)
         lock = open(self.path / ".lock", "w", encoding="utf-8")  # noqa: SIM115
         try:
@@ -73,6 +74,18 @@ class RunFolder:
             lock.close()
             raise ConfigError(f"HX3104 run {str(self.path)!r} is being trained by another process.") from None
         self._lock = lock
+
+    def open(self, resume_at: int | None = None, epochs: int = 0) -> None:
+        """Takes the folder for a training: a new run, or one that goes on after step `resume_at`, `epochs` of them whole."""
+        if self._lock is None:
+            self.take()
+        try:
+            self._open_files(resume_at, epochs)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_files(self, resume_at: int | None, epochs: int) -> None:
         header = {"event": "header", "format_version": FORMAT_VERSION}
         kept = [r for r in self.records() if _is_before(r, resume_at, epochs)] if resume_at is not None else []
         write_text(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in [header, *kept]))
@@ -85,7 +98,8 @@ class RunFolder:
     def close(self) -> None:
         for file in (self._metrics, self._log, self._lock):
             if file is not None:
-                file.close()
+                with suppress(OSError):  # of what a full disk did not take, which was said when it was written
+                    file.close()
         self._metrics = self._log = self._lock = None
 
     def write(self, name: str, text: str) -> None:
@@ -110,8 +124,13 @@ def _is_before(record: Mapping[str, Any], step: int, epochs: int) -> bool:
 def _add(file: TextIO | None, line: str) -> None:
     if file is None:
         raise RuntimeError("the run folder is not open for writing: call open() first")
-    file.write(line + "\n")
-    file.flush()
+    try:
+        file.write(line + "\n")
+        file.flush()
+    except OSError as error:
+        raise OSError(
+            error.errno, f"{error.strerror}; the training stopped, its checkpoints are untouched", file.name
+        ) from error
 
 
 def environment(device) -> dict[str, Any]:

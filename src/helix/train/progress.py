@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 
 def words(values: dict[str, float]) -> str:
@@ -40,10 +41,11 @@ class Quiet:
 
 
 class Lines(Quiet):
-    """Plain lines, for logs and pipes."""
+    """Plain lines, for logs and pipes. A reader that goes away does not end the training: the log has the lines too."""
 
     def line(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
 
 
 class Bar(Quiet):
@@ -69,17 +71,23 @@ class Bar(Quiet):
         self._bar.start()
 
     def step(self, step: int, epoch: int, values: dict[str, float]) -> None:
-        self._bar.update(self._task, completed=step, description=f"epoch {epoch}", values=words(values))
+        with _WHOEVER_READS:
+            self._bar.update(self._task, completed=step, description=f"epoch {epoch}", values=words(values))
 
     def line(self, text: str) -> None:
-        if hasattr(self, "_bar"):
-            self._bar.console.print(text, highlight=False, markup=False)
-        else:
-            print(text, file=sys.stderr)
+        with _WHOEVER_READS:
+            if hasattr(self, "_bar"):
+                self._bar.console.print(text, highlight=False, markup=False)
+            else:
+                print(text, file=sys.stderr)
 
     def close(self) -> None:
         if hasattr(self, "_bar"):
-            self._bar.stop()
+            with _WHOEVER_READS:
+                self._bar.stop()
+
+
+_WHOEVER_READS = suppress(OSError, SystemExit)  # rich ends the process when a pipe is broken
 
 
 def _rate_column():

@@ -164,8 +164,7 @@ def start(config: Config, dataset: Dataset | None = None, model: Module | None =
     config = configuration.settled(config, len(parts[0]))
     path = _fresh(Path(config.runs), config.name)
     trainer = trainer_for(config, model if model is not None else fresh_model(config, info), path, progress)
-    folder = RunFolder(path)
-    path.mkdir(parents=True)
+    folder = trainer.folder = RunFolder(_made(path, config))
     folder.write("config.toml", configuration.to_toml(config))
     folder.write_json("data.json", msgspec.to_builtins(info))
     _say_what_is_left_out(trainer, dataset)
@@ -209,6 +208,18 @@ def _train(config: Config, trainer: Trainer, info: DataInfo, parts: tuple[Datase
     run = Run(folder.path)
     run.__dict__["model"] = trainer.model.eval()
     return run
+
+
+def _made(path: Path, config: Config) -> Path:
+    """Makes the folder of a run, or the next one where another process was quicker."""
+    while True:
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            if not path.exists():  # it is a parent that is no folder
+                raise
+            path = _fresh(Path(config.runs), config.name)
 
 
 def _fresh(runs: Path, name: str) -> Path:

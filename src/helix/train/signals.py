@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM ask a running training to stop at the next step; a second one stops it at once."""
+"""SIGINT, SIGTERM and a terminal that goes away ask a running training to stop at the next step; a second one stops it at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class StopRequest:
-    """A context in which the two signals set `signal_number` instead of ending the process."""
+    """A context in which the signals set `signal_number` instead of ending the process; SIGHUP unless it is ignored (nohup)."""
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
@@ -29,8 +29,11 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.getsignal(number)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                before = signal.getsignal(number)
+                if before is None or (number == signal.SIGHUP and before == signal.SIG_IGN):
+                    continue  # a handler that Python cannot put back, or one that wants it ignored
+                self._before[number] = before
                 signal.signal(number, self._handle)
         return self
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -73,36 +74,39 @@ class Trainer:
         `data` and `test` are what `helix.data.load` takes, or a Loader, whose batches are taken as they are, from its first epoch on.
         With `resume` the newest good checkpoint below run_dir is taken up first.
         """
-        if self.folder is not None and not resume and checkpoint.steps(self.folder.checkpoints):
-            raise ConfigError(
-                f"HX3106 {str(self.folder.path)!r} already holds checkpoints, which a new run would be mixed with. "
-                "Pass resume=True to go on with them, or another run_dir."
-            )
+        if resume and self.folder is None:
+            raise ValueError("fit(resume=True) needs the run_dir that holds the checkpoints")
         test = test if test is None or isinstance(test, Loader) else load(test)
         session = self._session(data, tested=test is not None)
-        if resume:
-            if self.folder is None:
-                raise ValueError("fit(resume=True) needs the run_dir that holds the checkpoints")
-            session.restore(self.folder.checkpoints)
-            self._mark_best(session)
-        if self.folder is not None:
-            self.folder.open(session.step if resume else None, session.epoch)
-            self.folder.write_json("env.json", {**environment(self.device), "seed": self.settings.seed})
-            self.history = [r for r in self.folder.records() if r["event"] == "epoch"]
-        try:
+        with ExitStack() as closing:
+            if self.folder is not None:
+                self._take(self.folder, session, resume, closing)
+            closing.callback(self.progress.close)
+            for callback in session.callbacks:
+                closing.callback(callback.close)
             with StopRequest() as stop:
                 self._run(session, test, stop)
-        finally:
-            for callback in session.callbacks:
-                callback.close()
-            self.progress.close()
-            if self.folder is not None:
-                self.folder.close()
         if self.folder is not None and self.history:
             report = page.of_training(self, self.folder)
             profiled = profiling.section(self.folder.path)
             self.folder.write("report.html", page.with_section(report, profiling.HEADING, profiled))
         return self.history[-1] if self.history else {}
+
+    def _take(self, folder: RunFolder, session: Session, resume: bool, closing: ExitStack) -> None:
+        """Holds the folder, then looks at what it has: another process may have trained there until now."""
+        folder.take()
+        closing.callback(folder.close)
+        if not resume and checkpoint.steps(folder.checkpoints):
+            raise ConfigError(
+                f"HX3106 {str(folder.path)!r} already holds checkpoints, which a new run would be mixed with. "
+                "Pass resume=True to go on with them, or another run_dir."
+            )
+        if resume:
+            session.restore(folder.checkpoints)
+            self._mark_best(session)
+        folder.open(session.step if resume else None, session.epoch)
+        folder.write_json("env.json", {**environment(self.device), "seed": self.settings.seed})
+        self.history = [r for r in folder.records() if r["event"] == "epoch"]
 
     def stop(self) -> None:
         """Asks the running fit to end after this step; for callbacks."""
