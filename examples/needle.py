@@ -16,7 +16,7 @@ from helix import data, models
 from helix.nn import functional as F
 
 MARK, QUESTION, LETTERS = 2, 3, 3  # bytes that no source holds; letters of a needle
-STAGES = ((256, 32, 500), (1024, 8, 250), (8192, 1, 150), (32768, 1, 60))  # length, batch, steps
+STAGES = ((256, 16, 600), (1024, 8, 300), (8192, 1, 200), (32768, 1, 60))  # length, batch, steps
 PIECE = 8192  # bytes read at once
 
 
@@ -39,7 +39,7 @@ def texts(hay: np.ndarray, draw: np.random.Generator, count: int, length: int) -
 
 
 def learn(model: models.SequenceDecoder, hay: np.ndarray, draw: np.random.Generator) -> None:
-    optimizer = helix.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
+    optimizer = helix.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0.0)
     steps = sum(count for _, _, count in STAGES)
     schedule = helix.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / 50) * (0.1 + 0.45 * (1 + math.cos(math.pi * step / steps)))
@@ -76,7 +76,7 @@ def main(lengths: list[int], count: int = 50) -> dict[int, float]:
     helix.manual_seed(0)
     hay, draw = haystack(), np.random.default_rng(0)
     held_back = len(hay) // 2  # questions are asked in sources that were not trained on
-    model = models.SequenceDecoder(dim=64, depth=2, mixer="mamba")
+    model = models.SequenceDecoder(dim=32, depth=1, mixer="mamba")
     learn(model, hay[:held_back], draw)
     model.eval().requires_grad_(False)
     shares = {}

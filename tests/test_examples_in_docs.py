@@ -70,6 +70,7 @@ MODULES = (
     "metrics.calibration",
     "metrics.confusion",
     "metrics.correlation",
+    "metrics.exactmatch",
     "metrics.fscore",
     "metrics.language",
     "metrics.mean",

@@ -45,6 +45,11 @@ def per_class(function):
     return lambda a, b, **o: function(b, a, labels=[0, 1, 2, 3], average=None, zero_division=0, **o)
 
 
+def paired(rows):
+    """Samples of two rows."""
+    return np.stack([rows, rows[::-1]], 1)
+
+
 M = metrics
 CASES = {
     "accuracy": (M.Accuracy(), SCORES, CLASSES, sk.accuracy_score(CLASSES, FOUND)),
@@ -53,6 +58,9 @@ CASES = {
     "accuracy of pixels": (M.Accuracy(), np.moveaxis(np.eye(3)[PIXELS], -1, 1), MASKS, (PIXELS == MASKS).mean()),
     "top 2": (M.Accuracy(2), SCORES, CLASSES, sk.top_k_accuracy_score(CLASSES, SCORES, k=2)),
     "ignoring": (M.Accuracy(ignore_index=3), SCORES, CLASSES, (FOUND == CLASSES)[CLASSES != 3].mean()),
+    "exact match": (M.ExactMatch(), paired(SCORES), paired(CLASSES), paired(FOUND == CLASSES).all(1).mean()),
+    "exact match of what counts": (M.ExactMatch(3), paired(SCORES), paired(CLASSES),
+                                   paired((FOUND == CLASSES) | (CLASSES == 3)).all(1).mean()),
     "confusion": (M.ConfusionMatrix(4), SCORES, CLASSES, sk.confusion_matrix(CLASSES, FOUND)),
     "mse": (M.MeanSquaredError(), GIVEN, WANTED, sk.mean_squared_error(WANTED, GIVEN)),
     "rmse": (M.MeanSquaredError(squared=False), GIVEN, WANTED, sk.root_mean_squared_error(WANTED, GIVEN)),

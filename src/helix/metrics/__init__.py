@@ -4,6 +4,7 @@ from .accuracy import Accuracy
 from .calibration import CalibrationError
 from .confusion import ConfusionMatrix
 from .correlation import PearsonCorrelation, SpearmanCorrelation
+from .exactmatch import ExactMatch
 from .fscore import F1Score, FBetaScore, Precision, Recall
 from .language import BitsPerByte, Perplexity
 from .mean import MeanOf
@@ -24,6 +25,7 @@ __all__ = [
     "CharacterErrorRate",
     "ConfusionMatrix",
     "Dice",
+    "ExactMatch",
     "ExplainedVariance",
     "F1Score",
     "FBetaScore",

@@ -54,6 +54,7 @@ def loss_named(loss: str | Loss, task: str, label_smoothing: float = 0.0) -> Los
 
 METRICS: dict[str, Callable[[], Metric]] = {
     "accuracy": partial(metrics.Accuracy, ignore_index=IGNORED),
+    "exact_match": partial(metrics.ExactMatch, ignore_index=IGNORED),
     "top5": partial(partial(metrics.Accuracy, ignore_index=IGNORED), 5),
     "precision": partial(metrics.Precision, ignore_index=IGNORED),
     "recall": partial(metrics.Recall, ignore_index=IGNORED),
