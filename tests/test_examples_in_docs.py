@@ -98,6 +98,7 @@ MODULES = (
     "nn.functions.overlap",
     "nn.grouped",
     "nn.masks",
+    "func",
     "graph.control",
     "graph.gradient",
     "graph.spec",

@@ -712,6 +712,7 @@ from helix import data as data
 from helix import einops as einops
 from helix import energy as energy
 from helix import fft as fft
+from helix import func as func
 from helix import graph as graph
 from helix import io as io
 from helix import linalg as linalg

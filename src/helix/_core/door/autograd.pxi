@@ -73,6 +73,12 @@ cdef class Node:
         return tuple([(None if self.n.edges[i].node == NULL else node_object(self.n.edges[i].node), self.n.edges[i].number)
                       for i in range(self.n.n_in)])
 
+    @property
+    def variables(self):
+        """The leaves that gradients go to from here."""
+        cdef int i
+        return tuple([wrap(hx_tensor_retain(self.n.edges[i].leaf)) for i in range(self.n.n_in) if self.n.edges[i].leaf != NULL])
+
     def __repr__(self):
         return f"<{self.name()}>"
 

@@ -474,7 +474,7 @@ static hx_status det_vjp(hx_vjp *v) {
     hx_tensor *zero = det && !hx_tracing() ? CALL(any, CALL(eq, det, 0)) : NULL;
     hx_scalar singular = {0};
     if (zero) HX_TRY(hx_tensor_item(zero, &singular));
-    if (singular.v.i) {
+    if (singular.v.i || hx_tracing()) { /* a graph has one rule for all values */
         /* conj: the cofactors are the derivative of det itself */
         hx_tensor *plain = cofactors(a);
         GIN(0, CALL(mul, plain, as_matrix(G)));

@@ -1,0 +1,193 @@
+"""helix.func beside torch.func, finite differences, and loops; on functions and on graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import helix
+from helix import func, nn
+from helix.errors import ArgumentError, GradientError, ParameterError, TraceError
+from helix.graph import Spec
+
+from .graph.random_graphs import usable
+from .ops.cases import each_sample
+from .ops.sample import Sample
+from .ops.values import as_list, call_helix, leaves, numpy_arguments, to_helix
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(3, 4)), RNG.normal(size=(4, 2))
+
+
+def scalar(x: Any, y: Any) -> Any:
+    return ((x @ y).tanh() ** 2).sum() + (x * x).sum() * 0.1
+
+
+def vector(x: Any) -> Any:
+    return (x.sin() * x.sum(0)).sum(1)
+
+
+def near(mine: Any, theirs: Any) -> None:
+    np.testing.assert_allclose(mine.detach().numpy(), theirs.detach().numpy(), rtol=1e-9, atol=1e-10)
+
+
+def arguments(*arrays: np.ndarray) -> tuple[list[helix.Tensor], list[torch.Tensor]]:
+    return [helix.tensor(a) for a in arrays], [torch.tensor(a) for a in arrays]
+
+
+CASES: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "grad": lambda f, x, y: f.grad(scalar)(x, y),
+    "grad of both": lambda f, x, y: f.grad(scalar, argnums=(0, 1))(x, y),
+    "grad of a grad": lambda f, x, y: f.grad(lambda x: (f.grad(scalar)(x, y) ** 3).sum())(x),
+    "grad_and_value": lambda f, x, y: f.grad_and_value(scalar)(x, y),
+    "vjp": lambda f, x, y: f.vjp(lambda x, y: x @ y, x, y)[1](x[:, :2] * 2),
+    "jvp": lambda f, x, y: f.jvp(lambda x: (vector(x), x * 2), (x,), (x * x,)),
+    "jacrev": lambda f, x, y: f.jacrev(vector)(x),
+    "jacfwd": lambda f, x, y: f.jacfwd(vector)(x),
+    "hessian": lambda f, x, y: f.hessian(scalar)(x, y),
+    "jacobian of a jacobian": lambda f, x, y: f.jacrev(f.jacfwd(lambda x: (x**3).sum(0)))(x),
+    "vmap": lambda f, x, y: f.vmap(lambda a, b: (a * b.sum()).exp(), in_dims=(0, None))(x, y),
+    "vmap of columns": lambda f, x, y: f.vmap(lambda a, b: a @ b, in_dims=(None, 1), out_dims=1)(x, y),
+    "vmap of a grad": lambda f, x, y: f.vmap(f.grad(lambda a: (a.sin() * a).sum()))(x),
+    "grad of a vmap": lambda f, x, y: f.grad(lambda x: f.vmap(lambda a: (a @ y).sum() ** 2)(x).sum())(x),
+}
+
+
+def flat(value: Any) -> list[Any]:
+    return [leaf for part in value for leaf in flat(part)] if isinstance(value, (tuple, list)) else [value]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_beside_torch(name: str) -> None:
+    mine, theirs = arguments(X, Y)
+    for a, b in zip(flat(CASES[name](func, *mine)), flat(CASES[name](torch.func, *theirs)), strict=True):
+        near(a, b)
+        assert not a.requires_grad  # nobody outside asked for it
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if "vmap" not in n])
+def test_transforms_can_be_traced(name: str) -> None:
+    mine, _ = arguments(X, Y)
+    graph = helix.trace(lambda x, y: tuple(flat(CASES[name](func, x, y))), *mine)
+    for a, b in zip(graph(*mine), flat(CASES[name](func, *mine)), strict=True):
+        near(a, b)
+
+
+def test_of_graphs() -> None:
+    mine, theirs = arguments(X, Y)
+    graph = helix.trace(scalar, *mine)
+    near(func.grad(graph)(*mine), torch.func.grad(scalar)(*theirs))
+    near(func.hessian(graph)(*mine), torch.func.hessian(scalar)(*theirs))
+    near(func.jacrev(helix.trace(vector, mine[0]))(mine[0]), torch.func.jacrev(vector)(theirs[0]))
+    rows = helix.trace(lambda a: (a * 2).exp(), Spec((4,), helix.float64))
+    near(func.vmap(rows)(mine[0]), (mine[0] * 2).exp())
+
+
+def test_hvp_and_finite_differences() -> None:
+    mine, theirs = arguments(X, Y)
+    v = helix.tensor(RNG.normal(size=X.shape))
+    value, (product,) = func.hvp(lambda x: scalar(x, mine[1]), (mine[0],), (v,))
+    expected = np.einsum(
+        "abcd,cd->ab", torch.func.hessian(lambda x: scalar(x, theirs[1]))(theirs[0]).numpy(), v.numpy()
+    )
+    np.testing.assert_allclose(product.numpy(), expected, rtol=1e-9)
+    assert value.item() == pytest.approx(scalar(*mine).item())
+    step = 1e-6
+    slope = func.grad(scalar)
+    differences = (slope(mine[0] + step * v, mine[1]) - slope(mine[0] - step * v, mine[1])) / (2 * step)
+    np.testing.assert_allclose(product.numpy(), differences.numpy(), rtol=1e-6, atol=1e-7)
+
+
+def test_history_goes_on_and_stops() -> None:
+    x = helix.tensor([1.0, 2.0], requires_grad=True)
+    w = helix.tensor([3.0, 4.0], requires_grad=True)
+    slope = func.grad(lambda x: (w * x**3).sum())(x)
+    slope.sum().backward()
+    assert x.grad.tolist() == [18.0, 48.0] and w.grad.tolist() == [3.0, 12.0]
+    with helix.no_grad():
+        assert not func.grad(lambda x: (x**2).sum())(x).requires_grad
+    assert func.grad(lambda x: helix.special.digamma(helix.special.gammaln(x).sum() * 0 + 1).detach() + x.sum())(
+        x
+    ).tolist() == [1, 1]
+    assert func.grad(lambda x: helix.lgamma(x).sum())(helix.tensor([2.0])).item() == pytest.approx(0.42278, abs=1e-4)
+    assert func.grad(lambda x: helix.ones(()))(x).tolist() == [0.0, 0.0]
+
+
+def test_structures() -> None:
+    parameters = {"w": helix.ones(2), "b": [helix.tensor(3.0)]}
+
+    def loss(p: dict, x: helix.Tensor) -> tuple[helix.Tensor, str]:
+        return (p["w"] * x).sum() + p["b"][0] ** 2, "aux"
+
+    gradient, aux = func.grad(loss, has_aux=True)(parameters, helix.tensor([1.0, 2.0]))
+    assert gradient["w"].tolist() == [1.0, 2.0] and gradient["b"][0].item() == 6 and aux == "aux"
+
+
+def test_functional_call() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).eval()
+    before = model.state_dict()
+    x = helix.randn(5, 3)
+    doubled = {name: p.detach() * 2 for name, p in model.named_parameters()}
+    found = func.functional_call(model, doubled, (x,))
+    twin = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).eval()
+    twin.load_state_dict({**before, **doubled})
+    assert helix.allclose(found, twin(x)) and all(
+        p is q for p, q in zip(model.parameters(), list(model.parameters()), strict=True)
+    )
+    gradient = func.grad(lambda p: func.functional_call(model, p, x).sum())(doubled)
+    assert set(gradient) == set(doubled) and gradient["2.bias"].tolist() == [5.0, 5.0]
+    with pytest.raises(ParameterError, match="'nope'"):
+        func.functional_call(model, {"nope": x}, x)
+
+
+def test_a_batch_of_models() -> None:
+    layers = [nn.Linear(3, 2) for _ in range(4)]
+    weights = helix.stack([layer.weight.detach() for layer in layers])
+    biases = helix.stack([layer.bias.detach() for layer in layers])
+    x = helix.randn(5, 3)
+    found = func.vmap(lambda w, b: nn.functional.linear(x, w, b))(weights, biases)
+    assert helix.allclose(found, helix.stack([layer(x) for layer in layers]), rtol=1e-5, atol=1e-6)
+
+
+@each_sample(usable)
+def test_vmap_is_a_loop(sample: Sample) -> None:
+    arrays = numpy_arguments(sample, "float32")
+    given = [to_helix(v) for v in leaves(arrays, np.ndarray)]
+    smooth = [i for i, x in enumerate(given) if x.dtype is helix.float32]
+
+    def function(*tensors: helix.Tensor) -> list[helix.Tensor]:
+        left = iter([tensors[smooth.index(i)] if i in smooth else x for i, x in enumerate(given)])
+        return [r for r in as_list(call_helix(sample, arrays, lambda _: next(left))) if isinstance(r, helix.Tensor)]
+
+    batches = [helix.stack([given[i], given[i] * 0.9, given[i]]) for i in smooth]
+    if not batches:
+        return
+    found = func.vmap(function)(*batches)
+    for k in range(3):
+        for mine, theirs in zip(found, function(*[b[k] for b in batches]), strict=True):
+            assert mine.shape[1:] == theirs.shape and mine.dtype is theirs.dtype
+            a, b = mine[k].to(helix.float64) if mine.is_floating_point() else mine[k], theirs
+            np.testing.assert_allclose(np.asarray(a.tolist()), np.asarray(b.tolist()), rtol=2e-5, atol=1e-5)
+
+
+REFUSED: list[tuple[Callable[[], Any], type, str]] = [
+    (lambda: func.grad(lambda x: x * 2)(helix.ones(2)), GradientError, "one number"),
+    (lambda: func.grad(lambda x: x.sum(), argnums=3)(helix.ones(2)), ArgumentError, "no argument 3"),
+    (lambda: func.vjp(lambda x: x, helix.ones(2))[1]((helix.ones(2),)), ArgumentError, "cotangents"),
+    (lambda: func.jvp(lambda x: x, (helix.ones(2),), ()), ArgumentError, "tangents"),
+    (lambda: func.vmap(lambda x, y: x)(helix.ones(2), helix.ones(3)), ArgumentError, "lengths"),
+    (lambda: func.vmap(lambda x: x, in_dims=None)(helix.ones(2)), ArgumentError, "lengths"),
+    (lambda: func.vmap(lambda x: helix.rand(2) * x)(helix.ones(2)), TraceError, "random"),
+    (lambda: func.vmap(lambda x: x.item())(helix.ones(2)), TraceError, "not known"),
+]
+
+
+@pytest.mark.parametrize("index", range(len(REFUSED)))
+def test_refusals(index: int) -> None:
+    call, kind, text = REFUSED[index]
+    with pytest.raises(kind, match=text):
+        call()
