@@ -114,8 +114,11 @@ static void one_lu(const task *t, int64_t i, char *scratch) {
     }
     if (is_blocked(t)) {
         bool failed;
-        memcpy(lu, a, (size_t)(m * n * t->size));
-        *info = blocked_lu(t, lu, pivots, scratch, &failed);
+        int64_t pitch = spaced(n, t->size), row = n * t->size;
+        char *apart = pitch == n ? lu : scratch + panel_room(t);
+        for (int64_t r = 0; r < m; r++) memcpy(apart + r * pitch * t->size, (const char *)a + r * row, (size_t)row);
+        *info = blocked_lu(t, apart, pitch, pivots, scratch, &failed);
+        for (int64_t r = 0; r < m && pitch != n; r++) memcpy((char *)lu + r * row, apart + r * pitch * t->size, (size_t)row);
         note(t, failed);
         return;
     }
@@ -142,7 +145,7 @@ static hx_code factor_all(task *t, bool pivot, int factors, hx_err *err) {
     t->one = one_lu;
     t->option = pivot;
     t->factors = factors;
-    t->room = pivot && is_blocked(t) ? panel_room(t) : slots((int64_t)spaced(t->m, t->size) * t->n, t->size);
+    t->room = pivot && is_blocked(t) ? lu_room(t) : slots((int64_t)spaced(t->m, t->size) * t->n, t->size);
     return run_task(t, count, m * n * (m < n ? m : n), err);
 }
 
@@ -320,15 +323,19 @@ HX_KERNEL(k_solve) {
 /* What is row-major here is the transpose to LAPACK, and the inverse of that is the transpose of ours. */
 static void one_inverse(const task *t, int64_t i, char *scratch) {
     int64_t n = t->n;
+    const void *given = item(&t->call->in[0], i, n * n);
     void *a = item(&t->call->out[0], i, n * n);
     hx_int *info = item(&t->call->out[1], i, 1), *pivots = (hx_int *)(scratch + slots(t->lwork, t->size)), done;
-    bool failed = false;
-    memcpy(a, item(&t->call->in[0], i, n * n), (size_t)(n * n * t->size));
-    if (is_blocked(t)) *info = blocked_inverse(t, a, scratch, &failed);
-    else t->lapack->getrf[t->type](&t->n, &t->n, a, &t->n, pivots, info);
-    note(t, failed);
+    if (is_blocked(t)) {
+        bool failed = false;
+        *info = blocked_inverse(t, given, a, scratch, &failed);
+        note(t, failed);
+    } else {
+        memcpy(a, given, (size_t)(n * n * t->size));
+        t->lapack->getrf[t->type](&t->n, &t->n, a, &t->n, pivots, info);
+        if (!*info) t->lapack->getri[t->type](&t->n, a, &t->n, pivots, scratch, &t->lwork, &done);
+    }
     if (*info) set_nan(a, n * n * (t->type < 2 ? 1 : 2), t->type % 2);
-    else if (!is_blocked(t)) t->lapack->getri[t->type](&t->n, a, &t->n, pivots, scratch, &t->lwork, &done);
 }
 
 /* A. Out: the inverse, info */
