@@ -142,6 +142,12 @@ def test_the_karate_club_is_told_from_two_members(capsys):
     assert example["main"]() >= 0.9
 
 
+def test_blocks_and_cycles_are_found_in_drawn_graphs(capsys):
+    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "synthetic_graphs.py"))
+    found, cycles = example["main"]()
+    assert found >= 0.9 and cycles >= 0.95
+
+
 def test_weights_of_one_change_nothing_and_loops_keep_their_weight():
     layer, x, edges = nn.GCNConv(3, 4, dtype=hx.float64), hx.randn(NODES, 3, dtype=hx.float64), hx.tensor(EDGES)
     weight = hx.ones(len(EDGES[0]), dtype=hx.float64)
