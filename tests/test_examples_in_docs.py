@@ -101,6 +101,7 @@ MODULES = (
     "func",
     "graph.control",
     "graph.gradient",
+    "graph.ir",
     "graph.spec",
     "graph.symbols",
     "graph.tracing",

@@ -119,6 +119,13 @@ class Graph:
     """A computation: inputs, captured tensors, nodes in the order in which they run, outputs and effects.
 
     Made by `helix.trace`, or by hand; `graph(*inputs)` runs it.
+
+    Example:
+        >>> with helix.graph.Graph() as g:
+        ...     x = g.input((2,))
+        ...     g.output(x.exp() + 1)
+        >>> g(helix.zeros(2)).tolist()
+        [2.0, 2.0]
     """
 
     __slots__ = (
@@ -126,6 +133,7 @@ class Graph:
         "dims",
         "draws",
         "effects",
+        "hand",
         "in_tree",
         "inputs",
         "name",
@@ -147,6 +155,36 @@ class Graph:
         self.in_tree = Tree(tuple)
         self.out_tree = Tree(tuple)
         self.runner: Any = None
+        self.hand: Any = None  # while it is built by hand: what records
+
+    # ---- building by hand ------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Graph:
+        """Ordinary ops and layers on tensors that `input` gives add nodes, until the end of the `with`."""
+        from .hand import Hand
+
+        self.hand = Hand(self)
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, frames: Any) -> None:
+        hand, self.hand = self.hand, None
+        hand.finish(kind, error, frames)
+
+    def input(self, shape: Sequence[int], dtype: Any = None, name: str = "") -> Tensor:
+        """A tensor that a run will be given, within `with Graph() as g:`."""
+        return self._hand().input(shape, dtype, name)
+
+    def output(self, *tensors: Tensor) -> None:
+        """Says what a run returns: one tensor, or several as a tuple."""
+        self._hand().output(tensors)
+
+    def _hand(self) -> Any:
+        if self.hand is None:
+            raise GraphError(
+                "HX4001 inputs and outputs are named while a graph is built: with Graph() as g: x = g.input((2, 3))",
+                code="HX4001",
+            )
+        return self.hand
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         """Runs the graph. See `helix.graph.Executor`."""
