@@ -186,12 +186,14 @@ static inline hx_vf hx_vf_log_sum(hx_vf x, hx_vf_split s, hx_vf high, hx_vf low,
     hx_vf y = sum + (s.r * s.r * factor * hx_vf_log_table_series(s.r) + low);
     return (hx_vf)_mm512_fixupimm_ps((__m512)y, (__m512)x, _mm512_set1_epi32(HX_LOG_ENDS), 0);
 }
-/* 1 ULP; those to the bases 2 and 10 are exact where the result is whole. */
-static inline hx_vf hx_vf_log(hx_vf x) {
+/* log(x) + more for a small `more`. */
+static inline hx_vf hx_vf_log_and(hx_vf x, hx_vf more) {
     hx_vf_split s = hx_vf_log_pieces(x);
-    hx_vf high = s.e * 0x1.62e4p-1f + hx_vf_log_row(s, 1), low = s.e * 0x1.7f7d1cp-20f + hx_vf_log_row(s, 2);
+    hx_vf high = s.e * 0x1.62e4p-1f + hx_vf_log_row(s, 1), low = s.e * 0x1.7f7d1cp-20f + hx_vf_log_row(s, 2) + more;
     return hx_vf_log_sum(x, s, high, low, 1.0f, 0.0f);
 }
+/* 1 ULP; those to the bases 2 and 10 are exact where the result is whole. */
+static inline hx_vf hx_vf_log(hx_vf x) { return hx_vf_log_and(x, hx_vf_all(0.0f)); }
 static inline hx_vf hx_vf_log2(hx_vf x) {
     hx_vf_split s = hx_vf_log_pieces(x);
     return hx_vf_log_sum(x, s, s.e + hx_vf_log_row(s, 3), hx_vf_log_row(s, 4), 0x1.715476p+0f, 0x1.4ae0cp-26f);
@@ -242,7 +244,14 @@ static inline hx_vf hx_vf_log1p(hx_vf x) {
     return hx_vf_select(hx_vf_lt(hx_vf_abs(x), hx_vf_all(0x1p-25f)), x, y);
 }
 
-#ifdef __FMA__
+#if defined HX_ISA_AVX512
+/* log(x / (1 - x)), 2 ULP. What the difference and the quotient lose in rounding is divided by x, roughly, and added. */
+static inline hx_vf hx_vf_logit(hx_vf x) {
+    hx_vf b = 1.0f - x, q = x / b, lost = (hx_vf)_mm512_fnmadd_ps((__m512)q, (__m512)b, (__m512)x) - q * ((1.0f - b) - x);
+    __mmask16 usual = _mm512_cmp_ps_mask((__m512)q, _mm512_set1_ps(0x1p-60f), _CMP_GT_OQ);
+    return hx_vf_log_and(q, lost * (hx_vf)_mm512_maskz_rcp14_ps(usual, (__m512)x));
+}
+#elif defined __FMA__
 /* log(x / (1 - x)), 2 ULP. What the difference and the quotient lose in rounding is added to the mantissa. */
 static inline hx_vf hx_vf_logit(hx_vf x) {
     hx_vf b = 1.0f - x, q = x / b, lost = ((x - q * b) - q * ((1.0f - b) - x)) / b;
