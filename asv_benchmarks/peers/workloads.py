@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .data import normal
+from .functions import FUNCTIONS
 from .models import MODELS, decode, prefill, training
 from .networks import cnn, infer, mlp, mlp_inference, recurrent, resnet_inference, train, transformer
 from .sequence import convolution_inputs, scan_inputs
@@ -320,6 +321,8 @@ def _spectrogram(batch: int, length: int, n_fft: int, back: bool) -> Build:
 for _name in ("i0e", "i1e", "erfcx", "ndtri", "log_ndtr", "bessel_j0"):
     for _dtype in ("float32", "float64"):
         _add(f"B.special_{_name}_{_dtype}_256x1024", _special(_name, (256, 1024), _dtype))
+for _id, _build in FUNCTIONS.items():
+    _add(_id, _build)
 for _back in (False, True):
     _add(f"B.{'istft' if _back else 'stft'}_512_16x64000", _spectrogram(16, 64000, 512, _back))
 
