@@ -158,8 +158,9 @@ Checkpoints run the same kernels again, and their gradients have the same bits; 
 Not measured again by `make promises`: `examples/needle.py 65536 262144` hides one of 26 bytes in source code and asks for it at the end.
 One layer of Mamba (width 32) that learned it in texts of 16 to 65,536 bytes found 16 of 20 in 65,536 bytes and 15 of 20 in 262,144 (by
 chance it would be 1 of 26), in pieces of 8,192, in sources that it was not trained on. The promise was nine of ten; training was short
-(650 steps, about 80 seconds of one core), and longer was not tried. Bits a byte beside torch's model of the same shape are in
-[sequences.md](sequences.md). Times need a quiet machine.
+(650 steps, about 80 seconds of one core); 150 steps at 8,192 in place of 60, with the usual first step sizes, were begun and
+stopped: their loss was no smaller. Bits a byte beside torch's model of the same shape are in [sequences.md](sequences.md).
+Times need a quiet machine.
 """
 
 
