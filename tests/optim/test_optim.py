@@ -264,3 +264,31 @@ def test_factors_of_a_step_may_be_a_view_with_gaps():
     parameters, factors = [hx.ones(2) for _ in range(3)], hx.tensor([1.0, 50.0, 2.0, 50.0, 3.0, 50.0])[::2]
     hx._core.trust_step(factors, parameters + [hx.ones(2) for _ in range(3)], rule="trust", states=0, c0=1.0)
     assert [p.tolist() for p in parameters] == [[0.0, 0.0], [-1.0, -1.0], [-2.0, -2.0]]
+
+
+@pytest.mark.parametrize("options", [{}, {"lr": 0.1, "betas": (0.5, 0.9), "eps": 1e-5}, {"maximize": True}], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_only_the_rows_that_were_looked_up_move_as_torchs(options, dtype):
+    torch.manual_seed(0)
+    theirs = torch.nn.Embedding(9, 4, sparse=True, dtype=dtype)
+    mine = nn.Embedding.from_pretrained(to_helix(theirs.weight.detach()), freeze=False, sparse=True)
+    reference, tested = (
+        torch.optim.SparseAdam(theirs.parameters(), **options),
+        optim.SparseAdam(mine.parameters(), **options),
+    )
+    for step in range(30):
+        if step == 15:  # from torch's state, which is dense too
+            tested = optim.SparseAdam(mine.parameters(), lr=7.0)
+            tested.load_state_dict(reference.state_dict())
+        rows, factors = torch.randint(0, 7, (5,)), torch.randn(5, 4, dtype=dtype)
+        for table, optimizer, chosen, by in (
+            (theirs, reference, rows, factors), (mine, tested, to_helix(rows), to_helix(factors)),
+        ):  # fmt: skip
+            optimizer.zero_grad()
+            (table(chosen) * by).sum().backward()
+            optimizer.step()
+        bound = 1e-5 if dtype == torch.float32 else 1e-12
+        assert_close(mine.weight, theirs.weight, rtol=bound, atol=bound, what=f"step {step}")
+    assert not tested.state_dict()["state"]["0"]["exp_avg"][7:].any()
+    with pytest.raises(ValueError, match="parameters have rows, '0' is one number"):
+        optim.SparseAdam([nn.Parameter(hx.tensor(1.0))])

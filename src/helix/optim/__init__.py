@@ -1,7 +1,7 @@
 """helix.optim: optimizers on fused multi-tensor steps, wrappers around them, averages of weights, and schedules.
 
-torch's classes keep torch's arguments, defaults and states, which are kept under the parameters' names. There is no
-SparseAdam: gradients of helix are dense; Adam on an embedding's gradient is the same mathematics.
+torch's classes keep torch's arguments, defaults and states, which are kept under the parameters' names. Gradients of helix
+are dense: SparseAdam moves the rows in which one has an element other than 0.
 """
 
 from . import lr_scheduler, swa_utils
@@ -25,6 +25,7 @@ from .rprop import Rprop
 from .sam import SAM
 from .sgd import SGD
 from .soap import SOAP
+from .sparse_adam import SparseAdam
 
 __all__ = [
     "ASGD",
@@ -48,6 +49,7 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "SparseAdam",
     "lr_scheduler",
     "swa_utils",
 ]

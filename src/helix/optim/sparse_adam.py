@@ -1,0 +1,67 @@
+"""SparseAdam."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Unpack
+
+from .. import zeros_like
+from ..tensor import Tensor
+from .optimizer import Choices, Entry, Optimizer, Update
+
+
+class SparseAdam(Optimizer):
+    """Adam that moves only the rows that a batch has looked up; of the others neither momentum nor parameter fades, as in
+    torch's. For tables of embeddings.
+
+    helix has no sparse tensors: gradients are dense, and the rows are those with an element other than 0. A row that was
+    looked up and whose gradient is 0 throughout is left alone, where torch's would move on by its momentum.
+
+    Example:
+        >>> table = helix.nn.Embedding(3, 2)
+        >>> optimizer = helix.optim.SparseAdam(table.parameters(), lr=0.1)
+        >>> before = table.weight.detach().clone()
+        >>> table(helix.tensor([1])).sum().backward()
+        >>> optimizer.step()
+        >>> (table.weight != before).any(1).tolist()
+        [False, True, False]
+    """
+
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        maximize: bool = False,
+        **choices: Unpack[Choices],
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "maximize": maximize}, choices)
+
+    def check_parameter(self, name: str, parameter: Tensor) -> None:
+        if parameter.ndim == 0:
+            raise ValueError(f"SparseAdam: parameters have rows, {name!r} is one number; give it to Adam")
+
+    def updates(self, group: dict[str, Any], entries: list[Entry]) -> Iterator[Update]:
+        for entry in entries:
+            state = entry.state
+            if "exp_avg" not in state:
+                state = {"step": 0, **state, **{k: zeros_like(entry.parameter) for k in ("exp_avg", "exp_avg_sq")}}
+            tensors = [entry.parameter, entry.gradient, state["exp_avg"], state["exp_avg_sq"]]
+            yield Update(_step, tensors, {"group": group, "step": state["step"] + 1}, {entry.name: state})
+
+
+def _step(tensors: list[Tensor], group: Mapping[str, Any], step: int) -> None:
+    parameter, gradient, average, square = tensors
+    beta1, beta2 = group["betas"]
+    rows = (gradient != 0).reshape(gradient.shape[0], -1).any(1).nonzero().reshape(-1)
+    given = gradient.index_select(0, rows).to(average.dtype)
+    given = -given if group["maximize"] else given
+    mean = average.index_select(0, rows).lerp(given, 1 - beta1)
+    second = square.index_select(0, rows).lerp(given * given, 1 - beta2)
+    size = group["lr"] * math.sqrt(1 - beta2**step) / (1 - beta1**step)
+    moved = parameter.index_select(0, rows) - (size * mean / (second.sqrt() + group["eps"])).to(parameter.dtype)
+    average.index_copy_(0, rows, mean)
+    square.index_copy_(0, rows, second)
+    parameter.index_copy_(0, rows, moved)
