@@ -138,6 +138,8 @@ METHODS = {
     "norm": norm,
     "equal": equal,
 }
+
+
 def trace(input, *specs, out=None):
     """The sum of a matrix's diagonal; or, of a function or module, its graph for inputs like `specs` (`helix.graph.trace`).
 
