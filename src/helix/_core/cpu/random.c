@@ -130,7 +130,7 @@ static void normal_f32(const draw *d, int64_t at, int64_t n, float *o) {
         hx_vi whole, turn;
         memcpy(&whole, first + i, sizeof whole);
         memcpy(&turn, second + i, sizeof turn);
-        hx_vf square = hx_vf_log(__builtin_convertvector(whole, hx_vf) * 0x1p-24f) * -2.0f, sine, cosine;
+        hx_vf square = hx_vf_log_plain(__builtin_convertvector(whole, hx_vf) * 0x1p-24f) * -2.0f, sine, cosine;
         hx_vf radius;
         for (int l = 0; l < lanes; l++) radius[l] = sqrtf(square[l]);
         angle_of(turn, &sine, &cosine);
