@@ -211,6 +211,8 @@ class Function:
     differentiable again.
     """
 
+    inline = False  # within a trace: is a call no step of its own?
+
     @staticmethod
     def forward(ctx, *args):
         """Computes the result."""
@@ -223,7 +225,11 @@ class Function:
 
     @classmethod
     def apply(cls, *args, **kwargs):
-        """Calls forward, and leaves a node that will call backward."""
+        """Calls forward, and leaves a node that will call backward. Within `helix.trace` both are recorded."""
+        if _core.tracing() and not cls.inline and is_grad_enabled() and _is_traced(args):
+            from helix.graph.custom import record
+
+            return record(cls, args, kwargs)
         ctx = FunctionContext()
         ctx._name = cls.__name__
         ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
@@ -238,6 +244,28 @@ class Function:
         if followed:
             _record(cls, ctx, args, outputs, followed)
         return outputs if isinstance(results, tuple) else outputs[0]
+
+
+def _is_traced(args):
+    """Is there a trace that can keep a gradient of these arguments?"""
+    from helix.graph.tracer import active
+
+    smooth = any(isinstance(a, Tensor) and (a.is_floating_point() or a.is_complex()) for a in args)
+    return smooth and active() is not None
+
+
+def gradients_of(cls, ctx, given, count):
+    """What backward returns for these gradients of the outputs: a tuple, one for each of `count` arguments."""
+    found = cls.backward(ctx, *given)
+    found = found if isinstance(found, tuple) else (found,)
+    if len(found) < count or any(extra is not None for extra in found[count:]):
+        raise ArgumentError(
+            f"HX1103 {cls.__name__}: backward must return {count} gradients, one for each argument of forward, "
+            f"got {len(found)}.",
+            op=cls.__name__,
+            code="HX1103",
+        )
+    return found
 
 
 def _fresh(output, args):
@@ -266,15 +294,7 @@ def _record(cls, ctx, args, outputs, followed):
             given[i] = gradient
         if ctx._materialize:
             given = [_zeros(*kinds[i]) if g is None and kinds[i] else g for i, g in enumerate(given)]
-        found = cls.backward(ctx, *given)
-        found = found if isinstance(found, tuple) else (found,)
-        if len(found) < len(args) or any(extra is not None for extra in found[len(args) :]):
-            raise ArgumentError(
-                f"HX1103 {cls.__name__}: backward must return {len(args)} gradients, one for each argument of forward, "
-                f"got {len(found)}.",
-                op=cls.__name__,
-                code="HX1103",
-            )
+        found = gradients_of(cls, ctx, given, len(args))
         return [found[place] for place in places]
 
     linked = [outputs[i] for i in followed]

@@ -120,6 +120,8 @@ def cost(node: Node) -> Cost:
 
 
 def _control_cost(node: Node) -> Cost:
+    if node.op == "function":
+        return total(node.graphs[0])
     costs = [total(body) for body in node.graphs]
     if node.op == "cond":
         return max(costs)
@@ -172,7 +174,7 @@ def workspace(node: Node) -> int:
     """Bytes that a node needs besides its results: the bodies of control flow, at their peak; of a product the operands that the
     CPU's engine packs, about."""
     if node.graphs:
-        return max(map(_results, node.graphs))
+        return max(map(_results, node.graphs[:1] if node.op == "function" else node.graphs))
     if node.op not in _PRODUCTS or not node.outputs[0].shape:
         return 0
     *_, n = node.outputs[0].shape

@@ -226,6 +226,8 @@ def _here(meaning: Region, inputs: Leaves, specs: list[tuple[tuple, Any]]) -> Le
 
 
 class _Step(Function):
+    inline = True
+
     @staticmethod
     def forward(ctx: Any, meaning: Region, specs: list, differentiable: bool, *inputs: Tensor) -> tuple[Tensor, ...]:
         ctx.meaning, ctx.differentiable = meaning, differentiable
@@ -356,6 +358,10 @@ def _scan_now(
 
 def runner(node: Node, sizes: Sizes) -> Callable[[Leaves, int, int], Leaves]:
     """What runs a node of control flow: eagerly, or as a step of the running trace."""
+    if node.op == "function":
+        from .custom import runner as of_function
+
+        return of_function(node, sizes)
     programs = [Program(graph, sizes) for graph in node.graphs]
     return {"cond": _run_cond, "scan": _run_scan, "while_loop": _run_while}[node.op](node, programs)
 
