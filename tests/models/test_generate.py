@@ -9,6 +9,7 @@ import helix as hx
 from helix import models
 from helix.errors import ArgumentError, GradientError, ParameterError
 from helix.models.generate import select_rows
+from helix.models.gpt2 import GPT2
 from helix.models.sampling import Sampling, seen_in
 
 
@@ -178,6 +179,56 @@ def test_bytes_end_where_a_token_says():
             model.step = lambda tokens, state=None: (
                 hx.nn.functional.one_hot(hx.full_like(tokens, end), 9).to(hx.float32), None)  # fmt: skip
         assert model.generate(b"\x01\x02\x03", 6, temperature=0.0, eos_token_id=end) == bytes([end])
+
+
+def bounded(kind: str):
+    """A model of 8 positions."""
+    hx.manual_seed(0)
+    if kind == "gpt2":
+        return GPT2({"vocab_size": 9, "n_positions": 8, "n_embd": 4, "n_layer": 1, "n_head": 1}).eval()
+    sizes = {"vocabulary": 256, "length": 8, "dim": 8, "depth": 2}
+    if kind == "decoder":
+        return models.Decoder(**sizes, heads=2).eval()
+    return models.SequenceDecoder(
+        **sizes, mixer=["mamba", "hyena"], mixer_options={"hyena": {"filter_order": 4}}
+    ).eval()
+
+
+@pytest.mark.parametrize("kind", ["decoder", "hyena", "gpt2"])
+def test_more_tokens_than_positions_are_refused_before_any_is_read(kind):
+    model = bounded(kind)
+    assert len(model.generate([[1, 2]], 7)[0]) == 9
+    model.step = None  # not reached
+    with pytest.raises(
+        ParameterError, match=r"HX1403 .*8 positions, the text takes 2 before it; give at most 7, got 8"
+    ):
+        model.generate([[1, 2], [3]], 8)
+    with pytest.raises(ParameterError, match="give prompts of at most 8 tokens"):
+        model.stream([[1] * 9], 1)
+
+
+@pytest.mark.parametrize("kind", ["decoder", "hyena"])
+def test_bytes_go_beyond_the_positions(kind):
+    model = bounded(kind)
+    text = model.generate(b"ab", 30, 0.0)
+    assert len(text) == 30 and text[:7] == model.generate(b"ab", 7, 0.0)
+    assert text[7:12] == model.generate((b"ab" + text[:7])[-4:], 5, 0.0)  # the later half is read again
+
+
+def test_a_state_has_used_positions():
+    model = bounded("gpt2")
+    with hx.no_grad():
+        _, state = model.step(hx.tensor([[1, 2, 3, 4]]))
+    with pytest.raises(ParameterError, match="the text takes 5 before it; give at most 4"):
+        model.generate([[5]], 5, state=state)
+
+
+def test_a_step_beyond_hyenas_filters_says_so():
+    model = bounded("hyena")
+    with hx.no_grad():
+        _, state = model.step(hx.zeros(1, 8, dtype=hx.int64))
+        with pytest.raises(hx.errors.ShapeError, match="HX1004 .*9 steps are asked for, the filters have 8"):
+            model.step(hx.tensor([[1]]), state)
 
 
 def test_a_step_that_fails_leaves_the_state_as_it_was():

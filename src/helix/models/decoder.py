@@ -13,8 +13,8 @@ from ..nn.cache import DecoderState, KeyValueCache, Sight, sight_of
 from ..nn.positions import RotaryEmbedding, apply_rotary
 from ..nn.summary import flops_of
 from ..tensor import Tensor
-from .generate import ends_of, generate
-from .language import LanguageModel
+from .generate import generate
+from .language import LanguageModel, bytes_after
 
 POSITIONS = ("learned", "rotary")
 Turns = tuple[Tensor, Tensor]
@@ -118,6 +118,10 @@ class Decoder(LanguageModel):
     def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         return self._logits(tokens, sight_of(tokens.shape[1], attention_mask, self.window, device=tokens.device), None)
 
+    @property
+    def longest(self) -> int | None:
+        return None if self.positions is None else self.length
+
     def step(
         self, tokens: Tensor, state: DecoderState | None = None, padding: Tensor | None = None
     ) -> tuple[Tensor, DecoderState]:
@@ -156,19 +160,4 @@ class Decoder(LanguageModel):
         if not isinstance(prompt, bytes):
             return generate(self, prompt, count, temperature=temperature or 0.0, generator=generator, **options)
         options |= {"temperature": 0.8 if temperature is None else temperature, "generator": generator}
-        text, ends = list(prompt or b"\n"), ends_of(options.get("eos_token_id"))
-        begin = end = len(text)
-        while end - begin < count:
-            context = text if self.positions is None else text[-self._kept(end) :]
-            room = count - (end - begin)
-            if self.positions is not None:
-                room = min(room, self.length - len(context) + 1)
-            text += generate(self, [context], room, **options)[0][len(context) :]
-            end = len(text)
-            if text[-1] in ends:
-                break
-        return bytes(text[begin:end])
-
-    def _kept(self, held: int) -> int:
-        """How many of the last tokens are read, so that others fit after them."""
-        return held if held <= self.length else max(1, self.length // 2)
+        return bytes_after(self, prompt, count, **options)

@@ -49,7 +49,8 @@ def generate(
     probability divided by length to the power length_penalty. A row ends after eos_token_id, one or several. state goes on
     after a text that the model has read already.
 
-    Raises ParameterError (HX1403) for values outside their domain, ArgumentError (HX1103) for empty prompts.
+    Raises ParameterError (HX1403) for values outside their domain, such as more tokens than the model has positions for,
+    and ArgumentError (HX1103) for empty prompts.
 
     Example:
         >>> from helix.models.gpt2 import GPT2
@@ -63,6 +64,7 @@ def generate(
     require(max_new_tokens >= 0, "max_new_tokens", "must not be negative", max_new_tokens)
     rows, ends = _rows(prompts), ends_of(eos_token_id)
     _refuse_parts(model, rows, state)
+    _refuse_long(model, rows, max_new_tokens, state)
     if num_beams > 1:
         from .beams import search
 
@@ -110,6 +112,7 @@ def stream(
     require(max_new_tokens >= 0, "max_new_tokens", "must not be negative", max_new_tokens)
     rows = _rows(prompts)
     _refuse_parts(model, rows, state)
+    _refuse_long(model, rows, max_new_tokens, state)
     return _streamed(model, rows, max_new_tokens, sampling, ends_of(eos_token_id), state)
 
 
@@ -197,6 +200,18 @@ def _refuse_parts(model: Any, rows: list[list[int]], state: Any) -> None:
             code="HX1103",
             argument="state",
         )
+
+
+def _refuse_long(model: Any, rows: list[list[int]], count: int, state: Any) -> None:
+    """A text for which the positions would not do is refused before any of it is read; the last token is not read."""
+    longest = getattr(model, "longest", None)
+    if longest is None or count == 0:
+        return
+    held = getattr(state, "length", 0) + max(map(len, rows))
+    room = longest - held + 1
+    fix = f"give at most {room}" if room > 0 else f"give prompts of at most {longest} tokens"
+    what = f"is too large: the model has {longest} positions, the text takes {held} before it; {fix}"
+    require(count <= room, "max_new_tokens", what, count)
 
 
 def _groups(model: Any, rows: list[list[int]]) -> list[list[int]]:

@@ -143,6 +143,10 @@ class GPT2(LanguageModel):
     def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         return self.lm_head(self.transformer.vectors(tokens, attention_mask))
 
+    @property
+    def longest(self) -> int:
+        return self.length
+
     def step(
         self, tokens: Tensor, state: DecoderState | None = None, padding: Tensor | None = None
     ) -> tuple[Tensor, DecoderState]:

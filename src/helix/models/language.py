@@ -9,7 +9,8 @@ from ..errors import ConfigError
 from ..nn import Module
 from ..nn import functional as F
 from ..tensor import Tensor
-from .generate import generate, stream
+from .generate import ends_of, generate, stream
+from .sampling import require
 
 IGNORED = -100  # a label that does not count
 
@@ -23,6 +24,11 @@ class LanguageModel(Module):
 
     def step(self, tokens: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         raise NotImplementedError(f"{type(self).__name__} does not say in step() how it reads a text piece by piece")
+
+    @property
+    def longest(self) -> int | None:
+        """How many tokens a text can have at most; None where nothing limits them."""
+        return None
 
     def loss(self, tokens: Tensor, labels: Tensor | None = None, **inputs: Any) -> Tensor:
         """Mean cross-entropy of each token after the first; labels are the tokens themselves unless given, -100 where
@@ -38,6 +44,22 @@ class LanguageModel(Module):
     def stream(self, prompts: Tensor | Sequence[Any], max_new_tokens: int = 20, **options: Any) -> Iterator[list]:
         """The same, one token of each row at a time; see helix.models.generate."""
         return stream(self, prompts, max_new_tokens, **options)
+
+
+def bytes_after(model: LanguageModel, prompt: bytes, count: int, **options: Any) -> bytes:
+    """`count` bytes that follow others; when the positions are used up, the later half of what they hold is read again."""
+    require(count >= 0, "max_new_tokens", "must not be negative", count)
+    text, ends, longest = list(prompt or b"\n"), ends_of(options.get("eos_token_id")), model.longest
+    begin = len(text)
+    while len(text) < begin + count:
+        context, room = text, begin + count - len(text)
+        if longest is not None:
+            context = text if len(text) <= longest else text[-max(1, longest // 2) :]
+            room = min(room, longest - len(context) + 1)
+        text += generate(model, [context], room, **options)[0][len(context) :]
+        if text[-1] in ends:
+            break
+    return bytes(text[begin:])
 
 
 def unsupported(model: str, config: dict[str, Any], **wanted: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from .. import nn
 from ..nn import init
 from ..tensor import Tensor
-from .language import LanguageModel
+from .language import LanguageModel, bytes_after
 from .mixers import MIXERS, WHOLE
 
 
@@ -128,6 +128,10 @@ class SequenceDecoder(LanguageModel):
     def forward(self, tokens: Tensor) -> Tensor:
         return self.head(self.stack(self.tokens(tokens)))
 
+    @property
+    def longest(self) -> int | None:
+        return min((layer.l_max for layer in self.modules() if isinstance(layer, nn.HyenaOperator)), default=None)
+
     def step(self, tokens: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         x, state = self.stack.stream(self.tokens(tokens), state)
         return self.head(x), state
@@ -139,15 +143,12 @@ class SequenceDecoder(LanguageModel):
     def generate(
         self, prompts: Any, max_new_tokens: int = 20, temperature: float = 0.0, generator=None, **options
     ) -> Any:
-        """Tokens that go on from prompts, as helix.models.generate has it; after bytes, the bytes that follow them."""
-        if not isinstance(prompts, bytes):
-            options |= {"temperature": temperature, "generator": generator}
-            return super().generate(prompts, max_new_tokens, **options)
-        if temperature < 0:
-            raise ValueError(f"generate: temperature must not be negative, got {temperature}")
-        begun = list(prompts or b"\n")
-        text = super().generate([begun], max_new_tokens, temperature=temperature, generator=generator, **options)[0]
-        return bytes(text[len(begun) :])
+        """Tokens that go on from prompts, as helix.models.generate has it; after bytes, the bytes that follow them, which may
+        go beyond Hyena's `length`: the later half of what it holds is then read again."""
+        options |= {"temperature": temperature, "generator": generator}
+        if isinstance(prompts, bytes):
+            return bytes_after(self, prompts, max_new_tokens, **options)
+        return super().generate(prompts, max_new_tokens, **options)
 
 
 def rows_of(x: Tensor) -> Tensor:

@@ -155,6 +155,10 @@ class Whisper(TranslationModel):
         """A Whisper or WhisperForAudioClassification, as config["architectures"] says."""
         return architecture_of(config, ARCHITECTURES, "WhisperForConditionalGeneration")(config)
 
+    @property
+    def longest(self) -> int:
+        return self.config["max_target_positions"]
+
     def start(self, inputs: Tensor, attention_mask: Tensor | None = None) -> TranslationState:
         """Reads the frames, all of them: silence is no padding."""
         return super().start(inputs)

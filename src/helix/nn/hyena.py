@@ -107,6 +107,9 @@ class HyenaFilter(Module):
         z, t = self.pos_emb(length)
         return self.modulation(t, self.implicit_filter(z))[0].t()
 
+    def misfit(self, length: int) -> str | None:
+        return f"{length} steps are asked for, the filters have {self.seq_len}" if length > self.seq_len else None
+
 
 class HyenaOperator(SequenceLayer):
     """Gates and long filters in turns: (batch, length, d_model) to the same, for lengths up to l_max.
