@@ -6,6 +6,7 @@ import gc
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -61,6 +62,35 @@ def test_peak() -> None:
     assert peak >= before + (4 << 20)
     _core.reset_peak_memory()
     assert _core.memory_stats()["peak_bytes"] < peak
+
+
+def test_a_peak_does_not_depend_on_what_other_threads_freed() -> None:
+    freed, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        held = [helix.zeros(800) for _ in range(25)]  # 80 KB in small blocks, reported
+        del held[10:]  # and half of it back, which is not worth a report
+        freed.set()
+        done.wait()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    freed.wait()
+    _core.reset_peak_memory()
+    stats = _core.memory_stats()
+    done.set()
+    thread.join()
+    assert stats["peak_bytes"] - stats["live_bytes"] < 2000
+
+
+def test_a_peak_begins_without_the_numbers_that_calls_keep() -> None:
+    x = helix.ones(2)
+    _core.reset_peak_memory()
+    before = _core.memory_stats()
+    for i in range(64):
+        x + (i + 0.25)
+    _core.reset_peak_memory()
+    assert _core.memory_stats()["peak_bytes"] == before["live_bytes"]
 
 
 def test_freed_memory_is_kept_and_given_back() -> None:

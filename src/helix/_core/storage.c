@@ -28,7 +28,7 @@ typedef struct counters {
 
 typedef struct local {
     counters count;
-    int64_t reported; /* count.bytes when it last went into total_small */
+    int64_t reported; /* count.bytes when it last went into total_small, by whoever put it there */
     void **list[LISTS];
     uint32_t room[LISTS]; /* blocks that list may still take; written like the counters */
     void *desk[HX_DESKS];
@@ -72,10 +72,19 @@ static void raise_peak(void) {
     while (now > seen && !atomic_compare_exchange_weak(&peak, &seen, now)) {}
 }
 
+/* Of the calling thread, or of any under the lock: the total is the sum of what threads have reported, in any order. */
 static void report(local *t) {
-    atomic_fetch_add(&total_small, t->count.bytes - t->reported);
-    t->reported = t->count.bytes;
+    int64_t now = look(&t->count.bytes);
+    atomic_fetch_add(&total_small, now - __atomic_exchange_n(&t->reported, now, __ATOMIC_RELAXED));
     raise_peak();
+}
+
+static inline int64_t unreported(const local *t) { return t->count.bytes - look(&t->reported); }
+
+static void report_all(void) {
+    pthread_mutex_lock(&all.lock);
+    for (local *t = all.threads; t; t = t->next) report(t);
+    pthread_mutex_unlock(&all.lock);
 }
 
 static void empty_lists(local *t) {
@@ -206,7 +215,7 @@ static const char *in_units(int64_t nbytes, char *text, size_t room) {
 }
 
 static int64_t in_use(const local *t) {
-    return atomic_load(&total_small) + atomic_load(&total_large) + t->count.bytes - t->reported;
+    return atomic_load(&total_small) + atomic_load(&total_large) + unreported(t);
 }
 
 static bool refuse_bytes(const local *t, size_t nbytes, const char *bound, int64_t bound_bytes, const char *how) {
@@ -249,7 +258,7 @@ static inline bool may_take(const local *t, size_t nbytes) {
 static inline void count_small(local *t, int64_t bytes, int64_t blocks) {
     add(&t->count.bytes, bytes);
     add(&t->count.blocks, blocks);
-    if (UNLIKELY((uint64_t)(t->count.bytes - t->reported + REPORT_BYTES) > 2 * REPORT_BYTES)) report(t);
+    if (UNLIKELY((uint64_t)(unreported(t) + REPORT_BYTES) > 2 * REPORT_BYTES)) report(t);
 }
 
 static inline void count_small_taken(local *t, size_t nbytes) {
@@ -464,8 +473,7 @@ static counters sum_counters(int64_t *cached) {
 }
 
 void hx_memory_get(hx_memory_stats *stats) {
-    local *t = this_thread();
-    if (t) report(t);
+    report_all();
     int64_t cached = hx_pool_cached_bytes();
     counters sum = sum_counters(&cached);
     *stats = (hx_memory_stats){.live_bytes = sum.bytes + atomic_load(&total_large),
@@ -480,8 +488,7 @@ void hx_memory_get(hx_memory_stats *stats) {
 }
 
 void hx_memory_reset_peak(void) {
-    local *t = this_thread();
-    if (t) report(t);
+    report_all();
     atomic_store(&peak, atomic_load(&total_small) + atomic_load(&total_large));
 }
 

@@ -111,6 +111,7 @@ def memory_stats():
 
 def reset_peak_memory():
     """Sets the peak to what is live now."""
+    drop_numbers()
     hx_memory_reset_peak()
 
 
