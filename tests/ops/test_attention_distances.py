@@ -154,6 +154,17 @@ def test_memory_is_linear_in_the_length() -> None:
     assert peaks[1] < 16384 * 16384 // 8, peaks  # a bit for each pair
 
 
+def test_autocast_leaves_distances_wide() -> None:
+    """bfloat16 knows every second number from 256 on; what is said of one distance must not be said of the next."""
+    q, k = hx.zeros(1, 1, 8), hx.zeros(1, 1000, 8)
+    said = 0.5 * hx.arange(1000.0)
+    with hx.autocast("cpu", dtype=hx.bfloat16):
+        out = F.scaled_dot_product_attention(q, k, hx.eye(1000)[None, :, -4:], distance_bias=said)
+    assert out.dtype == hx.bfloat16
+    wanted = [math.exp(-0.5 * back) * (1 - math.exp(-0.5)) for back in (3, 2, 1, 0)]
+    np.testing.assert_allclose(out.flatten().tolist(), wanted, rtol=0.01)
+
+
 def test_refused() -> None:
     q = hx.ones(2, 5, 4)
     with pytest.raises(

@@ -4,6 +4,8 @@
 #include <string.h>
 #include "dispatch.h"
 
+enum { DISTANCE_BIAS = 4 }; /* the input of attention */
+
 static const struct {
     const char *name;
     uint8_t cpu, other;
@@ -28,8 +30,8 @@ static const struct {
     {"conv_transpose2d", HX_LOWER, HX_LOWER},
     {"conv_transpose3d", HX_LOWER, HX_LOWER},
     {"prelu", HX_LOWER, HX_LOWER},
-    {"scaled_dot_product_attention", HX_LOWER, HX_LOWER},
-    {"attention", HX_LOWER, HX_LOWER},
+    {"scaled_dot_product_attention", HX_SCORES, HX_SCORES},
+    {"attention", HX_SCORES, HX_SCORES},
 
     {"binary_cross_entropy", HX_SINGLE, HX_SINGLE},
     {"binary_cross_entropy_with_logits", HX_SINGLE, HX_SINGLE},
@@ -157,7 +159,7 @@ hx_status hx_autocast(hx_call *c, hx_inputs *tmp) {
     hx_mode.autocast[0] = hx_mode.autocast[1] = 0; /* until the call is done */
     for (int i = 0; i < c->n_in; i++) {
         hx_tensor *cast;
-        if (!is_cast(c->in[i]) || c->in[i]->dtype == dtype) continue;
+        if (!is_cast(c->in[i]) || c->in[i]->dtype == dtype || (precision == HX_SCORES && i == DISTANCE_BIAS)) continue;
         HX_TRY(hx_cast_to(c->in[i], dtype, &cast));
         HX_TRY(hx_replace_input(tmp, &c->in, c->n_in, i, cast));
     }

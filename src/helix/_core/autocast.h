@@ -9,7 +9,8 @@ typedef enum hx_precision {
     HX_LOWER,    /* in autocast's dtype: products, whose kernels accumulate in float32 */
     HX_SINGLE,   /* in float32: what would overflow or lose its digits */
     HX_WIDEST,   /* in the widest dtype among its inputs */
-    HX_BORDER    /* borders of images, by their mode */
+    HX_BORDER,   /* borders of images, by their mode */
+    HX_SCORES    /* HX_LOWER but for what is added to scores by distance: half types cannot tell far ones apart */
 } hx_precision;
 
 /* What an op is on the CPU and on other devices; by name, HX_AS_GIVEN for all that are not listed. */
