@@ -113,6 +113,22 @@ def test_half_types(kind, monkeypatch):
         assert_close(one, other, 0.05, 0.01)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_sums_of_half_types_are_held_in_float32(reduction):
+    """70,000 rows of one class: more than float16 holds before it is divided, and beyond what bfloat16 counts."""
+    rows = 70_000
+    for dtype, bound in ((hx.float16, 1e-3), (hx.bfloat16, 1e-2)):
+        x, target = hx.full((rows, 1), 0.5, dtype=dtype), hx.zeros(rows, dtype=hx.int64)
+        w, b = hx.zeros(100, 1, dtype=dtype, requires_grad=True), hx.zeros(100, dtype=dtype, requires_grad=True)
+        loss = nn.functional.linear_cross_entropy(x, w, target, linear_bias=b, reduction=reduction)
+        loss.backward(hx.ones_like(loss) / (1 if reduction == "mean" else 4096))
+        scale = 1 if reduction == "mean" else rows / 4096
+        assert w.grad is not None and b.grad is not None
+        assert b.grad[0].item() == pytest.approx(-0.99 * scale, rel=bound)
+        assert w.grad[0, 0].item() == pytest.approx(-0.495 * scale, rel=bound)
+        assert b.grad[1].item() == pytest.approx(0.01 * scale, rel=bound)
+
+
 def peak_beyond(work) -> int:
     hx.reset_peak_memory()
     before = hx.memory_stats()["live_bytes"]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ... import _core, cat, float32, ones_like, zeros_like
+from ... import _core, cat, float16, float32, ones_like, zeros_like
 from ...autograd import Function, enable_grad, grad, is_grad_enabled
 from ...errors import ArgumentError, ParameterError, ShapeError
 from ...tensor import Tensor
@@ -45,30 +45,39 @@ class _Settings(NamedTuple):
         """Of each piece, its rows, its logits as a leaf (float32 at least) and the losses of these."""
         for rows in self.pieces(input):
             logits = self.logits(input[rows], weight, bias)
-            logits = (logits.to(float32) if logits.dtype.itemsize < 4 else logits).requires_grad_(self.gradients)
+            logits = _wide(logits).requires_grad_(self.gradients)
             with enable_grad():
                 losses = self.loss(logits, self.target[rows], "none")
             yield rows, logits, losses
 
 
+def _wide(t: Tensor) -> Tensor:
+    """float32 at least."""
+    return t.to(float32) if t.dtype.itemsize < 4 else t
+
+
 class _Sums:
-    """The gradients of input, weight and bias that are wanted, piece by piece."""
+    """The gradients of input, weight and bias that are wanted, piece by piece: those that are sums over rows in float32 at
+    least, for nothing divides them yet."""
 
     def __init__(self, needed: tuple[bool, ...], *tensors: Tensor | None) -> None:
         self.input, self.weight, _ = tensors
-        self.made = [
-            zeros_like(t) if want and t is not None else None for want, t in zip(needed, tensors, strict=False)
-        ]
+        wanted = [t if want else None for want, t in zip(needed, tensors, strict=False)]
+        self.made = [None if t is None else zeros_like(t if i == 0 else _wide(t)) for i, t in enumerate(wanted)]
 
     def add(self, rows: slice, logits: Tensor) -> None:
         """Takes up the gradient of a piece's logits, (rows, classes, ...)."""
         assert self.input is not None and self.weight is not None
-        logits = logits.flatten(1).to(self.weight.dtype)
+        logits = logits.flatten(1)
+        narrow, x = logits.to(self.weight.dtype), self.input[rows]
         inputs, weight, bias = self.made
         if inputs is not None:
-            inputs[rows] = logits @ self.weight
+            inputs[rows] = narrow @ self.weight
         if weight is not None:
-            weight.addmm_(logits.t(), self.input[rows])
+            if narrow.dtype in (weight.dtype, float16):  # a piece's sum may be more than float16 holds
+                weight.addmm_(logits.t(), _wide(x))
+            else:
+                weight += narrow.t() @ x
         if bias is not None:
             bias += logits.sum(0)
 
@@ -92,7 +101,8 @@ class _Sum(Function):
         input, weight, bias, *made = ctx.saved_tensors
         if is_grad_enabled():
             return *_again(ctx.settings, (input, weight, bias), g), None
-        return *(None if t is None else t * g.to(t.dtype) for t in made), None
+        scaled = (None if t is None else _wide(t) * g.to(_wide(t).dtype) for t in made)
+        return *(None if t is None else t.to(input.dtype) for t in scaled), None
 
 
 class _Each(Function):
@@ -112,7 +122,7 @@ class _Each(Function):
         sums = _Sums(ctx.needed, *given)
         for rows, logits, losses in ctx.settings.losses(*given):
             sums.add(rows, grad(losses, logits, g[rows])[0])
-        return *sums.made, None
+        return *(None if t is None else t.to(given[0].dtype) for t in sums.made), None
 
 
 def _again(settings: _Settings, given: tuple[Any, ...], g: Tensor) -> tuple[Any, ...]:
