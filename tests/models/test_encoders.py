@@ -12,6 +12,7 @@ import torch
 import helix as hx
 from helix import nn
 from helix.errors import ConfigError
+from helix.io import save_file
 from helix.models import from_pretrained
 from helix.models.t5 import T5
 from tests.nn.compare import assert_close, to_helix
@@ -176,6 +177,20 @@ def test_an_unknown_architecture_is_named(folder, tmp_path):
     (tmp_path / "other" / "config.json").write_text(json.dumps({**config, "architectures": ["BertForNextSentence"]}))
     with pytest.raises(ConfigError, match="'BertForNextSentence' is not one of: BertForMaskedLM"):
         from_pretrained(tmp_path / "other")
+
+
+@pytest.mark.parametrize("architecture", ["T5ForConditionalGeneration", "T5EncoderModel"])
+def test_what_files_of_t5_hold_beside_the_model(architecture, tmp_path):
+    """The published ones have a table that no model reads, and an encoder alone is read from a file of the whole."""
+    config = {"vocab_size": 11, "d_model": 8, "d_kv": 4, "d_ff": 12, "num_layers": 1, "num_heads": 2}
+    whole = T5({**config, "tie_word_embeddings": False})
+    older = {"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight": hx.ones(32, 2)}
+    save_file({**whole.state_dict(), **older}, tmp_path / "model.safetensors")
+    said = {**config, "model_type": "t5", "architectures": [architecture], "tie_word_embeddings": False}
+    (tmp_path / "config.json").write_text(json.dumps(said))
+    model, tokens = from_pretrained(tmp_path), hx.tensor([[1, 2, 3]])
+    read = model(tokens) if architecture == "T5EncoderModel" else model.encode(tokens)
+    assert read.tolist() == whole.eval().encode(tokens).tolist()
 
 
 def test_tokens_that_a_config_says_are_null():

@@ -173,6 +173,8 @@ class T5(TranslationModel):
         (1, 2, 11)
     """
 
+    key_map = ((r"EncDecAttention\.relative_attention_bias\.", None),)  # which older files hold, and no model reads
+
     def __init__(self, config: dict[str, Any]) -> None:
         unsupported("T5", config, is_decoder=False)
         width, layers = config["d_model"], config["num_layers"]
@@ -204,6 +206,8 @@ class T5(TranslationModel):
 
 class T5Encoder(Module):
     """Tokens (batch, positions) to vectors (batch, positions, d_model); `attention_mask`, of their shape, is 0 at padding."""
+
+    key_map = ((r"^(decoder|lm_head)\.", None),)  # in files of the whole model
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
