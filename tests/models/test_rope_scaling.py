@@ -53,6 +53,12 @@ def test_greedy_text_grows_beyond_the_trained_length(name, tmp_path_factory):
     assert generate(mine, [prompt], 14) == wanted.tolist()
 
 
+@pytest.mark.parametrize("kind", ["linear", "dynamic", "yarn", "longrope", "llama3"])
+def test_a_missing_key_is_named(kind):
+    with pytest.raises(hx.errors.ParameterError, match=rf"HX1403 rotary_\w+: scaling '{kind}' needs \w+"):
+        hx.nn.RotaryEmbedding(4, scaling={"rope_type": kind})
+
+
 def test_older_files_and_their_names():
     """rope_scaling with "type", rope_theta beside it, and the trained length outside."""
     scaling = {"type": "yarn", "factor": 4.0}

@@ -49,19 +49,30 @@ def rotary_frequencies(
     try:
         return KINDS[kind](plain, base, scaling or {}, length)
     except KeyError as error:
-        text = f"HX1403 rotary_frequencies: scaling {kind!r} needs {error.args[0]}, got {sorted(scaling or {})}."
-        raise ParameterError(text, op="rotary_frequencies", argument="scaling") from error
+        raise _missing("rotary_frequencies", scaling, error) from error
+
+
+def _missing(op: str, scaling: Scaling | None, error: KeyError) -> ParameterError:
+    text = f"HX1403 {op}: scaling {kind_of(scaling)!r} needs {error.args[0]}, got {sorted(scaling or {})}."
+    return ParameterError(text, op=op, argument="scaling")
 
 
 def rotary_magnitude(scaling: Scaling | None) -> float:
-    """What cosines and sines are multiplied by: above 1 for the kinds that sharpen attention over long texts."""
-    kind = kind_of(scaling)
-    if scaling is None or kind not in ("yarn", "longrope"):
+    """What cosines and sines are multiplied by: above 1 for the kinds that sharpen attention over long texts. Raises
+    ParameterError (HX1403) for a key that is missing."""
+    if scaling is None or kind_of(scaling) not in ("yarn", "longrope"):
         return 1.0
+    try:
+        return _magnitude(scaling)
+    except KeyError as error:
+        raise _missing("rotary_magnitude", scaling, error) from error
+
+
+def _magnitude(scaling: Scaling) -> float:
     if scaling.get("attention_factor") is not None:
         return float(scaling["attention_factor"])
     factor = _factor(scaling)
-    if kind == "longrope":
+    if kind_of(scaling) == "longrope":
         original = scaling["original_max_position_embeddings"]
         return math.sqrt(1 + math.log(factor) / math.log(original)) if factor > 1 else 1.0
     numerator, denominator = scaling.get("mscale"), scaling.get("mscale_all_dim")
