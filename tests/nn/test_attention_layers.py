@@ -67,6 +67,26 @@ def test_windowed_attention_is_attention_with_the_mask(length, window):
         assert_close(mine, theirs, 1e-12, 1e-12)
 
 
+@pytest.mark.parametrize("window", [0, -2])
+def test_windows_that_see_nothing_are_refused(window):
+    q = hx.ones(1, 1, 4, 2)
+    for call in (
+        lambda: windowed_attention(q, q, q, window),
+        lambda: sight_of(4, window=window),
+        lambda: causal_mask(4, window=window),
+    ):
+        with pytest.raises(ParameterError, match="HX1403 causal_.*: window must be at least 1"):
+            call()
+
+
+def test_slopes_of_float64_layers_are_float64():
+    """Those of sixteen heads are no powers of two, which float32 would hold too."""
+    layer = nn.GroupedQueryAttention(32, 16, alibi=True, dtype=hx.float64)
+    x = randn(1, 40, 32)
+    with hx.no_grad():
+        np.testing.assert_allclose(layer(x).numpy(), reference(layer, x.numpy()), rtol=0, atol=1e-14)
+
+
 # ---- positions ----
 
 

@@ -110,6 +110,15 @@ def test_causal_without_a_mask_is_causal_with_one(need_weights, padded):
     assert_close(a, layer(x, x, x, padding, need_weights, mask)[0])
 
 
+@pytest.mark.parametrize("need_weights", [True, False])
+@pytest.mark.parametrize(("name", "shape"), [("attn_mask", (5, 5)), ("key_padding_mask", (2, 5))])
+def test_whole_numbers_are_no_masks(name, shape, need_weights):
+    """torch refuses them too: 1 may mean that a key is seen, or that it is not."""
+    x, mask = hx.randn(2, 5, 8), hx.ones(*shape, dtype=hx.int64)
+    with pytest.raises(hx.errors.DTypeError, match=f"HX1101 .*{name} must be bool .* or floating .* got helix.int64"):
+        nn.MultiheadAttention(8, 2, batch_first=True)(x, x, x, need_weights=need_weights, **{name: mask})
+
+
 def test_unbatched_inputs():
     theirs, mine = torch.nn.MultiheadAttention(8, 2, add_bias_kv=True), nn.MultiheadAttention(8, 2, add_bias_kv=True)
     copy_weights(mine, theirs)

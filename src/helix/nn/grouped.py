@@ -99,7 +99,9 @@ class GroupedQueryAttention(Module):
         if cache is not None:
             key, value = cache.append(key, value)
         share = self.dropout if self.training else 0.0
-        bias = alibi_distances(self.num_heads, x.shape[1], key.shape[2], device=x.device) if self.alibi else None
+        bias = None
+        if self.alibi:
+            bias = alibi_distances(self.num_heads, x.shape[1], key.shape[2], dtype=query.dtype, device=x.device)
         return self.o_proj(joined(attend(query, key, value, sight, share, bias=bias)))
 
     def misfit(self, x, source=None, *_) -> str | None:

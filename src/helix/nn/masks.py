@@ -29,6 +29,12 @@ def _distance(queries: int, keys: int, device) -> Tensor:
     return row - arange(keys, device=device)
 
 
+def _check_window(op: str, window: int | None) -> None:
+    if window is not None and window < 1:
+        text = f"HX1403 {op}: window must be at least 1, got {window}."
+        raise ParameterError(text, op=op, argument="window", got=window)
+
+
 def distances(queries: int, keys: int | None = None, *, device=None) -> Tensor:
     """How many positions a key lies before a query, for each of queries + keys - 1 places: the first key seen from the last
     query comes first; negative for keys that come later.
@@ -42,7 +48,8 @@ def distances(queries: int, keys: int | None = None, *, device=None) -> Tensor:
 
 
 def causal_distances(queries: int, keys: int | None = None, window: int | None = None, *, device=None) -> Tensor:
-    """causal_mask by distance: 0 where a query sees a key, -inf where it does not.
+    """causal_mask by distance: 0 where a query sees a key, -inf where it does not; float32. Raises ParameterError (HX1403)
+    for a window below 1.
 
     Example:
         >>> helix.nn.masks.causal_distances(2, 3, window=2).tolist()
@@ -50,6 +57,7 @@ def causal_distances(queries: int, keys: int | None = None, window: int | None =
     """
     from .. import float32, zeros
 
+    _check_window("causal_distances", window)
     back = distances(queries, keys, device=device)
     seen = back >= 0 if window is None else (back >= 0) & (back < window)
     return zeros(back.shape[0], dtype=float32, device=device).masked_fill(~seen, float("-inf"))
@@ -65,10 +73,7 @@ def causal_mask(queries: int, keys: int | None = None, window: int | None = None
         >>> helix.nn.masks.causal_mask(2, 4, window=2).tolist()
         [[False, True, True, False], [False, False, True, True]]
     """
-    if window is not None and window < 1:
-        raise ParameterError(
-            f"HX1403 causal_mask: window must be at least 1, got {window}.", op="causal_mask", argument="window"
-        )
+    _check_window("causal_mask", window)
     distance = _distance(queries, queries if keys is None else keys, device)
     seen = distance >= 0
     return seen if window is None else seen & (distance < window)
@@ -114,17 +119,25 @@ def alibi_slopes(heads: int) -> list[float]:
     return geometric(below) + geometric(2 * below)[::2][: heads - below]
 
 
-def alibi_distances(heads: int, queries: int, keys: int | None = None, *, device=None) -> Tensor:
-    """alibi_bias by distance: (heads, queries + keys - 1), of float32.
+def alibi_distances(heads: int, queries: int, keys: int | None = None, *, dtype=None, device=None) -> Tensor:
+    """alibi_bias by distance: (heads, queries + keys - 1), of float32 unless `dtype` is float64.
 
     Example:
         >>> helix.nn.masks.alibi_distances(1, 1, 3).tolist()
         [[-0.0078125, -0.00390625, 0.0]]
     """
-    from .. import float32, tensor
+    from .. import tensor
 
-    back = distances(queries, keys, device=device).clamp(min=0).to(float32)
-    return 0.0 - tensor(alibi_slopes(heads), dtype=float32, device=device).unsqueeze(-1) * back
+    exact = _exact(dtype)
+    back = distances(queries, keys, device=device).clamp(min=0).to(exact)
+    return 0.0 - tensor(alibi_slopes(heads), dtype=exact, device=device).unsqueeze(-1) * back
+
+
+def _exact(dtype):
+    """float64, or float32: half types cannot tell far distances apart."""
+    from .. import float32, float64
+
+    return float64 if dtype == float64 else float32
 
 
 def alibi_bias(heads: int, queries: int, keys: int | None = None, *, dtype=None, device=None) -> Tensor:
@@ -134,9 +147,9 @@ def alibi_bias(heads: int, queries: int, keys: int | None = None, *, dtype=None,
         >>> helix.nn.masks.alibi_bias(1, 1, 3).tolist()
         [[[-0.0078125, -0.00390625, 0.0]]]
     """
-    from .. import float32, float64, tensor
+    from .. import float32, tensor
 
-    exact = float64 if dtype == float64 else float32  # half types cannot tell far distances apart
+    exact = _exact(dtype)
     distance = _distance(queries, queries if keys is None else keys, device).clamp(min=0).to(exact)
     slopes = tensor(alibi_slopes(heads), dtype=exact, device=device).reshape(heads, 1, 1)
     return (0.0 - slopes * distance).to(dtype or float32)

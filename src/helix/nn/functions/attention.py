@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ... import _core, arange, cat, full, zeros
 from ... import bool as boolean
-from ...errors import ArgumentError, ShapeError
+from ...errors import ArgumentError, DTypeError, ShapeError
 from ...tensor import Tensor
 from .refuse import refuse
 
@@ -20,10 +20,14 @@ _pad = _core.op_named("pad")
 OP = "multi_head_attention_forward"
 
 
-def _added(mask: Tensor, dtype: Any) -> Tensor:
+def _added(mask: Tensor, name: str, dtype: Any) -> Tensor:
     """A mask that is added to scores; -inf where a bool one is true."""
-    if mask.dtype is not boolean:
+    if mask.dtype.is_floating_point:
         return mask.to(dtype)
+    if mask.dtype is not boolean:
+        refuse(
+            DTypeError, OP, f"{name} must be bool (True forbids) or floating (added to the scores), got {mask.dtype}."
+        )
     return zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(mask, float("-inf"))
 
 
@@ -54,12 +58,12 @@ class Rules(NamedTuple):
 
     def mask(self, num_heads: int, dtype: Any) -> Tensor | None:
         """Both masks as one that is added to scores and stretches to (batch, heads, queries, keys)."""
-        mask = None if self.attn_mask is None else _added(self.attn_mask, dtype)
+        mask = None if self.attn_mask is None else _added(self.attn_mask, "attn_mask", dtype)
         if mask is not None and mask.ndim == 3:
             mask = mask.unflatten(0, (-1, num_heads))
         if self.key_padding_mask is None:
             return mask
-        padding = _added(self.key_padding_mask, dtype).unsqueeze(1).unsqueeze(1)
+        padding = _added(self.key_padding_mask, "key_padding_mask", dtype).unsqueeze(1).unsqueeze(1)
         return padding if mask is None else mask + padding
 
 
