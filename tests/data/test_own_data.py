@@ -121,6 +121,66 @@ def test_what_cannot_be_trained_is_explained(x, y, text, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def table(path: Path, rows, header="a,b,kind") -> Path:
+    path.write_text("\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n")
+    return path
+
+
+def test_another_table_is_read_as_the_runs_own(tmp_path):
+    """By the run's columns, scaling and classes: its own mean is elsewhere, its columns are turned, one class is missing."""
+    random = np.random.default_rng(0)
+    rows = [(100 + 10 * high + random.normal(), 1e9 + random.normal(), ("low", "top")[high]) for high in (0, 1) * 60]
+    run = trained(table(tmp_path / "t.csv", rows), tmp_path, epochs=6)
+    assert run.summary["test"]["accuracy"] > 0.9
+    again, high = Run(run.path), [(kind, b, a) for a, b, kind in rows if kind == "top"]
+    other = table(tmp_path / "other.csv", high, "kind,b,a")
+    assert again.evaluate(other)["accuracy"] > 0.9
+    assert {row["label"] for row in again.predict(other)} == {"top"}
+    raw = again.predict(np.array([row[2:0:-1] for row in high]))
+    assert [row["probability"] for row in raw] == [row["probability"] for row in again.predict(other)]
+    with pytest.raises(
+        ConfigError, match="HX3105 data: 'new' is none of the classes that the run has learned: low, top"
+    ):
+        again.evaluate(table(tmp_path / "new.csv", [(1, 2, "new")]))
+    with pytest.raises(ValueError, match="no column 'b'; it has: a, kind"):
+        again.evaluate(table(tmp_path / "few.csv", [(1, "low")], "a,kind"))
+
+
+def test_whole_numbers_are_values_to_a_run_that_predicts_values(tmp_path):
+    rows = [(i, i / 4) for i in range(40)]
+    run = trained(table(tmp_path / "t.csv", rows, "x,y"), tmp_path, epochs=1)
+    found = run.evaluate(table(tmp_path / "whole.csv", [(8, 2), (16, 4)], "x,y"))
+    wanted = [row["value"][0] - y for row, y in zip(run.predict([[8.0], [16.0]]), (2, 4), strict=True)]
+    assert found["mae"] == pytest.approx(np.abs(wanted).mean(), rel=1e-5)
+    with pytest.raises(ConfigError, match=r"the run predicts values: y.astype\('float32'\)"):
+        run.evaluate((np.ones((4, 1), np.float32), np.arange(4)))
+
+
+def test_a_table_that_cannot_be_read_for_sure(tmp_path):
+    with pytest.raises(ValueError, match="line 3: column 'a' holds 'nan', which is not a number"):
+        data.read_csv(table(tmp_path / "t.csv", [(1, 2, 0), ("nan", 2, 1)]))
+    with pytest.raises(ValueError, match="has 2 columns 'kind'"):
+        data.read_csv(table(tmp_path / "t.csv", [(1, 2, 0), (1, 2, 1)], "kind,b,kind"))
+
+
+def test_targets_that_a_run_names(tmp_path):
+    """In an archive the array of that name; of a file, the one beside other inputs, but never the training's own."""
+    names = {"x": np.ones((6, 2), np.float32), "y": np.arange(6), "z": np.linspace(0, 1, 6)}
+    np.savez(tmp_path / "a.npz", **names)
+    assert data.load(tmp_path / "a.npz", target="z").task == "regression"
+    with pytest.raises(ValueError, match="holds the arrays x, y, z, and no 'w'"):
+        data.load(tmp_path / "a.npz", target="w")
+    (tmp_path / "new").mkdir()
+    for folder in (tmp_path, tmp_path / "new"):
+        for name, array in names.items():
+            np.save(folder / f"{name}.npy", array)
+    np.save(tmp_path / "x_test.npy", names["x"])
+    run = trained(tmp_path / "x.npy", tmp_path, epochs=1, data_options={"target": "z.npy"})
+    assert run.evaluate(tmp_path / "new" / "x.npy")["loss"] > 0
+    with pytest.raises(ConfigError, match="inputs and no targets"):
+        run.evaluate(tmp_path / "x_test.npy")
+
+
 # ---- folders -----------------------------------------------------------------------------------------------
 
 

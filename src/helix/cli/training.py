@@ -107,7 +107,7 @@ def predict(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """What a run's model says of image files, .npy files, texts or .txt files, or the beginning of a text."""
+    """What a run's model says of image files, .csv and .npy files, texts or .txt files, or the beginning of a text."""
     opened = _opened(run, checkpoint, quiet)
     results: list[dict[str, Any]] = []
     for given in inputs:

@@ -122,18 +122,26 @@ def _of_archive(path: Path, target: str | None, task: str | None, classes: Seque
             arrays = {name: archive[name] for name in archive.files}
     except (ValueError, EOFError, BadZipFile) as error:
         raise FormatError(f"HX2103 npz: {path.name}: {error}", code="HX2103") from error
-    pairs = [(given, wanted) for given, wanted in TARGETS.items() if given in arrays and wanted in arrays]
-    if target is not None and target in arrays and len(arrays) == 2:
-        pairs = [(next(name for name in arrays if name != target), target)]
-    elif len(arrays) == 2 and not pairs:
-        pairs = [tuple(arrays)]
-    if not pairs:
-        raise ValueError(
-            f"{str(path)!r} holds the arrays {', '.join(arrays) or 'none'}; it needs two, the inputs as x and the targets as y."
-        )
-    given, wanted = pairs[0]
+    given, wanted = _pair(path, list(arrays), target)
     targets, names = coded(arrays[wanted])
     return TensorDataset(arrays[given], targets, task=task, classes=classes or names)
+
+
+def _pair(path: Path, names: list[str], target: str | None) -> tuple[str, str]:
+    """The names of inputs and targets."""
+    held = f"{str(path)!r} holds the arrays {', '.join(names) or 'none'}"
+    if target is not None and target not in names:
+        raise ValueError(f"data.options.target: {held}, and no {target!r}")
+    if target is None:
+        pairs = [(given, wanted) for given, wanted in TARGETS.items() if given in names and wanted in names]
+    else:
+        pairs = [(given, target) for given in TARGETS if given in names and given != target]
+    if len(names) == 2 and not pairs:
+        wanted = names[1] if target is None else target
+        pairs = [(names[names[0] == wanted], wanted)]
+    if not pairs:
+        raise ValueError(f"{held}; it needs two, the inputs as x and the targets as y.")
+    return pairs[0]
 
 
 class TokenFile(Dataset):

@@ -7,6 +7,7 @@ import math
 import msgspec
 
 from .dataset import Dataset
+from .table import Column
 
 
 class DataInfo(msgspec.Struct, frozen=True):
@@ -18,6 +19,8 @@ class DataInfo(msgspec.Struct, frozen=True):
     classes: tuple[str, ...] = ()
     vocabulary: int = 0
     scale: float = 1.0  # what whole-number inputs are multiplied by
+    columns: tuple[Column, ...] = ()  # of a table
+    target: str = ""  # the name of a table's column of targets
     format_version: int = 1
 
 
@@ -37,4 +40,6 @@ def describe(dataset: Dataset) -> DataInfo:
         tuple(dataset.classes),
         getattr(dataset, "vocabulary", 0),
         getattr(dataset, "scale", 1.0),
+        getattr(dataset, "columns", ()),
+        getattr(dataset, "target", ""),
     )

@@ -97,8 +97,14 @@ def _check_shapes(dataset: Dataset, given: Tensor, target: Tensor) -> None:
         raise ConfigError(f"HX3105 data: the target {least} is no class; classes are counted from 0, or are words.")
 
 
-def same_classes(dataset: Dataset, info: DataInfo) -> None:
-    """Refuses data whose classes are others than those a run has learned: their numbers would mean other things."""
+def refuse_other_kind(dataset: Dataset, info: DataInfo) -> None:
+    """Refuses data of another task than a run's, or of other classes than it has learned: their numbers would mean other things."""
+    if info.task == "regression" and dataset.task == "classification":
+        raise ConfigError(
+            "HX3105 data: its targets are whole numbers or words, classes; the run predicts values: y.astype('float32')."
+        )
+    if dataset.task and dataset.task != info.task:
+        raise ConfigError(f"HX3105 data: its task is {dataset.task}, that of the run is {info.task}.")
     if dataset.classes and info.classes and tuple(dataset.classes) != tuple(info.classes):
         raise ConfigError(
             f"HX3105 data: its classes are {_few(dataset.classes)}, those of the run are {_few(info.classes)}. Give one folder or "

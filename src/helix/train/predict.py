@@ -9,6 +9,7 @@ from typing import Any
 from .. import tensor as make
 from .._core import Generator
 from ..data.dataset import as_tensor
+from ..data.table import read_inputs, scaled
 from ..errors import ConfigError
 from ..tensor import Tensor
 
@@ -47,6 +48,8 @@ def _batch(run, source) -> Tensor:
         )
     if isinstance(source, (str, Path)):
         path = Path(source)
+        if path.suffix.lower() == ".csv" and run.info.columns:
+            return read_inputs(path, run.info.columns).to(next(run.model.parameters()).dtype)
         if path.suffix.lower() == ".npy":
             import numpy as np
 
@@ -60,6 +63,8 @@ def _batch(run, source) -> Tensor:
                 code="HX3105",
             )
     inputs = source if isinstance(source, Tensor) else as_tensor(source)
+    if run.info.columns and tuple(inputs.shape[-1:]) == shape:
+        inputs = scaled(inputs, run.info.columns)
     parameter = next(run.model.parameters())
     scale = 1.0 if inputs.is_floating_point() else run.info.scale
     inputs = inputs.to(parameter.dtype) if inputs.dtype != parameter.dtype else inputs

@@ -11,7 +11,8 @@ import msgspec
 
 from .. import manual_seed
 from ..data import DataInfo, Dataset, describe, load, random_split, stratified_split
-from ..data.prepared import prepared, same_classes
+from ..data.folders import kind_of
+from ..data.prepared import prepared, refuse_other_kind
 from ..errors import ConfigError
 from ..models.build import build
 from ..nn import Module
@@ -73,16 +74,22 @@ class Run:
 
     def _other(self, data) -> Dataset:
         """Other data, read as the run's own."""
-        options = self.config.data.options
-        if isinstance(data, (str, Path)):
-            arrays = Path(data).suffix.lower() in (".npy", ".npz")
-            data = load(data, **{key: value for key, value in options.items() if not (arrays and key == "target")})
-        dataset = load(data)
-        same_classes(dataset, self.info)
+        dataset = self._opened(data) if isinstance(data, (str, Path)) else load(data)
+        refuse_other_kind(dataset, self.info)
         return prepared(dataset, self.info.scale) if is_built(self.config) else dataset
 
+    def _opened(self, source: str | Path) -> Dataset:
+        """A file or folder by the run's options: a table with its columns and scaling, arrays with targets of their own."""
+        path, options = Path(source), _options(self.config)
+        kind = kind_of(path) if path.exists() and options["kind"] == "auto" else options["kind"]
+        if kind == "table" and self.info.columns:
+            options["like"] = self.info
+        if path.suffix.lower() == ".npy" and not _beside(path, Path(self.config.data.source), options.get("target")):
+            options.pop("target", None)
+        return _load(source, options)
+
     def predict(self, source, **options) -> list[dict[str, Any]] | bytes:
-        """What the model says of an image file, an .npy file, an array, a text or .txt file, or the beginning of a text."""
+        """What the model says of an image file, a .csv or .npy file, an array, a text or .txt file, or the beginning of a text."""
         from .predict import predict
 
         return predict(self, source, **options)
@@ -93,17 +100,33 @@ class Run:
 
 def open_source(config: Config) -> Dataset:
     """The dataset that [data] names."""
-    options = {"kind": config.data.kind, **config.data.options}
     source = config.data.source
     if source == STDLIB:
         import sysconfig
 
         source = sysconfig.get_path("stdlib")
-        options = {"pattern": "*.py", "limit": 4_000_000, **options, "kind": "text"}
+    return _load(source, _options(config))
+
+
+def _options(config: Config) -> dict[str, Any]:
+    """What [data] says of how to read."""
+    options = {"kind": config.data.kind, **config.data.options}
+    return (
+        {"pattern": "*.py", "limit": 4_000_000, **options, "kind": "text"} if config.data.source == STDLIB else options
+    )
+
+
+def _load(source: str | Path, options: dict[str, Any]) -> Dataset:
     try:
         return load(source, **options)
     except TypeError as error:
         raise ConfigError(f"HX3101 data.options: {error}", code="HX3101") from error
+
+
+def _beside(path: Path, source: Path, target: str | None) -> bool:
+    """Whether the file of targets that the run names also lies beside other inputs, in a folder of their own."""
+    elsewhere = path.resolve().parent != source.resolve().parent
+    return target is not None and not Path(target).is_absolute() and elsewhere and (path.parent / target).exists()
 
 
 def is_built(config: Config) -> bool:
