@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -127,6 +129,45 @@ def test_sums_of_half_types_are_held_in_float32(reduction):
         assert b.grad[0].item() == pytest.approx(-0.99 * scale, rel=bound)
         assert w.grad[0, 0].item() == pytest.approx(-0.495 * scale, rel=bound)
         assert b.grad[1].item() == pytest.approx(0.01 * scale, rel=bound)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("on", [False, True], ids=["", "autocast"])
+def test_dtypes_do_not_depend_on_the_pieces(on, reduction, monkeypatch):
+    """Those of a loss of short activations and wide weights, the other way round, and of float64."""
+    target, found = hx.tensor([0, 4, 1, -100, 2, 3]), []
+    for pieces in (False, True):
+        if pieces:
+            in_pieces(monkeypatch)
+        hx.manual_seed(0)
+        for kinds in (
+            ("bfloat16", "float32"),
+            ("float32", "bfloat16"),
+            ("bfloat16", "bfloat16"),
+            ("float32", "float64"),
+        ):
+            x, w = (
+                hx.randn(*s).to(getattr(hx, k)).requires_grad_() for s, k in zip(((6, 4), (5, 4)), kinds, strict=True)
+            )
+            with hx.autocast("cpu", dtype=hx.bfloat16, enabled=on):
+                loss = nn.functional.linear_cross_entropy(x, w, target, reduction=reduction)
+            loss.sum().backward()
+            assert x.grad is not None and w.grad is not None
+            found.append((loss, x.grad, w.grad))
+    for whole, cut in zip(found[:4], found[4:], strict=True):
+        for one, other in zip(whole, cut, strict=True):
+            assert one.dtype == other.dtype
+            assert_close(other.to(hx.float32), one.to(hx.float32), 0.02, 0.02)
+
+
+def test_means_of_many_rows_in_float16():
+    """Whose number, or the sum of whose weights, is more than float16 holds."""
+    rows, x, w = 70_000, hx.zeros(70_000, 1, dtype=hx.float16), hx.zeros(64, 1, dtype=hx.float16)
+    spread = hx.full((rows, 64), 1 / 64, dtype=hx.float16)
+    weight = hx.ones(64, dtype=hx.float16)
+    for target, more in ((hx.zeros(rows, dtype=hx.int64), {"weight": weight}), (spread, {})):
+        loss = nn.functional.linear_cross_entropy(x, w, target, **more)
+        assert loss.item() == pytest.approx(math.log(64), rel=1e-3)
 
 
 def peak_beyond(work) -> int:

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ... import _core, cat, float16, float32, ones_like, zeros_like
+from ... import _core, cat, float16, float32, float64, ones_like, result_type, zeros_like
 from ...autograd import Function, enable_grad, grad, is_grad_enabled
 from ...errors import ArgumentError, ParameterError, ShapeError
+from ...precision import get_autocast_dtype, is_autocast_enabled, restored_autocast
 from ...tensor import Tensor
 from .refuse import refuse
 
@@ -151,19 +152,18 @@ def _distribution(settings: _Settings, logits: Tensor) -> Tensor:
     return given if kept is None else given * kept
 
 
-def _count(settings: _Settings) -> Tensor:
+def _count(settings: _Settings, total: Tensor) -> Tensor:
     """What the mean divides by: the weights of the classes that are met, or the number of distributions."""
     target, weight = settings.target, settings.weight
     if target.dtype.is_floating_point:
-        return target.new_full((), target.numel() / settings.outputs[0])
+        return total.new_full((), target.numel() / settings.outputs[0])
     kept = target != settings.ignored
-    if weight is None:
-        return kept.sum()
-    return (weight[target.masked_fill(~kept, 0)] * kept).sum()
+    counted = kept if weight is None else _wide(weight)[target.masked_fill(~kept, 0)] * kept
+    return counted.sum().to(total.dtype)
 
 
 def _mean(total: Tensor, settings: _Settings) -> Tensor:
-    count = _count(settings).to(total.dtype)
+    count = _count(settings, total.detach())
     nothing = count == 0  # a mean of nothing is NaN, its gradient 0
     return (total / count.masked_fill(nothing, 1)).masked_fill(nothing, float("nan"))
 
@@ -202,10 +202,20 @@ def linear_cross_entropy(
     if input.ndim != 2 or target.requires_grad or input.shape[0] * classes.shape[0] <= WHOLE:
         return settings.loss(settings.logits(input, classes, bias), target, reduction)
     _check_target(input, settings)
+    dtype = result_type(*(t for t in (input, classes, bias) if t is not None))
+    kind = input.device.type
+    short = get_autocast_dtype(kind) if is_autocast_enabled(kind) and dtype != float64 else None
+    given = (None if t is None else t.to(short or dtype) for t in (input, classes, bias))
+    with restored_autocast((None, None)):
+        result = _in_pieces(*given, settings, reduction)
+    return result if short else result.to(dtype)  # autocast leaves losses in float32
+
+
+def _in_pieces(input: Any, weight: Any, bias: Any, settings: _Settings, reduction: str) -> Tensor:
     if reduction == "none":
-        return _Each.apply(input, classes, bias, settings).to(input.dtype)
-    total = _Sum.apply(input, classes, bias, settings)
-    return (total if reduction == "sum" else _mean(total, settings)).to(input.dtype)
+        return _Each.apply(input, weight, bias, settings)
+    total = _Sum.apply(input, weight, bias, settings)
+    return total if reduction == "sum" else _mean(total, settings)
 
 
 def _check(input: Tensor, weight: Tensor, target: Tensor, reduction: str, ignored: int | None, options: Any) -> None:
