@@ -18,7 +18,7 @@ SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test core-test array-api tiny bench profile callgrind wheel lint format stubs numerics torch-parity torch-table layer-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean interrupts forks kills same-bits numerics-exhaustive fuzz-million hammer promises graphs
+.PHONY: help install train test core-test array-api tiny bench profile callgrind wheel lint format stubs numerics torch-parity torch-table layer-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean interrupts forks kills same-bits numerics-exhaustive fuzz-million hammer promises graphs graph-files
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -149,6 +149,9 @@ interrupts: $(VENV)/.checks install  ## 200 times Ctrl-C in long calls: over wit
 
 graphs: $(VENV)/.checks install  ## N=10000 random graphs: shapes inferred are those run, gradient graphs are the gradients (5 minutes)
 	$(BIN)/python -m tests.graph.random_graphs --graphs $(if $(filter file,$(origin N)),10000,$(N))
+
+graph-files: $(VENV)/.checks install  ## 10,000 damaged files of graphs: typed errors in bounded time (5 minutes)
+	$(BIN)/python -m tests.graph.mutations --times $(if $(filter file,$(origin N)),10000,$(N))
 
 forks: $(VENV)/.checks install  ## 500 forks of a process whose threads compute: children compute too (2 minutes)
 	$(BIN)/python -m tests.forks --times 500

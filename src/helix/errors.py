@@ -194,6 +194,11 @@ _TEXTS |= {
 }
 
 _TEXTS |= {
+    4010: "HX4010: a file of a graph is not sound: it is of a later format, names ops, parameters, dtypes or devices that are not "
+    "here, tells shapes that the ops do not give, takes values before they are made, or its tensors are absent or of another shape. "
+    "Nothing was loaded.",
+    4011: "HX4011: a graph has something that a file cannot hold: numbers, texts, dtypes and shapes can be saved, functions and "
+    "other objects among a graph's arguments cannot. Trace it with plain values.",
     5001: "HX5001: the device that was asked for cannot be used: no installed package offers it, or the package failed when it "
     "was loaded, or its hardware or driver is absent. The message names package, version, cause and what to do; helix devices "
     "shows the same for every installed backend. Other devices, the CPU among them, are not affected.",

@@ -8,6 +8,7 @@ y = graph(x)
 from ..errors import GraphError, TraceError
 from .control import cond, scan, while_loop
 from .executor import Executor
+from .files import from_json, load
 from .gradient import grad
 from .ir import Effect, Graph, Node, Value
 from .retrace import infer
@@ -27,8 +28,10 @@ __all__ = [
     "TraceError",
     "Value",
     "cond",
+    "from_json",
     "grad",
     "infer",
+    "load",
     "scan",
     "trace",
     "while_loop",

@@ -414,6 +414,22 @@ class Graph:
 
         return specialised(self, sizes)
 
+    def save(self, path: Any) -> None:
+        """Writes graph and captured tensors to one file (safetensors, the graph in its metadata), which `helix.graph.load` reads.
+
+        Raises FormatError (HX4011) for what a file cannot hold: values in the structure of inputs and outputs that are no data,
+        containers of other classes than dicts, lists, tuples, named tuples and dataclasses.
+        """
+        from .files import save
+
+        save(self, path)
+
+    def to_json(self) -> str:
+        """The graph as JSON, captured tensors by name, shape and dtype; `helix.graph.from_json(text, tensors)` reads it."""
+        from .files import to_json
+
+        return to_json(self)
+
     def difference(self, other: Graph) -> str | None:
         """The first thing in which the graphs differ, as text; None where they compute the same in the same way. Names, places
         and the values of captured tensors do not count."""

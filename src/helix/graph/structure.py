@@ -49,6 +49,13 @@ def copied(graph: Graph) -> Graph:
     return made
 
 
+def _plain(value: Any) -> Any:
+    """An attribute or number so that it can be compared: a NaN is equal to itself."""
+    if isinstance(value, dtype):
+        return value.name
+    return value if value == value else repr(value)
+
+
 def _lines(graph: Graph) -> list[tuple[str, tuple, Node | None]]:
     """What decides, line by line: a caption, a tuple to compare, and the node that it stands for."""
     number: dict[int, Any] = {}
@@ -58,7 +65,7 @@ def _lines(graph: Graph) -> list[tuple[str, tuple, Node | None]]:
     def name(value: Value | None) -> Any:
         if value is None:
             return None
-        return ("number", value.source, value.dtype.name) if value.kind == "number" else number[id(value)]
+        return ("number", _plain(value.source), value.dtype.name) if value.kind == "number" else number[id(value)]
 
     lines: list[tuple[str, tuple, Node | None]] = [
         (f"{v.kind} {v.name}", (v.kind, v.shape, v.dtype.name), None) for v in (*graph.inputs, *graph.captured)
@@ -66,7 +73,7 @@ def _lines(graph: Graph) -> list[tuple[str, tuple, Node | None]]:
     for node in graph.nodes:
         for output in node.outputs:
             number[id(output)] = len(number)
-        attributes = tuple([a.name if isinstance(a, dtype) else a for a in node.attributes])
+        attributes = tuple([_plain(a) for a in node.attributes])
         lines.append(
             (
                 f"node {node.op}",

@@ -45,10 +45,12 @@ class Tree:
         return isinstance(other, Tree) and self._key() == other._key()
 
     def __hash__(self) -> int:
-        return hash((self.cls, self.keys, self.parts))
+        return hash((self.keys, self.parts))
 
     def _key(self) -> tuple:
-        return self.cls, self.keys, self.parts, self.value
+        cls = self.cls
+        named = isinstance(cls, type) and (hasattr(cls, "_fields") or is_dataclass(cls))
+        return cls.__name__ if named else cls, self.keys, self.parts, self.value
 
     def __repr__(self) -> str:
         if self.cls is Tensor:
