@@ -60,6 +60,20 @@ def test_what_lies_outside_is_not_read(channels, mode):
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
+def test_the_end_of_an_axis_that_floats_cannot_count(mode):
+    """The last of 2^24 + 4 points is no float; beyond it lies the first point of the next channel."""
+    image = hx.zeros(1, 2, 1, 2**24 + 4)
+    image[0, 1] = 7
+    grid = hx.tensor([[[[1.0, 0.0]]]])
+    for padding in ("zeros", "border", "reflection"):
+        result = hx.nn.functional.grid_sample(image, grid, mode, padding, True)
+        assert result.flatten().tolist() == [0, 0 if padding == "zeros" else 7], padding
+    image.requires_grad_()
+    hx.nn.functional.grid_sample(image, grid, mode, "border", True)[0, 0].sum().backward()
+    assert image.grad[0, 1].count_nonzero().item() == 0 and image.grad[0, 0].sum().item() == 1
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
 def test_any_number_of_threads_gives_the_same_bits(mode):
     _, _, image, grid = both((3, 70, 16, 16), (20, 20), torch.float32)
     before, found = hx.get_num_threads(), []

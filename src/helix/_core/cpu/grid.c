@@ -99,6 +99,7 @@ static inline void store_turned_f64(double *p, int64_t step, const hx_vd *tile) 
 #define NAME(x) x##_f32
 #define FLOOR floorf
 #define ROUND rintf
+#define BELOW(x) nextafterf(x, 0)
 #define LOAD hx_vf_load
 #define STORE hx_vf_store
 #define ALL hx_vf_all
@@ -112,6 +113,7 @@ static inline void store_turned_f64(double *p, int64_t step, const hx_vd *tile) 
 #undef NAME
 #undef FLOOR
 #undef ROUND
+#undef BELOW
 #undef LOAD
 #undef STORE
 #undef ALL
@@ -122,6 +124,7 @@ static inline void store_turned_f64(double *p, int64_t step, const hx_vd *tile) 
 #define NAME(x) x##_f64
 #define FLOOR floor
 #define ROUND rint
+#define BELOW(x) nextafter(x, 0)
 #define LOAD hx_vd_load
 #define STORE hx_vd_store
 #define ALL hx_vd_all

@@ -27,9 +27,15 @@ static void NAME(reflect)(T low, T high, int n, T *restrict x, T *restrict slope
     }
 }
 
+/* The last point of an axis; where that is no T, the T before it, so that every coordinate is one of a point. */
+static T NAME(last_of)(int64_t size) {
+    T last = (T)(size - 1);
+    return (int64_t)last < size ? last : BELOW(last);
+}
+
 /* Coordinates brought into the image as the padding says, with the derivatives of that; NaN becomes 0. */
 static void NAME(bring_inside)(const geometry *g, int64_t size, int n, T *restrict x, T *restrict slope) {
-    T last = (T)(size - 1), half = g->align ? 0 : (T)0.5;
+    T last = NAME(last_of)(size), half = g->align ? 0 : (T)0.5;
     for (int p = 0; p < n; p++) slope[p] = 1;
     if (g->outside == ZEROS) return;
     if (g->outside == REFLECTION && last + 2 * half > 0) NAME(reflect)(-half, last + half, n, x, slope);
@@ -41,7 +47,7 @@ static void NAME(bring_inside)(const geometry *g, int64_t size, int n, T *restri
 }
 
 static void NAME(find_places)(const T *restrict x, T shift, int64_t size, int n, int32_t *restrict at) {
-    T last = (T)(size - 1);
+    T last = NAME(last_of)(size);
     for (int p = 0; p < n; p++) {
         T place = x[p] + shift;
         at[p] = place >= 0 && place <= last ? (int32_t)place : -1;
