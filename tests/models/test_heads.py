@@ -8,8 +8,10 @@ import pathlib
 import pytest
 import torch
 
+import helix as hx
 from helix.errors import ConfigError
 from helix.models import from_pretrained
+from helix.models.bert import Bert
 from tests.nn.compare import assert_close, to_helix
 
 from .folders import HEADS, saved
@@ -119,3 +121,14 @@ def test_other_architectures_are_refused_by_name(folder):
             from_pretrained(folder[1])
     finally:
         path.write_text(json.dumps(config))
+
+
+def test_hooks_of_a_body_run_below_a_head():
+    sizes = {"hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = {"vocab_size": 11, "max_position_embeddings": 8, **sizes, "architectures": ["BertForTokenClassification"]}
+    model, seen = Bert.from_config(config), []
+    model.bert.register_forward_hook(lambda *call: seen.append(call))
+    model(hx.ones(1, 3, dtype=hx.int64))
+    assert len(seen) == 1
+    with pytest.raises(hx.nn.LayerError, match=r"bert \(Bert\): tokens have shape \(1, 9\), .* up to 8"):
+        model(hx.ones(1, 9, dtype=hx.int64))

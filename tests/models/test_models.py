@@ -113,6 +113,13 @@ def test_what_cannot_be_built_is_said(kind, options, text):
     assert text in str(caught.value)
 
 
+@pytest.mark.parametrize("length", [1, 4, 5, 8])
+def test_short_texts_are_read_by_the_filters_that_fit(length):
+    model = models.build("auto", DataInfo("classification", (length,), 3, vocabulary=257))
+    assert model(hx.zeros(2, length, dtype=hx.int64)).shape == (2, 3)
+    assert max(layer.kernel_size[0] for layer in model.filters) <= length
+
+
 def test_networks_over_images_are_kinds():
     info = DataInfo("classification", (1, 33, 40), 7)
     with nn.init.skipped():

@@ -112,7 +112,11 @@ class Bert(Module):
     ) -> Tensor:
         return self.encoder(self.embeddings(tokens, token_type_ids), keys_seen(attention_mask))
 
-    vectors = forward
+    def vectors(
+        self, tokens: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        """The same, called by what stands on it: hooks run, and errors name the model."""
+        return self(tokens, attention_mask, token_type_ids)
 
     def pooled(self, vectors: Tensor) -> Tensor:
         return self.pooler(vectors[:, 0]).tanh()
