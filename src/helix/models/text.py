@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from .. import cat, nn
 from ..tensor import Tensor
 
-
 WIDTHS = (3, 5, 8)
 
 
