@@ -197,6 +197,7 @@ def reviews(tmp_path: Path) -> Path:
 
 
 def test_a_folder_of_texts_is_classified(reviews, tmp_path):
+    (reviews / "bad" / ".DS_Store").write_bytes(b"")
     found = data.load(reviews)
     assert (len(found), found.classes, found.task) == (80, ("bad", "good"), "classification")
     tokens, label = found.batch([0, 79])
@@ -205,6 +206,7 @@ def test_a_folder_of_texts_is_classified(reviews, tmp_path):
     run = trained(reviews, tmp_path, epochs=5, batch_size=8, data_options={"length": 64})
     assert run.summary["test"]["accuracy"] > 0.9
     (tmp_path / "new.txt").write_text("this was great says everyone")
+    assert run.predict("dull " * 60 + "see new.txt")[0]["label"] == "bad"  # a text, too long for the name of a file
     answers = run.predict("boring stuff, really dull") + run.predict(tmp_path / "new.txt")
     assert [answer["label"] for answer in answers] == ["bad", "good"]
     assert run.evaluate(reviews)["accuracy"] > 0.9

@@ -173,6 +173,8 @@ def test_what_cannot_compress_is_said(tmp_path):
         fitted("top-k")
     with pytest.raises(ValueError, match="compress_options of 'topk': .*'shares'"):
         fitted("topk", compress_options={"shares": 0.1})
+    with pytest.raises(ValueError, match="compress_options need compress"):
+        fitted(None, compress_options={"share": 0.1})
     with pytest.raises(ValueError, match="made already has its own"):
         fitted(Int8(), compress_options={"block": 2})
     with pytest.raises(KeyError, match="cut off"):

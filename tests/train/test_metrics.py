@@ -118,6 +118,13 @@ def test_large_states_are_arrays_of_the_checkpoint(device, tmp_path):
     assert fit("cut") == fit("whole")
 
 
+def test_tensors_of_one_path_are_all_kept(tmp_path):
+    state = {"a/b": {"c": hx.tensor(1)}, "a": {"b/c": hx.tensor(2), "b": {"c": hx.tensor(3)}}}
+    path = checkpoint.save(tmp_path, 1, {"w": hx.zeros(1)}, {"param_groups": [], "state": {}}, {"kept": state})
+    found = checkpoint.load(path).state["kept"]
+    assert [t.item() for t in (found["a/b"]["c"], found["a"]["b/c"], found["a"]["b"]["c"])] == [1, 2, 3]
+
+
 def test_a_checkpoint_of_an_older_format_is_taken_up(tmp_path):
     """`golden/format-2` was written by helix when metrics were lists in state.json, in the middle of the first epoch."""
     generator = hx.Generator().manual_seed(3)

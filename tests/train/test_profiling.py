@@ -54,7 +54,8 @@ def test_a_watch_that_is_cut_short_ends(ending, blobs):
 
 
 def test_a_run_is_profiled_without_being_changed(blobs, tmp_path, monkeypatch):
-    values = {"name": "r", "runs": str(tmp_path), "data": {"source": "digits"}, "train": {"epochs": 1}}
+    values = {"name": "r", "runs": str(tmp_path), "data": {"source": "digits"},
+              "train": {"epochs": 1, "monitor": "test_loss", "patience": 2}}  # fmt: skip
     run = start(configuration.check(values), blobs, progress="none")
     monkeypatch.setattr("helix.train.run.open_source", lambda config: blobs)
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}

@@ -28,8 +28,10 @@ def _kind_of_file(path: Path) -> str:
 
 def _kind_of_folder(folder: Path) -> str:
     """Images when most of the files in its folders are images; classes of text when each of them is a .txt file."""
-    inner = [file for inside in folder.iterdir() if inside.is_dir() for file in inside.iterdir() if file.is_file()]
-    outer = [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
+    seen = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    outer = [entry for entry in seen if entry.is_file()]
+    inside = [file for entry in seen if entry.is_dir() for file in entry.iterdir() if file.is_file()]
+    inner = [file for file in inside if not file.name.startswith(".")]
     images = sum(file.suffix.lower() in IMAGES for file in inner)
     if images and 2 * images > len(inner):
         return "images"

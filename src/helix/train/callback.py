@@ -9,7 +9,8 @@ from typing import Any
 class Callback:
     """Override what you need. `values` are the numbers of the step or epoch; `trainer.stop()` ends the run.
 
-    What a callback has to remember when a run is resumed goes through `state_dict` and `load_state_dict`, as JSON.
+    What a callback has to remember when a run is resumed goes through `state_dict` and `load_state_dict`: what JSON can hold,
+    and tensors.
     """
 
     def on_start(self, trainer, session, values: dict[str, Any]) -> None:

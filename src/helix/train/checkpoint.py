@@ -123,6 +123,7 @@ def _write(
 def _without_tensors(value: Any, path: str, arrays: dict[str, Tensor]) -> Any:
     """The same with the names of tensors, which are put into `arrays`, in their place."""
     if isinstance(value, Tensor):
+        path = f"{path}#{len(arrays)}" if path in arrays else path  # of keys with a slash
         arrays[path] = value
         return {ARRAY: path}
     if isinstance(value, Mapping):

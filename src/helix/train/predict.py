@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def _tokens(text: str | bytes | Path, length: int) -> list[int]:
     """Of a text, or of a .txt file, as TextClasses has them."""
     from ..data.text_classes import tokens_of
 
-    if isinstance(text, Path) or (isinstance(text, str) and text.endswith(".txt") and Path(text).is_file()):
+    if isinstance(text, Path) or (isinstance(text, str) and text.endswith(".txt") and os.path.isfile(text)):
         return tokens_of(Path(text).read_bytes(), length)
     return tokens_of(text.encode() if isinstance(text, str) else text, length)
 

@@ -123,7 +123,9 @@ def profile_config(config: Config, steps: int, skip: int, model=None) -> Profile
     training, _ = split(config, dataset)
     settled = configuration.settled(config, len(training))
     count = steps + skip
-    short = msgspec.structs.replace(settled.train, epochs=count, max_steps=count, tensorboard=False)
+    short = msgspec.structs.replace(
+        settled.train, epochs=count, max_steps=count, tensorboard=False, patience=None, monitor=None
+    )
     watched = Profiled(steps, skip)
     model = model if model is not None else fresh_model(settled, describe(dataset))
     trainer = trainer_for(msgspec.structs.replace(settled, train=short), model, None, "none")

@@ -87,6 +87,8 @@ class Settings:
     def _check_choices(self) -> None:
         if self.compress is not None:
             compressor_named(self.compress, self.compress_options, self.seed)
+        elif self.compress_options:
+            raise ValueError("Trainer: compress_options need compress, the name of a compressor")
         if self.nonfinite not in ("error", "skip", "ignore"):
             raise ValueError(f"Trainer: nonfinite must be error, skip or ignore, got {self.nonfinite!r}")
         if self.clip_norm not in (1.0, 2.0, math.inf):
