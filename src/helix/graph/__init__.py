@@ -15,6 +15,7 @@ from .retrace import infer
 from .spec import Spec
 from .symbols import Dim, Expr
 from .tracing import trace
+from .universal import UniversalGraph
 
 __all__ = [
     "Dim",
@@ -26,6 +27,7 @@ __all__ = [
     "Node",
     "Spec",
     "TraceError",
+    "UniversalGraph",
     "Value",
     "cond",
     "from_json",

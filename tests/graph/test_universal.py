@@ -1,0 +1,142 @@
+"""Layers of all kinds as one graph: what the layers give, to the bit, and trained together."""
+
+import pytest
+
+import helix
+from helix import nn
+from helix.errors import FormatError, GraphError
+from helix.graph import Spec, UniversalGraph, grad
+
+EDGES = helix.tensor([[0, 1, 2, 3, 4, 5, 1, 0], [1, 2, 3, 4, 5, 0, 0, 1]])
+X = (2, 6, 8)
+
+# Each architecture by the graph, and by the layer itself.
+KINDS = {
+    "transformer": (
+        lambda g: g.add_transformer("n", 8, 2, dim_feedforward=16, dropout=0.0),
+        lambda: nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True),
+    ),
+    "ssm": (lambda g: g.add_ssm("n", 8, 4), lambda: nn.S4D(8, 4, transposed=False)),
+    "mamba": (lambda g: g.add_mamba("n", 8, d_state=4), lambda: nn.Mamba(8, 4)),
+    "hyena": (lambda g: g.add_hyena("n", 8, 6, filter_order=8), lambda: nn.HyenaOperator(8, 6, filter_order=8)),
+    "cnn": (lambda g: g.add_cnn("n", 6, 4, 3, dims=1), lambda: nn.Conv1d(6, 4, 3)),
+    "rnn": (lambda g: g.add_rnn("n", 8, 5), lambda: nn.LSTM(8, 5, batch_first=True)),
+    "gnn": (lambda g: g.add_gnn("n", 8, 3), lambda: nn.GCNConv(8, 3)),
+    "node": (lambda g: g.add_node("n", "Linear", 8, 3, bias=False), lambda: nn.Linear(8, 3, bias=False)),
+}
+
+
+def layer_result(kind, layer, x):
+    if kind == "gnn":
+        return helix.stack([layer(row, EDGES) for row in x])
+    made = layer(x)
+    return made[0] if kind == "rnn" else made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_as_the_layer_itself(kind):
+    build, make = KINDS[kind]
+    helix.manual_seed(0)
+    graph = build(UniversalGraph(["x", "edge_index"] if kind == "gnn" else ["x"]))
+    helix.manual_seed(0)
+    layer = make()
+    x, y = (helix.randn(X, generator=helix.Generator(1)).requires_grad_() for _ in range(2))
+    mine = graph(x, EDGES) if kind == "gnn" else graph(x)
+    theirs = layer_result(kind, layer, y)
+    assert mine.detach().numpy() == pytest.approx(theirs.detach().numpy(), abs=1e-6)
+    mine.sin().sum().backward()
+    theirs.sin().sum().backward()
+    assert x.grad.numpy() == pytest.approx(y.grad.numpy(), abs=1e-6)
+    for (name, a), (other, b) in zip(graph.named_parameters(), layer.named_parameters(), strict=True):
+        assert name == f"n.{other}"
+        assert a.grad.numpy() == pytest.approx(b.grad.numpy(), abs=1e-5)
+    again = UniversalGraph.from_json(graph.to_json())
+    again.load_state_dict(graph.state_dict())
+    assert again.to_json() == graph.to_json()
+    result = again.execute({"x": x, "edge_index": EDGES} if kind == "gnn" else x, device="cpu")
+    assert result.tolist() == mine.tolist()
+
+
+def mixed():
+    helix.manual_seed(1)
+    graph = UniversalGraph(["x", "edge_index"])
+    graph.add_mamba("mamba", 8, d_state=4).add_attention("attention", 8, 2).add_node(
+        "sum", "add", inputs=["mamba", "attention"]
+    )
+    return graph.add_hyena("hyena", 8, 6, filter_order=8).add_gnn("nodes", 8, 4).add_node("end", "Linear", 4, 1)
+
+
+def test_a_mixed_graph_trains():
+    graph = mixed()
+    x = helix.randn(X)
+    target = x.cumsum(1).mean(-1, keepdim=True)
+    optimizer = helix.optim.Adam(graph.parameters(), lr=0.02)
+    losses = []
+    for _ in range(25):
+        optimizer.zero_grad()
+        loss = ((graph(x, EDGES) - target) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+    assert all(parameter.grad is not None for parameter in graph.parameters())
+
+
+def test_the_same_graph_as_a_trace():
+    graph = UniversalGraph().add_mamba("mamba", 8, d_state=4).add_hyena("hyena", 8, 6, filter_order=8)
+    traced = helix.trace(lambda x: (graph(x) ** 2).sum(), Spec(X))
+    x = helix.randn(X)
+    assert traced(x).item() == (graph(x) ** 2).sum().item()
+    weight = "mamba.in_proj.weight"
+    found = grad(traced, next(name for name in traced.parameters if name.endswith(weight)))(x)
+    (graph(x) ** 2).sum().backward()
+    assert found.numpy() == pytest.approx(dict(graph.named_parameters())[weight].grad.numpy(), rel=1e-4, abs=1e-5)
+
+
+def test_edges_by_name():
+    graph = UniversalGraph(["a", "b"]).add_node("later", "sub", inputs=["first", "b"])
+    graph.add_node("first", "mul", inputs=["a", "b"]).add_node("mine", lambda x: x * 2, inputs="later")
+    graph.output("mine", "first")
+    assert graph.order() == ["first", "later", "mine"]
+    assert ("first", "later") in graph.edges
+    a, b = helix.tensor([3.0]), helix.tensor([2.0])
+    assert [y.item() for y in graph(a, b=b)] == [8.0, 6.0]
+    with pytest.raises(FormatError, match="mine"):
+        graph.to_json()
+    captured = UniversalGraph.capture(nn.Sequential(nn.Linear(3, 4), nn.ReLU()))
+    assert captured.order() == ["layer0", "layer1"]
+    assert captured(helix.ones(2, 3)).shape == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("build", "match"),
+    [
+        (
+            lambda: UniversalGraph().add_node("a", "relu", inputs="b").add_node("b", "relu").order(),
+            "wait for each other: a, b",
+        ),
+        (lambda: UniversalGraph().add_node("a", "relu", inputs="ghost").order(), "ghost"),
+        (lambda: UniversalGraph().add_node("x", "relu"), "taken"),
+        (lambda: UniversalGraph().add_node("forward", "relu"), "taken"),
+        (lambda: UniversalGraph().add_node("a", "explode"), "no layer"),
+        (lambda: UniversalGraph()(helix.ones(2)), "no nodes"),
+        (lambda: UniversalGraph([]), "inputs"),
+    ],
+)
+def test_refused(build, match):
+    with pytest.raises(GraphError, match=match):
+        build()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "[", "[2,[],[],[]]", "[1,[],[],[]]", '[1,["x"],[["n","node","Module","",{},[]]],[]]', "[" * 9000,
+        '[1,["x"],[["n","node","os.system",["ls"],{},["x"]]],[]]', '[1,["x"],[["n","rnn","relu",[],{},["x"]]],[]]',
+        '[1,["x"],[["n","spell","relu",[],{},["x"]]],[]]', '[1,["x"],[["n","node","Linear",["a"],{},["x"]]],[]]',
+        '[1,["x"],[["n","node","Linear",[3,4],{"bios":1},["x"]]],[]]', '[1,["x"],[["n","node","relu",[],{},["n"]]],[]]',
+    ],
+)  # fmt: skip
+def test_text_that_tells_no_graph(text):
+    with pytest.raises(FormatError):
+        UniversalGraph.from_json(text)
