@@ -97,7 +97,7 @@ class Worker:
         return json.loads(self.reply) if self.alive else {"error": "the process has ended"}
 
     def settle(self) -> None:
-        """Waits until the worker's own threads have stopped spinning, so that they take no core from the next."""
+        """Waits until the worker's own threads have stopped spinning, so that they take no core from the next one's."""
         deadline = time.monotonic() + 0.4
         before = self._cpu_time()
         while time.monotonic() < deadline:
@@ -137,6 +137,7 @@ def measure(workload: Workload, workers: list[Worker], rounds: int, sample: floa
     ready = []
     for w in workers:
         reply = w.ask("prepare", workload.id)
+        w.settle()
         if "once" in reply:
             ready.append(w)
             row["times"][w.name] = []
@@ -144,9 +145,8 @@ def measure(workload: Workload, workers: list[Worker], rounds: int, sample: floa
             row["errors"][w.name] = reply["error"]
     for _ in range(rounds):
         for w in ready:
-            if threads > 1:
-                w.settle()
             reply = w.ask("sample", sample)
+            w.settle()
             if "time" in reply:
                 row["times"][w.name].append(reply["time"])
     return row
