@@ -7,7 +7,9 @@ import pytest
 import torch
 
 import helix as hx
+from helix._core import OpCall
 from helix.backends import Availability, Backend, Device, DeviceInfo, native, register
+from helix.errors import HelixError
 
 from .compare import assert_close
 
@@ -158,6 +160,16 @@ def test_points_that_are_not_read_do_not_matter():
     x.requires_grad_()
     hx.nn.functional.interpolate(x, (8, 16), mode="bilinear").backward(gradient)
     assert x.grad.isinf().sum().item() == 2 * 8 and x.grad.isnan().sum().item() == 0
+
+
+@pytest.mark.parametrize("op", ["resample", "resample_adjoint"])
+@pytest.mark.parametrize(
+    "dtype, scale", [("float32", (2.0, 2.0)), ("float32", (1e-300,)), ("float32", (float("nan"),)), ("int64", None)]
+)
+def test_what_a_graph_says_by_hand_is_checked(op, dtype, scale):
+    call = OpCall(op, ((4, 4, 4), scale, "linear", False, scale == (1e-300,)))
+    with pytest.raises(HelixError, match="HX1403|HX1101"):
+        call([hx.ones(1, 1, 2, 3, 4, dtype=getattr(hx, dtype))])
 
 
 def test_second_gradients():

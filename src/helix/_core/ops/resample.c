@@ -227,6 +227,13 @@ static hx_status resample_shape(hx_call *c) {
     for (int i = 0; i < n; i++)
         if (x->shape[2 + i] < 1 || x->shape[2 + i] >= INT32_MAX || c->attr[0].v.ints[i] < 1 || c->attr[0].v.ints[i] >= INT32_MAX)
             return hx_refuse_rank(x, "input", "have from 1 to 2**31 - 2 points along every spatial axis, and so must its result");
+    const hx_attr *scale = &c->attr[1];
+    bool usable = !hx_given(scale) || scale->count == 1 || (int)scale->count == n;
+    for (uint32_t i = 0; usable && hx_given(scale) && i < scale->count; i++)
+        usable = scale->v.floats[i] > 0x1p-31 && scale->v.floats[i] < 0x1p40;
+    if (!usable) return hx_fail(HX_E_VALUE, HX1403_VALUE, "scale_factor must be one number or %d, from 2**-31 to 2**40", n);
+    if (!hx_str_is(&c->attr[2], "nearest") && !hx_str_is(&c->attr[2], "nearest-exact"))
+        HX_TRY(hx_require_dtype(x, "input", HX_SET_FLOAT));
     hx_spec_like(&c->spec[0], x);
     hx_copy_sizes(c->spec[0].shape + 2, c->attr[0].v.ints, n);
     return HX_OK;
