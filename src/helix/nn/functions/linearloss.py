@@ -205,16 +205,16 @@ def linear_cross_entropy(
     dtype = result_type(*(t for t in (input, classes, bias) if t is not None))
     kind = input.device.type
     short = get_autocast_dtype(kind) if is_autocast_enabled(kind) and dtype != float64 else None
-    given = (None if t is None else t.to(short or dtype) for t in (input, classes, bias))
+    given = [None if t is None else t.to(short or dtype) for t in (input, classes, bias)]
     with restored_autocast((None, None)):
-        result = _in_pieces(*given, settings, reduction)
+        result = _in_pieces(given, settings, reduction)
     return result if short else result.to(dtype)  # autocast leaves losses in float32
 
 
-def _in_pieces(input: Any, weight: Any, bias: Any, settings: _Settings, reduction: str) -> Tensor:
+def _in_pieces(tensors: list[Tensor | None], settings: _Settings, reduction: str) -> Tensor:
     if reduction == "none":
-        return _Each.apply(input, weight, bias, settings)
-    total = _Sum.apply(input, weight, bias, settings)
+        return _Each.apply(*tensors, settings)
+    total = _Sum.apply(*tensors, settings)
     return total if reduction == "sum" else _mean(total, settings)
 
 
