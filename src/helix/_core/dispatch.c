@@ -76,7 +76,7 @@ static inline bool look_at_inputs(hx_call *c, inputs_seen *seen) {
     uint8_t common = HX_T_NUMBER;
     for (int i = 0; i < c->n_in; i++) {
         const hx_tensor *t = c->in[i];
-        if (!t || t->device != device) return false;
+        if (!t || t->device != device || !t->storage) return false;
         common &= t->flags;
         seen->dtypes |= HX_BIT(t->dtype);
         seen->grad |= hx_requires_grad(t);
@@ -111,6 +111,13 @@ static __attribute__((noinline, cold)) hx_status common_device(hx_call *c, hx_in
         c->device = first->device;
     else if (!c->device)
         c->device = hx_mode.creation ? hx_mode.creation : hx_cpu();
+    return HX_OK;
+}
+
+/* What a trace left behind has no values to compute with. */
+static hx_status need_values(const hx_call *c) {
+    for (int i = 0; i < c->n_in; i++)
+        if (c->in[i] && !c->in[i]->storage) return hx_trace_ended(c->in[i]);
     return HX_OK;
 }
 
@@ -529,7 +536,8 @@ static inline hx_status check_and_run(hx_call *c, hx_tensor **target) {
     tmp.in = NULL; /* the rest is set when something is cast */
     hx_status status = HX_OK;
     if (__builtin_expect(!look_at_inputs(c, &seen), 0)) {
-        status = common_device(c, &tmp);
+        if (!hx_tracing()) status = need_values(c);
+        if (!status) status = common_device(c, &tmp);
         look_again(c, &seen);
     }
     if (!status && __builtin_expect(hx_mode.autocast[0] | hx_mode.autocast[1], 0) && !target)

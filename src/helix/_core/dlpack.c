@@ -1,6 +1,7 @@
 #include "dlpack.h"
 #include <string.h>
 #include "dispatch.h"
+#include "trace.h"
 
 enum { INT = 0, UINT = 1, FLOAT = 2, BFLOAT = 4, COMPLEX = 5, BOOL = 6 };
 
@@ -48,6 +49,7 @@ static void delete_versioned(hx_dl_versioned *m) { drop(m->manager); }
 static hx_status export(hx_tensor *t, exported **out) {
     if (!t->storage)
         return hx_fail(HX_E_TRACE, HX1702_TRACE, "the values of a traced tensor %s are not known", hx_tensor_text(t));
+    HX_TRY(hx_trace_readable(t));
     *out = hx_alloc(sizeof **out);
     if (!*out) return HX_E_MEMORY;
     memset(*out, 0, sizeof **out);

@@ -172,6 +172,7 @@ hx_status hx_tensor_read(const hx_tensor *t, void *host, int64_t nbytes) {
         return hx_fail(HX_E_TRACE, HX1702_TRACE, "the values of a traced tensor %s are not known; choose with "
                        "helix.where or helix.cond, or compute it before the traced part and pass the result in",
                        hx_tensor_text(t));
+    HX_TRY(hx_trace_readable(t));
     if (nbytes != t->numel * size)
         return hx_fail(HX_E_VALUE, HX1403_VALUE, "%lld bytes asked of a tensor of %lld", (long long)nbytes,
                        (long long)(t->numel * size));
@@ -195,6 +196,7 @@ hx_status hx_tensor_item(const hx_tensor *t, hx_scalar *value) {
     union { int8_t i8; int16_t i16; int32_t i32; int64_t i64; uint8_t u8; uint16_t u16; uint32_t u32; uint64_t u64;
             float f[2]; double d[2]; } raw = {0};
     int64_t size = (int64_t)hx_dtype_size((hx_dtype)t->dtype);
+    HX_TRY(hx_trace_readable(t));
     if (t->data && t->device->id == 0)
         memcpy(&raw, t->data, (size_t)size);
     else

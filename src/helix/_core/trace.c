@@ -10,6 +10,7 @@ typedef struct value {
     hx_tensor *tensor; /* owned */
     hx_spec spec;
     uint8_t origin;
+    bool written;  /* memory that was there before, and that a recorded call writes */
     int32_t input; /* position among the inputs; for an alias the number of the value it shows */
 } value;
 
@@ -49,6 +50,7 @@ static void free_call(hx_trace_call *k) {
 }
 
 void hx_trace_release(hx_trace *t) {
+    hx_trace_end(t);
     for (int i = 0; i < t->n_calls; i++) free_call(&t->calls[i]);
     for (int i = 0; i < t->n_values; i++) hx_tensor_release(t->values[i].tensor);
     if (t->calls) hx_free(t->calls, (size_t)t->call_room * sizeof *t->calls);
@@ -66,9 +68,12 @@ hx_status hx_trace_begin(hx_trace *t) {
     return HX_OK;
 }
 void hx_trace_end(hx_trace *t) {
-    if (hx_mode.trace != t) return;
-    hx_mode.trace = t->outer;
-    t->outer = NULL;
+    for (hx_trace **at = &hx_mode.trace; *at; at = &(*at)->outer)
+        if (*at == t) {
+            *at = t->outer;
+            t->outer = NULL;
+            return;
+        }
 }
 
 /* ---- values ---- */
@@ -175,6 +180,25 @@ hx_status hx_trace_output(hx_trace *t, hx_tensor *x) {
     return HX_OK;
 }
 
+hx_status hx_trace_readable(const hx_tensor *x) {
+    if (!x->storage || x->flags & HX_T_NUMBER) return HX_OK;
+    for (const hx_trace *t = hx_mode.trace; t; t = t->outer)
+        for (int i = 0; i < t->n_values; i++)
+            if (t->values[i].written && t->values[i].tensor->storage == x->storage)
+                return hx_fail(HX_E_TRACE, HX1702_TRACE,
+                               "the traced part writes the tensor %s, so that its values are not known; read it before, "
+                               "or compute with tensors",
+                               hx_tensor_text(x));
+    return HX_OK;
+}
+
+hx_status hx_trace_ended(const hx_tensor *t) {
+    return hx_fail(HX_E_TRACE, HX1702_TRACE,
+                   "a traced tensor %s was used outside of its trace, where it has no values; return it from the traced "
+                   "function",
+                   hx_tensor_text(t));
+}
+
 int hx_trace_length(const hx_trace *t) { return t->n_calls; }
 const hx_trace_call *hx_trace_at(const hx_trace *t, int i) { return i >= 0 && i < t->n_calls ? &t->calls[i] : NULL; }
 const hx_spec *hx_trace_value(const hx_trace *t, int32_t v) {
@@ -215,7 +239,8 @@ static hx_status fill(hx_trace *t, hx_trace_call *k, const hx_call *c) {
         k->in[i] = -1;
         if (c->in[i]) HX_TRY(number_of(t, c->in[i], HX_TRACE_CAPTURED, &k->in[i]));
     }
-    for (int i = 0; i < c->n_out; i++) HX_TRY(number_of(t, c->out[i], HX_TRACE_COMPUTED, &k->out[i]));
+    int origin = k->into ? HX_TRACE_CAPTURED : HX_TRACE_COMPUTED; /* `out` may be met here first */
+    for (int i = 0; i < c->n_out; i++) HX_TRY(number_of(t, c->out[i], origin, &k->out[i]));
     HX_TRY(copy_attributes(k, c));
     if (c->n_out && !(k->spec = hx_alloc((size_t)c->n_out * sizeof *k->spec))) return HX_E_MEMORY;
     for (int i = 0; i < c->n_out; i++) k->spec[i] = c->spec[i];
@@ -241,13 +266,24 @@ static hx_status room_for_numbers(hx_trace_call *k) {
     return HX_OK;
 }
 
+static void note_written(hx_trace *t, int32_t v) { t->values[v].written = t->values[v].tensor->storage != NULL; }
+
+static void note_writes(hx_trace *t, const hx_trace_call *k) {
+    int part = k->op->flags & HX_MUTATES && k->groups ? k->list_n / k->groups : 0;
+    for (int i = 0; i < k->n_out && k->into; i++) note_written(t, k->out[i]);
+    for (int i = 0; i < k->list_n && part; i++)
+        if (k->op->writes >> (i / part) & 1) note_written(t, k->in[k->list_at + i]);
+}
+
 hx_status hx_trace_record(hx_call *c) {
     bool writes = c->inplace || c->has_out;
     hx_trace_call k = {.op = c->op, .n_in = c->n_in, .n_out = c->n_out, .list_at = c->list_at, .list_n = c->list_n,
                        .into = writes, .view = !writes && c->op->flags & HX_VIEW && c->spec[0].offset != HX_NO_VIEW,
                        .no_grad = !hx_grad_enabled(), .groups = c->groups, .device = c->device};
     HX_TRY(room_for_numbers(&k));
-    return append(hx_mode.trace, &k, fill(hx_mode.trace, &k, c));
+    HX_TRY(append(hx_mode.trace, &k, fill(hx_mode.trace, &k, c)));
+    note_writes(hx_mode.trace, &k);
+    return HX_OK;
 }
 
 static hx_status region_results(hx_trace *t, hx_trace_call *k, hx_tensor **in, hx_tensor **out) {

@@ -75,6 +75,11 @@ const hx_spec *hx_trace_value(const hx_trace *t, int32_t v);
  * in-place calls on them write them. Outputs are owned by the caller. */
 hx_status hx_trace_replay(hx_trace *t, hx_tensor **inputs, int n_inputs, hx_tensor **outputs, int n_outputs);
 
+/* Fails where the running trace writes the memory of this tensor: what is there now is not what the program would read. */
+hx_status hx_trace_readable(const hx_tensor *t);
+/* The error of a traced tensor that is computed with outside of a trace. */
+hx_status hx_trace_ended(const hx_tensor *t);
+
 /* Another tensor for a value of which only the shape is known (detach, a saved result). Called by hx_tensor_alias. */
 hx_status hx_trace_alias(hx_tensor *of, hx_tensor *alias);
 

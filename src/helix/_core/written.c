@@ -2,6 +2,7 @@
 #include <string.h>
 #include "autograd.h"
 #include "dispatch.h"
+#include "trace.h"
 
 bool hx_overlaps(const hx_tensor *a, const hx_tensor *b) {
     if (!a->storage || a->storage != b->storage || !a->numel || !b->numel) return false;
@@ -30,6 +31,7 @@ static bool overlaps_itself(const hx_tensor *t) {
 static bool is_user_leaf(const hx_tensor *t) { return t->flags & HX_T_REQUIRES_GRAD && !t->history; }
 
 hx_status hx_check_written(const hx_tensor *t, const hx_spec *s, const char *written) {
+    if (!t->storage && !hx_tracing()) return hx_trace_ended(t);
     if (t->storage && t->storage->read_only)
         return hx_fail(HX_E_VALUE, HX1006_INPLACE, "the memory of %s is read-only; write into a .clone()",
                        hx_tensor_text(t));

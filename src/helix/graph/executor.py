@@ -9,6 +9,7 @@ from .. import _core
 from .._core import Generator, OpCall, Tensor, default_generator, storage_number, wrapped_number
 from ..autograd import enable_grad, no_grad
 from ..errors import ArgumentError, HelixError, ShapeError
+from ..precision import restored_autocast
 from .ir import Graph, Node, Value
 from .spec import Spec
 from .symbols import Expr, Sizes, at
@@ -42,6 +43,7 @@ class Program:
         self.steps = [self._step(node, sizes) for node in graph.nodes]
         self.outputs = [self._taken(value, sizes) for value in graph.outputs]
         self.effects = [(e, self.slots[id(e.target)], self._taken(e.value, sizes)) for e in graph.effects]
+        self.written = [target for effect, target, _ in self.effects if effect.kind == "write"]
         self._plan()
 
     def _slot(self, value: Value, content: Any) -> int:
@@ -85,6 +87,8 @@ class Program:
             slots[slot] = leaf
         for slot, value in self.captured:
             slots[slot] = value.source if captured is None else captured.get(value.name, value.source)
+        if self.written:
+            self._require_apart(slots)
         grad = _core.is_grad_enabled()
         if _core.tracing():
             self._trace(slots, seed, first, grad)
@@ -93,6 +97,17 @@ class Program:
                 self.step(step, slots, seed, first, grad)
         self._write(slots)
         return [slots[slot] for slot in self.outputs]
+
+    def _require_apart(self, slots: list[Any]) -> None:
+        """An input must not be what the run writes under another name: the traced function had tensors of their own."""
+        for slot in self.written:
+            for other in self.inputs:
+                if other != slot and _overlap(slots[slot], slots[other]):
+                    raise ArgumentError(
+                        f"HX1103 {self.graph.name} writes a tensor in place that is given as two arguments, or is an argument "
+                        "and captured; give a clone, or trace a function of one argument",
+                        code="HX1103",
+                    )
 
     def _trace(self, slots: list[Any], seed: int, first: int, grad: bool) -> None:
         """Runs the steps inside of a trace, with names and places as the graph has them."""
@@ -174,12 +189,26 @@ class Executor:
                 f"HX1103 the graph {graph.name} takes {graph.in_tree}, got {tree}", code="HX1103", got=str(tree)
             )
         program = self.program(self.sizes(leaves))
+        self._check(captured or {})
         if _core.tracing():  # the graph becomes a part of the one that is traced
             return graph.out_tree.fill(iter(program.run(leaves, 0, _core.trace_draws(graph.draws), captured)))
         seed, first = draw(graph.draws, generator)
-        with no_grad():
+        with no_grad(), restored_autocast((None, None)):
             results = program.run(leaves, seed, first, captured)
         return graph.out_tree.fill(iter(results))
+
+    def _check(self, captured: dict[str, Tensor]) -> None:
+        """Raises for tensors in the places of captured ones that are not there, or not like them."""
+        known = {value.name: value for value in self.graph.captured} if captured else {}
+        for name, tensor in captured.items():
+            if name not in known:
+                raise ArgumentError(
+                    f"HX1103 {self.graph.name} has captured no tensor named {name!r}; it has {', '.join(known) or 'none'}",
+                    code="HX1103",
+                    argument="captured",
+                )
+            if (tensor.shape, tensor.dtype) != (known[name].shape, known[name].dtype):
+                raise _misfit(known[name], tensor, {})
 
     def sizes(self, leaves: list[Tensor]) -> dict[str, int]:
         """What the inputs' shapes say of the dimensions."""
@@ -207,14 +236,12 @@ class Executor:
 
 
 def _bind(value: Value, leaf: Any, sizes: dict[str, int]) -> None:
-    """Takes sizes of dimensions from an input: of those that stand alone, or with a factor or a sum."""
+    """Takes sizes of dimensions from an input, where they stand alone; each does somewhere."""
     if isinstance(leaf, Spec) or leaf.dtype is not value.dtype or len(leaf.shape) != len(value.shape):
         raise _misfit(value, leaf, sizes)
     for expected, size in zip(value.shape, leaf.shape, strict=True):
-        if isinstance(expected, Expr) and len(expected.names) == 1:
-            (name,) = expected.names
-            slope = expected.at({name: 1}) - expected.at({name: 0})
-            sizes.setdefault(name, (size - expected.at({name: 0})) // slope)
+        if isinstance(expected, Expr) and expected.alone is not None:
+            sizes.setdefault(expected.alone, size)
 
 
 def _misfit(value: Value, leaf: Any, sizes: Sizes) -> ArgumentError | ShapeError:
@@ -224,6 +251,21 @@ def _misfit(value: Value, leaf: Any, sizes: Sizes) -> ArgumentError | ShapeError
     kind = ShapeError if leaf.dtype is value.dtype else ArgumentError
     code = "HX1002" if leaf.dtype is value.dtype else "HX1103"
     return kind(f"{code} {value.name} was traced as {expected}, got {got}", code=code, argument=value.name)
+
+
+def _overlap(a: Tensor, b: Tensor) -> bool:
+    """Do the ranges of memory that two tensors lie in touch each other?"""
+    if storage_number(a) != storage_number(b) or not a.numel() or not b.numel():
+        return False
+    (low, high), (first, last) = _range(a), _range(b)
+    return low <= last and first <= high
+
+
+def _range(x: Tensor) -> tuple[int, int]:
+    """The offsets in bytes of the first and the last element."""
+    steps = [(size - 1) * stride for size, stride in zip(x.shape, x.strides, strict=True)]
+    low, high = sum(s for s in steps if s < 0), sum(s for s in steps if s > 0)
+    return (x.storage_offset() + low) * x.itemsize, (x.storage_offset() + high) * x.itemsize
 
 
 def draw(count: int, generator: Generator | None = None) -> tuple[int, int]:

@@ -17,7 +17,7 @@ class Hand:
     """Records on behalf of a graph, which must be empty."""
 
     def __init__(self, graph: Graph) -> None:
-        if graph.nodes or graph.inputs:
+        if graph.nodes or graph.inputs or graph.hand is not None:
             raise GraphError(f"HX4001 {graph.name} is built already; make another Graph", code="HX4001")
         self.graph = graph
         self.names: list[str] = []

@@ -1,7 +1,8 @@
 """Dimensions: a function is traced at several sizes, and what changes between the traces is written as expressions of them.
 
 With n dimensions there are 2^n traces at all pairs of two sizes, from which the expressions come; one at other sizes, which
-must agree; and one a dimension at its least size, as size 1 is often special: where it is, larger sizes alone are allowed.
+must agree; and one a dimension at its least size, as size 1 is often special: where it is, only sizes from the first one on
+that is not are allowed.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ def trace_symbolic(function: Callable[..., Any], specs: Sequence[Spec], tree: Tr
             raise located(error, changed) from error
     base = graphs[0]
     _Merge(graphs, points, names).run()
+    for value, spec in zip(base.inputs, specs, strict=True):
+        value.shape = tuple([Expr(dict(size.terms)) if isinstance(size, Expr) else size for size in spec.shape])
     base.dims = tuple([_least(function, specs, tree, dim, points[0], base) for dim in dims.values()])
     return base
 
@@ -59,41 +62,72 @@ def _choose(dim: Dim, wanted: tuple[int, int, int]) -> list[int]:
                 f"HX1702 dimension {dim.name} has {len(room)} sizes, three are needed; trace for each of them",
                 code="HX1702",
             )
-        found = [room[-2], room[-1], room[len(room) // 2 - (len(room) == 3)]]
+        found = [room[-2], room[-1], room[(len(room) - 2) // 2]]
     return found
 
 
 def _least(function: Any, specs: Sequence[Spec], tree: Tree, dim: Dim, point: Sizes, graph: Graph) -> Dim:
-    """The dimension, without its least size where the function does something else for it."""
-    least = -(-max(dim.min, 1) // dim.multiple_of) * dim.multiple_of
-    if least != 1 or point[dim.name] == 1:
-        return dim
-    sizes = {**point, dim.name: 1}
-    try:
-        same = _agrees(graph, trace_once(function, specs, tree, sizes), sizes)
-    except HelixError:
-        same = False
-    return dim if same else Dim(dim.name, 2, dim.max, dim.multiple_of)
+    """The dimension from the size on at which the function does what the graph does: 1 is often special, and so are sizes
+    below a constant of the program."""
+    step = dim.multiple_of
+    first = -(-max(dim.min, 1) // step) * step
+    for size in range(first, point[dim.name], step):
+        sizes = {**point, dim.name: size}
+        try:
+            same = _agrees(graph, trace_once(function, specs, tree, sizes), sizes)
+        except Exception:  # whatever the function raises, it does something else for this size
+            same = False
+        if same:
+            return dim if size == first else Dim(dim.name, size, dim.max, step)
+    return Dim(dim.name, point[dim.name], dim.max, step)
 
 
 def _agrees(graph: Graph, other: Graph, sizes: Sizes) -> bool:
-    if len(graph.nodes) != len(other.nodes):
+    """Is the other graph what the first one says of these sizes?"""
+    if len(graph.nodes) != len(other.nodes) or graph.out_tree != other.out_tree:
         return False
+    pairs = {id(theirs): mine for mine, theirs in zip(graph.inputs, other.inputs, strict=True)}
+
+    def same(a: Value | None, b: Value | None) -> bool:
+        if a is None or b is None or a.kind != b.kind:
+            return a is b
+        if a.kind == "number":
+            return _close(at(a.source, sizes), b.source, _precision(a.dtype))
+        if a.kind in ("parameter", "buffer", "constant"):
+            return _same_tensor(a.source, b.source)
+        return pairs.get(id(b)) is a
+
     for mine, theirs in zip(graph.nodes, other.nodes, strict=True):
-        if mine.op != theirs.op or len(mine.inputs) != len(theirs.inputs):
+        if _form(mine) != _form(theirs) or not all(map(same, mine.inputs, theirs.inputs)):
             return False
-        if tuple([at(a, sizes) for a in mine.attributes]) != theirs.attributes:
+        if not _close(at(mine.attributes, sizes), theirs.attributes, 1e-15):
             return False
-        for a, b in zip(mine.inputs, theirs.inputs, strict=True):
-            if (a is None) != (b is None):
-                return False
-            if a is not None and b is not None and a.kind == "number":
-                value = at(a.source, sizes)
-                if abs(value - b.source) > _precision(a.dtype) * abs(b.source):
-                    return False
+        if not all(_agrees(a, b, sizes) for a, b in zip(mine.graphs, theirs.graphs, strict=True)):
+            return False
         if not all(_fits(a.shape, b.shape, sizes) for a, b in zip(mine.outputs, theirs.outputs, strict=True)):
             return False
-    return True
+        pairs.update(zip(map(id, theirs.outputs), mine.outputs, strict=True))
+    return (
+        len(graph.outputs) == len(other.outputs)
+        and all(map(same, graph.outputs, other.outputs))
+        and [e.kind for e in graph.effects] == [e.kind for e in other.effects]
+        and all(
+            same(a.target, b.target) and same(a.value, b.value)
+            for a, b in zip(graph.effects, other.effects, strict=True)
+        )
+    )
+
+
+def _form(node: Node) -> tuple:
+    return node.op, node.list_length, node.no_grad, len(node.inputs), len(node.outputs), len(node.graphs)
+
+
+def _close(a: Any, b: Any, precision: float) -> bool:
+    if type(a) is tuple and type(b) is tuple:
+        return len(a) == len(b) and all(_close(x, y, precision) for x, y in zip(a, b, strict=True))
+    if isinstance(a, float) and isinstance(b, (int, float)):
+        return a == b or abs(a - b) <= precision * abs(b) or (a != a and b != b)
+    return bool(a == b)
 
 
 def _precision(dtype: Any) -> float:

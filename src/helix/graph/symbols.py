@@ -39,6 +39,14 @@ class Expr:
             self.divisor.names if self.divisor else frozenset()
         )
 
+    @property
+    def alone(self) -> str | None:
+        """The dimension that it is, with nothing added to it and no factor."""
+        if self.divisor is not None or len(self.terms) != 1:
+            return None
+        ((key, factor),) = self.terms
+        return key[0] if len(key) == 1 and factor == 1 else None
+
     def at(self, sizes: Sizes) -> Any:
         """Its value for these sizes: an int, or a float of an expression with a divisor.
 

@@ -88,7 +88,7 @@ class Tracer:
     def __enter__(self) -> Tracer:
         _watch(1)
         _local.tracers.append(self)
-        self._before = trace_places(self._place)
+        trace_places(self._place)
         self._grad.__enter__()
         self.trace.__enter__()
         return self
@@ -96,8 +96,9 @@ class Tracer:
     def __exit__(self, kind: Any, error: BaseException | None, frames: Any) -> None:
         self.trace.__exit__()
         self._grad.__exit__()
-        trace_places(self._before)
-        _local.tracers.pop()
+        _local.tracers.remove(self)
+        inner = active()
+        trace_places(None if inner is None else inner._place)
         _watch(-1)
         self._take_gradients()
         if isinstance(error, HelixError):

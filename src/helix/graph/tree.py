@@ -50,7 +50,7 @@ class Tree:
     def _key(self) -> tuple:
         cls = self.cls
         named = isinstance(cls, type) and (hasattr(cls, "_fields") or is_dataclass(cls))
-        return cls.__name__ if named else cls, self.keys, self.parts, self.value
+        return cls.__name__ if named else cls, self.keys, self.parts, type(self.value), self.value
 
     def __repr__(self) -> str:
         if self.cls is Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import _core
 from ..autograd import no_grad
-from ..errors import CheckpointError
+from ..errors import CheckpointError, TraceError
 from ..tensor import Tensor
 from .optimizer import Optimizer
 
@@ -41,6 +41,10 @@ class Lookahead:
         self.optimizer.zero_grad(set_to_none)
 
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        if _core.tracing():
+            raise TraceError(
+                "HX1702 Lookahead.step cannot be traced: every k-th step differs; call it outside of the graph", code="HX1702"
+            )
         loss = self.optimizer.step(closure)
         self.steps += 1
         if self.steps % self.k == 0:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypedDict
 
 from .. import _core, bfloat16, float16, float32
 from ..autograd import enable_grad, no_grad
+from ..errors import TraceError
 from ..tensor import Tensor
 from .hooks import Hooks, Removable
 from .state import restored_state
@@ -161,9 +162,23 @@ class Optimizer:
                 entries = self._entries(group)
                 updates += self.updates(group, entries)
                 copies += _rounded(group, entries)
+            if _core.tracing():
+                self._require_lasting(updates)
             _core.run_step(sorted(updates, key=lambda u: -len(u.tensors)) + copies, self.state)
         self._hooks.run("step_post", self, (closure,), {})
         return loss
+
+    def _require_lasting(self, updates: list[Update]) -> None:
+        """A traced step is repeated as it was seen: with the states, and the numbers in them, of before."""
+        for name, values in (item for update in updates for item in update.states.items()):
+            before = self.state.get(name, {})
+            changed = [key for key in values if key == "step" or values[key] is not before.get(key)]
+            if changed:
+                raise TraceError(
+                    f"HX1702 {type(self).__name__}.step cannot be traced: its state ({', '.join(changed)}) would begin anew at "
+                    "each run; trace the loss and its gradients, and call step() outside, or write the update with tensors",
+                    code="HX1702",
+                )
 
     def _entries(self, group: dict[str, Any]) -> list[Entry]:
         entries = []

@@ -15,6 +15,7 @@ cdef int fill_buffer(Tensor x, Py_buffer *view, int flags) except -1:
     cdef Py_ssize_t size = hx_dtype_size(<hx_dtype>t.dtype)
     if t.storage == NULL or (t.data == NULL and t.numel):
         raise BufferError("the values of this tensor are not in host memory")
+    check(hx_trace_readable(t))
     if hx_requires_grad(t):
         raise BufferError("a tensor that requires grad gives no buffer; use x.detach()")
     if door_formats[t.dtype] == NULL:

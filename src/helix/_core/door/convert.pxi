@@ -311,6 +311,7 @@ cdef object to_list(Tensor x):
     cdef char *at
     if x.t.ndim == 0:
         return item_of(x)
+    check(hx_trace_readable(x.t))
     check(hx_contiguous_of(x.t, &whole))
     if whole.data == NULL and whole.numel > 0:
         try:

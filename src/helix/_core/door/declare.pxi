@@ -458,6 +458,7 @@ cdef extern from "trace.h" nogil:
     hx_status hx_trace_region(int32_t region, hx_tensor **inputs, int n_in, const hx_spec *spec, int n_out, hx_device *device,
                               hx_tensor **out)
     hx_status hx_trace_made(hx_tensor *x)
+    hx_status hx_trace_readable(const hx_tensor *t)
     hx_status hx_trace_output(hx_trace *t, hx_tensor *x)
     int hx_trace_values(const hx_trace *t)
     hx_trace_known hx_trace_known_of(const hx_trace *t, int32_t v)
