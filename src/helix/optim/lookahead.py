@@ -43,7 +43,8 @@ class Lookahead:
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
         if _core.tracing():
             raise TraceError(
-                "HX1702 Lookahead.step cannot be traced: every k-th step differs; call it outside of the graph", code="HX1702"
+                "HX1702 Lookahead.step cannot be traced: every k-th step differs; call it outside of the graph",
+                code="HX1702",
             )
         loss = self.optimizer.step(closure)
         self.steps += 1
