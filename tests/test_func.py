@@ -191,3 +191,50 @@ def test_refusals(index: int) -> None:
     call, kind, text = REFUSED[index]
     with pytest.raises(kind, match=text):
         call()
+
+
+def test_numbers_have_no_gradients() -> None:
+    x = helix.tensor([1.0])
+    for call in (
+        lambda: func.grad(lambda a, b: (a * b).sum())(2.0, x),
+        lambda: func.vjp(lambda a, b: a * b, 2.0, x),
+        lambda: func.jvp(lambda a: a["x"] * a["n"], ({"x": x, "n": 3},), ({"x": x, "n": 3},)),
+    ):
+        with pytest.raises(ArgumentError, match="give a tensor"):
+            call()
+
+
+@pytest.mark.parametrize("name", ["jacrev", "jacfwd", "hessian"])
+def test_several_arguments_at_once(name: str) -> None:
+    mine, theirs = arguments(X, Y)
+    function = scalar if name == "hessian" else lambda x, y: (x @ y).tanh()
+    found = getattr(func, name)(function, (0, -1))(*mine)
+    wanted = getattr(torch.func, name)(function, (0, 1))(*theirs)
+    flat = (lambda pairs: [t for pair in pairs for t in pair]) if name == "hessian" else list
+    for one, other in zip(flat(found), flat(wanted), strict=True):
+        near(one, other)
+    last = getattr(func, name)(function, -1)(*mine)
+    near(last, getattr(torch.func, name)(function, 1)(*theirs))
+    with pytest.raises(ArgumentError, match="argument 2"):
+        getattr(func, name)(function, 2)(*mine)
+    assert getattr(func, name)(lambda x: (x * x).sum())(helix.zeros(0)).numel() == 0
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        self.first, self.second = nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)
+        self.second.weight = self.first.weight
+
+    def forward(self, x: helix.Tensor) -> helix.Tensor:
+        return self.second(self.first(x))
+
+
+def test_functional_call_of_tied_weights() -> None:
+    model, x, weight = Tied(), helix.ones(1, 3), helix.eye(3) * 2
+    assert func.functional_call(model, {"first.weight": weight}, x).tolist() == [[4.0, 4.0, 4.0]]
+    assert func.functional_call(model, {"second.weight": weight}, x).tolist() == [[4.0, 4.0, 4.0]]
+    alone = func.functional_call(model, {"first.weight": helix.zeros(3, 3)}, x, tie_weights=False)
+    assert alone.tolist() == [[0.0, 0.0, 0.0]]
+    with pytest.raises(ParameterError, match="two tensors"):
+        func.functional_call(model, {"first.weight": weight, "second.weight": weight * 2}, x)
+    assert model.first.weight is model.second.weight

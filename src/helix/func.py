@@ -100,7 +100,7 @@ def grad_and_value(function: Function, argnums: int | tuple[int, ...] = 0, has_a
 
 def vjp(function: Function, *primals: Any) -> tuple[Any, Function]:
     """(result, pull): `pull(cotangents)` is the product of the cotangents, of the result's structure, with the Jacobian: a tuple
-    with one entry for each primal, or that entry where there is one primal.
+    with one entry for each primal.
 
     Example:
         >>> result, pull = helix.func.vjp(lambda x: x.sin(), helix.tensor([0.0, 0.0]))
@@ -157,9 +157,9 @@ def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> 
     return out_tree.fill(iter([_outside(output, leaves) for output in outputs])), out_tree.fill(iter(empty))
 
 
-def jacrev(function: Function, argnums: int = 0) -> Function:
+def jacrev(function: Function, argnums: int | tuple[int, ...] = 0) -> Function:
     """The Jacobian by one backward pass for each element of the result: of shape (*result, *argument), for each tensor of the
-    result.
+    result; of a tuple of arguments a tuple of Jacobians.
 
     Example:
         >>> helix.func.jacrev(lambda x: x ** 2)(helix.tensor([1.0, 2.0])).tolist()
@@ -168,16 +168,17 @@ def jacrev(function: Function, argnums: int = 0) -> Function:
     function = _callable(function)
 
     def jacobian(*args: Any) -> Any:
+        places = _places(args, argnums, "jacrev")
         with _recording():
-            given, leaves, _ = _fresh(args, (argnums,))
-            leaf = _only(leaves, "jacrev")
+            given, leaves, _ = _fresh(args, places)
             outputs, tree = _flatten(function(*given))
-            return tree.fill(iter([_rows(output, leaf) for output in outputs]))
+            made = [tuple([_rows(output, leaf) for leaf in leaves]) for output in outputs]
+            return tree.fill(iter(made if isinstance(argnums, tuple) else [rows[0] for rows in made]))
 
     return jacobian
 
 
-def jacfwd(function: Function, argnums: int = 0) -> Function:
+def jacfwd(function: Function, argnums: int | tuple[int, ...] = 0) -> Function:
     """The Jacobian by one `jvp` for each element of the argument: of the same shape as jacrev's.
 
     Example:
@@ -187,19 +188,18 @@ def jacfwd(function: Function, argnums: int = 0) -> Function:
     function = _callable(function)
 
     def jacobian(*args: Any) -> Any:
-        x = _only([args[argnums]] if isinstance(args[argnums], Tensor) else [], "jacfwd")
-        place = [*args[:argnums]], [*args[argnums + 1 :]]
-        basis = helix.eye(x.numel(), dtype=x.dtype).reshape((x.numel(), *x.shape))
-        columns = [jvp(lambda x: function(*place[0], x, *place[1]), (x,), (basis[i],))[1] for i in range(x.numel())]
-        tree = _flatten(columns[0])[1]
-        stacked = [helix.stack(list(column), -1) for column in zip(*[_flatten(c)[0] for c in columns], strict=True)]
-        return tree.fill(iter([s.reshape((*s.shape[:-1], *x.shape)) for s in stacked]))
+        places = _places(args, argnums, "jacfwd")
+        found = [_columns(function, args, place) for place in places]
+        if not isinstance(argnums, tuple):
+            return found[0][1].fill(iter(found[0][0]))
+        return found[0][1].fill(iter(list(zip(*[tensors for tensors, _ in found], strict=True))))
 
     return jacobian
 
 
-def hessian(function: Function, argnums: int = 0) -> Function:
-    """The second derivatives of a function of one number as result: of shape (*argument, *argument).
+def hessian(function: Function, argnums: int | tuple[int, ...] = 0) -> Function:
+    """The second derivatives of a function of one number as result: of shape (*argument, *argument); of a tuple of arguments a
+    tuple of tuples.
 
     Example:
         >>> helix.func.hessian(lambda x: (x ** 3).sum())(helix.tensor([1.0, 2.0])).tolist()
@@ -230,13 +230,20 @@ def hvp(function: Function, primals: Sequence[Any], vectors: Sequence[Any]) -> t
 
 
 def functional_call(
-    module: Any, parameters: Mapping[str, Tensor] | Sequence[Mapping[str, Tensor]], args: Any = (), kwargs: Any = None
+    module: Any,
+    parameters: Mapping[str, Tensor] | Sequence[Mapping[str, Tensor]],
+    args: Any = (),
+    kwargs: Any = None,
+    *,
+    tie_weights: bool = True,
 ) -> Any:
     """`module(*args, **kwargs)` with other tensors in the place of its parameters and buffers of these dotted names.
 
+    tie_weights: where the module holds one tensor under several names, all of them stand for the tensor that is given for one.
+
     The module is as before afterwards.
 
-    Raises ParameterError (HX1403) for a name that the module does not have.
+    Raises ParameterError (HX1403) for a name that the module does not have, and for two tensors that are given for one.
 
     Example:
         >>> layer = helix.nn.Linear(2, 1, bias=False)
@@ -247,25 +254,42 @@ def functional_call(
     for one in [parameters] if isinstance(parameters, Mapping) else parameters:
         merged |= one
     given = args if isinstance(args, tuple) else (args,)
-    owners = []
-    for name, tensor in merged.items():
-        path, _, last = name.rpartition(".")
-        owner = module.get_submodule(path)
-        if last not in owner._parameters and last not in owner._buffers:
-            raise ParameterError(
-                f"HX1403 functional_call: {type(module).__name__} has no parameter or buffer {name!r}",
-                code="HX1403",
-                argument="parameters",
-            )
-        owners.append((owner, last, tensor))
-    before = [owner.__dict__[name] for owner, name, _ in owners]
+    exchanged = _exchanged(module, merged, tie_weights)
+    before = [owner.__dict__[name] for owner, name, _ in exchanged]
     try:
-        for owner, name, tensor in owners:
+        for owner, name, tensor in exchanged:
             owner.__dict__[name] = tensor
         return module(*given, **(kwargs or {}))
     finally:
-        for (owner, name, _), tensor in zip(owners, before, strict=True):
+        for (owner, name, _), tensor in zip(exchanged, before, strict=True):
             owner.__dict__[name] = tensor
+
+
+def _exchanged(module: Any, given: Mapping[str, Tensor], tie: bool) -> list[tuple[Any, str, Tensor]]:
+    """Which module holds which of its tensors as another one."""
+    owners = []
+    for name, tensor in given.items():
+        path, _, last = name.rpartition(".")
+        owner = module.get_submodule(path)
+        if last not in owner._parameters and last not in owner._buffers:
+            raise _refused_call(f"{type(module).__name__} has no parameter or buffer {name!r}")
+        owners.append((owner, last, tensor))
+    if not tie:
+        return owners
+    fresh: dict[int, Tensor] = {}
+    for owner, name, tensor in owners:
+        held = owner.__dict__[name]
+        if held is not None and fresh.setdefault(id(held), tensor) is not tensor:
+            raise _refused_call(f"two tensors are given for {name!r}, which the module holds under several names")
+    for owner in module.modules():
+        for name in (*owner._parameters, *owner._buffers):
+            if id(owner.__dict__[name]) in fresh:
+                owners.append((owner, name, fresh[id(owner.__dict__[name])]))
+    return list({(id(owner), name): (owner, name, tensor) for owner, name, tensor in owners}.values())
+
+
+def _refused_call(text: str) -> ParameterError:
+    return ParameterError(f"HX1403 functional_call: {text}", code="HX1403", argument="parameters")
 
 
 def vmap(function: Function, in_dims: Any = 0, out_dims: int = 0) -> Function:
@@ -359,6 +383,14 @@ def _fresh(args: tuple, places: tuple[int, ...]) -> tuple[list[Any], list[Tensor
                 f"HX1103 argnums: there is no argument {place} of {len(args)}", code="HX1103", argument="argnums"
             )
         tensors, tree = _flatten(args[place])
+        if tree.values():
+            raise ArgumentError(
+                f"HX1103 argument {place} holds {tree.values()[0]!r}, by which nothing can be differentiated: give a tensor",
+                code="HX1103",
+                argument="argnums",
+                expected="tensors",
+                got=repr(tree.values()[0]),
+            )
         own = [t.view(t.shape) if t.requires_grad else t.detach().requires_grad_() for t in tensors]
         leaves += own
         trees.append(tree)
@@ -380,15 +412,39 @@ def _gradients(
     return [zeros(leaf) if g is None else g for leaf, g in zip(leaves, found, strict=True)]
 
 
-def _only(leaves: list[Tensor], name: str) -> Tensor:
-    if len(leaves) != 1:
-        raise ArgumentError(f"HX1103 {name}: the argument must be one tensor", code="HX1103", argument="argnums")
-    return leaves[0]
+def _places(args: tuple, argnums: int | tuple[int, ...], name: str) -> tuple[int, ...]:
+    """The arguments to differentiate by, each one tensor, counted from the first."""
+    places = argnums if isinstance(argnums, tuple) else (argnums,)
+    for place in places:
+        if not -len(args) <= place < len(args) or not isinstance(args[place], Tensor):
+            raise ArgumentError(
+                f"HX1103 {name}: there must be an argument {place} that is one tensor",
+                code="HX1103",
+                argument="argnums",
+            )
+    return tuple([place % len(args) for place in places])
+
+
+def _columns(function: Function, args: tuple, place: int) -> tuple[list[Tensor], Any]:
+    """The Jacobian by one argument, tensor by tensor of the result, and the result's tree."""
+    x = args[place]
+    if not x.numel():
+        outputs, tree = _flatten(function(*args))
+        return [helix.zeros((*o.shape, *x.shape), dtype=o.dtype, device=o.device) for o in outputs], tree
+    basis = helix.eye(x.numel(), dtype=x.dtype, device=x.device).reshape((x.numel(), *x.shape))
+    columns = []
+    for i in range(x.numel()):
+        along = jvp(lambda x: function(*args[:place], x, *args[place + 1 :]), (x,), (basis[i],))[1]
+        column, tree = _flatten(along)
+        columns.append(column)
+    stacked = [helix.stack(list(column), -1) for column in zip(*columns, strict=True)]
+    return [s.reshape((*s.shape[:-1], *x.shape)) for s in stacked], tree
 
 
 def _rows(output: Tensor, leaf: Tensor) -> Tensor:
-    basis = helix.eye(output.numel(), dtype=output.dtype).reshape((output.numel(), *output.shape))
+    basis = helix.eye(output.numel(), dtype=output.dtype, device=output.device)
+    basis = basis.reshape((output.numel(), *output.shape))
     rows = [_gradients([output], [leaf], [basis[i]])[0] for i in range(output.numel())]
     if not rows:
-        return helix.zeros((*output.shape, *leaf.shape), dtype=leaf.dtype)
+        return helix.zeros((*output.shape, *leaf.shape), dtype=leaf.dtype, device=leaf.device)
     return helix.stack(rows, 0).reshape((*output.shape, *leaf.shape))

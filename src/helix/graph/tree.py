@@ -26,6 +26,10 @@ class Tree:
     def leaves(self) -> int:
         return 1 if self.cls is Tensor else sum(part.leaves for part in self.parts)
 
+    def values(self) -> list[Any]:
+        """What stands among the leaves and is no tensor."""
+        return [self.value] if self.cls is None else [value for part in self.parts for value in part.values()]
+
     def fill(self, leaves: Iterator[Any]) -> Any:
         """The containers again, around these leaves."""
         if self.cls is Tensor:
