@@ -105,7 +105,7 @@ def computed(op: str, dtype: str, arrays: list[np.ndarray], keywords: dict[str, 
     given = [helix.tensor(a.repeat(2, -1) if apart else a, dtype=kind) for a in arrays]
     try:
         return function_of(op)(*(t[..., ::2] if apart else t for t in given), **keywords)
-    except helix.errors.HelixError:
+    except (helix.errors.HelixError, TypeError):  # TypeError: Python functions without such a keyword
         return None
 
 

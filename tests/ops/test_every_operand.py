@@ -29,7 +29,10 @@ WITHOUT: dict[str, tuple[int, str]] = {
 
 # Tensor parameters that no sample gives as a tensor of floating numbers of its own.
 INTEGERS = frozenset(["indices", "offsets", "targets", "target", "input_lengths", "target_lengths", "repeats"])
-UNSAMPLED = {("embedding_bag", "input"): "integers"}
+UNSAMPLED = {
+    ("embedding_bag", "input"): "integers",
+    ("scaled_dot_product_attention", "distance_bias"): "gradients in test_attention_distances.py",
+}
 
 
 def dtype_of(sample: Sample) -> str:
