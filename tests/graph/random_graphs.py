@@ -16,7 +16,8 @@ import numpy as np
 
 import helix
 from helix.errors import GradientError, HelixError
-from helix.graph import Graph, Spec, grad, infer
+from helix.graph import Graph, Spec, grad, infer, optimize
+from helix.graph.passes import PASSES
 
 from ..ops.records import RECORDS, has
 from ..ops.sample import Sample
@@ -161,10 +162,46 @@ def check(number: int, alter: Callable[[Graph], Any] = lambda graph: None) -> st
             return f"inferred {value!r}, run {theirs.dtype.name}{list(theirs.shape)}"
         if not equal(mine, theirs):
             return f"{value!r} has other values than the function's"
+    what = _check_passes(graph, inputs, found)
+    if what:
+        return what
     again = infer(graph)
     if [(v.shape, v.dtype) for v in again.outputs] != [(v.shape, v.dtype) for v in graph.outputs]:
         return "inferred again, the outputs have other shapes"
     return _check_gradient(function, inputs, specs)
+
+
+def same_bits(a: helix.Tensor, b: helix.Tensor) -> bool:
+    """Equal, and zeros of the same sign."""
+    if not equal(a, b):
+        return False
+    if not (a.is_floating_point() or a.is_complex()):
+        return True
+    x, y = [t.detach().numpy().reshape(-1).view(np.float32 if a.itemsize == 4 else np.float64) for t in (a, b)]
+    return bool((np.signbit(x) == np.signbit(y))[~np.isnan(x)].all())
+
+
+def _check_passes(graph: Graph, inputs: list[helix.Tensor], expected: list[helix.Tensor]) -> str | None:
+    """Each pass alone, and all of them: the same bits, sound, and nothing to do the second time."""
+    for name in PASSES:
+        twin = graph.copy()
+        PASSES[name].run(twin)
+        what = _settled(twin, [name], inputs, expected)
+        if what:
+            return f"{name}: {what}"
+    return _settled(optimize(graph), list(PASSES), inputs, expected)
+
+
+def _settled(graph: Graph, names: list[str], inputs: list[helix.Tensor], expected: list[helix.Tensor]) -> str | None:
+    graph.check()
+    for value, mine, theirs in zip(graph.outputs, graph(*inputs), expected, strict=True):
+        if (value.shape, value.dtype) != (theirs.shape, theirs.dtype) or not same_bits(mine, theirs):
+            return f"optimized, {value!r} has other values"
+    before = graph.hash()
+    again = [name for name in names if PASSES[name].run(graph)]
+    if again or graph.hash() != before:
+        return f"{', '.join(again) or 'a pass'} changes an optimized graph"
+    return None
 
 
 def _check_gradient(function: Program, inputs: list[helix.Tensor], specs: list[Spec]) -> str | None:
@@ -175,6 +212,9 @@ def _check_gradient(function: Program, inputs: list[helix.Tensor], specs: list[S
         return _refused_too(function, specs, error)
     gradient = grad(helix.trace(lambda *given: total_of(function(*given)), *specs))
     gradient.check()
+    what = _check_passes(gradient, inputs, list(gradient(*inputs)))
+    if what:
+        return f"of the gradient, {what}"
     for i, (mine, theirs) in enumerate(zip(gradient(*inputs), found, strict=True)):
         if not near(mine, helix.zeros_like(inputs[i]) if theirs is None else theirs):
             return f"the gradient of input {i} is another one"

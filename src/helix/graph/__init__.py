@@ -11,6 +11,7 @@ from .executor import Executor
 from .files import from_json, load
 from .gradient import grad
 from .ir import Effect, Graph, Node, Value
+from .passes import optimize
 from .retrace import infer
 from .spec import Spec
 from .symbols import Dim, Expr
@@ -34,6 +35,7 @@ __all__ = [
     "grad",
     "infer",
     "load",
+    "optimize",
     "scan",
     "trace",
     "while_loop",

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any
 
 from .._core import Tensor
 from ..errors import GraphError
 from .symbols import Dim, has_symbols
 from .tree import Tree
+from .users import Users
 
 # Where a node was made: dotted path of the module, file and line of the user's program.
 Place = tuple[str, str, int]
 NOWHERE: Place = ("", "", 0)
+
+_STEP = 1 << 40  # between the order numbers of neighbours: as many halvings, before they are counted again
+_order = attrgetter("order")
 
 
 class Value:
@@ -32,7 +38,7 @@ class Value:
         self.source = source
         self.node: Node | None = None
         self.index = 0
-        self.users: list[Node] = []
+        self.users = Users()
 
     def __repr__(self) -> str:
         from .text import value_text
@@ -56,6 +62,7 @@ class Node:
         "list_length",
         "no_grad",
         "op",
+        "order",
         "outputs",
         "place",
         "writes",
@@ -83,6 +90,7 @@ class Node:
         self.writes = writes
         self.graphs = graphs
         self.outputs: tuple[Value, ...] = ()
+        self.order = 0  # grows along the list of the graph
 
     def gives(self, *specs: tuple[tuple, Any]) -> tuple[Value, ...]:
         """Makes the outputs, one for each (shape, dtype)."""
@@ -129,6 +137,8 @@ class Graph:
     """
 
     __slots__ = (
+        "_nodes",
+        "_numbered",
         "captured",
         "dims",
         "draws",
@@ -137,7 +147,6 @@ class Graph:
         "in_tree",
         "inputs",
         "name",
-        "nodes",
         "out_tree",
         "outputs",
         "runner",
@@ -147,7 +156,7 @@ class Graph:
         self.name = name
         self.inputs: list[Value] = []
         self.captured: list[Value] = []
-        self.nodes: list[Node] = []
+        self.nodes = []
         self.outputs: list[Value] = []
         self.effects: list[Effect] = []
         self.dims: tuple[Dim, ...] = ()
@@ -201,6 +210,23 @@ class Graph:
         """The tensors that modules hold, by their dotted names; buffers are among them."""
         return {value.name: value.source for value in self.captured if value.kind in ("parameter", "buffer")}
 
+    @property
+    def nodes(self) -> list[Node]:
+        """In the order in which they run."""
+        return self._nodes
+
+    @nodes.setter
+    def nodes(self, nodes: list[Node]) -> None:
+        self._nodes = nodes
+        self._numbered = -1
+
+    def number(self) -> None:
+        """Gives the nodes the order numbers by which `position` finds them, unless they have them."""
+        if self._numbered != len(self._nodes):
+            for i, node in enumerate(self._nodes, 1):
+                node.order = i * _STEP
+            self._numbered = len(self._nodes)
+
     def values(self) -> Iterator[Value]:
         """All values: inputs, captured tensors, results."""
         yield from self.inputs
@@ -217,10 +243,13 @@ class Graph:
         return -1 if value.node is None else self.position(value.node)
 
     def position(self, node: Node) -> int:
-        """Where a node stands in the list."""
-        for i, other in enumerate(self.nodes):
-            if other is node:
-                return i
+        """Where a node stands in the list: found by halving."""
+        for _ in range(2):
+            self.number()
+            at = bisect_left(self._nodes, node.order, key=_order)
+            if at < len(self._nodes) and self._nodes[at] is node:
+                return at
+            self._numbered = -1  # the list was changed by other hands
         raise GraphError(f"HX4001 the node {node.op} does not stand in this graph", code="HX4001", op=node.op)
 
     def is_symbolic(self) -> bool:
@@ -242,12 +271,21 @@ class Graph:
                     code="HX4001",
                     op=node.op,
                 )
-        self.nodes.insert(at, node)
+        self.insert(node, at)
+        return node
+
+    def insert(self, node: Node, at: int) -> None:
+        """Puts a node at a position, unchecked: `append` without its questions."""
+        self.number()
+        nodes = self._nodes
+        low = nodes[at - 1].order if at else 0
+        node.order = (low + nodes[at].order) // 2 if at < len(nodes) else low + _STEP
+        nodes.insert(at, node)
+        self._numbered = len(nodes) if node.order > low else -1
         for value in node.inputs:
             if value is not None:
                 value.users.append(node)
         self.runner = None
-        return node
 
     def replace(self, old: Value, new: Value, within: Callable[[Node], bool] | None = None) -> None:
         """Everything that takes `old` takes `new` from now on, outputs and effects too; or only the nodes of which `within`
@@ -263,12 +301,13 @@ class Graph:
                 got=f"{new.dtype.name}{list(new.shape)}",
             )
         at = self.node_at(new)
-        origin = self._origins(new.node) if new.node is not None else set()
-        users = [
-            node for node in dict.fromkeys(old.users) if id(node) not in origin and (within is None or within(node))
-        ]
+        users = [node for node in old.users.nodes if within is None or within(node)]
+        early = {id(node) for node in users if self.position(node) <= at}
+        if early and new.node is not None:
+            origin = self._origins(new.node, min(node.order for node in users))
+            users = [node for node in users if id(node) not in origin]
         for user in users:
-            if self.position(user) <= at:
+            if id(user) in early:
                 raise GraphError(
                     f"HX4001 {user.op} takes {old!r} before {new!r} is made; insert what makes it earlier",
                     code="HX4001",
@@ -283,22 +322,21 @@ class Graph:
         self.runner = None
 
     @staticmethod
-    def _origins(node: Node) -> set[int]:
-        """The nodes that a node depends on, and itself."""
+    def _origins(node: Node, first: int) -> set[int]:
+        """The nodes that a node depends on, and itself, from the order number `first` on."""
         found, waiting = {id(node)}, [node]
         while waiting:
             for value in waiting.pop().inputs:
-                if value is not None and value.node is not None and id(value.node) not in found:
-                    found.add(id(value.node))
-                    waiting.append(value.node)
+                maker = None if value is None else value.node
+                if maker is not None and maker.order >= first and id(maker) not in found:
+                    found.add(id(maker))
+                    waiting.append(maker)
         return found
 
     @staticmethod
     def _exchange(user: Node, old: Value, new: Value) -> None:
         user.inputs = tuple([new if value is old else value for value in user.inputs])
-        taken = [node for node in old.users if node is user]
-        old.users = [node for node in old.users if node is not user]
-        new.users += taken
+        new.users.append(user, old.users.drop(user))
 
     def remove(self, node: Node) -> None:
         """Takes a node out whose results nobody takes.
@@ -306,17 +344,23 @@ class Graph:
         Raises GraphError (HX4001) where somebody does.
         """
         at = self.position(node)
-        kept = {id(value) for value in self.outputs} | {id(effect.value) for effect in self.effects}
+        ends = [*self.outputs, *(effect.value for effect in self.effects)]
         for value in node.outputs:
-            if value.users or id(value) in kept:
+            if value.users or any(value is end for end in ends):
                 user = value.users[0].op if value.users else "the graph's outputs"
                 raise GraphError(
                     f"HX4001 {node.op} cannot be removed: {user} takes {value!r}", code="HX4001", op=node.op
                 )
-        del self.nodes[at]
-        for value in {id(v): v for v in node.inputs if v is not None}.values():
-            value.users = [user for user in value.users if user is not node]
+        del self._nodes[at]
+        self._numbered = len(self._nodes)
+        self._let_go(node)
         self.runner = None
+
+    @staticmethod
+    def _let_go(node: Node) -> None:
+        for value in node.inputs:
+            if value is not None:
+                value.users.drop(node)
 
     def prune(self) -> int:
         """Removes the nodes on which no output and no effect depends; returns how many."""
@@ -328,13 +372,11 @@ class Graph:
                 live.add(id(node))
                 waiting += [value.node for value in node.inputs if value is not None and value.node is not None]
         dead = [node for node in self.nodes if id(node) not in live]
-        gone = {id(node) for node in dead}
-        self.nodes = [node for node in self.nodes if id(node) in live]
-        for node in dead:
-            for value in node.inputs:
-                if value is not None:
-                    value.users = [user for user in value.users if id(user) not in gone]
-        self.runner = None
+        if dead:
+            self.nodes = [node for node in self.nodes if id(node) in live]
+            for node in dead:
+                self._let_go(node)
+            self.runner = None
         return len(dead)
 
     def check(self) -> None:

@@ -16,7 +16,7 @@ from .._core import Tensor, Trace, trace_places
 from ..autograd import enable_grad
 from ..errors import HelixError, TraceError
 from ..nn.module import Module
-from .build import Builder, Named, Region, memory_of
+from .build import CAPTURED, MADE, Builder, Named, Region, memory_of
 from .ir import NOWHERE, Graph, Place
 from .tree import flatten
 
@@ -173,12 +173,16 @@ class Tracer:
 
     def _take_gradients(self) -> None:
         """Gradients that the trace left with leaves become effects; the leaves get back what they had: none."""
-        for number, known in enumerate(self.trace.values()):
-            if known[0] != 2 or known[6]:
+        values = self.trace.values()
+        for number, known in enumerate(values):
+            if known[0] != CAPTURED or known[6]:
                 continue
             leaf = self.trace.tensor(number)
             gradient = leaf.grad if leaf.is_leaf and leaf.requires_grad else None
-            if gradient is not None and self.trace.number(gradient) >= 0 and _is_traced(self.trace, gradient):
+            if gradient is None:
+                continue
+            met = self.trace.number(gradient)
+            if met >= 0 and values[met][0] not in (CAPTURED, MADE):
                 self.gradients.append((leaf, gradient))
                 leaf.grad = None
 
@@ -192,10 +196,6 @@ class Tracer:
         builder.outputs(self.results)
         builder.effects(self.gradients)
         return builder.graph, builder.lifted
-
-
-def _is_traced(trace: Trace, tensor: Tensor) -> bool:
-    return bool(trace.values()[trace.number(tensor)][0] not in (2, 5))
 
 
 def locate(error: HelixError, frames: Any) -> None:

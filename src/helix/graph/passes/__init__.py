@@ -1,0 +1,77 @@
+"""Passes: small rewrites of a graph that keep what it computes.
+
+A pass is one file with `run(graph) -> int`, which changes the graph in place and returns how many changes it made, 0 the second
+time. `PASSES` is the table of them, in the order in which they run; `optimize` runs them on a copy until none finds anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from ...errors import ArgumentError
+from ..ir import Graph
+from . import dead, subexpressions
+
+Run = Callable[[Graph], int]
+MOST_RUNS = 64  # of passes, of which few find anything after the first round
+
+
+class Pass(NamedTuple):
+    """A pass: what runs it, and what it does."""
+
+    run: Run
+    about: str
+
+
+PASSES: dict[str, Pass] = {
+    "subexpressions": Pass(subexpressions.run, "what is computed twice is computed once; bit for bit"),
+    "dead": Pass(dead.run, "what nobody takes is not computed; bit for bit"),
+}
+
+
+def optimize(graph: Graph, passes: Sequence[str | Run] | None = None) -> Graph:
+    """A copy of a graph that does less and computes the same; bodies of control flow too.
+
+    passes: names of `helix.graph.passes.PASSES`, or functions like theirs, in the order in which they run; all of the table if
+        None. They run in turn until none of them finds anything to change.
+
+    Raises ArgumentError (HX1103) for a name that no pass has.
+
+    Example:
+        >>> graph = helix.trace(lambda x: x.exp() + x.exp(), helix.graph.Spec((2,)))
+        >>> [node.op for node in helix.graph.optimize(graph).nodes]
+        ['exp', 'add']
+    """
+    return _optimized(graph, [_found(wanted) for wanted in (PASSES if passes is None else passes)], {})
+
+
+def _found(wanted: str | Run) -> Run:
+    if not isinstance(wanted, str):
+        return wanted
+    if wanted not in PASSES:
+        raise ArgumentError(
+            f"HX1103 there is no pass named {wanted!r}; there are {', '.join(PASSES)}",
+            code="HX1103",
+            argument="passes",
+            got=wanted,
+        )
+    return PASSES[wanted].run
+
+
+def _optimized(graph: Graph, passes: list[Run], bodies: dict[int, Graph]) -> Graph:
+    made = graph.copy()
+    for node in made.nodes:
+        node.graphs = tuple([_body(body, passes, bodies) for body in node.graphs])
+    quiet, turn = 0, 0
+    while quiet < len(passes) and turn < MOST_RUNS:
+        quiet = 1 if passes[turn % len(passes)](made) else quiet + 1
+        turn += 1
+    return made
+
+
+def _body(body: Graph, passes: list[Run], bodies: dict[int, Graph]) -> Graph:
+    """A body that two nodes share stays one."""
+    if id(body) not in bodies:
+        bodies[id(body)] = _optimized(body, passes, bodies)
+    return bodies[id(body)]
