@@ -9,28 +9,15 @@ import warnings
 import pytest
 
 import helix
-from helix.backends import Availability, Backend, Device, DeviceInfo, native, register
+from helix.backends import native
+
+from .host_memory import HostMemory, offer
 
 CALLS = itertools.count(1)
 
 
-class Dice(Device):
-    """Memory on the host, and a kernel for `neg` whose last bits nobody knows."""
-
-    def alloc(self, nbytes, pinned):
-        return bytearray(nbytes)
-
-    def free(self, block):
-        block.clear()
-
-    def copy_in(self, block, offset, source, stream):
-        block[offset : offset + len(source)] = source
-
-    def copy_out(self, target, block, offset, stream):
-        target[:] = block[offset : offset + len(target)]
-
-    def sync(self, stream=None):
-        pass
+class Casino(HostMemory):
+    """A kernel for `neg` whose last bits nobody knows."""
 
     @native("neg", dtypes="float32", contiguous=True, deterministic=False)
     def neg(self, call):
@@ -40,15 +27,7 @@ class Dice(Device):
         target.memory[target.offset : target.offset + 4 * source.numel] = made.tobytes()
 
 
-class Casino(Backend):
-    name = "casino"
-    device_class = Dice
-
-    def probe(self):
-        return Availability([DeviceInfo(name="a table", arch="felt")])
-
-
-register("casino", Casino)
+offer(Casino)
 
 
 @pytest.fixture

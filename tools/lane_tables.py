@@ -7,10 +7,10 @@ its value there can stand first. Polynomials interpolate at Chebyshev nodes.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from coefficients import Function, erfcx, halves, initializer, rounded
 from mpmath import mp, mpf
 
 mp.dps = 45
@@ -20,15 +20,7 @@ HEAD = """/* Made by tools/lane_tables.py, which says what is fitted how. Do not
 #define HX_LANE_TABLES_H
 
 """
-Function = Callable[[Any], Any]
 DIGITS = {"double": 53, "float": 24}
-
-
-def rounded(x: Any, bits: int = 53) -> Any:
-    if x == 0:
-        return mpf(0)
-    size = mpf(2) ** (bits - 1 - mp.floor(mp.log(abs(x), 2)))
-    return mp.nint(x * size) / size
 
 
 def fit(f: Function, low: Any, high: Any, degree: int) -> list[Any]:
@@ -91,19 +83,8 @@ def short(a: float) -> str:
 
 def table(name: str, rows: list[list[Any]], kind: str = "double") -> str:
     """A row for each coefficient, with a column for each piece."""
-    columns = [list(column) for column in zip(*rows)]
-    lines = []
-    for column in columns:
-        line = "    {"
-        for a in column:
-            text = f"{number(a, kind)}, "
-            if len(line) + len(text) > 118:
-                lines.append(line.rstrip())
-                line = "     "
-            line += text
-        lines.append(line.rstrip(", ") + "},")
-    size = f"[{len(columns)}][{len(columns[0])}]"
-    return f"HX_LANE_TABLE {kind} {name}{size} = {{\n" + "\n".join(lines)[:-1] + "};\n"
+    columns = [[number(a, kind) for a in column] for column in zip(*rows)]
+    return f"HX_LANE_TABLE {kind} {name}[{len(columns)}][{len(rows)}] = {{\n{initializer(columns)}}};\n"
 
 
 def polynomial(name: str, c: list[Any], kind: str = "double") -> str:
@@ -133,10 +114,6 @@ def pieces(
         error = worst(f, rows[-1], mpf(low), mpf(high), bits)
         print(f"  [{mp.nstr(mpf(low), 5)}, {mp.nstr(mpf(high), 5)}] {error:.3f}", file=sys.stderr)
     return rows
-
-
-def erfcx(x: Any) -> Any:
-    return mp.exp(x * x) * mp.erfc(x)
 
 
 def erfinv_factor(u: Any) -> Any:
@@ -213,8 +190,7 @@ def exponential() -> str:
     powers = [mpf(2) ** (mpf(i) / 16) for i in range(16)]
     reach = mp.ln(2) / 32
     tail = fit(lambda r: (mp.exp(r) - 1 - r) / r**2, -reach, reach * (1 + mpf(10) ** -6), 5)
-    rows = [[rounded(p), p - rounded(p)] for p in powers]
-    return table("hx_exp2_table", rows) + "\n" + polynomial("hx_vd_exp_series", tail)
+    return table("hx_exp2_table", [halves(p) for p in powers]) + "\n" + polynomial("hx_vd_exp_series", tail)
 
 
 def in_parts(x: Any, unit: int) -> list[Any]:

@@ -6,11 +6,11 @@ interpolate at Chebyshev nodes. Both are within a small factor of the best of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from coefficients import Function, erfcx, halves, initializer
 from mpmath import mp, mpf
 
 mp.dps = 50
@@ -20,7 +20,6 @@ HEAD = """/* Made by tools/special_tables.py, which says what is fitted how. Do 
 #define HX_SPECIAL_TABLES_H
 
 """
-Function = Callable[[Any], Any]
 
 
 # ---- fits: coefficients in powers of u in [-1, 1], the highest first ----
@@ -88,21 +87,9 @@ def function(name: str, c: list[Any]) -> str:
 
 
 def table(name: str, rows: list[list[Any]]) -> str:
-    lines = []
-    for row in rows:
-        line = "    {"
-        for a in row:
-            text = f"{float(a).hex()}, "
-            if len(line) + len(text) > 118:
-                lines.append(line.rstrip())
-                line = "     "
-            line += text
-        lines.append(line.rstrip(", ") + "},")
-    return (
-        f"__attribute__((unused)) static const double {name}[{len(rows)}][{len(rows[0])}] = {{\n"
-        + "\n".join(lines)[:-1]
-        + "};\n"
-    )
+    numbers = ((float(a).hex() for a in row) for row in rows)
+    head = f"__attribute__((unused)) static const double {name}[{len(rows)}][{len(rows[0])}]"
+    return f"{head} = {{\n{initializer(numbers)}}};\n"
 
 
 # ---- modified Bessel functions (DLMF 10.25-10.40) ----
@@ -176,13 +163,6 @@ def bessel_wave(order: int, v: Any) -> tuple[Any, Any]:
     return wave.real, wave.imag * x
 
 
-def halves(x: Any, bits: int = 53) -> list[Any]:
-    """x as a number of so many bits, and the rest."""
-    size = mpf(2) ** (bits - 1 - mp.floor(mp.log(abs(x), 2)))
-    high = mp.nint(x * size) / size
-    return [high, x - high]
-
-
 # ---- the inverse of the error function, by w = -log(1 - x^2), after Giles, "Approximating the erfinv function" ----
 
 erfinv_border = mpf("6.25")
@@ -218,10 +198,6 @@ def logarithm_rows() -> list[list[Any]]:
 
 
 # ---- the normal distribution ----
-
-
-def erfcx(x: Any) -> Any:
-    return mp.exp(x * x) * mp.erfc(x)
 
 
 def shepherd(u: Any) -> Any:

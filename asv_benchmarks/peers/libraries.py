@@ -64,6 +64,19 @@ class Torch:
     def compiled(self, function: Callable[[], Any]) -> Callable[[], Any]:
         return function
 
+    def training(self, net: Any, loss_of: Callable[[], Any]) -> Callable[[], Any]:
+        """A whole step: the loss, its gradients, and AdamW."""
+        optimizer, loss_of = self.optimizer("AdamW_fused", list(net.parameters())), self.compiled(loss_of)
+
+        def step() -> Any:
+            optimizer.zero_grad(set_to_none=True)
+            loss = loss_of()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return step
+
     def build(self, workload: Any) -> Callable[[], Any] | None:
         return workload.build(self)
 

@@ -232,29 +232,18 @@ MODELS: dict[str, Trained] = {
 
 
 def training(model: Trained) -> Callable[[Any], Callable[[], Any]]:
-    """A whole step: gradients, and AdamW."""
-
     def build(lib: Any) -> Callable[[], Any]:
         net = model.make(lib)
-        optimizer = lib.optimizer("AdamW_fused", list(net.parameters()))
         x, y = lib.array(model.inputs()), lib.array(model.targets())
         classes = model.targets().dtype == np.int64
 
-        @lib.compiled
         def loss_of() -> Any:
             out = net(x)
             if classes:
                 return lib.F.cross_entropy(out.reshape(-1, out.shape[-1]), y.reshape(-1))
             return lib.F.mse_loss(out, y)
 
-        def step() -> Any:
-            optimizer.zero_grad(set_to_none=True)
-            loss = loss_of()
-            loss.backward()
-            optimizer.step()
-            return loss
-
-        return step
+        return lib.training(net, loss_of)
 
     return build
 

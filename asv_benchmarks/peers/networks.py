@@ -66,18 +66,8 @@ def infer(model: Callable[[Any], Any], x_name: str, x_shape: tuple[int, ...]) ->
 def train(model: Callable[[Any], Any], x_name: str, x_shape: tuple[int, ...]) -> Build:
     def build(lib: Any) -> Callable[[], Any]:
         net = model(lib)
-        optimizer = lib.optimizer("AdamW_fused", list(net.parameters()))
         x, y = lib.array(normal(x_name, *x_shape)), lib.array(labels("y" + x_name, x_shape[0], 10))
-        loss_of = lib.compiled(lambda: lib.F.cross_entropy(net(x), y))
-
-        def step() -> Any:
-            optimizer.zero_grad(set_to_none=True)
-            loss = loss_of()
-            loss.backward()
-            optimizer.step()
-            return loss
-
-        return step
+        return lib.training(net, lambda: lib.F.cross_entropy(net(x), y))
 
     return build
 

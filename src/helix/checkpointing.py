@@ -159,9 +159,10 @@ def _outside(function: FunctionType) -> list:
 def checkpoint(function: Callable, *args, use_reentrant=None, preserve_rng_state: bool = True, **kwargs):
     """`function(*args, **kwargs)`, whose intermediate results are not kept for backward but computed a second time there.
 
-    Gradients have the bits of an ordinary call: helix's random state (dropout), generators that ops inside are given, and autocast are as they were, and the
-    running means of modules (`function`, an argument, or one that `function` knows by a name) move once. Gradients also reach tensors that the function finds
-    outside of its arguments. Works with `grad`, `create_graph` and inside of other checkpoints.
+    Gradients have the bits of an ordinary call: helix's random state (dropout), generators that ops inside are given, and
+    autocast are as they were, and the running means of modules (`function`, an argument, or one that `function` knows by a
+    name) move once. Gradients also reach tensors that the function finds outside of its arguments. Works with `grad`,
+    `create_graph` and inside of other checkpoints.
 
     Chen, Xu, Zhang, Guestrin: Training Deep Nets with Sublinear Memory Cost, 2016.
 

@@ -106,6 +106,11 @@ def get_autocast_dtype(device_type: str = "cpu"):
     return _peek(device_type != "cpu") or _default(device_type)
 
 
+def widened(t):
+    """float32 of half types: what would lose its digits is computed and kept in float32 at least, however it is stored."""
+    return t.to("float32") if t.dtype.name in LOWER else t
+
+
 def listed_for_cpu(dtype: str | None):
     """A decorator of functions made of ops that the CPU's list names as a whole: within autocast, tensors of 32 and 16 bits
     come in `dtype` ("float32"; None: autocast's own), and nothing inside is cast again."""

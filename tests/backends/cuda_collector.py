@@ -9,6 +9,8 @@ import helix.backends
 from helix.backends import discovery
 from helix.backends.base import Availability, Backend, Device, KernelSource
 
+from ..host_memory import HostMemory
+
 SOURCES = Path(__file__).resolve().parents[2] / "src" / "helix" / "backends"
 FACTS = {
     "name": "no GPU", "uuid": "", "capability": (8, 0), "total_memory": 1 << 34, "max_group": 1024, "warp": 32,
@@ -29,27 +31,12 @@ def _info():
     return describe(FACTS)
 
 
-class Taker(Device):
+class Taker(HostMemory):
     """Results are what was there: zeros."""
 
     def __init__(self, index: int):
         super().__init__(index)
         self.info = _info()
-
-    def alloc(self, nbytes: int, pinned: bool) -> bytearray:
-        return bytearray(nbytes)
-
-    def free(self, block: bytearray) -> None:
-        """Python does."""
-
-    def copy_in(self, block, offset, source, stream) -> None:
-        block[offset : offset + source.nbytes] = source.cast("B")
-
-    def copy_out(self, target, block, offset, stream) -> None:
-        target.cast("B")[:] = memoryview(block)[offset : offset + target.nbytes]
-
-    def sync(self, stream=None) -> None:
-        """Nothing runs."""
 
     def load(self, source: KernelSource) -> str:
         found.add(source)

@@ -9,11 +9,13 @@ import traceback
 import pytest
 
 import helix
-from helix.backends import Availability, Backend, Device, DeviceInfo, native, register
+from helix.backends import Device, native
+
+from ..host_memory import HostMemory, offer
 
 
-class Shelf(Device):
-    """Memory that is a list of bytearrays; `broken` names the method that raises `error`."""
+class Shelf(HostMemory):
+    """`broken` names the method that raises `error`."""
 
     broken, error = "", None
     log = []
@@ -25,19 +27,19 @@ class Shelf(Device):
 
     def alloc(self, nbytes, pinned):
         self._maybe("alloc")
-        return bytearray(nbytes)
+        return super().alloc(nbytes, pinned)
 
     def free(self, block):
         self._maybe("free")
-        block.clear()
+        super().free(block)
 
     def copy_in(self, block, offset, source, stream):
         self._maybe("copy_in")
-        block[offset : offset + len(source)] = source
+        super().copy_in(block, offset, source, stream)
 
     def copy_out(self, target, block, offset, stream):
         self._maybe("copy_out")
-        target[:] = block[offset : offset + len(target)]
+        super().copy_out(target, block, offset, stream)
 
     def sync(self, stream=None):
         self._maybe("sync")
@@ -54,15 +56,7 @@ class Shelf(Device):
             result[i] = -values[i]
 
 
-class Library(Backend):
-    name = "shelf"
-    device_class = Shelf
-
-    def probe(self):
-        return Availability([DeviceInfo(name="a shelf", arch="paper")])
-
-
-register("shelf", Library)
+offer(Shelf)
 
 
 @pytest.fixture(autouse=True)
@@ -146,18 +140,14 @@ def test_an_error_of_helix_keeps_its_kind():
 
 
 def test_a_class_that_lacks_a_method_is_refused():
-    class Half(Device):
+    class Refused(Device):
         def alloc(self, nbytes, pinned):
             return bytearray(nbytes)
 
         def launch(self, *arguments):
             pass
 
-    class Refused(Library):
-        name = "refused"
-        device_class = Half
-
-    register("refused", Refused)
+    offer(Refused)
     with pytest.raises(helix.errors.BackendUnavailable, match=r"lacks free, copy_in, copy_out, sync, load"):
         helix.device("refused")
 
@@ -268,11 +258,11 @@ END = """
 import helix, sys
 sys.path.insert(0, {tests!r})
 from tests.backends.test_adapter import Shelf
+from tests.host_memory import offer
 class Closing(Shelf):
     def close(self): print("close", len(self.log), self.log.count("free"))
-from tests.backends.test_adapter import Library
-Library.device_class = Closing
-x = helix.tensor([1.0] * 2000).to("shelf")
+offer(Closing)
+x = helix.tensor([1.0] * 2000).to("closing")
 Shelf.log.clear()
 """
 

@@ -3,31 +3,22 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import helix
-from helix.backends import Availability, Backend, Device, DeviceInfo, native, register
+from helix.backends import DeviceInfo, native
+
+from ..host_memory import HostMemory, offer
 
 
-class Late(Device):
+class Late(HostMemory):
     """Runs at once, and reports at the next sync what went wrong on the way."""
 
     def __init__(self, index):
         super().__init__(index)
         self.pending = None
-
-    def alloc(self, nbytes, pinned):
-        return bytearray(nbytes)
-
-    def free(self, block):
-        block.clear()
-
-    def copy_in(self, block, offset, source, stream):
-        block[offset : offset + len(source)] = source
-
-    def copy_out(self, target, block, offset, stream):
-        target[:] = block[offset : offset + len(target)]
 
     def sync(self, stream=None):
         error, self.pending = self.pending, None
@@ -47,16 +38,7 @@ class Late(Device):
         self.pending = OSError("unit 3 answered late")
 
 
-class Maker(Backend):
-    name = "late"
-    device_class = Late
-
-    def probe(self):
-        info = DeviceInfo(name="a late device", arch="late")
-        return Availability([info, info])
-
-
-register("late", Maker)
+offer(Late, *[DeviceInfo(name="a late device", arch="late")] * 2)
 
 
 def test_a_late_failure_names_what_was_issued_last():
@@ -88,7 +70,7 @@ def test_a_lost_device_stays_lost_and_the_others_go_on():
 def test_each_launch_is_waited_for_when_asked():
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "import helix, test_late_errors\n"
+        "import helix\nfrom tests.backends import test_late_errors\n"
         "x = helix.ones(4).to('late')\n"
         "try:\n"
         "    helix.exp(x)\n"
@@ -96,7 +78,7 @@ def test_each_launch_is_waited_for_when_asked():
         "    print(error.op, error)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, os.path.dirname(__file__)],
+        [sys.executable, "-c", code, str(Path(__file__).parents[2])],
         env={**os.environ, "HELIX_LAUNCH_BLOCKING": "1"},
         capture_output=True,
         text=True,

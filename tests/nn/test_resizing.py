@@ -8,44 +8,22 @@ import torch
 
 import helix as hx
 from helix._core import OpCall
-from helix.backends import Availability, Backend, Device, DeviceInfo, native, register
+from helix.backends import native
 from helix.errors import HelixError
 
+from ..host_memory import HostMemory, offer
 from .compare import assert_close
 
 
-class Sheet(Device):
-    """Memory on the host and one kernel: composites are taken apart, and their parts are run by the CPU."""
-
-    def alloc(self, nbytes, pinned):
-        return bytearray(nbytes)
-
-    def free(self, block):
-        block.clear()
-
-    def copy_in(self, block, offset, source, stream):
-        block[offset : offset + len(source)] = source
-
-    def copy_out(self, target, block, offset, stream):
-        target[:] = block[offset : offset + len(target)]
-
-    def sync(self, stream=None):
-        pass
+class Sheet(HostMemory):
+    """One kernel, and not for resizing."""
 
     @native("nextafter", dtypes="float32", contiguous=True)
     def nextafter(self, call):
         raise NotImplementedError
 
 
-class Sheets(Backend):
-    name = "sheet"
-    device_class = Sheet
-
-    def probe(self):
-        return Availability([DeviceInfo(name="a sheet", arch="paper")])
-
-
-register("sheet", Sheets)
+offer(Sheet)
 
 
 @pytest.fixture(autouse=True)

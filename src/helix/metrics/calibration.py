@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .. import int64
+from ..precision import widened
 from ..tensor import Tensor
-from .classes import scores_in_rows, widened
+from .classes import scores_in_rows
 from .confusion import quotient
 from .metric import Metric
 

@@ -23,11 +23,6 @@ def scores_in_rows(kind: str, output: Tensor, target: Tensor, dim: int | None) -
     )
 
 
-def widened(scores: Tensor) -> Tensor:
-    """Scores of 16 bits as float32: a logarithm or a share rounded to theirs would be wrong in the third digit."""
-    return scores.float() if scores.is_floating_point() and scores.element_size() < 4 else scores
-
-
 def labels_in_rows(
     kind: str, output: Tensor, target: Tensor, dim: int | None, threshold: float = 0.5
 ) -> tuple[Tensor, Tensor]:

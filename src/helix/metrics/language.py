@@ -6,8 +6,9 @@ import math
 
 from .. import int64, tensor
 from ..nn import functional as F
+from ..precision import widened
 from ..tensor import Tensor
-from .classes import scores_in_rows, widened
+from .classes import scores_in_rows
 from .metric import Metric
 
 

@@ -13,10 +13,11 @@ import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .. import arange, bfloat16, float16, float32, int64
+from .. import arange, int64
 from .. import tensor as make
 from ..errors import ArgumentError, ParameterError
 from ..nn.inference import evaluating
+from ..precision import widened
 from ..tensor import Tensor
 from .sampling import Sampling, require, seen_in
 
@@ -155,8 +156,7 @@ def _run(model, tokens, padding, count, sampling, ends, state) -> Iterator[list[
 def read(model: Any, tokens: Tensor, padding: Tensor | None, state: Any) -> tuple[Tensor, Any]:
     """One step: the logits after the last token of each row, (batch, vocabulary), in float32 at least, and the state."""
     logits, state = model.step(tokens, state) if padding is None else model.step(tokens, state, padding=padding)
-    last = logits[:, -1]
-    return last.to(float32) if last.dtype in (float16, bfloat16) else last, state
+    return widened(logits[:, -1]), state
 
 
 def select_rows(state: Any, rows: Tensor) -> Any:

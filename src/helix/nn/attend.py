@@ -6,20 +6,13 @@ from typing import TYPE_CHECKING
 
 from ..tensor import Tensor
 from . import functional as F
+from .functions.attention import heads_of, joined
 from .masks import causal_distances
+
+__all__ = ["attend", "heads_of", "joined"]
 
 if TYPE_CHECKING:
     from .cache import Sight
-
-
-def heads_of(t: Tensor, heads: int) -> Tensor:
-    """(batch, length, heads * size) as (batch, heads, length, size)"""
-    return t.unflatten(-1, (heads, -1)).transpose(1, 2)
-
-
-def joined(t: Tensor) -> Tensor:
-    """heads_of undone."""
-    return t.transpose(1, 2).flatten(2)
 
 
 def attend(

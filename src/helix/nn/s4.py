@@ -25,12 +25,12 @@ from .. import (
     zeros,
 )
 from ..autograd import no_grad
+from ..precision import widened
 from ..tensor import Tensor
 from .hippo import diagonal_plus_low_rank
 from .module import Module
 from .parameter import Parameter
 from .s4d import S4D, log_steps
-from .sequence import widened
 
 
 class S4Kernel(Module):

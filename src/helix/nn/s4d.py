@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from .. import arange, cat, complex, float32, matmul, rand, randn, tensor, view_as_complex, zeros
+from ..precision import widened
 from ..tensor import Tensor
 from . import functional as F
 from .activation import GELU, GLU
@@ -16,7 +17,7 @@ from .hippo import diagonal_eigenvalues
 from .module import Module
 from .parameter import Parameter
 from .reshape import Identity
-from .sequence import SequenceLayer, exactly, narrowed, widened
+from .sequence import SequenceLayer, exactly, narrowed
 
 DISCRETISATIONS = ("zoh", "bilinear")
 

@@ -6,13 +6,14 @@ import math
 from typing import Any
 
 from .. import complex, float32, matmul, randn, tensor, view_as_complex, zeros
+from ..precision import widened
 from ..tensor import Tensor
 from . import functional as F
 from . import init
 from .hippo import diagonal_plus_low_rank
 from .parameter import Parameter
 from .s4d import DISCRETISATIONS, discretise, log_steps
-from .sequence import SequenceLayer, exactly, narrowed, widened
+from .sequence import SequenceLayer, exactly, narrowed
 
 C_INITS = ("trunc_standard_normal", "complex_normal")
 

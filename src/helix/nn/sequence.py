@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import bfloat16, float16, float32
-from ..precision import restored_autocast
+from ..precision import LOWER, restored_autocast
 from ..tensor import Tensor
 from .misfit import describe
 from .module import Module
@@ -16,14 +15,9 @@ def exactly() -> restored_autocast:
     return restored_autocast((None, None))
 
 
-def widened(t: Tensor) -> Tensor:
-    """float32 of half types: what states are made of is computed and kept in float32 at least, however it is stored."""
-    return t.to(float32) if t.dtype in (float16, bfloat16) else t
-
-
 def narrowed(t: Tensor, like: Tensor) -> Tensor:
     """In the dtype of parameters that are stored in half types."""
-    return t.to(like.dtype) if like.dtype in (float16, bfloat16) else t
+    return t.to(like.dtype) if like.dtype.name in LOWER else t
 
 
 class SequenceLayer(Module):

@@ -25,8 +25,8 @@ from .trainer import Trainer
 
 STDLIB = "stdlib"
 PASSED_ON = (
-    "accumulate", "micro_batch", "precision", "grad_clip", "clip_norm", "clip_value", "nonfinite", "ema", "compress", "compress_options", "patience", "monitor",
-    "workers", "tensorboard",
+    "accumulate", "micro_batch", "precision", "grad_clip", "clip_norm", "clip_value", "nonfinite", "ema", "compress",
+    "compress_options", "patience", "monitor", "workers", "tensorboard",
 )  # fmt: skip
 
 

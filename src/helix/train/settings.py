@@ -25,8 +25,9 @@ class Settings:
     `grad_clip` limits the gradients' `clip_norm`-norm (1, 2 or inf), `clip_value` each element. What to do about a loss or
     a gradient that is not finite says `nonfinite`: "error", "skip" (the step is left out) or "ignore". `ema` is the decay of
     averaged weights, with which the model is tested. `compress` ("topk", "int8", "sign", "powersgd" or a compressor of
-    `helix.train.compression`) steps with what a wire would carry of the gradients; what was lost comes next time. `patience` epochs without a better `monitor` end the run; the
-    checkpoint of the best epoch is kept. `workers` threads fetch batches ahead.
+    `helix.train.compression`) steps with what a wire would carry of the gradients; what was lost comes next time. `patience`
+    epochs without a better `monitor` end the run; the checkpoint of the best epoch is kept. `workers` threads fetch batches
+    ahead.
     """
 
     epochs: int = 10

@@ -37,9 +37,14 @@ def _ahead(queries: int, keys: int, device: Any) -> Tensor:
     return zeros(later.shape[0], device=device).masked_fill(later, float("-inf"))
 
 
-def _heads(t: Tensor, num_heads: int) -> Tensor:
-    """(batch, length, embed) as (batch, heads, length, head)."""
-    return t.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+def heads_of(t: Tensor, heads: int) -> Tensor:
+    """(batch, length, heads * size) as (batch, heads, length, size)"""
+    return t.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def joined(t: Tensor) -> Tensor:
+    """heads_of undone."""
+    return t.transpose(1, 2).flatten(2)
 
 
 class Rules(NamedTuple):
@@ -81,16 +86,16 @@ def attended(q: Tensor, k: Tensor, v: Tensor, num_heads: int, rules: Rules) -> t
     if rules.bias_k is not None and rules.bias_v is not None:
         k, v = (cat([t, more.expand(t.shape[0], 1, -1)], 1) for t, more in ((k, rules.bias_k), (v, rules.bias_v)))
         mask = _longer(mask)
-    q, k, v = (_heads(t, num_heads) for t in (q, k, v))
+    q, k, v = (heads_of(t, num_heads) for t in (q, k, v))
     k, v = (t if s is None else s.unflatten(0, (-1, num_heads)) for t, s in ((k, rules.static_k), (v, rules.static_v)))
     if rules.add_zero_attn:
         k, v, mask = _pad(k, (0, 0, 0, 1)), _pad(v, (0, 0, 0, 1)), _longer(mask)
     if rules.need_weights:
         out, weights = _explicit(q, k, v, mask, rules.dropout)
-        return out.transpose(1, 2).flatten(2), weights
+        return joined(out), weights
     ahead = _ahead(q.shape[2], k.shape[2], q.device) if tiled and mask is not None else None
     out = _attention(q, k, v, mask, rules.dropout, tiled and mask is None, distance_bias=ahead)
-    return out.transpose(1, 2).flatten(2), None
+    return joined(out), None
 
 
 def _longer(mask: Tensor | None) -> Tensor | None:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ... import _core, cat, float16, float32, float64, ones_like, result_type, zeros_like
+from ... import _core, cat, float16, float64, ones_like, result_type, zeros_like
 from ...autograd import Function, enable_grad, grad, is_grad_enabled
 from ...errors import ArgumentError, ParameterError, ShapeError
-from ...precision import get_autocast_dtype, is_autocast_enabled, restored_autocast
+from ...precision import get_autocast_dtype, is_autocast_enabled, restored_autocast, widened
 from ...tensor import Tensor
 from .refuse import refuse
 
@@ -46,15 +46,10 @@ class _Settings(NamedTuple):
         """Of each piece, its rows, its logits as a leaf (float32 at least) and the losses of these."""
         for rows in self.pieces(input):
             logits = self.logits(input[rows], weight, bias)
-            logits = _wide(logits).requires_grad_(self.gradients)
+            logits = widened(logits).requires_grad_(self.gradients)
             with enable_grad():
                 losses = self.loss(logits, self.target[rows], "none")
             yield rows, logits, losses
-
-
-def _wide(t: Tensor) -> Tensor:
-    """float32 at least."""
-    return t.to(float32) if t.dtype.itemsize < 4 else t
 
 
 class _Sums:
@@ -64,7 +59,7 @@ class _Sums:
     def __init__(self, needed: tuple[bool, ...], *tensors: Tensor | None) -> None:
         self.input, self.weight, _ = tensors
         wanted = [t if want else None for want, t in zip(needed, tensors, strict=False)]
-        self.made = [None if t is None else zeros_like(t if i == 0 else _wide(t)) for i, t in enumerate(wanted)]
+        self.made = [None if t is None else zeros_like(t if i == 0 else widened(t)) for i, t in enumerate(wanted)]
 
     def add(self, rows: slice, logits: Tensor) -> None:
         """Takes up the gradient of a piece's logits, (rows, classes, ...)."""
@@ -76,7 +71,7 @@ class _Sums:
             inputs[rows] = narrow @ self.weight
         if weight is not None:
             if narrow.dtype in (weight.dtype, float16):  # a piece's sum may be more than float16 holds
-                weight.addmm_(logits.t(), _wide(x))
+                weight.addmm_(logits.t(), widened(x))
             else:
                 weight += narrow.t() @ x
         if bias is not None:
@@ -102,7 +97,7 @@ class _Sum(Function):
         input, weight, bias, *made = ctx.saved_tensors
         if is_grad_enabled():
             return *_again(ctx.settings, (input, weight, bias), g), None
-        scaled = (None if t is None else _wide(t) * g.to(_wide(t).dtype) for t in made)
+        scaled = (None if t is None else widened(t) * g.to(widened(t).dtype) for t in made)
         return *(None if t is None else t.to(input.dtype) for t in scaled), None
 
 
@@ -158,7 +153,7 @@ def _count(settings: _Settings, total: Tensor) -> Tensor:
     if target.dtype.is_floating_point:
         return total.new_full((), target.numel() / settings.outputs[0])
     kept = target != settings.ignored
-    counted = kept if weight is None else _wide(weight)[target.masked_fill(~kept, 0)] * kept
+    counted = kept if weight is None else widened(weight)[target.masked_fill(~kept, 0)] * kept
     return counted.sum().to(total.dtype)
 
 
