@@ -433,6 +433,40 @@ class Graph:
 
         return summary(self)
 
+    # ---- as a picture ----------------------------------------------------------------------------------------
+
+    def to_svg(self, depth: int | None = None) -> str:
+        """The graph as an SVG picture: ops as boxes, modules around them. Modules `depth` levels down are closed: 0 shows the
+        outermost ones as one box each.
+
+        Example:
+            >>> helix.trace(lambda x: x.exp() * 2, helix.graph.Spec((2,))).to_svg()[:4]
+            '<svg'
+        """
+        from .svg import to_svg
+
+        return to_svg(self, depth)
+
+    def to_html(self) -> str:
+        """The graph as one HTML page that needs no network: zoom, search, modules that open and close, shapes and costs.
+
+        Example:
+            >>> page = helix.trace(lambda x: x.exp() * 2, helix.graph.Spec((2,))).to_html()
+            >>> "http" in page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
+            False
+        """
+        from .view import to_html
+
+        return to_html(self)
+
+    def _repr_svg_(self) -> str:
+        return self.to_svg()
+
+    def _repr_html_(self) -> str:
+        from .view import in_notebook
+
+        return in_notebook(self)
+
     # ---- as a whole ----------------------------------------------------------------------------------------
 
     def executor(self) -> Any:

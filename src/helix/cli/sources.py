@@ -1,0 +1,137 @@
+"""What `helix graph` and `helix estimate` look at: a graph's file, or a model and the specs of its inputs."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+_SPEC = re.compile(r"\s*(?:(\w+)\s*\[([^\]]*)\]|([^\[\]]*))\s*")
+
+SOURCE = "MODEL|CONFIG.toml|RUN|GRAPH.safetensors"
+HELP = """MODEL is a kind of helix.models (resnet18, decoder, …) or package.module:name, a module, a graph, or a function without
+    arguments that returns one. A spec is a shape, with the dtype before it in brackets: B,3,32,32 or int64[B, 128]; names are sizes
+    that are left open."""
+
+
+class Source(NamedTuple):
+    """A graph, or a model and one spec for each of its inputs."""
+
+    name: str
+    graph: Any = None
+    model: Any = None
+    specs: tuple[Any, ...] = ()
+    task: str = ""
+
+
+def opened(source: str, specs: tuple[str, ...], classes: int = 10) -> Source:
+    """Finds what the name means. Specs that the source itself tells may be left out."""
+    given = tuple([spec_of(text) for text in specs])
+    path = Path(source)
+    if path.suffix == ".safetensors":
+        from ..graph import load
+
+        return Source(path.stem, graph=load(path))
+    if path.suffix == ".toml" or (path / "config.toml").exists():
+        return _configured(path, given)
+    if (path / "config.json").exists():
+        from ..models import from_pretrained
+
+        return _with_specs(Source(path.name, model=from_pretrained(str(path)), specs=given))
+    if ":" in source:
+        return _imported(source, given)
+    return _kind(source, given, classes)
+
+
+def spec_of(text: str) -> Any:
+    """`float32[B, 3, 32, 32]` or `B,3,32,32` as a Spec."""
+    import helix
+
+    from ..graph import Dim, Spec
+
+    match = _SPEC.fullmatch(text)
+    name, inside, plain = match.groups() if match else ("", "", "")
+    sizes: list[Any] = []
+    for part in (inside if plain is None else plain).split(","):
+        part = part.strip()
+        if part.isdecimal():
+            sizes.append(int(part))
+        elif part.isidentifier():
+            sizes.append(Dim(part))
+        elif part or "," in text:
+            raise click.BadParameter(f"{text!r}: write B,3,32,32 or int64[B, 128]", param_hint="--spec")
+    dtype = getattr(helix, name or "float32", None)
+    if not isinstance(dtype, helix.dtype):
+        raise click.BadParameter(f"{text!r}: {name!r} is no dtype", param_hint="--spec")
+    return Spec(tuple(sizes), dtype)
+
+
+def _configured(path: Path, given: tuple[Any, ...]) -> Source:
+    from .. import float32, int64
+    from ..data import describe
+    from ..graph import Dim, Spec
+    from ..models import build
+    from ..train import Run
+    from ..train import config as configuration
+    from ..train.run import prepared_source
+
+    if path.suffix == ".toml":
+        config = configuration.read(str(path))
+        info = describe(prepared_source(config))
+    else:
+        run = Run(str(path))
+        config, info = run.config, run.info
+    model = build(config.model.kind, info, config.model.options)
+    spec = Spec((Dim("B"), *info.input_shape), int64 if info.vocabulary else float32)
+    return Source(config.name, model=model, specs=given or (spec,), task=info.task)
+
+
+def _kind(name: str, given: tuple[Any, ...], classes: int) -> Source:
+    from ..data import DataInfo
+    from ..models import KINDS, build
+
+    if name not in KINDS:
+        build(name, DataInfo("classification", (1,), 1))  # its error names what is near
+    found = _with_specs(Source(name, specs=given))
+    shape, dtype = found.specs[0].shape[1:], found.specs[0].dtype
+    if not all(isinstance(size, int) for size in shape):
+        raise click.BadParameter("only the first size of a spec may be open here", param_hint="--spec")
+    tokens = not dtype.is_floating_point
+    task = "language" if tokens and name != "textcnn" else "classification"
+    info = DataInfo(task, shape, classes, vocabulary=256 if tokens else 0)
+    return Source(name, model=build(name, info), specs=given, task=task)
+
+
+def _imported(source: str, given: tuple[Any, ...]) -> Source:
+    from ..errors import ConfigError
+    from ..graph import Graph
+    from ..nn import Module
+
+    module, _, name = source.partition(":")
+    try:
+        found = import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"HX3102 model: {source!r} cannot be imported: {error}") from error
+    if not isinstance(found, (Module, Graph)):
+        try:
+            found = found()  # type: ignore[operator]
+        except TypeError as error:
+            raise ConfigError(f"HX3102 model: {source!r} cannot be called without arguments: {error}") from error
+    if isinstance(found, Graph):
+        return Source(name, graph=found)
+    if not isinstance(found, Module):
+        raise ConfigError(f"HX3102 model: {source!r} is a {type(found).__name__}, no helix.nn.Module")
+    return _with_specs(Source(name, model=found, specs=given))
+
+
+def _with_specs(source: Source) -> Source:
+    if not source.specs:
+        raise click.UsageError(
+            f"{source.name} needs the specs of its inputs: --spec B,3,32,32 or --spec 'int64[B, 128]'"
+        )
+    return source
