@@ -2,10 +2,7 @@
  *
  * The order in which elements are visited is not promised. Borders between chunks depend on shapes, strides and
  * item sizes alone, so each element meets the same code whatever the number of threads. */
-#include "cpu.h"
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+#include "stream.h"
 
 enum { MAX_OPERANDS = 16 };
 
@@ -309,25 +306,7 @@ static void run(plan *p, int64_t numel, int64_t cost) {
 
 /* ---- results far larger than the caches: written past them ---- */
 
-#define STREAM_BYTES (16 << 20)
 #define STREAM_BLOCK 8192
-
-#ifdef __SSE2__
-/* `to` and `from` at multiples of 16 bytes. */
-static void stream_out(char *to, const char *from, int64_t nbytes) {
-    int64_t i = 0;
-    for (; i + 64 <= nbytes; i += 64)
-        for (int k = 0; k < 64; k += 16)
-            _mm_stream_si128((__m128i *)(to + i + k), _mm_load_si128((const __m128i *)(from + i + k)));
-    memcpy(to + i, from + i, (size_t)(nbytes - i));
-}
-static void stream_end(void) { _mm_sfence(); }
-#define HAS_STREAM 1
-#else
-static void stream_out(char *to, const char *from, int64_t nbytes) { memcpy(to, from, (size_t)nbytes); }
-static void stream_end(void) {}
-#define HAS_STREAM 0
-#endif
 
 /* ---- the plain case: everything is contiguous, or one element ---- */
 
@@ -341,7 +320,7 @@ typedef struct flat {
 
 /* One contiguous result that no operand shares. */
 static bool streams(const flat *f, int64_t numel) {
-    if (!HAS_STREAM || numel * f->step[0] < STREAM_BYTES || (uintptr_t)f->base[0] % 64 || f->n < 2) return false;
+    if (!HX_HAS_STREAM || numel * f->step[0] < HX_STREAM_BYTES || (uintptr_t)f->base[0] % 64 || f->n < 2) return false;
     for (int k = 1; k < f->n; k++)
         if (f->base[k] == f->base[0]) return false;
     return true;
@@ -358,9 +337,9 @@ static void run_streaming(void *ctx, int64_t begin, int64_t end) {
         for (int k = 1; k < f->n; k++) at[k] = f->base[k] + i * f->step[k];
         at[0] = block;
         f->loop(at, f->step, n, f->ctx);
-        stream_out(f->base[0] + i * f->step[0], block, n * f->step[0]);
+        hx_stream_out(f->base[0] + i * f->step[0], block, n * f->step[0]);
     }
-    stream_end();
+    hx_stream_end();
 }
 
 static void run_flat(void *ctx, int64_t begin, int64_t end) {

@@ -469,6 +469,9 @@ cdef extern from "trace.h" nogil:
     const hx_trace_call *hx_trace_at(const hx_trace *t, int i)
     hx_status hx_trace_replay(hx_trace *t, hx_tensor **inputs, int n_inputs, hx_tensor **outputs, int n_outputs)
 
+cdef extern from "fused.h" nogil:
+    const char *hx_fused_op(int i, int *dims_at)
+
 cdef extern from "rng.h" nogil:
     ctypedef struct hx_generator:
         uint64_t seed

@@ -333,3 +333,17 @@ cdef int count_attributes(const hx_op *op) noexcept:
 
 cdef int count_tensors(const hx_op *op) noexcept:
     return op.info.n_tensors
+
+
+def fused_ops():
+    """What programs of the op `fused` are made of: (op, which of its attributes names the reduced axes, or -1), in the order in
+    which programs count them from 1 on."""
+    cdef int dims_at, i = 0
+    cdef const char *name
+    cdef list made = []
+    while True:
+        name = hx_fused_op(i, &dims_at)
+        if name == NULL:
+            return made
+        made.append((name.decode(), dims_at))
+        i += 1

@@ -1,0 +1,154 @@
+"""The op `fused`: many ops as one give the bits of the ops, whatever the dtypes, shapes and layouts; what is not sound is refused."""
+
+import numpy as np
+import pytest
+
+import helix
+from helix._core import OpCall
+from helix.errors import HelixError
+from helix.graph.fused import Operand, Program, Result, Step, decode, encode
+
+from .fused_programs import random_case, run_apart, run_fused, same_bits
+
+X, B = Operand("input", 0), Operand("input", 1)
+
+
+def _number(i):
+    return Operand("number", i)
+
+
+def _step(i):
+    return Operand("step", i)
+
+
+SOFTMAX = Program(
+    1,
+    (),
+    (
+        Step("amax", (X,), (None, True)),
+        Step("sub", (X, _step(0)), (1,)),
+        Step("exp", (_step(1),)),
+        Step("sum", (_step(2),), (None, True, None)),
+        Step("div", (_step(2), _step(3)), ("none",)),
+    ),
+    (Result(4), Result(3, dropped=True)),
+)
+AFFINE = Program(
+    0,
+    (2.0,),
+    (Step("mul", (X, B)), Step("add", (_step(0), _number(0)), (1,)), Step("relu", (_step(1),))),
+    (Result(2), Result(0)),
+)
+
+
+@pytest.mark.parametrize("first", range(0, 480, 40))
+def test_random_programs_give_the_bits_of_their_steps(first):
+    for number in range(first, first + 40):
+        program, inputs = random_case(number)
+        if not program.results:
+            continue
+        want = run_apart(program, inputs)
+        try:
+            got = run_fused(program, inputs)
+        except HelixError as error:
+            assert "done by its parts alone" in str(error), number
+            continue
+        for a, b in zip(got, want, strict=True):
+            assert same_bits(a, b), (number, program)
+
+
+def test_another_program_is_told_apart():
+    x, b = helix.randn(9, 5), helix.randn(5)
+    planted = AFFINE._replace(numbers=(2.0000002,))
+    assert same_bits(run_fused(AFFINE, [x, b])[0], run_apart(AFFINE, [x, b])[0])
+    assert not same_bits(run_fused(AFFINE, [x, b])[0], run_apart(planted, [x, b])[0])
+
+
+def test_results_far_larger_than_caches():
+    x = helix.randn(1501, 3001)
+    for y in (x, x.T):
+        program = AFFINE._replace(results=(Result(2),))
+        b = helix.randn(y.shape[1])
+        assert same_bits(run_fused(program, [y, b])[0], run_apart(program, [y, b])[0])
+
+
+def test_any_number_of_threads_gives_the_same_bits():
+    before = helix.get_num_threads()
+    x = helix.randn(700, 900)
+    try:
+        results = []
+        for threads in (1, 2, 3):
+            helix.set_num_threads(threads)
+            results.append(run_fused(SOFTMAX, [x]))
+    finally:
+        helix.set_num_threads(before)
+    assert all(same_bits(a, b) for other in results[1:] for a, b in zip(results[0], other, strict=True))
+
+
+def test_gradients_are_those_of_the_parts():
+    helix.manual_seed(2)
+    grads = []
+    for run in (run_fused, run_apart):
+        x = helix.linspace(-1, 1, 12).reshape(3, 4).requires_grad_()
+        (run(SOFTMAX, [x])[0] * helix.arange(12).reshape(3, 4)).sum().backward()
+        grads.append(x.grad)
+    assert same_bits(*grads)
+
+
+def test_a_device_without_such_programs_runs_the_parts():
+    x, b = helix.randn(6, 5), helix.randn(5)
+    there = run_fused(AFFINE, [x.to("sim"), b.to("sim")])
+    for a, wanted in zip(there, run_apart(AFFINE, [x, b]), strict=True):
+        assert helix.allclose(a.to("cpu"), wanted, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("program", [SOFTMAX, AFFINE], ids=["softmax", "affine"])
+def test_a_program_is_read_as_it_was_written(program):
+    assert decode(*encode(program, 2), 2) == program
+
+
+BROKEN = {
+    "ends too early": ((1, 0, 0), ()),
+    "format 2": ((2, 0, 0, 1, 43, 1, 0, 1, 1, 0), ()),
+    "an op 9999": ((1, 0, 0, 1, 9999, 1, 0, 1, 1, 0), ()),
+    "an operand 1": ((1, 0, 0, 1, 43, 1, 1, 1, 1, 0), ()),
+    "a place in the floats 0": ((1, 0, 1, 2, 0, 1, 43, 1, 0, 1, 2, 0), ()),
+    "goes on after its end": ((1, 0, 0, 1, 43, 1, 0, 1, 1, 0, 0), ()),
+    "has a result 0": ((1, 0, 0, 1, 43, 1, 0, 1, 0, 0), ()),
+}
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_broken_programs_say_what_is_wrong(text):
+    with pytest.raises(HelixError, match=f"HX1403 fused: the program .*{text}"):
+        OpCall("fused", BROKEN[text], 1)([helix.randn(3)])
+
+
+def test_partial_results_and_lost_axes_are_refused():
+    lost = SOFTMAX._replace(steps=(Step("amax", (X,), (None, False)), *SOFTMAX.steps[1:]))
+    with pytest.raises(HelixError, match="amax without keepdim"):
+        run_fused(lost, [helix.randn(3, 4)])
+    with pytest.raises(HelixError, match=r"a result of shape \(1, 4\) in a frame of shape \(3, 4\)"):
+        run_fused(
+            Program(0, (), (Step("exp", (X,)), Step("add", (B, B), (1,))), (Result(0), Result(1))),
+            [helix.randn(3, 4), helix.randn(1, 4)],
+        )
+
+
+def test_any_numbers_at_all_are_errors_or_programs():
+    rng = np.random.default_rng(5)
+    good = encode(SOFTMAX, 2)
+    x = [helix.randn(3, 4), helix.randn(4)]
+    ran = 0
+    for _ in range(1500):
+        ints = list(good[0])
+        for _ in range(int(rng.integers(1, 4))):
+            ints[int(rng.integers(len(ints)))] = int(rng.choice([-1, 0, 1, 2, 3, 5, 8, 40, 125, 2**40, -(2**63)]))
+        if rng.random() < 0.2:
+            del ints[int(rng.integers(len(ints))) :]
+        try:
+            OpCall("fused", (tuple(ints), good[1]), 2)(x)
+            ran += 1
+        except HelixError:
+            pass
+    assert 0 < ran < 1500
