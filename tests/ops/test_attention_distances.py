@@ -63,10 +63,30 @@ def operands(case: Any, dtype: str) -> tuple[list[hx.Tensor], hx.Tensor, hx.Tens
     return [t.requires_grad_() for t in leaves], g, hx.tensor(distances.astype(kind)), mask
 
 
-def run(leaves: list[hx.Tensor], g: hx.Tensor, mask: Any, distances: Any) -> list[np.ndarray]:
-    out = F.scaled_dot_product_attention(*leaves, mask, enable_gqa=True, distance_bias=distances)
+def run(leaves: list[hx.Tensor], g: hx.Tensor, mask: Any) -> list[np.ndarray]:
+    """The result and the gradients of query, key, value and, if it is there, of what is said by distance."""
+    q, k, v, *distances = leaves
+    out = F.scaled_dot_product_attention(
+        q, k, v, mask, enable_gqa=True, distance_bias=distances[0] if distances else None
+    )
     found = hx.autograd.grad(out, leaves, g)
     return [t.detach().to(hx.float64).numpy() for t in (out, *found)]
+
+
+def run_whole(leaves: list[hx.Tensor], g: hx.Tensor) -> list[np.ndarray]:
+    out = F.scaled_dot_product_attention(*leaves, enable_gqa=True)
+    return [t.detach().numpy() for t in (out, *hx.autograd.grad(out, leaves, g))]
+
+
+def by_distance(of_mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Gradients of a mask (batch, heads, L, S) summed over the pairs of each distance, and over what was stretched."""
+    rows, keys = of_mask.shape[-2:]
+    made = np.zeros((*of_mask.shape[:-2], rows + keys - 1))
+    for i in range(rows):
+        made[..., rows - 1 - i : rows - 1 - i + keys] += of_mask[..., i, :]
+    while made.ndim > len(shape):
+        made = made.sum(0)
+    return made
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
@@ -79,11 +99,12 @@ def test_beside_a_whole_mask(name: str, dtype: str) -> None:
         whole = whole.masked_fill(~mask, HIDDEN)
     elif mask is not None:
         whole = whole + mask.to(hx.float64)
-    exact = [t.detach().to(hx.float64).requires_grad_() for t in leaves]
-    wanted = run(exact, g.to(hx.float64), whole, None)
+    exact = [t.detach().to(hx.float64).requires_grad_() for t in (*leaves, whole)]
+    *wanted, of_mask = run_whole(exact, g.to(hx.float64))
+    wanted.append(by_distance(of_mask, distances.shape))
     bound = {"float32": 2e-5, "float64": 1e-11, "bfloat16": 0.06}[dtype]
-    for got, truth in zip(run(leaves, g, mask, said), wanted, strict=True):
-        np.testing.assert_allclose(got, truth, atol=bound, rtol=bound)
+    for got, truth in zip(run([*leaves, said.requires_grad_()], g, mask), wanted, strict=True):
+        np.testing.assert_allclose(got, truth, atol=bound * max(1, np.abs(truth).max(initial=0)), rtol=bound)
 
 
 @pytest.mark.parametrize("name", ["a window", "slopes", "one row"])
@@ -92,7 +113,9 @@ def test_bits_do_not_depend_on_threads(name: str) -> None:
     for count in (1, 2, 3):
         hx.set_num_threads(count)
         leaves, g, distances, mask = operands(CASES[name], "float32")
-        bits.add(b"".join(t.tobytes() for t in run(leaves, g, mask, distances)))
+        distances.requires_grad_()
+        found = run([*leaves, distances], g, mask)
+        bits.add(b"".join(t.tobytes() for t in found))
     hx.set_num_threads(before)
     assert len(bits) == 1
 
@@ -111,31 +134,22 @@ def test_gradients_and_their_gradients(masked: bool) -> None:
     assert hx.autograd.gradgradcheck(attend, leaves)
 
 
-def test_gradient_of_distances_is_the_masks_summed() -> None:
-    rows, keys = 130, 150
-    leaves, g, _, _ = operands((2, 2, rows, keys, np.zeros(1)), "float64")
-    said = hx.tensor(np.random.default_rng(2).standard_normal((2, rows + keys - 1)), requires_grad=True)
-    whole = hx.tensor(mask_of(said.detach().numpy(), rows, keys), requires_grad=True)
-    F.scaled_dot_product_attention(*leaves, distance_bias=said).backward(g)
-    F.scaled_dot_product_attention(*leaves, whole).backward(g)
-    wanted = np.zeros((2, rows + keys - 1))
-    places = np.broadcast_to(np.arange(keys) - np.arange(rows)[:, None] + rows - 1, (rows, keys))
-    for head in range(2):
-        np.add.at(wanted[head], places, whole.grad.numpy()[head])
-    np.testing.assert_allclose(said.grad.numpy(), wanted, atol=1e-11)
-
-
 def test_dropout_draws_what_it_draws_for_a_mask() -> None:
     rows, keys, distances = CASES["a window"][2:]
     leaves, g, said, _ = operands(CASES["a window"], "float32")
-    whole = hx.tensor(mask_of(distances, rows, keys).astype("f4"))
+    whole = hx.tensor(
+        np.broadcast_to(mask_of(distances, rows, keys), (2, 2, rows, keys)).astype("f4"), requires_grad=True
+    )
+    said.requires_grad_()
     found = []
     for mask, by in ((whole, None), (None, said)):
         hx.manual_seed(7)
         out = F.scaled_dot_product_attention(*leaves, mask, 0.3, enable_gqa=True, distance_bias=by)
-        found.append([out.detach(), *hx.autograd.grad(out, leaves, g)])
+        found.append([out.detach(), *hx.autograd.grad(out, [*leaves, whole if by is None else said], g)])
+    *found[0], of_mask = found[0]
+    found[0].append(hx.tensor(by_distance(of_mask.numpy().astype("f8"), distances.shape).astype("f4")))
     for one, other in zip(*found, strict=True):
-        np.testing.assert_allclose(one.numpy(), other.numpy(), atol=2e-5)
+        np.testing.assert_allclose(one.numpy(), other.numpy(), atol=2e-5 * max(1, one.abs().max().item()))
 
 
 def test_memory_is_linear_in_the_length() -> None:
@@ -152,6 +166,16 @@ def test_memory_is_linear_in_the_length() -> None:
         del q
     assert peaks[1] < 2.5 * peaks[0], peaks
     assert peaks[1] < 16384 * 16384 // 8, peaks  # a bit for each pair
+
+
+def test_memory_of_their_gradient_is_linear_too() -> None:
+    q, length = hx.randn(1, 1, 8192, 8), 8192
+    said = hx.tensor(window(length, length, 128).astype("f4"), requires_grad=True)
+    hx.reset_peak_memory()
+    before = hx.memory_stats()["live_bytes"]
+    F.scaled_dot_product_attention(q, q, q, distance_bias=said).sum().backward()
+    peak = hx.memory_stats()["peak_bytes"] - before
+    assert peak < length * length // 8, peak
 
 
 def test_autocast_leaves_distances_wide() -> None:

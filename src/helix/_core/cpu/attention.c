@@ -51,6 +51,7 @@ typedef struct job {
     uint64_t seed, stream;
     int64_t chunks, chunk_rows, chunk_keys; /* tasks of a group: of query rows, or of keys in the backward pass */
     hx_view part;          /* (chunks, heads, l, e): gradients of queries by chunks of keys */
+    hx_view by_distance;   /* their gradients, which are all that is wanted; or nothing */
     char *room;
     size_t slot_bytes;
 } job;
@@ -100,6 +101,9 @@ static const char *mask_at(const hx_view *mask, const block *b, int64_t i) {
 static int64_t dropout_at(const job *j, const block *b, int64_t i) {
     return (b->head * j->l + b->row + i) * j->s + b->key;
 }
+
+/* Distances of all rows and a chunk's keys. */
+static int64_t distances_of(const job *j) { return j->chunk_keys + j->l - 1; }
 
 /* 2^x for x that is seldom above 0. 2 ULP. Weights below 2^-100 are 0: what is multiplied with them would be too small
  * for a normal float, and such numbers are ten times as slow. */
@@ -299,7 +303,8 @@ static void run_task(void *ctx, int64_t t, int slot) {
     job *j = ctx;
     char *room = j->room + (size_t)slot * j->slot_bytes;
     int64_t group = t / j->chunks, chunk = t % j->chunks, row = chunk * j->chunk_rows, end = least(row + j->chunk_rows, j->l);
-    if (j->backward) (wide(j) ? backward_task_f64 : backward_task_f32)(j, group, chunk, room);
+    if (j->by_distance.data) (wide(j) ? distance_task_f64 : distance_task_f32)(j, group, chunk, room);
+    else if (j->backward) (wide(j) ? backward_task_f64 : backward_task_f32)(j, group, chunk, room);
     else if (j->chunk_rows == 0) (wide(j) ? few_rows_f64 : few_rows_f32)(j, group, chunk, room);
     else (wide(j) ? forward_task_f64 : forward_task_f32)(j, group, row, end, room);
 }
@@ -373,7 +378,7 @@ static void set_job(job *j, const hx_view *in, const hx_attr *attr) {
     j->from = -j->l;
     j->until = j->s;
     if (!hx_absent(&in[3])) j->mask[j->masks++] = in[3];
-    if (!hx_absent(&in[4]) && j->heads * j->l * j->s) set_distances(j, &in[4]);
+    if (!hx_absent(&in[4]) && j->heads * j->l * j->s > 0) set_distances(j, &in[4]);
     j->causal = attr[0].v.i;
     j->scale = attr[1].v.f;
     double p = attr[2].v.f, limit = p * 0x1p32;
@@ -476,28 +481,53 @@ static hx_code run_backward(job *j) {
     return run_chunks(j, j->heads * j->l * j->e, wide(j) ? add_parts_f64 : add_parts_f32);
 }
 
+/* Every chunk's sums for every head, and then those of all chunks in their order. */
+static hx_code run_distances(job *j) {
+    int64_t size = (int64_t)hx_dtype_size(wide(j) ? HX_F64 : HX_F32), nbytes;
+    set_chunks(j, BACK_TASKS, BACK_KEYS);
+    backward_room_f32 narrow;
+    backward_room_f64 broad;
+    j->slot_bytes = wide(j) ? backward_bytes_f64(j, &broad, NULL) : backward_bytes_f32(j, &narrow, NULL);
+    if (!hx_mul_ok(j->chunks * j->heads, distances_of(j) * size, &nbytes)) return HX_E_MEMORY;
+    if (!(j->part.data = hx_pool_alloc((size_t)nbytes))) return HX_E_MEMORY;
+    hx_code code = run_tasks(j);
+    if (!code) hx_parallel_range(j->heads, 1, wide(j) ? join_distances_f64 : join_distances_f32, j);
+    hx_pool_free(j->part.data, (size_t)nbytes);
+    return code;
+}
+
 /* query, key, value, mask, distances, output, logsumexp, gradient, gradient of logsumexp */
-HX_KERNEL(k_attention_backward) {
-    HX_UNUSED;
-    job j = {.out = call->in[5], .grad = call->in[7], .dq = call->out[0], .dk = call->out[1], .dv = call->out[2],
-             .backward = true};
-    set_job(&j, call->in, call->attr);
-    if (j.heads * j.l * j.s == 0) {
-        for (int i = 0; i < 3; i++)
+static hx_code run_gradients(job *j, const hx_op_call *call, int results, hx_code (*run)(job *)) {
+    j->out = call->in[5], j->grad = call->in[7], j->backward = true;
+    set_job(j, call->in, call->attr);
+    if (j->heads * j->l * j->s == 0) {
+        for (int i = 0; i < results; i++)
             memset(call->out[i].data, 0, (size_t)(call->out[i].numel * (int64_t)hx_dtype_size((hx_dtype)call->out[i].dtype)));
         return HX_OK;
     }
     size_t lse_bytes, grad_bytes = 0;
     void *lse_grad = NULL;
-    hx_code code = dense(&call->in[6], &j.lse, &lse_bytes);
+    hx_code code = dense(&call->in[6], &j->lse, &lse_bytes);
     if (!code && !hx_absent(&call->in[8])) code = dense(&call->in[8], &lse_grad, &grad_bytes);
-    j.lse_grad = lse_grad;
-    if (!code) code = run_backward(&j);
-    if (lse_bytes && j.lse) hx_pool_free(j.lse, lse_bytes);
+    j->lse_grad = lse_grad;
+    if (!code) code = run(j);
+    if (lse_bytes && j->lse) hx_pool_free(j->lse, lse_bytes);
     if (grad_bytes && lse_grad) hx_pool_free(lse_grad, grad_bytes);
     return code;
 }
 
+HX_KERNEL(k_attention_backward) {
+    HX_UNUSED;
+    job j = {.dq = call->out[0], .dk = call->out[1], .dv = call->out[2]};
+    return run_gradients(&j, call, 3, run_backward);
+}
+HX_KERNEL(k_attention_distance_gradient) {
+    HX_UNUSED;
+    job j = {.by_distance = call->out[0]};
+    return run_gradients(&j, call, 1, run_distances);
+}
+
 HX_KERNELS(attention) = {KERNEL(attention, k_attention, HX_SET_FLOAT),
                          KERNEL(attention_backward, k_attention_backward, HX_SET_FLOAT),
+                         KERNEL(attention_distance_gradient, k_attention_distance_gradient, HX_SET_FLOAT),
                          {0}};

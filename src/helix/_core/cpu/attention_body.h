@@ -398,9 +398,19 @@ static void WIDE(score_gradients)(const job *j, const block *b, WIDE(backward_ro
     }
 }
 
-/* One block of rows and the keys from `first` to `end`, of which it may see fewer. */
+/* Adds gradients of scores to the sums of their distances, of which the first is that of the block's last row and first key: in
+ * the block first, so that errors do not grow with the number of all terms. */
+static void WIDE(sum_distances)(const block *b, const REAL *t, REAL *sums) {
+    REAL own[BLOCK_KEYS + BACK_ROWS] = {0};
+    for (int64_t k = 0; k < b->keys; k++, t += BACK_ROWS)
+        for (int64_t i = 0; i < b->rows; i++) own[k + b->rows - 1 - i] += t[i];
+    for (int64_t d = 0; d < b->keys + b->rows - 1; d++) sums[d] += own[d];
+}
+
+/* One block of rows and the keys from `first` to `end`, of which it may see fewer. `sums`, where they are all that is wanted:
+ * gradients by the distance to the last row and the first key. */
 static void WIDE(backward_rows)(const job *j, block *b, int64_t first, int64_t end, WIDE(operand) keys,
-                                WIDE(operand) values, WIDE(backward_room) * r) {
+                                WIDE(operand) values, WIDE(backward_room) * r, REAL *sums) {
     int64_t lanes = hx_gemm_width(SUMS), begin = first + most(0, first_seen(j, b->row) - first) / BLOCK_KEYS * BLOCK_KEYS;
     memset(r->dq, 0, (size_t)(BACK_ROWS * j->e) * sizeof(REAL));
     end = least(end, keys_seen(j, b->row + b->rows));
@@ -413,6 +423,10 @@ static void WIDE(backward_rows)(const job *j, block *b, int64_t first, int64_t e
         hx_gemm_block(SUMS, b->keys, b->rows, j->e, k, keys.step, 1, r->q, j->e * lanes, lanes, r->s, BACK_ROWS, false);
         hx_gemm_block(SUMS, b->keys, b->rows, j->ev, v, values.step, 1, r->g, j->ev * lanes, lanes, r->t, BACK_ROWS, false);
         WIDE(score_gradients)(j, b, r);
+        if (sums) {
+            WIDE(sum_distances)(b, r->t, sums + at + j->l - b->row - b->rows);
+            continue;
+        }
         hx_gemm_block(SUMS, b->keys, j->ev, b->rows, r->s, BACK_ROWS, 1, r->g_rows, lanes, r->v_pitch, r->dv + at * j->ev,
                       j->ev, true);
         hx_gemm_block(SUMS, b->keys, j->e, b->rows, r->t, BACK_ROWS, 1, r->q_rows, lanes, r->e_pitch, r->dk + at * j->e, j->e,
@@ -436,7 +450,7 @@ static void WIDE(backward_task)(const job *j, int64_t group, int64_t chunk, char
         for (int64_t i = 0; i < j->l; i += BACK_ROWS) {
             block b = {.head = group * j->repeat + h, .row = i, .rows = least(BACK_ROWS, j->l - i)};
             int64_t row = b.head * j->l + i;
-            WIDE(backward_rows)(j, &b, first, end, k, v, &r);
+            WIDE(backward_rows)(j, &b, first, end, k, v, &r, NULL);
             if (j->chunks == 1)
                 WIDE(store_columns)(&j->dq, result_of(&j->dq, row, j->e), b.rows, j->e, (REAL)j->scale, r.dq, BACK_ROWS, r.room);
             else
@@ -445,6 +459,37 @@ static void WIDE(backward_task)(const job *j, int64_t group, int64_t chunk, char
         }
     WIDE(store_rows)(&j->dk, result_of(&j->dk, group * j->s + first, j->e), keys, j->e, 1, r.dk, j->e);
     WIDE(store_rows)(&j->dv, result_of(&j->dv, group * j->s + first, j->ev), keys, j->ev, 1, r.dv, j->ev);
+}
+
+/* The same for gradients by distance. */
+static void WIDE(distance_task)(const job *j, int64_t group, int64_t chunk, char *room) {
+    WIDE(backward_room) r;
+    WIDE(backward_bytes)(j, &r, room);
+    int64_t first = chunk * j->chunk_keys, end = least(first + j->chunk_keys, j->s), keys = end - first, n = distances_of(j);
+    WIDE(operand) k = WIDE(operand_of)(&j->k, group, first, keys, r.keys), v = WIDE(operand_of)(&j->v, group, first, keys, r.values);
+    for (int64_t head = group * j->repeat; head < (group + 1) * j->repeat; head++) {
+        REAL *sums = (REAL *)j->part.data + (chunk * j->heads + head) * n;
+        memset(sums, 0, (size_t)n * sizeof *sums);
+        for (int64_t i = 0; i < j->l; i += BACK_ROWS) {
+            block b = {.head = head, .row = i, .rows = least(BACK_ROWS, j->l - i)};
+            WIDE(backward_rows)(j, &b, first, end, k, v, &r, sums);
+        }
+    }
+}
+
+/* Of heads [begin, end): the sums of the chunks' gradients by distance. */
+static void WIDE(join_distances)(void *ctx, int64_t begin, int64_t end) {
+    const job *j = ctx;
+    int64_t all = j->l + j->s - 1, n = distances_of(j);
+    for (int64_t head = begin; head < end; head++) {
+        REAL *to = (REAL *)j->by_distance.data + head * all;
+        memset(to, 0, (size_t)all * sizeof *to);
+        for (int64_t c = 0; c < j->chunks; c++) {
+            const REAL *sums = (const REAL *)j->part.data + (c * j->heads + head) * n;
+            int64_t from = c * j->chunk_keys;
+            for (int64_t d = 0; d < least(n, all - from); d++) to[from + d] += sums[d];
+        }
+    }
 }
 
 /* Adds the chunks' gradients of queries, for rows [begin, end) of all heads. */

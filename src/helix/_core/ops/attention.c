@@ -157,11 +157,17 @@ static hx_status attention_backward_parts(hx_call *c) {
 }
 
 /* The gradient of what is added to the scores, in their full shape. */
-static hx_status attention_mask_gradient_parts(hx_call *c) {
+static hx_tensor *added_gradient(hx_call *c) {
     parts p;
-    HX_TRY(weigh(c, &p));
-    hx_tensor *ds = score_gradient(c, &p, grouped(c->in[GRADIENT], p.heads, p.repeat), c->in[LSE_GRADIENT]);
-    RESULT(0, as_scores(c, ds));
+    if (weigh(c, &p)) return NULL;
+    return as_scores(c, score_gradient(c, &p, grouped(c->in[GRADIENT], p.heads, p.repeat), c->in[LSE_GRADIENT]));
+}
+static hx_status attention_mask_gradient_parts(hx_call *c) {
+    RESULT(0, added_gradient(c));
+    return HX_OK;
+}
+static hx_status attention_distance_gradient_parts(hx_call *c) {
+    RESULT(0, by_distance(added_gradient(c), c->in[DISTANCES]));
     return HX_OK;
 }
 
@@ -176,9 +182,18 @@ static hx_status attention_shape(hx_call *c) {
     return HX_OK;
 }
 
+static void cast_gradient(hx_call *c) {
+    if (c->in[GRADIENT]->dtype != c->in[0]->dtype) c->cast[GRADIENT] = (int8_t)c->in[0]->dtype;
+}
 static hx_status attention_backward_shape(hx_call *c) {
     for (int i = 0; i < 3; i++) hx_spec_like(&c->spec[i], c->in[i]);
-    if (c->in[GRADIENT]->dtype != c->in[0]->dtype) c->cast[GRADIENT] = (int8_t)c->in[0]->dtype;
+    cast_gradient(c);
+    return HX_OK;
+}
+static hx_status attention_distance_gradient_shape(hx_call *c) {
+    if (!c->in[DISTANCES]) return hx_fail(HX_E_TYPE, HX1103_ARGUMENT, "distance_bias is missing, whose gradient this is");
+    hx_spec_like(&c->spec[0], c->in[DISTANCES]);
+    cast_gradient(c);
     return HX_OK;
 }
 
@@ -191,10 +206,8 @@ static hx_status attention_vjp(hx_vjp *v) {
         CALLN(out, 3, attention_backward, SAVED, g, v->g[1], SETTINGS);
         for (int i = 0; i < 3; i++) GIN(i, out[i]);
     }
-    if (!v->need[MASK] && !v->need[DISTANCES]) return HX_OK;
-    hx_tensor *scores = CALL(attention_mask_gradient, SAVED, g, v->g[1], SETTINGS);
-    GIN(MASK, scores);
-    GIN(DISTANCES, by_distance(scores, IN(DISTANCES)));
+    if (v->need[MASK]) GIN(MASK, CALL(attention_mask_gradient, SAVED, g, v->g[1], SETTINGS));
+    if (v->need[DISTANCES]) GIN(DISTANCES, CALL(attention_distance_gradient, SAVED, g, v->g[1], SETTINGS));
     return HX_OK;
 }
 
@@ -352,8 +365,8 @@ const hx_op hx_ops_attention[] = {
             "this probability whenever it is not 0. enable_gqa: query may have a multiple of the heads (axis -3) of key\n"
             "and value, which are shared. A row that sees no key gives 0.\n"
             "distance_bias, which torch does not have: (..., L + S - 1), stretched to the heads; what is added to the score\n"
-            "of row i and key j stands at j - i + L - 1. With it, windows, ALiBi and relative positions need no (L, S) mask\n"
-            "(its own gradient does), and keys at distances of -inf cost no time.\n"
+            "of row i and key j stands at j - i + L - 1. With it, windows, ALiBi and relative positions need no (L, S) mask,\n"
+            "in gradients neither, and keys at distances of -inf cost no time.\n"
             "Memory is linear in L and S (Dao et al., FlashAttention, NeurIPS 2022); half types are summed in float32.\n"
             "Raises ShapeError (HX1002, HX1003) and DTypeError (HX1101).\n\n"
             "Example:\n    >>> one = helix.tensor([[1.0], [1.0]])\n"
@@ -373,4 +386,7 @@ const hx_op hx_ops_attention[] = {
      .doc = "Gradients of attention. Weights are recomputed from logsumexp, and the dropout mask is drawn again."},
     {.name = "attention_mask_gradient", .decompose = attention_mask_gradient_parts, .flags = HX_INTERNAL_OP | HX_RANDOM,
      .params = FUSED_BACKWARD, .doc = "Gradient of attention with regard to what is added to its scores."},
+    {.name = "attention_distance_gradient", .shape = attention_distance_gradient_shape,
+     .decompose = attention_distance_gradient_parts, .flags = HX_INTERNAL_OP | HX_RANDOM, .params = FUSED_BACKWARD,
+     .doc = "Gradient of attention with regard to distance_bias: the gradients of scores, summed over the pairs of each distance."},
     {0}};

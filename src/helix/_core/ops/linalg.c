@@ -36,9 +36,9 @@ static int64_t smaller_side(const hx_tensor *t) { return SIZE(t, -1) < SIZE(t, -
 /* Two operands are cast to their common dtype. */
 static hx_status common_matrices(hx_call *c, const char *first, const char *second, hx_dtype *dtype) {
     const hx_tensor *a = c->in[0], *b = c->in[1];
+    *dtype = hx_promote((hx_dtype)a->dtype, (hx_dtype)b->dtype);
     if (a->ndim < 2) return hx_refuse_rank(a, first, "have at least 2 axes, of which the last two are a matrix");
     if (b->ndim < 2) return hx_refuse_rank(b, second, "have at least 2 axes, of which the last two are a matrix");
-    *dtype = hx_promote((hx_dtype)a->dtype, (hx_dtype)b->dtype);
     if (!(HX_BIT(*dtype) & HX_SET_LINALG)) return hx_refuse_matrix_dtype(first, *dtype);
     if (a->dtype != b->dtype) c->compute = (int8_t)*dtype;
     return HX_OK;
