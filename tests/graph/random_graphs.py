@@ -177,7 +177,11 @@ def same_bits(a: helix.Tensor, b: helix.Tensor) -> bool:
         return False
     if not (a.is_floating_point() or a.is_complex()):
         return True
-    x, y = [t.detach().numpy().reshape(-1).view(np.float32 if a.itemsize == 4 else np.float64) for t in (a, b)]
+    pairs = ((a.real, b.real), (a.imag, b.imag)) if a.is_complex() else ((a, b),)
+    return all(_same_signs(x.detach().double().numpy(), y.detach().double().numpy()) for x, y in pairs)
+
+
+def _same_signs(x: np.ndarray, y: np.ndarray) -> bool:
     return bool((np.signbit(x) == np.signbit(y))[~np.isnan(x)].all())
 
 

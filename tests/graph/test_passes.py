@@ -11,7 +11,9 @@ from helix import nn
 from helix.errors import ArgumentError
 from helix.graph import Dim, Graph, Spec, optimize
 from helix.graph.passes import PASSES
+from helix.graph.passes.rewriter import Call, number_of, sweep
 
+from . import random_algebra
 from .random_graphs import near, same_bits
 
 X = Spec((4, 6))
@@ -156,3 +158,120 @@ def test_passes_that_never_end_are_stopped() -> None:
     calls = []
     optimize(helix.trace(lambda x: x.exp(), X), [lambda g: calls.append(1) or 1] * 2)
     assert len(calls) == 64
+
+
+# ---- algebra, views, constants ----
+
+
+@pytest.mark.parametrize("first", range(0, 300, 100))
+def test_random_algebra(first: int) -> None:
+    for number in range(first, first + 100):
+        assert random_algebra.check(number) is None, number
+
+
+SIMPLER: dict[str, tuple[Callable, list[str]]] = {
+    "neutral numbers": (lambda x: ((x * 1 - 0) / 1).exp() ** 1.0 + -0.0, ["exp"]),
+    "an exponential plus zero": (lambda x: (x.exp() + 0).log(), ["exp", "log"]),
+    "signs": (lambda x: x.exp().neg().neg() + -x.cos(), ["exp", "cos", "sub"]),
+    "a square": (lambda x: (-x) ** 2, ["square"]),
+    "a quotient by a power of two": (lambda x: x / 8, ["mul"]),
+    "casts there and back": (lambda x: x.exp().double().float() * 2, ["exp", "mul"]),
+    "transposes": (lambda x: x.exp().t().transpose(0, 1).sin().permute(1, 0).movedim(0, 1) * 2, ["exp", "sin", "mul"]),
+    "reshapes": (lambda x: x.exp().reshape(-1).unsqueeze(0).view(2, 12).reshape(4, 6) + 1, ["exp", "add"]),
+    "copies": (lambda x: x.exp().clone().contiguous().clone() * 2, ["exp", "mul"]),
+    "parts that are all": (lambda x: x.exp()[:, :][0:4].narrow(1, 0, 6) * 2, ["exp", "mul"]),
+    "what is stretched anyway": (lambda x: x + x[:1].expand(4, 6), ["slice", "add"]),
+    "one of a stack": (lambda x: helix.stack([x, x.exp()])[1] * 2, ["exp", "mul"]),
+    "equal branches": (lambda x: helix.where(x > 0, x.exp(), x.exp()) * 2, ["exp", "mul"]),
+    "constants": (lambda x: x * (helix.tensor([1.0, 2.0, 3.0]) * 2 + 1).repeat(2), ["mul"]),
+    "fills": (lambda x: x * (helix.ones(4, 6) / 24).sqrt(), ["mul"]),
+}
+
+
+@pytest.mark.parametrize("name", SIMPLER)
+def test_simpler_forms(name: str) -> None:
+    function, expected = SIMPLER[name]
+    graph = helix.trace(function, X)
+    made = optimize(graph)
+    assert ops(made) == expected
+    for x in (
+        helix.randn(4, 6),
+        helix.full((4, 6), float("nan")),
+        helix.full((4, 6), float("-inf")),
+        -helix.zeros(4, 6),
+    ):
+        assert same_bits(made(x), graph(x))
+
+
+KEPT: dict[str, Callable] = {
+    "x + 0, where -0 becomes 0": lambda x: x + 0,
+    "x * 0, which is NaN for infinity": lambda x: x * 0,
+    "x - x": lambda x: x - x,
+    "x / x": lambda x: x / x,
+    "log of exp": lambda x: x.exp().log(),
+    "log of softmax": lambda x: x.softmax(1).log(),
+    "a cast that rounds": lambda x: x.half().float(),
+    "a quotient by three": lambda x: x / 3,
+    "a sum along one": lambda x: x.unsqueeze(0).exp().sum(0),
+    "-(x - y), which is -0 where y - x is 0": lambda x: -(x - x.exp()),
+    "results that are inputs": lambda x: x.clone(),
+    "a result that shows an input": lambda x: x * 1,
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_only_looks_simpler_is_kept(name: str) -> None:
+    graph = helix.trace(KEPT[name], X)
+    assert ops(optimize(graph)) == ops(graph)
+
+
+def test_constants_from_outside_are_not_folded() -> None:
+    scale = helix.tensor([2.0])
+    made = optimize(helix.trace(lambda x: x * (scale * 3), X))
+    scale.fill_(5.0)
+    assert made(helix.ones(4, 6)).tolist()[0][0] == 15
+
+
+def test_folding_has_a_bound() -> None:
+    graph = helix.trace(lambda x: x + (helix.tensor([1.0, 2.0]) * 2).repeat(50_000), Spec((100_000,)))
+    made = optimize(graph)
+    assert sum(value.source.nbytes for value in made.captured) <= 1 << 16 and len(made) > 1
+    x = helix.randn(100_000)
+    assert same_bits(made(x), graph(x))
+
+
+def test_views_of_dimensions() -> None:
+    batch = Dim("B")
+    graph = helix.trace(lambda x: x.exp().reshape(-1).view(-1, 6).t().t() / 2 + 0.0 * x, Spec((batch, 6)))
+    made = optimize(graph)
+    assert ops(made) == ["exp", "mul", "mul", "add"]
+    for size in (1, 5):
+        x = helix.randn(size, 6)
+        assert same_bits(made(x), graph(x))
+
+
+# ---- planted faults ----
+
+
+def _x_plus_zero(node: helix.graph.Node) -> helix.graph.Value | None:
+    return node.inputs[0] if number_of(node.inputs[1]) == 0 else None
+
+
+def _other_order(node: helix.graph.Node) -> Call:
+    return Call("permute", node.inputs, (tuple(range(len(node.outputs[0].shape))),))
+
+
+FAULTS: dict[str, tuple[str, Callable]] = {
+    "x + 0 is x": ("add", _x_plus_zero),
+    "x - y is y - x": ("sub", lambda node: Call("sub", node.inputs[::-1], node.attributes) if node.place[2] else None),
+    "abs is nothing": ("abs", lambda node: node.inputs[0]),
+    "square is abs": ("square", lambda node: Call("abs", node.inputs)),
+    "an order of axes is lost": ("permute", lambda node: None if node.attributes[0] == tuple(range(len(node.attributes[0]))) else _other_order(node)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_planted_faults_are_seen(name: str) -> None:
+    op, rule = FAULTS[name]
+    table = {"faulty": lambda graph: sweep(graph, {op: (rule,)})}
+    assert any(random_algebra.check(number, table) for number in range(400))

@@ -293,6 +293,7 @@ class Builder:
             return value
         kind, name = self.named.get(memory, ("constant", f"constant{len(self.graph.captured)}"))
         value = Value(kind, tensor.shape, tensor.dtype, self.unique(name), tensor)
+        value.fixed = not outside
         self.graph.captured.append(value)
         return value
 

@@ -26,9 +26,10 @@ class Value:
 
     `kind` says where it comes from: "input"; "parameter", "buffer" or "constant", whose tensor is `source`; "number", a
     Python number `source`; or "result", output `index` of `node`. `users` holds each node once for every time it takes it.
+    `fixed` is a constant that the traced program made, so that nobody else can change it.
     """
 
-    __slots__ = ("dtype", "index", "kind", "name", "node", "shape", "source", "users")
+    __slots__ = ("dtype", "fixed", "index", "kind", "name", "node", "shape", "source", "users")
 
     def __init__(self, kind: str, shape: tuple, dtype: Any, name: str = "", source: Any = None) -> None:
         self.kind = kind
@@ -38,6 +39,7 @@ class Value:
         self.source = source
         self.node: Node | None = None
         self.index = 0
+        self.fixed = False
         self.users = Users()
 
     def __repr__(self) -> str:

@@ -18,6 +18,7 @@ def copied(graph: Graph) -> Graph:
         found = new.get(id(value))
         if found is None:
             found = new[id(value)] = Value(value.kind, value.shape, value.dtype, value.name, value.source)
+            found.fixed = value.fixed
         return found
 
     made.inputs = [copy_of(value) for value in graph.inputs]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ...errors import ArgumentError
 from ..ir import Graph
-from . import dead, subexpressions
+from . import dead, folding, simplification, subexpressions, views
 
 Run = Callable[[Graph], int]
 MOST_RUNS = 64  # of passes, of which few find anything after the first round
@@ -25,6 +25,13 @@ class Pass(NamedTuple):
 
 
 PASSES: dict[str, Pass] = {
+    "folding": Pass(
+        folding.run, "what depends on numbers and on the program's own constants is computed once; bit for bit"
+    ),
+    "simplification": Pass(
+        simplification.run, "ops that change nothing, undo each other or have a simpler form; bit for bit"
+    ),
+    "views": Pass(views.run, "reshapes, orders of axes and copies that undo each other or can be one; bit for bit"),
     "subexpressions": Pass(subexpressions.run, "what is computed twice is computed once; bit for bit"),
     "dead": Pass(dead.run, "what nobody takes is not computed; bit for bit"),
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ... import _core
 from ..ir import Graph, Node, Value
@@ -11,6 +12,11 @@ from ..symbols import Unknown
 _FLAGS: dict[str, set[str]] = {}
 # Views that keep all elements and their order.
 RESHAPES = frozenset({"reshape", "view", "squeeze", "unsqueeze"})
+_KEEP_FILLING = frozenset(
+    {"reshape", "view", "squeeze", "unsqueeze", "expand", "permute", "transpose", "t", "movedim", "clone"}
+)
+_FILLINGS = {"full": None, "zeros": 0, "ones": 1}
+ARITHMETIC = frozenset({"add", "sub", "mul", "div"})
 # Ops that read the memory of their input as it lies.
 _READ_MEMORY = frozenset({"view", "view_of_base", "view_as_complex", "view_as_real", "view_dtype", "as_strided"})
 
@@ -51,6 +57,36 @@ def is_known(shape: tuple) -> bool:
     return not any(isinstance(size, Unknown) for size in shape)
 
 
+class Call(NamedTuple):
+    """A node to be made, whose result is like that of the node it replaces."""
+
+    op: str
+    inputs: tuple[Value | None, ...]
+    attributes: tuple = ()
+    device: Any = None  # of the node that it replaces, if None
+
+
+# What the result of a node can be replaced by, if it is of the form that the rule knows.
+Rule = Callable[[Node], Value | Call | None]
+_SWEEPS = 64
+
+
+def sweep(graph: Graph, rules: Mapping[str, Sequence[Rule]]) -> int:
+    """Applies the rules of each node's op, until none fits. Every rule makes the graph simpler, so that there is an end."""
+    total = 0
+    for _ in range(_SWEEPS):
+        changes = Rewriter(graph)
+        for node in list(graph.nodes):
+            for rule in rules.get(node.op, ()):
+                found = rule(node)
+                if found is not None and changes.rewrite(node, found):
+                    break
+        if not changes.finish():
+            break
+        total += changes.changes
+    return total
+
+
 class Rewriter:
     """Changes one graph. `replace` and `insert` act at once, but for the graph's outputs and effects, which `finish` writes."""
 
@@ -68,6 +104,8 @@ class Rewriter:
         as before, what the graph returns lies in memory of its own, and ops that read memory find it as it was. `alike`: the
         nodes that make both are the same, so that memory is too."""
         if old is new or old.dtype is not new.dtype or old.shape != new.shape or not self._flows_alike(old, new):
+            return False
+        if new.kind == "number" and not all(_takes_number(user, old) for user in old.users.counts):
             return False
         if alike:
             return old not in self.ends or new not in self.ends
@@ -102,6 +140,25 @@ class Rewriter:
             self._shown = None
         self.changes += 1
 
+    def rewrite(self, node: Node, found: Value | Call) -> bool:
+        """Puts what a rule found in the place of a node's only result, where that may be done."""
+        (old,) = node.outputs
+        if not old.users and old not in self.ends:
+            return False
+        if isinstance(found, Value):
+            if not self.may(old, found):
+                return False
+            self.replace(old, found)
+            return True
+        device = node.device if found.device is None else found.device
+        made = Node(found.op, found.inputs, found.attributes, 0, node.place, node.no_grad, device)
+        (new,) = made.gives((old.shape, old.dtype))
+        if not self.may(old, new):
+            return False
+        self.graph.insert(made, self.graph.position(node))
+        self.replace(old, new)
+        return True
+
     def exchange(self, node: Node, inputs: tuple[Value | None, ...]) -> None:
         """The node takes other inputs."""
         for value in node.inputs:
@@ -112,15 +169,6 @@ class Rewriter:
             if value is not None:
                 value.users.append(node)
         self.changes += 1
-
-    def insert(
-        self, before: Node, op: str, inputs: tuple[Value | None, ...], attributes: tuple, shape: tuple, dtype: Any
-    ) -> Value:
-        """A new node in front of another, which has the place of that one."""
-        node = Node(op, inputs, attributes, 0, before.place, before.no_grad, before.device)
-        made = node.gives((shape, dtype))[0]
-        self.graph.insert(node, self.graph.position(before))
-        return made
 
     def finish(self) -> int:
         """Outputs and effects take what replaced them, and what nobody takes any more is removed; the number of changes."""
@@ -140,11 +188,48 @@ class Rewriter:
         return value
 
 
+def number_of(value: Value | None) -> int | float | None:
+    """The real number that a value is everywhere: a Python number, or what a filled tensor is filled with."""
+    while value is not None and value.node is not None and (value.node.op in _KEEP_FILLING or _is_small(value)):
+        value = value.node.inputs[0]
+    if value is None:
+        return None
+    if value.kind == "number":
+        found = value.source
+    elif value.node is not None and value.node.op in _FILLINGS:
+        node = value.node
+        found = node.attributes[1] if node.op == "full" else _FILLINGS[node.op]
+    else:
+        return None
+    return found if type(found) in (bool, int, float) else None
+
+
+def _is_small(value: Value) -> bool:
+    """Is it a cast of a small whole number, which all numeric dtypes hold?"""
+    node = value.node
+    source = node.inputs[0] if node is not None and node.op == "cast" else None
+    if source is None or source.kind != "number" or type(source.source) not in (int, float):
+        return False
+    if type(source.source) is float and not value.dtype.is_floating_point:
+        return False
+    return value.dtype.name != "bool" and source.source in range(0 if value.dtype.name.startswith("u") else -100, 101)
+
+
+def is_real(value: Value) -> bool:
+    return not value.dtype.is_complex
+
+
 def flows(value: Value) -> bool:
     """Can a gradient of this graph flow through the value?"""
     if not (value.dtype.is_floating_point or value.dtype.is_complex) or value.kind == "number":
         return False
     return value.node is None or not value.node.no_grad
+
+
+def _takes_number(user: Node, value: Value) -> bool:
+    """Is the result of the user the same if a number stands in the place of the value?"""
+    others = [v for v in user.inputs if v is not None and v is not value and v.kind != "number"]
+    return user.op in ARITHMETIC and len(others) == 1 and others[0].dtype is value.dtype
 
 
 def _reads_memory(value: Value) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..ir import Graph, Node, Value
-from .rewriter import Rewriter, flags_of
+from ..records import record_of
+from .rewriter import Rewriter, flags_of, is_real
 
 _EITHER_WAY = frozenset(
     {"mul", "maximum", "minimum", "fmax", "fmin", "eq", "ne", "logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or",
@@ -41,16 +42,15 @@ def _key(node: Node) -> tuple | None:
     if node.writes or node.graphs or ("random" in flags_of(node.op) and not _is_drawn(node)):
         return None
     inputs = tuple([_name(value) for value in node.inputs])
-    if node.op in _EITHER_WAY or (node.op == "add" and node.attributes == (1,)):
+    if is_real(node.outputs[0]) and (node.op in _EITHER_WAY or (node.op == "add" and node.attributes == (1,))):
         inputs = tuple(sorted(inputs, key=repr))
     return node.op, inputs, _exact(node.attributes), node.list_length, node.device
 
 
 def _is_drawn(node: Node) -> bool:
-    """Has the node a stream of its own?"""
-    from ..._core import Draw
-
-    return any(type(attribute) is Draw for attribute in node.attributes)
+    """Is its stream told?"""
+    kinds = [parameter["kind"] for parameter in record_of(node.op).attributes.values()]
+    return all(a is not None for a, kind in zip(node.attributes, kinds, strict=True) if "Generator" in kind)
 
 
 def _name(value: Value | None) -> Any:
