@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ...errors import ArgumentError
 from ..ir import Graph
-from . import dead, folding, simplification, subexpressions, views
+from . import dead, folding, fusion, simplification, subexpressions, views
 
 Run = Callable[[Graph], int]
 MOST_RUNS = 64  # of passes, of which few find anything after the first round
@@ -34,6 +34,7 @@ PASSES: dict[str, Pass] = {
     "views": Pass(views.run, "reshapes, orders of axes and copies that undo each other or can be one; bit for bit"),
     "subexpressions": Pass(subexpressions.run, "what is computed twice is computed once; bit for bit"),
     "dead": Pass(dead.run, "what nobody takes is not computed; bit for bit"),
+    "fusion": Pass(fusion.run, "elementwise ops and reductions of rows are done as one, tile by tile; bit for bit"),
 }
 
 
