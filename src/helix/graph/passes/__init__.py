@@ -18,10 +18,11 @@ MOST_RUNS = 64  # of passes, of which few find anything after the first round
 
 
 class Pass(NamedTuple):
-    """A pass: what runs it, and what it does."""
+    """A pass: what runs it, and what it does. `last`: it makes ops for running alone, after all others, where it is named."""
 
     run: Run
     about: str
+    last: bool = False
 
 
 PASSES: dict[str, Pass] = {
@@ -34,7 +35,9 @@ PASSES: dict[str, Pass] = {
     "views": Pass(views.run, "reshapes, orders of axes and copies that undo each other or can be one; bit for bit"),
     "subexpressions": Pass(subexpressions.run, "what is computed twice is computed once; bit for bit"),
     "dead": Pass(dead.run, "what nobody takes is not computed; bit for bit"),
-    "fusion": Pass(fusion.run, "elementwise ops and reductions of rows are done as one, tile by tile; bit for bit"),
+    "fusion": Pass(
+        fusion.run, "elementwise ops and reductions of rows are done as one, tile by tile; bit for bit", True
+    ),
 }
 
 
@@ -42,7 +45,7 @@ def optimize(graph: Graph, passes: Sequence[str | Run] | None = None) -> Graph:
     """A copy of a graph that does less and computes the same; bodies of control flow too.
 
     passes: names of `helix.graph.passes.PASSES`, or functions like theirs, in the order in which they run; all of the table if
-        None. They run in turn until none of them finds anything to change.
+        None but `fusion`, whose ops are for running alone. They run in turn until none of them finds anything to change.
 
     Raises ArgumentError (HX1103) for a name that no pass has.
 
@@ -51,7 +54,11 @@ def optimize(graph: Graph, passes: Sequence[str | Run] | None = None) -> Graph:
         >>> [node.op for node in helix.graph.optimize(graph).nodes]
         ['exp', 'add']
     """
-    return _optimized(graph, [_found(wanted) for wanted in (PASSES if passes is None else passes)], {})
+    return _optimized(graph, [_found(wanted) for wanted in (_early() if passes is None else passes)], {})
+
+
+def _early() -> list[str]:
+    return [name for name, known in PASSES.items() if not known.last]
 
 
 def _found(wanted: str | Run) -> Run:
