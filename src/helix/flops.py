@@ -80,7 +80,11 @@ def flops_of(op: str, inputs: tuple[Shape, ...], output: Shape) -> int:
         return 2 * out * sizes[1][0] * sizes[1][-1]
     if op.startswith("conv"):
         return _convolution(op, sizes, out)
-    if op in ("attention", "scaled_dot_product_attention", "attention_distance_gradient") and len(sizes[0]) >= 2 and len(sizes[1]) >= 2:
+    if (
+        op in ("attention", "scaled_dot_product_attention", "attention_distance_gradient")
+        and len(sizes[0]) >= 2
+        and len(sizes[1]) >= 2
+    ):
         return 2 * prod(sizes[0][:-2]) * sizes[0][-2] * sizes[1][-2] * (sizes[0][-1] + sizes[2][-1])
     if op == "attention_backward" and len(sizes[0]) >= 2 and len(sizes[1]) >= 2:  # five products of that size
         return 2 * prod(sizes[0][:-2]) * sizes[0][-2] * sizes[1][-2] * (3 * sizes[0][-1] + 2 * sizes[2][-1])

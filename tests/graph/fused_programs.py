@@ -74,9 +74,7 @@ def number(program: Program, o: Operand) -> helix.Tensor:
 
 def needs_casts(program: Program, step: Step, inputs: list, made: list) -> bool:
     """Would the op take an operand in another dtype? A program says so by a step of its own."""
-    types = [
-        (inputs if o.kind == "input" else made)[o.at].dtype for o in step.operands if o.kind in ("input", "step")
-    ]
+    types = [(inputs if o.kind == "input" else made)[o.at].dtype for o in step.operands if o.kind in ("input", "step")]
     trace = _core.Trace()
     with trace:
         tensors = [trace.input((2,), kind) for kind in types]

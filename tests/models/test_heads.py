@@ -132,3 +132,12 @@ def test_hooks_of_a_body_run_below_a_head():
     assert len(seen) == 1
     with pytest.raises(hx.nn.LayerError, match=r"bert \(Bert\): tokens have shape \(1, 9\), .* up to 8"):
         model(hx.ones(1, 9, dtype=hx.int64))
+
+
+@pytest.mark.parametrize(
+    "folder", ["gpt2", "gpt2-ForSequenceClassification", "llama-Model", "bert-Model", "t5"], indirect=True
+)
+def test_texts_without_a_batch_are_refused(folder):
+    mine, text = from_pretrained(folder[1]), hx.tensor([1, 2, 3])
+    with pytest.raises(hx.nn.LayerError, match=r"tokens have shape \(3,\), the model takes \(batch, length\)"):
+        mine(text, text) if folder[0].config.model_type == "t5" else mine(text)

@@ -12,6 +12,7 @@ import helix as hx
 from helix import nn
 from helix.errors import ArgumentError, GradientError, ParameterError, ShapeError
 from helix.nn import functional as F
+from helix.nn.attend import attend
 from helix.nn.cache import DecoderState, KeyValueCache, sight_of
 from helix.nn.masks import alibi_bias, alibi_slopes, causal_mask, padding_mask
 from helix.nn.positions import apply_rotary, rotary_frequencies, sinusoids
@@ -329,3 +330,18 @@ def test_far_positions_in_half_precision(dtype):
         assert found.equal(wanted)
     biases = [alibi_bias(2, 1, 3000, dtype=kind).to(hx.float32) for kind in (dtype, hx.float32)]
     assert_close(biases[0], biases[1], 0.004, 0)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("kind", ["bool", "added"])
+@pytest.mark.parametrize("biased", [False, True])
+def test_a_mask_beside_a_sight_counts_too(padded, kind, biased):
+    q, k, v = (randn(2, 2, 5, 4, seed=n) for n in range(3))
+    padding = hx.tensor([[0, 1, 1, 1, 1], [1, 1, 1, 1, 1]])
+    mask = hx.tensor(np.random.default_rng(1).random((5, 5)) < 0.6) if kind == "bool" else randn(5, 5, seed=9)
+    bias = randn(2, 9, seed=7) if biased else None
+    seen = causal_mask(5) & ((padding != 0).reshape(2, 1, 1, 5) if padded else True)
+    whole = hx.where(seen & mask, 0.0, -math.inf) if kind == "bool" else hx.where(seen, mask, -math.inf)
+    got = attend(q, k, v, sight_of(5, padding if padded else None), mask=mask, bias=bias)
+    wanted = F.scaled_dot_product_attention(q, k, v, whole.double(), distance_bias=bias)
+    np.testing.assert_allclose(got.numpy(), wanted.numpy(), atol=1e-12)

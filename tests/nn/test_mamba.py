@@ -146,6 +146,29 @@ def test_initialisation_is_the_reference():
                                         "norm.weight", "out_proj.weight"}  # fmt: skip
 
 
+def test_layers_inside_are_called_when_they_are_watched_or_exchanged():
+    layer, x, seen = nn.Mamba(4, d_state=4), hx.randn(2, 5, 4), []
+    plain = layer(x)
+    for name in ("in_proj", "x_proj"):
+        part = layer.get_submodule(name)
+        hook = part.register_forward_hook(lambda part, args, result: seen.append(result.shape))
+        np.testing.assert_allclose(layer(x).detach().numpy(), plain.detach().numpy(), atol=1e-6)
+        hook.remove()
+        assert not part._hooked
+
+    rows = {row.path: row.flops for row in layer.summary((5, 4)).rows}
+    assert [rows[name] for name in ("in_proj", "x_proj", "out_proj")] == [5 * 16 * 7, 5 * 9 * 15, 5 * 4 * 15]
+
+    class Twice(nn.Linear):
+        def forward(self, input):
+            return 2 * super().forward(input)
+
+    assert seen == [(2, 5, 16), (2, 5, 9)]
+    layer.in_proj.weight.data.div_(2)
+    layer.in_proj.__class__ = Twice
+    np.testing.assert_allclose(layer(x).detach().numpy(), plain.detach().numpy(), atol=1e-6)
+
+
 @pytest.mark.parametrize("make", [lambda: nn.Mamba(4, dt_init="other"), lambda: nn.Mamba2(4, headdim=3),
                                   lambda: nn.RMSNormGated(4, group_size=3)])  # fmt: skip
 def test_what_does_not_fit_is_refused(make):

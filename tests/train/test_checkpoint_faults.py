@@ -99,3 +99,19 @@ def test_death_at_any_operation_leaves_a_good_checkpoint(tmp_path, fail_at, monk
         assert loaded(tmp_path) in (step - 1, step)
         save(tmp_path, step)
         assert loaded(tmp_path) == step
+
+
+def test_kept_checkpoints_are_hashed_once_until_touched(tmp_path, monkeypatch):
+    hashed, plain = [], checkpoint.sha256_of
+    monkeypatch.setattr(checkpoint, "sha256_of", lambda path: hashed.append(path.name) or plain(path))
+    for step in range(1, 6):
+        save(tmp_path, step)
+    assert len(hashed) == 5 * len(checkpoint.FILES)
+    assert [path.name for path in checkpoint.steps(tmp_path)] == ["step-000005", "step-000004"]
+    weights = tmp_path / "step-000005" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    save(tmp_path, 6)
+    assert [path.name for path in checkpoint.steps(tmp_path)] == ["step-000006", "step-000005", "step-000004"]
+    with pytest.warns(UserWarning, match="taking step-000004 instead"):
+        (tmp_path / "step-000006" / "state.json").unlink()
+        assert loaded(tmp_path) == 4

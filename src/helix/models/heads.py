@@ -10,7 +10,7 @@ from .. import arange
 from ..nn import Dropout, Linear, Module
 from ..nn import functional as F
 from ..tensor import Tensor
-from .language import IGNORED
+from .language import IGNORED, unlike_texts
 from .parts import class_loss, labels_of, reset
 
 KeyMap = tuple[tuple[str, str | None], ...]
@@ -30,6 +30,9 @@ class Headless(Module):
 
     def forward(self, tokens: Tensor, attention_mask: Tensor | None = None, **inputs: Any) -> Tensor:
         return self.body.vectors(tokens, attention_mask, **inputs)
+
+    def misfit(self, tokens, *_) -> str | None:
+        return unlike_texts(tokens)
 
 
 class Headed(Headless):

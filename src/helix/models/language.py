@@ -37,6 +37,9 @@ class LanguageModel(Module):
         wanted = (tokens if labels is None else labels)[:, 1:]
         return F.cross_entropy(logits[:, :-1].flatten(0, 1), wanted.flatten(), ignore_index=IGNORED)
 
+    def misfit(self, tokens, *_) -> str | None:
+        return unlike_texts(tokens)
+
     def generate(self, prompts: Tensor | Sequence[Any], max_new_tokens: int = 20, **options: Any) -> Any:
         """Tokens that go on from prompts; see helix.models.generate."""
         return generate(self, prompts, max_new_tokens, **options)
@@ -60,6 +63,12 @@ def bytes_after(model: LanguageModel, prompt: bytes, count: int, **options: Any)
         if text[-1] in ends:
             break
     return bytes(text[begin:])
+
+
+def unlike_texts(tokens: Tensor) -> str | None:
+    """Why these are no tokens (batch, length)."""
+    shape = tuple(tokens.shape)
+    return None if len(shape) == 2 else f"tokens have shape {shape}, the model takes (batch, length)."
 
 
 def unsupported(model: str, config: dict[str, Any], **wanted: Any) -> None:

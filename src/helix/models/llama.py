@@ -140,8 +140,3 @@ class Llama(LanguageModel):
         state = DecoderState.going_on(state, len(self.model.layers), padding, self.window)
         sight = state.ahead(tokens.shape[1], tokens.device)
         return self.lm_head(self.model(tokens, sight, state.caches)), state
-
-    def misfit(self, tokens, *_) -> str | None:
-        return (
-            None if tokens.ndim == 2 else f"tokens have shape {tuple(tokens.shape)}, the model takes (batch, length)."
-        )

@@ -88,10 +88,6 @@ class MambaModel(LanguageModel):
         x, state = self.backbone(tokens, state)
         return self.lm_head(x), state
 
-    def misfit(self, tokens, *_) -> str | None:
-        shape = tuple(tokens.shape)
-        return None if len(shape) == 2 else f"tokens have shape {shape}, the model takes (batch, length)."
-
 
 class Mamba(MambaModel):
     """Tokens (batch, length) to logits (batch, length, vocabulary); position i sees tokens 0 … i.

@@ -136,10 +136,6 @@ class SequenceDecoder(LanguageModel):
         x, state = self.stack.stream(self.tokens(tokens), state)
         return self.head(x), state
 
-    def misfit(self, tokens, *_) -> str | None:
-        shape = tuple(tokens.shape)
-        return None if len(shape) == 2 else f"tokens have shape {shape}, the model takes (batch, length)."
-
     def generate(
         self, prompts: Any, max_new_tokens: int = 20, temperature: float = 0.0, generator=None, **options
     ) -> Any:

@@ -12,7 +12,7 @@ from ..nn.cache import KeyValueCache, Sight
 from ..nn.masks import causal_distances, distances, keys_seen
 from ..tensor import Tensor
 from .activations import activation
-from .language import unsupported
+from .language import unlike_texts, unsupported
 from .parts import architecture_of
 from .translation import KeysAndValues, TranslationModel, TranslationState
 
@@ -192,6 +192,9 @@ class T5(TranslationModel):
     def from_config(cls, config: dict[str, Any]) -> Module:
         """A T5 or T5Encoder, as config["architectures"] says."""
         return architecture_of(config, ARCHITECTURES, "T5ForConditionalGeneration")(config)
+
+    def misfit(self, inputs, tokens=None, *_) -> str | None:
+        return unlike_texts(inputs) or super().misfit(inputs, tokens)
 
     def encode(self, inputs: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         return self.encoder(inputs, keys_seen(attention_mask))

@@ -12,7 +12,7 @@ from ..nn.inference import evaluating
 from ..nn.masks import keys_seen
 from ..tensor import Tensor
 from .generate import generate, stream
-from .language import IGNORED, LanguageModel
+from .language import IGNORED, LanguageModel, unlike_texts
 
 KeysAndValues = tuple[Tensor, Tensor]
 
@@ -65,6 +65,9 @@ class TranslationModel(LanguageModel):
         if padding is not None:
             state.pad(padding)
         return self.decode(tokens, state.ahead(tokens.shape[1], tokens.device), state, cached=True), state
+
+    def misfit(self, inputs, tokens=None, *_) -> str | None:
+        return None if tokens is None else unlike_texts(tokens)
 
     def loss(self, inputs: Tensor, labels: Tensor, attention_mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
         """Mean cross-entropy of labels, (batch, length), -100 where a position does not count; the decoder reads them one

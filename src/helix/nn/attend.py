@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .. import bool as boolean
+from .. import where
 from ..tensor import Tensor
 from . import functional as F
 from .functions.attention import heads_of, joined
@@ -29,8 +31,8 @@ def attend(
     """What the heads of `query`, (batch, heads, length, size), make of the values they see, in the same shape.
 
     Key and value may have fewer heads, which groups of queries share. sight: what is seen (helix.nn.cache); without it
-    everything, or what `mask`, bool or added to the scores, leaves. bias: (heads, queries + keys - 1), added to the scores by
-    distance (helix.nn.masks). Memory is linear in the lengths.
+    everything. mask, bool or added to the scores, leaves of that what it says. bias: (heads, queries + keys - 1), added to
+    the scores by distance (helix.nn.masks). Memory is linear in the lengths.
 
     Example:
         >>> x = helix.ones(1, 2, 3, 4)
@@ -39,11 +41,12 @@ def attend(
     """
     causal, distances = False, bias
     if sight is not None:
-        mask, causal = sight.mask, sight.is_causal
+        mask, causal = _both(sight.mask, mask), sight.is_causal
         if sight.distances is not None:
             distances = sight.distances if bias is None else bias + sight.distances
-    if causal and bias is not None:  # which is added where the kernel looks anyway
-        distances, causal = bias + causal_distances(query.shape[2], key.shape[2], device=query.device), False
+    if causal and (bias is not None or mask is not None):  # what is added by distance is looked at anyway
+        ahead, causal = causal_distances(query.shape[2], key.shape[2], device=query.device), False
+        distances = ahead if bias is None else bias + ahead
     return F.scaled_dot_product_attention(
         query,
         key,
@@ -55,3 +58,10 @@ def attend(
         enable_gqa=query.shape[1] != key.shape[1],
         distance_bias=distances,
     )
+
+
+def _both(seen: Tensor | None, mask: Tensor | None) -> Tensor | None:
+    """A bool mask and another, bool or added to the scores."""
+    if seen is None or mask is None:
+        return mask if seen is None else seen
+    return seen & mask if mask.dtype == boolean else where(seen, mask, float("-inf"))

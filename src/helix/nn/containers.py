@@ -12,7 +12,7 @@ from .activation import ReLU
 from .channelnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .linear import Linear
-from .module import Module
+from .module import Module, is_plain
 from .parameter import Parameter
 from .pooling import MaxPool1d, MaxPool2d, MaxPool3d
 
@@ -95,12 +95,12 @@ class Sequential(_Indexed):
         for name in self._modules:
             layer = attributes[name]
             if waiting is not None:
-                if type(layer) in MAX_POOLS and _plain(layer) and not layer.return_indices:
+                if type(layer) in MAX_POOLS and is_plain(layer) and not layer.return_indices:
                     input = waiting(layer(input))
                 else:
                     input = layer(_rectified(waiting, input, before))
                 waiting = None
-            elif type(layer) is ReLU and _plain(layer):
+            elif type(layer) is ReLU and is_plain(layer):
                 waiting = layer
                 continue
             else:
@@ -115,16 +115,11 @@ class Sequential(_Indexed):
         return super().__getitem__(index)
 
 
-def _plain(layer: Any) -> bool:
-    """Whether the layer does what its class says and nobody watches it."""
-    return not layer._hooked and "forward" not in layer.__dict__
-
-
 def _rectified(relu: ReLU, x: Tensor, maker: Module | None) -> Tensor:
     """In the memory of x where nobody else has it. (A trace is kept free of writes.)"""
     if type(maker) not in MAKERS or x.numel() < WORTH_KEEPING:
         return relu(x)
-    return relu(x, owned=_plain(maker) and not _core.tracing())
+    return relu(x, owned=is_plain(maker) and not _core.tracing())
 
 
 class ModuleList(_Indexed):

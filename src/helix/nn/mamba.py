@@ -12,6 +12,7 @@ from . import functional as F
 from . import init
 from .conv import Conv1d
 from .linear import Linear
+from .module import is_plain
 from .parameter import Parameter
 from .sequence import SequenceLayer
 from .summary import flops_of
@@ -33,7 +34,10 @@ def masked(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def along(layer: Linear, x: Tensor) -> Tensor:
-    """(batch, features, length) to (batch, outputs, length): what the layer does, with no axes turned on the way."""
+    """(batch, features, length) to (batch, outputs, length): what the layer does, with no axes turned on the way. A layer of
+    another kind, or one that is watched, is called."""
+    if type(layer) is not Linear or not is_plain(layer):
+        return layer(x.transpose(1, 2)).transpose(1, 2)
     y = matmul(layer.weight, x)
     return y if layer.bias is None else y + layer.bias.unsqueeze(-1)
 
@@ -149,6 +153,6 @@ class Mamba(SequenceLayer):
 
 @flops_of.register
 def _(layer: Mamba, result: Tensor) -> int:
-    """Three products, the short filter and the scan (as helix.flops has it); the projection out is a layer of its own."""
-    wide = 2 * layer.d_model + 2 * layer.dt_rank + 2 * layer.d_state + layer.d_conv
+    """The product for the steps, the short filter and the scan (as helix.flops has it); other products are layers of their own."""
+    wide = layer.dt_rank + layer.d_conv
     return result.numel() // layer.d_model * layer.d_inner * (2 * wide + 7 * layer.d_state + 13)

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 class LayerError(ShapeError):
     """HX1004: an input does not fit a layer. `.layer` is the layer, `.module_path` its dotted path in the network."""
 
-    def __init__(self, layer: Module, reason: str, cause: HelixError | None = None) -> None:
+    def __init__(self, layer: Module, reason: str, cause: Exception | None = None) -> None:
         self.layer, self.reason = layer, reason
         self._child = layer
         self.hint = ""
         super().__init__(str(self), op=type(layer).__name__, code="HX1004")
-        if cause is not None:
+        if isinstance(cause, HelixError):
             self.argument, self.expected, self.got, self.axis = cause.argument, cause.expected, cause.got, cause.axis
 
     def __reduce__(self):
@@ -30,12 +30,15 @@ class LayerError(ShapeError):
         return f"HX1004 {where}: {self.reason}{self.hint}"
 
 
-def locate(module: Module, error: HelixError, args: tuple) -> None:
+def locate(module: Module, error: HelixError | IndexError, args: tuple) -> None:
     """Called by every module an error passes on its way out: the outermost that knows a reason raises it, and those
-    around it give the path. (No frame keeps the new error: it would keep the frame's tensors, as a cycle.)"""
+    around it give the path. An IndexError, as of an axis that is not there, stays one where nobody knows a reason.
+    (No frame keeps the new error: it would keep the frame's tensors, as a cycle.)"""
     reason = _reason(module, args)
     if reason is not None:
         raise LayerError(module, reason, error) from error
+    if not isinstance(error, HelixError):
+        return
     if isinstance(error, LayerError):
         _extend(module, error)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -21,11 +22,20 @@ class Hook:
         self._hooks: list[Callable] = module.__dict__.setdefault(kind, [])
         self._hook = hook
         self._hooks.append(hook)
+        self._module = weakref.ref(module)
         module.__dict__["_hooked"] = True
 
     def remove(self) -> None:
         if self._hook in self._hooks:
             self._hooks.remove(self._hook)
+        module = self._module()
+        if module is not None and not (module._forward_pre_hooks or module._forward_hooks):
+            module.__dict__.pop("_hooked", None)
+
+
+def is_plain(layer: Module) -> bool:
+    """Whether the layer does what its class says and nobody watches it: then others may do that in its place."""
+    return not layer._hooked and "forward" not in layer.__dict__
 
 
 class Module(Called):
@@ -54,7 +64,7 @@ class Module(Called):
         raise NotImplementedError(f"{type(self).__name__} does not say in forward() what it computes")
 
     def _locate(self, error: Exception, args: tuple) -> None:
-        if isinstance(error, HelixError):
+        if isinstance(error, (HelixError, IndexError)):
             locate(self, error, args)
 
     def _call_with_hooks(self, args: tuple, kwargs: dict):
@@ -64,8 +74,8 @@ class Module(Called):
                 args = replaced if isinstance(replaced, tuple) else (replaced,)
         try:
             result = self.forward(*args, **kwargs)
-        except HelixError as error:
-            locate(self, error, args)
+        except Exception as error:
+            self._locate(error, args)
             raise
         for hook in tuple(self._forward_hooks):
             replaced = hook(self, args, result)

@@ -66,6 +66,7 @@ def save(
         if final.exists():
             remove_tree(final)
         os.replace(temporary, final)
+        _proven[final] = _likeness(final)
         sync_directory(folder)
         write_text(folder / "LATEST", final.name + "\n")
     except OSError as error:
@@ -201,6 +202,28 @@ def fault(path: Path) -> str | None:
     return None
 
 
+_proven: dict[Path, list] = {}  # what the files of checkpoints were like that this process has written or found good
+
+
+def _likeness(path: Path) -> list:
+    """Name, length and times of each file: not all of them stay when one is written again."""
+    try:
+        found = [(file.name, file.stat()) for file in path.iterdir()]
+    except OSError:
+        return []
+    return sorted((name, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino) for name, facts in found)
+
+
+def _is_good(path: Path) -> bool:
+    """Whether a checkpoint has no `fault`; its bytes are read again only after one of its files was touched."""
+    like = _likeness(path)
+    if _proven.get(path) != like:
+        if fault(path) is not None:
+            return False
+        _proven[path] = like
+    return True
+
+
 def newest(folder: Path) -> Path:
     """The newest checkpoint that proves good; warns of each newer one that does not."""
     candidates = steps(folder)
@@ -323,8 +346,9 @@ def prune(folder: Path, keep: int) -> None:
         if path == kept and good >= keep:
             continue
         if good >= keep:
+            _proven.pop(path, None)
             remove_tree(path)
-        elif fault(path) is None:
+        elif _is_good(path):
             good += 1
     for litter in (*folder.glob(".writing-*"), *folder.glob(".removed-*")):
         shutil.rmtree(litter, ignore_errors=True)
