@@ -193,7 +193,7 @@ class T5(TranslationModel):
         """A T5 or T5Encoder, as config["architectures"] says."""
         return architecture_of(config, ARCHITECTURES, "T5ForConditionalGeneration")(config)
 
-    def misfit(self, inputs, tokens=None, *_) -> str | None:
+    def misfit(self, inputs, tokens=None, *_) -> str | None:  # type: ignore[override]
         return unlike_texts(inputs) or super().misfit(inputs, tokens)
 
     def encode(self, inputs: Tensor, attention_mask: Tensor | None = None) -> Tensor:

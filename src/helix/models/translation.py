@@ -66,7 +66,7 @@ class TranslationModel(LanguageModel):
             state.pad(padding)
         return self.decode(tokens, state.ahead(tokens.shape[1], tokens.device), state, cached=True), state
 
-    def misfit(self, inputs, tokens=None, *_) -> str | None:
+    def misfit(self, inputs, tokens=None, *_) -> str | None:  # type: ignore[override]
         return None if tokens is None else unlike_texts(tokens)
 
     def loss(self, inputs: Tensor, labels: Tensor, attention_mask: Tensor | None = None) -> Tensor:  # type: ignore[override]

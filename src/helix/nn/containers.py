@@ -117,7 +117,7 @@ class Sequential(_Indexed):
 
 def _rectified(relu: ReLU, x: Tensor, maker: Module | None) -> Tensor:
     """In the memory of x where nobody else has it. (A trace is kept free of writes.)"""
-    if type(maker) not in MAKERS or x.numel() < WORTH_KEEPING:
+    if maker is None or type(maker) not in MAKERS or x.numel() < WORTH_KEEPING:
         return relu(x)
     return relu(x, owned=is_plain(maker) and not _core.tracing())
 
