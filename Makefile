@@ -18,7 +18,7 @@ SOURCES := $(shell find src meson.build meson.options pyproject.toml -type f \
 	! -name '*.so' ! -name '*.pyc' ! -path 'tests/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test core-test array-api tiny bench profile callgrind wheel lint format stubs numerics torch-parity torch-table layer-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean interrupts forks kills same-bits numerics-exhaustive fuzz-million hammer promises graphs graph-files
+.PHONY: help install train test core-test array-api tiny bench profile callgrind wheel lint format stubs numerics torch-parity torch-table layer-table asan fuzz tsan add-op-check plugin-matrix pycuda cuda-compile-check cuda-check grind clean interrupts forks kills same-bits numerics-exhaustive fuzz-million hammer promises graphs graph-files onnx-files onnx-table
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -152,6 +152,12 @@ graphs: $(VENV)/.checks install  ## N=10000 random graphs: shapes inferred are t
 
 graph-files: $(VENV)/.checks install  ## 10,000 damaged files of graphs: typed errors in bounded time (5 minutes)
 	$(BIN)/python -m tests.graph.mutations --times $(if $(filter file,$(origin N)),10000,$(N))
+
+onnx-files: $(VENV)/.checks install  ## 10,000 damaged ONNX files: typed errors in bounded time (5 minutes)
+	$(BIN)/python -m tests.onnx.mutations --times $(if $(filter file,$(origin N)),10000,$(N))
+
+onnx-table: $(VENV)/.checks install  ## the node tests of the onnx package, operator by operator: docs/onnx.md
+	$(BIN)/python -m tests.onnx.table
 
 forks: $(VENV)/.checks install  ## 500 forks of a process whose threads compute: children compute too (2 minutes)
 	$(BIN)/python -m tests.forks --times 500

@@ -120,6 +120,7 @@ _LAZY = (
     "metrics",
     "models",
     "nn",
+    "onnx",
     "optim",
     "profiler",
     "signal",

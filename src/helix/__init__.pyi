@@ -720,6 +720,7 @@ from helix import kernel as kernel
 from helix import metrics as metrics
 from helix import models as models
 from helix import nn as nn
+from helix import onnx as onnx
 from helix import optim as optim
 from helix import profiler as profiler
 from helix import signal as signal

@@ -199,6 +199,13 @@ _TEXTS |= {
     "Nothing was loaded.",
     4011: "HX4011: a graph has something that a file cannot hold: numbers, texts, dtypes and shapes can be saved, functions and "
     "other objects among a graph's arguments cannot. Trace it with plain values.",
+    4020: "HX4020: an ONNX file is not sound, or asks for more than helix.onnx.Limits allow: it is no protobuf message, values are taken "
+    "before they are made, attributes are absent or unknown, tensors have other numbers of bytes than their shapes need, or their data "
+    "lies outside of the model's folder or behind a link. Nothing was loaded.",
+    4021: "HX4021: an ONNX file has an operator, an element type or a kind of value that helix does not have. The message names the node. "
+    "docs/onnx.md lists what there is; onnx.version_converter writes older operators as newer ones.",
+    4022: "HX4022: a node of an ONNX model cannot compute what it was given: shapes or attributes that do not fit each other, or a "
+    "result above the limits. The message names node, operator and inputs.",
     5001: "HX5001: the device that was asked for cannot be used: no installed package offers it, or the package failed when it "
     "was loaded, or its hardware or driver is absent. The message names package, version, cause and what to do; helix devices "
     "shows the same for every installed backend. Other devices, the CPU among them, are not affected.",

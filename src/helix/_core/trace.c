@@ -76,6 +76,14 @@ void hx_trace_end(hx_trace *t) {
         }
 }
 
+hx_trace *hx_trace_pause(void) {
+    hx_trace *t = hx_mode.trace;
+    hx_mode.trace = NULL;
+    return t;
+}
+
+void hx_trace_resume(hx_trace *t) { hx_mode.trace = t; }
+
 /* ---- values ---- */
 
 static hx_status reserve(void **list, int used, int *room, size_t item) {

@@ -32,6 +32,9 @@ void hx_trace_release(hx_trace *t);
  * values: they are captured. A trace begins once. */
 hx_status hx_trace_begin(hx_trace *t);
 void hx_trace_end(hx_trace *t);
+/* Takes the running trace away, so that calls run; resume puts it back. */
+hx_trace *hx_trace_pause(void);
+void hx_trace_resume(hx_trace *t);
 static inline bool hx_tracing(void) { return hx_mode.trace != NULL; }
 
 /* Asked at each recorded call for the number of the place in the program that makes it; NULL: nobody. Of this thread. */

@@ -452,6 +452,8 @@ cdef extern from "trace.h" nogil:
     void hx_trace_release(hx_trace *t)
     hx_status hx_trace_begin(hx_trace *t)
     void hx_trace_end(hx_trace *t)
+    hx_trace *hx_trace_pause()
+    void hx_trace_resume(hx_trace *t)
     bint hx_tracing()
     void hx_trace_set_place(hx_trace_place place)
     hx_status hx_trace_input(hx_trace *t, hx_device *device, hx_dtype dtype, const int64_t *shape, int ndim, hx_tensor **out)

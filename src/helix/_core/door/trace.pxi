@@ -197,6 +197,18 @@ def tracing():
     return bool(hx_tracing())
 
 
+cdef class trace_paused:
+    """Calls within `with trace_paused():` run, while a trace is on; they cannot take what it has recorded."""
+    cdef hx_trace *trace
+
+    def __enter__(self):
+        self.trace = hx_trace_pause()
+        return self
+
+    def __exit__(self, *exception):
+        hx_trace_resume(self.trace)
+
+
 def wrapped_number(value, like):
     """A Python number as an op takes it beside tensors: a tensor of no dimensions that does not promote the others."""
     cdef Tensor made = new_host(dtype_code(like), ())

@@ -1,0 +1,1 @@
+"""The operators, one file a family; helix.onnx.table finds them."""
