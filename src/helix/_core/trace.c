@@ -309,6 +309,7 @@ hx_status hx_trace_region(int32_t region, hx_tensor **in, int n_in, const hx_spe
     hx_trace_call k = {.n_in = n_in, .n_out = n_out, .list_at = -1, .region = region, .no_grad = !hx_grad_enabled(),
                        .device = device};
     for (int i = 0; i < n_out; i++) out[i] = NULL;
+    if (!hx_mode.trace) return hx_fail(HX_E_TRACE, HX1702_TRACE, "no trace is running, which could record a step");
     HX_TRY(room_for_numbers(&k));
     hx_status status = HX_OK;
     if (n_out && !(k.spec = hx_alloc((size_t)n_out * sizeof *k.spec))) status = HX_E_MEMORY;

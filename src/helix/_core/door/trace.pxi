@@ -187,6 +187,8 @@ def trace_draws(int count):
     cdef hx_attr drawn
     cdef int i
     drawn.v.rng.stream = 0
+    if not hx_tracing():
+        fail(HX_E_TRACE, HX1702_TRACE, "trace_draws", "no trace is running, which could count random streams.")
     for i in range(count):
         hx_trace_draw(&drawn)
     return drawn.v.rng.stream - count + 1 if count else 0
@@ -240,8 +242,8 @@ cdef class OpCall:
         self.device = NULL if device is None else find_device(device)
         self.n_attr = 0
         self.draw_at = -1
-        if len(attributes) != count_attributes(self.op):
-            fail(HX_E_VALUE, HX1403_VALUE, op, f"has {count_attributes(self.op)} attributes, got {len(attributes)}.")
+        if len(attributes) != self.op.info.n_attr:
+            fail(HX_E_VALUE, HX1403_VALUE, op, f"has {self.op.info.n_attr} attributes, got {len(attributes)}.")
         for i in range(len(attributes)):
             self.fill(&self.attr[i], traced_attribute_kind(self.op, i), attributes[i], i)
         self.n_attr = <int>len(attributes)
@@ -313,7 +315,7 @@ cdef class OpCall:
             for i in range(n):
                 x = inputs[i]
                 room[i] = NULL if x is None else (<Tensor?>x).t
-        if n != count_tensors(self.op) + (self.list_n - 1 if self.op.info.list_at >= 0 else 0):
+        if n != self.op.info.n_tensors + (self.list_n - 1 if self.op.info.list_at >= 0 else 0):
             fail(HX_E_TYPE, HX1103_ARGUMENT, self.op.name.decode(), f"does not take {n} tensors.")
         hx_call_init(&c, self.op)
         c.in_ = room
@@ -337,25 +339,3 @@ cdef hx_param_kind traced_attribute_kind(const hx_op *op, int i) noexcept:
         i -= p.kind != HX_P_TENSOR and p.kind != HX_P_OPT_TENSOR and p.kind != HX_P_TENSORS
         p += 1
     return p.kind
-
-
-cdef int count_attributes(const hx_op *op) noexcept:
-    return op.info.n_attr
-
-
-cdef int count_tensors(const hx_op *op) noexcept:
-    return op.info.n_tensors
-
-
-def fused_ops():
-    """What programs of the op `fused` are made of: (op, which of its attributes names the reduced axes, or -1), in the order in
-    which programs count them from 1 on."""
-    cdef int dims_at, i = 0
-    cdef const char *name
-    cdef list made = []
-    while True:
-        name = hx_fused_op(i, &dims_at)
-        if name == NULL:
-            return made
-        made.append((name.decode(), dims_at))
-        i += 1
