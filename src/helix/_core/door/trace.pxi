@@ -339,3 +339,17 @@ cdef hx_param_kind traced_attribute_kind(const hx_op *op, int i) noexcept:
         i -= p.kind != HX_P_TENSOR and p.kind != HX_P_OPT_TENSOR and p.kind != HX_P_TENSORS
         p += 1
     return p.kind
+
+
+def fused_ops():
+    """What programs of the op `fused` are made of: (op, which of its attributes names the reduced axes, or -1), in the order in
+    which programs count them from 1 on."""
+    cdef int dims_at, i = 0
+    cdef const char *name
+    cdef list made = []
+    while True:
+        name = hx_fused_op(i, &dims_at)
+        if name == NULL:
+            return made
+        made.append((name.decode(), dims_at))
+        i += 1
