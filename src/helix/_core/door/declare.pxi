@@ -345,6 +345,11 @@ cdef extern from "op.h" nogil:
     int hx_op_count()
     const hx_op *hx_op_at(int i)
 
+cdef extern from "autocast.h" nogil:
+    void hx_autocast_enter()
+    void hx_autocast_leave()
+    bint hx_autocast_keep(bint kept)
+
 cdef extern from "dispatch.h" nogil:
     hx_status hx_dispatch(hx_call *c)
     void hx_call_init(hx_call *c, const hx_op *op)
