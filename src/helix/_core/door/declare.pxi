@@ -442,6 +442,7 @@ cdef extern from "trace.h" nogil:
         int n_in, n_out, n_attr, list_at, list_n
         int32_t region, place
         bint into, view, no_grad
+        bint packs
         uint8_t groups
         hx_device *device
         int32_t *in_ "in"
@@ -470,6 +471,9 @@ cdef extern from "trace.h" nogil:
     int hx_trace_values(const hx_trace *t)
     hx_trace_known hx_trace_known_of(const hx_trace *t, int32_t v)
     int32_t hx_trace_number(const hx_trace *t, const hx_tensor *x)
+    void hx_trace_watch(hx_trace *t)
+    void hx_trace_look(hx_trace *t)
+    int32_t hx_trace_gone(const hx_trace *t, int32_t v)
     void hx_trace_draw(hx_attr *a)
     int32_t hx_trace_draws(const hx_trace *t)
     int hx_trace_length(const hx_trace *t)

@@ -110,6 +110,21 @@ cdef class Trace:
                           ints_tuple(k.tensor.strides, k.tensor.ndim), k.tensor.offset, bool(k.tensor.flags & HX_T_NUMBER)))
         return found
 
+    def watch(self):
+        """Notes from now on when nobody but the trace holds a value any more."""
+        hx_trace_watch(self.trace)
+
+    def gone(self):
+        """Of each value of a watched trace: how many calls there were when nobody held it any more, -1 where somebody does."""
+        cdef int i
+        hx_trace_look(self.trace)
+        return [hx_trace_gone(self.trace, i) for i in range(hx_trace_values(self.trace))]
+
+    def packs(self):
+        """Of each call of a watched trace: does its kernel have inputs with gaps copied?"""
+        cdef int i
+        return [hx_trace_at(self.trace, i).packs for i in range(hx_trace_length(self.trace))]
+
     def tensor(self, int number):
         """The tensor of a value."""
         if not 0 <= number < hx_trace_values(self.trace):
