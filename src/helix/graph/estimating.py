@@ -15,6 +15,7 @@ from ..autograd import no_grad
 from ..errors import ArgumentError
 from ..nn.module import Module
 from .analysis import BLOCK, Cost, cost
+from .drawing import number_text
 from .ir import Graph
 from .lives import Lives, held_at_end, watched
 from .spec import Spec
@@ -63,10 +64,10 @@ class Estimate(NamedTuple):
     def __str__(self) -> str:
         rows = [(name, getattr(self, name)) for name in Estimate._fields[3:10]]
         lines = [f"{self.name}{f', batch {self.batch}' if self.batch is not None else ''}"]
-        lines += [f"  {name:<12} {value / 1e6:>12,.2f} MB" for name, value in rows if value]
+        lines += [f"  {name:<12} {number_text(value, 'B'):>10}" for name, value in rows if value]
         lines.append(
-            f"  {self.parameter_count:,} parameters, {self.nodes} ops, {self.flops / 1e9:,.3f} GFLOP, "
-            f"{self.bytes_moved / 1e6:,.1f} MB moved"
+            f"  {self.parameter_count:,} parameters, {self.nodes} ops, {number_text(self.flops, 'FLOP')}, "
+            f"{number_text(self.bytes_moved, 'B')} moved"
         )
         if self.seconds is not None:
             lines.append(f"  about {self.seconds * 1e3:,.2f} ms here")
