@@ -158,6 +158,7 @@ onnx-files: $(VENV)/.checks install  ## 10,000 damaged ONNX files: typed errors 
 
 onnx-table: $(VENV)/.checks install  ## the node tests of the onnx package, operator by operator: docs/onnx.md
 	$(BIN)/python -m tests.onnx.table
+	$(BIN)/python -m tests.onnx.export_table
 
 forks: $(VENV)/.checks install  ## 500 forks of a process whose threads compute: children compute too (2 minutes)
 	$(BIN)/python -m tests.forks --times 500

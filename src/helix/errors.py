@@ -137,6 +137,10 @@ class FallbackWarning(UserWarning):
     """A device has no kernel for an op, so the CPU runs it on copies."""
 
 
+class ExportError(HelixError, RuntimeError):
+    """A model was written that does not compute what helix computes, or that its format's checker refuses."""
+
+
 class MissingExtraError(HelixError, ImportError):
     """A feature whose optional package is not installed."""
 
@@ -206,6 +210,11 @@ _TEXTS |= {
     "docs/onnx.md lists what there is; onnx.version_converter writes older operators as newer ones.",
     4022: "HX4022: a node of an ONNX model cannot compute what it was given: shapes or attributes that do not fit each other, or a "
     "result above the limits. The message names node, operator and inputs.",
+    4030: "HX4030: a graph has something that ONNX cannot express: an op without an operator and without parts that have one, random "
+    "numbers, writes in place. The message names op, module and line. Export a model in eval mode; docs/onnx.md lists the ops.",
+    4031: "HX4031: a model was written in the ONNX format, and its checker refuses it, or a runtime computes something else than helix, "
+    "or fails. The message names the result, the difference and the first node that differs. No file was left behind. Another "
+    "tolerance= says how much may differ, check=False writes without looking.",
     5001: "HX5001: the device that was asked for cannot be used: no installed package offers it, or the package failed when it "
     "was loaded, or its hardware or driver is absent. The message names package, version, cause and what to do; helix devices "
     "shows the same for every installed backend. Other devices, the CPU among them, are not affected.",

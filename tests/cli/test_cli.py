@@ -168,3 +168,10 @@ def _seconds(helix) -> float:
     assert "Commands:" in helix("--help").stdout
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_a_model_is_exported_and_checked(helix, tmp_path):
+    done = helix("export", "mlp", "--spec", "B,6", "--out", "m.onnx", "--json")
+    told = json.loads(done.stdout)
+    assert told["inputs"] and told["checked"] and told["error"] < 1e-5 and (tmp_path / "m.onnx").exists()
+    assert helix("export", "mlp", "--spec", "B,6", "--opset", "9").returncode == 1

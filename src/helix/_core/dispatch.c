@@ -36,7 +36,7 @@ void hx_call_init(hx_call *c, const hx_op *op) {
     c->n_out = op->info->n_outputs;
     c->list_at = op->info->list_at;
     c->list_n = 0;
-    c->inplace = c->has_out = false;
+    c->inplace = c->has_out = c->parts = false;
     c->device = NULL;
     for (int i = 0; i < c->n_attr; i++) c->attr[i] = op->info->defaults[i];
 }
@@ -314,7 +314,7 @@ static hx_status run_into(hx_call *c, hx_tensor **target, bool *ran) {
     if (status && status != HX_E_CALLBACK) return status;
     if (status || *ran)
         for (int i = 0; i < c->n_out; i++)
-            if (hx_counts_writes(target[i])) hx_bump_version(target[i]);
+            if (!hx_mode.inference) hx_bump_version(target[i]);
     return status;
 }
 
@@ -494,7 +494,7 @@ static __attribute__((noinline)) hx_status finish(hx_call *c, hx_inputs *tmp, hx
     HX_TRY(draw_stream(c));
     if (op->flags & HX_MUTATES) return hx_tracing() ? hx_trace_record(c) : run_mutating(c);
     if (op->flags & HX_VALUES && hx_tracing()) return values_refused();
-    if (op->decompose && !op->vjp && (record || !op->shape)) return run_parts(c, target);
+    if (op->decompose && (c->parts || (!op->vjp && (record || !op->shape)))) return run_parts(c, target);
     if (hx_tracing())
         HX_TRY(trace_call(c, target));
     else

@@ -91,6 +91,7 @@ typedef struct hx_call {
     int list_at, list_n; /* where the TENSORS list stands in `in`, and its length; list_at -1 without one */
     bool inplace;        /* out[0] is in[0] */
     bool has_out;        /* out[] was given by the caller (out=) */
+    bool parts;          /* a composite goes to its parts even where it has a kernel: a trace sees them */
     uint8_t groups;      /* HX_MUTATES: the record's, unless the shape rule sets another */
     int8_t compute;      /* dtype every input is cast to, or -1 */
     int8_t cast[8];      /* dtype input i is cast to, or -1 */

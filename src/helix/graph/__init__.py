@@ -7,7 +7,6 @@ y = graph(x)
 
 from ..errors import GraphError, TraceError
 from .control import cond, scan, while_loop
-from .estimating import Estimate, estimate, largest_batch
 from .executor import Executor
 from .files import from_json, load
 from .gradient import grad
@@ -22,7 +21,6 @@ from .universal import UniversalGraph
 __all__ = [
     "Dim",
     "Effect",
-    "Estimate",
     "Executor",
     "Expr",
     "Graph",
@@ -33,11 +31,9 @@ __all__ = [
     "UniversalGraph",
     "Value",
     "cond",
-    "estimate",
     "from_json",
     "grad",
     "infer",
-    "largest_batch",
     "load",
     "optimize",
     "scan",

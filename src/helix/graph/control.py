@@ -356,13 +356,13 @@ def _scan_now(
     return carry, (out_tree or tree).fill(iter(stacked))
 
 
-def runner(node: Node, sizes: Sizes) -> Callable[[Leaves, int, int], Leaves]:
-    """What runs a node of control flow: eagerly, or as a step of the running trace."""
+def runner(node: Node, sizes: Sizes, program: type[Program] = Program) -> Callable[[Leaves, int, int], Leaves]:
+    """What runs a node of control flow: eagerly, or as a step of the running trace. Bodies are run by `program`."""
     if node.op == "function":
         from .custom import runner as of_function
 
         return of_function(node, sizes)
-    programs = [Program(graph, sizes) for graph in node.graphs]
+    programs = [program(graph, sizes) for graph in node.graphs]
     return {"cond": _run_cond, "scan": _run_scan, "while_loop": _run_while}[node.op](node, programs)
 
 

@@ -64,7 +64,7 @@ class Program:
         if node.graphs:
             from .control import runner
 
-            call: Any = runner(node, sizes)
+            call: Any = runner(node, sizes, type(self))
         else:
             call = OpCall(node.op, tuple([at(a, sizes) for a in node.attributes]), node.list_length, node.device)
         return Step(node, call, ins, tuple([self._slot(value, None) for value in node.outputs]))

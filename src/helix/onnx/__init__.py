@@ -1,7 +1,9 @@
-"""helix.onnx: models of the ONNX format. `load` reads one; it needs the package onnx, `pip install helix[onnx]`."""
+"""helix.onnx: models of the ONNX format. `load` reads one, `export` writes one; they need the package onnx,
+`pip install helix[onnx]`."""
 
+from .export import Exported, export
 from .limits import Limits
 from .model import Model, load
 from .ports import Port
 
-__all__ = ["Limits", "Model", "Port", "load"]
+__all__ = ["Exported", "Limits", "Model", "Port", "export", "load"]

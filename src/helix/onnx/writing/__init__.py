@@ -1,0 +1,1 @@
+"""Writing ONNX: one function for each op that has an operator, one file a family."""

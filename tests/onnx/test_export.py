@@ -1,0 +1,266 @@
+"""helix.onnx.export: models under onnxruntime at several sizes, round trips, control flow, files, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import helix
+from helix import models, nn
+from helix.graph import Dim, Spec
+from helix.models.bert import Bert
+from helix.models.gpt2 import GPT2
+from helix.models.llama import Llama
+from helix.models.mamba import Mamba
+from helix.models.resnet import resnet18
+from helix.models.t5 import T5
+from helix.models.vit import ViT
+
+B, T = Dim("B"), Dim("T", max=64)
+TOKENS = Spec((B, T), helix.int64)
+SIZES = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
+SEQUENCE = {"s4": {"d_state": 4}, "s4d": {"d_state": 4}, "s5": {"d_state": 4}, "h3": {"d_state": 4},
+            "hyena": {"filter_order": 8, "emb_dim": 5}}  # fmt: skip
+
+
+class Recurrent(nn.Module):
+    def __init__(self, kind: type) -> None:
+        self.body, self.head = kind(6, 8, 2, batch_first=True, bidirectional=True), nn.Linear(16, 3)
+
+    def forward(self, x: helix.Tensor) -> Any:
+        states, ends = self.body(x)
+        return {"out": self.head(states), "ends": ends}
+
+
+def sequence(mixer: str, length: int) -> nn.Module:
+    return models.SequenceDecoder(31, length=length, dim=8, depth=1, mixer=mixer, mixer_options=SEQUENCE[mixer])
+
+
+MODELS: dict[str, Callable[[], tuple[nn.Module, Any]]] = {
+    "mlp": lambda: (nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.LayerNorm(8), nn.Linear(8, 2)), Spec((B, 6))),
+    "resnet": lambda: (resnet18(), Spec((B, 3, 32, 32))),
+    "convolutions": lambda: (
+        nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.SiLU(), nn.AvgPool2d(2), nn.ConvTranspose2d(4, 2, 2, 2)),
+        Spec((B, 3, 8, 8)),
+    ),
+    "decoder": lambda: (models.Decoder(vocabulary=31, length=64, dim=16, depth=2, heads=2), TOKENS),
+    "gpt2": lambda: (GPT2({"vocab_size": 31, "n_positions": 64, "n_embd": 16, "n_layer": 2, "n_head": 2}), TOKENS),
+    "llama": lambda: (Llama({"vocab_size": 31, "max_position_embeddings": 64, "num_key_value_heads": 1, **SIZES}), TOKENS),
+    "bert": lambda: (Bert({"vocab_size": 31, "max_position_embeddings": 64, **SIZES}), (TOKENS, TOKENS)),
+    "t5": lambda: (
+        T5({"vocab_size": 31, "d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2}),
+        (TOKENS, Spec((B, Dim("U")), helix.int64)),
+    ),
+    "vit": lambda: (ViT({"image_size": 16, "patch_size": 4, **SIZES}), Spec((B, 3, 16, 16))),
+    "rnn": lambda: (nn.RNN(6, 8), Spec((T, B, 6))),
+    "lstm": lambda: (Recurrent(nn.LSTM), Spec((B, T, 6))),
+    "gru": lambda: (Recurrent(nn.GRU), Spec((B, T, 6))),
+    "mamba": lambda: (Mamba({"vocab_size": 31, "hidden_size": 8, "state_size": 4, "num_hidden_layers": 2}), TOKENS),
+    "hyena": lambda: (sequence("hyena", 64), TOKENS),
+    **{
+        mixer: lambda mixer=mixer: (sequence(mixer, 16), Spec((B, 16), helix.int64))
+        for mixer in ("s4", "s4d", "s5", "h3")
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_run_under_onnxruntime_and_come_back(name: str, tmp_path: Path) -> None:
+    helix.manual_seed(0)
+    model, args = MODELS[name]()
+    model.train()
+    done = helix.onnx.export(model, tmp_path / "m.onnx", args)
+    assert done.checked.startswith("onnxruntime") and done.error <= 1e-5, done
+    assert all(module.training for module in model.modules())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    held = {tensor.name for tensor in onnx.load(done.path).graph.initializer}
+    used = [name for name, _ in model.named_parameters() if not name.startswith("pooler.")]
+    assert set(used) <= held, "names are kept"
+    _round_trip(model.eval(), args, done)
+
+
+def _round_trip(model: nn.Module, args: Any, done: Any) -> None:
+    """helix.onnx.load gives the numbers of the model, at sizes that the export has not tried."""
+    given = []
+    for spec in args if isinstance(args, tuple) else (args,):
+        shape = [size if isinstance(size, int) else 4 + len(size.name + str(i)) for i, size in enumerate(spec.shape)]
+        tokens = not spec.dtype.is_floating_point
+        given.append(helix.randint(0, 2, shape) if tokens else helix.randn(*shape))
+    with helix.no_grad():
+        made = helix.graph.tree.flatten(model(*given))[0]
+    found = helix.onnx.load(done.path).run([tensor.numpy() for tensor in given])
+    for a, b in zip(made, found, strict=True):
+        np.testing.assert_allclose(np.asarray(b), a.numpy(), rtol=2e-5, atol=2e-5)
+
+
+def test_recurrent_layers_are_the_operators_of_the_format(tmp_path: Path) -> None:
+    for kind, operator in ((nn.LSTM, "LSTM"), (nn.GRU, "GRU")):
+        done = helix.onnx.export(Recurrent(kind), tmp_path / "m.onnx", Spec((B, T, 6)))
+        assert done.operators[operator] == 4 and "Scan" not in done.operators
+        assert done.outputs[0] == "output.out"
+    done = helix.onnx.export(resnet18(), tmp_path / "m.onnx", Spec((B, 3, 32, 32)))
+    assert done.operators["BatchNormalization"] == 20 and done.nodes < 75
+
+
+def test_every_operator_of_a_model_is_one_of_the_standard_and_nodes_tell_their_place(tmp_path: Path) -> None:
+    model, args = MODELS["gpt2"]()
+    helix.onnx.export(model, tmp_path / "m.onnx", args)
+    proto = onnx.load(tmp_path / "m.onnx")
+    assert [(part.domain, part.version) for part in proto.opset_import] == [("", 20)]
+    assert proto.producer_name == "helix" and proto.producer_version == helix.__version__
+    assert {p.key: p.value for p in proto.metadata_props}["helix.dimensions"] == "B: 1.., T: 2..64"
+    assert any(node.name.startswith("transformer.h.1.attn/") for node in proto.graph.node)
+    assert any("test_export.py" in node.doc_string for node in proto.graph.node)
+    assert "/" not in "".join(node.doc_string for node in proto.graph.node)
+    (inputs,) = proto.graph.input
+    assert [size.dim_param for size in inputs.type.tensor_type.shape.dim] == ["B", "T"]
+
+
+@pytest.mark.parametrize("opset", [18, 19, 21, 23])
+def test_other_operator_sets(opset: int, tmp_path: Path) -> None:
+    for name in ("mlp", "decoder", "lstm", "hyena", "convolutions"):
+        model, args = MODELS[name]()
+        assert helix.onnx.export(model, tmp_path / "m.onnx", args, opset=opset).error <= 1e-5
+
+
+# ---- control flow ------------------------------------------------------------------------------------------
+
+
+def test_choices_scans_and_loops(tmp_path: Path) -> None:
+    weight = helix.tensor([1.0, 2.0, 3.0, 4.0])
+
+    def run(x: helix.Tensor, n: helix.Tensor) -> Any:
+        def step(carry: helix.Tensor, row: helix.Tensor) -> Any:
+            carry = helix.cond(row.sum() > 0, lambda: carry + row * weight, lambda: carry * 0.5)
+            return carry, carry.sum()
+
+        last, sums = helix.scan(step, helix.zeros(4), x)
+        _, back = helix.scan(step, last, x, reverse=True)
+        turns, _ = helix.while_loop(lambda k, y: k < n, lambda k, y: (k + 1, y * 2), helix.tensor(0), last)
+        return last, sums, back, turns
+
+    done = helix.onnx.export(run, tmp_path / "m.onnx", (Spec((T, 4)), Spec((), helix.int64)))
+    assert done.inputs == ("x", "n") and {"Scan", "Loop"} <= set(done.operators) and done.error <= 1e-5
+
+
+def test_a_graph_with_dimensions_and_complex_numbers(tmp_path: Path) -> None:
+    graph = helix.trace(lambda x: helix.fft.ifft(helix.fft.fft(x) * 2).real + x.mean(), Spec((B, 8)))
+    done = helix.onnx.export(graph, tmp_path / "m.onnx", input_names=["signal"], output_names=["twice"])
+    assert (done.inputs, done.outputs) == (("signal",), ("twice",)) and done.error <= 1e-5
+    done = helix.onnx.export(lambda z: z.exp() * z, tmp_path / "z.onnx", Spec((B, 3), helix.complex64))
+    assert done.inputs == ("z.real", "z.imag") and done.outputs == ("output.real", "output.imag")
+
+
+def test_dynamic_axes_by_name_and_custom_functions(tmp_path: Path) -> None:
+    class Twice(helix.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: helix.Tensor) -> helix.Tensor:
+            return x * 2
+
+        @staticmethod
+        def backward(ctx: Any, g: helix.Tensor) -> helix.Tensor:
+            return g * 2
+
+    x = helix.randn(2, 3)
+    done = helix.onnx.export(lambda x: Twice.apply(x).relu(), tmp_path / "m.onnx", x, dynamic={"x": {0: "rows"}})
+    session = onnxruntime.InferenceSession(str(done.path), providers=["CPUExecutionProvider"])
+    assert session.run(None, {"x": np.ones((7, 3), np.float32)})[0].shape == (7, 3)
+    with pytest.raises(helix.errors.ParameterError, match="dynamic names the input 'y'; there are x"):
+        helix.onnx.export(lambda x: x + 1, tmp_path / "m.onnx", x, dynamic={"y": {0: "B"}})
+
+
+@pytest.mark.parametrize("dtype", [helix.float64, helix.float16, helix.bfloat16])
+def test_other_floats(dtype: Any, tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2)).to(dtype)
+    done = helix.onnx.export(model, tmp_path / "m.onnx", Spec((B, 6), dtype))
+    assert done.checked.startswith("onnxruntime")
+    model = nn.Sequential(nn.Conv1d(2, 3, 2), nn.GELU()).to(helix.float64)
+    done = helix.onnx.export(model, tmp_path / "m.onnx", Spec((B, 2, 6), helix.float64))
+    assert "onnx.reference" in done.checked and "no kernel" in done.checked
+
+
+# ---- files -------------------------------------------------------------------------------------------------
+
+
+def test_weights_in_a_file_beside_the_model(tmp_path: Path) -> None:
+    model = nn.Linear(64, 32)
+    done = helix.onnx.export(model, tmp_path / "m.onnx", Spec((B, 64)), external_data=True)
+    assert done.external == tmp_path / "m.onnx.data" and done.external.stat().st_size >= 64 * 32 * 4
+    assert done.path.stat().st_size < 2000 and sorted(p.name for p in tmp_path.iterdir()) == ["m.onnx", "m.onnx.data"]
+    session = onnxruntime.InferenceSession(str(done.path), providers=["CPUExecutionProvider"])
+    assert session.run(None, {"input": np.ones((1, 64), np.float32)})[0].shape == (1, 32)
+
+
+def test_what_differs_is_an_error_with_the_first_node_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from helix.onnx.writing import table
+
+    table.written()
+    _, when = table._real["tanh"]
+    monkeypatch.setitem(table._real, "tanh", (lambda w, x: w.Sin(x), when))
+    (tmp_path / "m.onnx").write_text("before")
+    model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
+    with pytest.raises(
+        helix.errors.ExportError, match=r"HX4031 .* at B = 3.*first node that differs is tanh, made at .*, in 1"
+    ):
+        helix.onnx.export(model, tmp_path / "m.onnx", Spec((B, 4)))
+    assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"] and (tmp_path / "m.onnx").read_text() == "before"
+    assert helix.onnx.export(model, tmp_path / "m.onnx", Spec((B, 4)), check=False).checked == ""
+    assert helix.onnx.export(model, tmp_path / "m.onnx", Spec((B, 4)), tolerance=10.0).error > 1e-3
+
+
+def test_without_onnxruntime_the_reference_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    done = helix.onnx.export(nn.Linear(3, 2), tmp_path / "m.onnx", Spec((B, 3)))
+    assert done.checked == "onnx.reference, as onnxruntime is not installed" and done.error <= 1e-5
+
+
+# ---- errors ------------------------------------------------------------------------------------------------
+
+
+class Noisy(nn.Module):
+    def forward(self, x: helix.Tensor) -> helix.Tensor:
+        return x + helix.randn(3)
+
+
+def test_what_cannot_be_exported_names_op_module_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    with pytest.raises(
+        helix.errors.UnsupportedOpError, match=r"HX4030 randn .*test_export.py:\d+, in 0: it draws random"
+    ) as e:
+        helix.onnx.export(nn.Sequential(Noisy()), path, Spec((3,)))
+    assert e.value.op == "randn"
+    with pytest.raises(helix.errors.UnsupportedOpError, match="lgamma cannot be exported, made at .*test_export.py"):
+        helix.onnx.export(lambda x: x.lgamma(), path, Spec((3,)))
+    with pytest.raises(helix.errors.UnsupportedOpError, match="writes .* in place.*eval mode"):
+        helix.onnx.export(nn.BatchNorm1d(3), path, Spec((B, 3)), training=True)
+    with pytest.raises(helix.errors.UnsupportedOpError, match="dropout"):
+        helix.onnx.export(nn.Dropout(0.5), path, Spec((B, 3)), training=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"opset": 9}, "opset must be 18 to"),
+        ({"input_names": ["a", "b"]}, "input_names must be 1 different names"),
+        ({"output_names": [""]}, "output_names must be 1 different names"),
+        ({"args": None}, "args must hold a tensor or Spec"),
+    ],
+)
+def test_wrong_arguments(options: dict[str, Any], text: str, tmp_path: Path) -> None:
+    args = options.pop("args", Spec((B, 3)))
+    with pytest.raises(helix.errors.ParameterError, match=text):
+        helix.onnx.export(nn.Linear(3, 2), tmp_path / "m.onnx", args, **options)
+    graph = helix.trace(lambda x: x + 1, Spec((3,)))
+    with pytest.raises(helix.errors.ParameterError, match="a graph has its own inputs"):
+        helix.onnx.export(graph, tmp_path / "m.onnx", Spec((3,)))
