@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ...errors import ArgumentError
 from ..ir import Graph
-from . import dead, folding, fusion, simplification, subexpressions, views
+from . import composites, dead, folding, fusion, simplification, subexpressions, views
 
 Run = Callable[[Graph], int]
 MOST_RUNS = 64  # of passes, of which few find anything after the first round
@@ -35,6 +35,9 @@ PASSES: dict[str, Pass] = {
     "views": Pass(views.run, "reshapes, orders of axes and copies that undo each other or can be one; bit for bit"),
     "subexpressions": Pass(subexpressions.run, "what is computed twice is computed once; bit for bit"),
     "dead": Pass(dead.run, "what nobody takes is not computed; bit for bit"),
+    "composites": Pass(
+        composites.run, "norms, softmax, attention and the like, written by hand, become helix's ops; to 1e-6", True
+    ),
     "fusion": Pass(
         fusion.run, "elementwise ops and reductions of rows are done as one, tile by tile; bit for bit", True
     ),
@@ -45,7 +48,7 @@ def optimize(graph: Graph, passes: Sequence[str | Run] | None = None) -> Graph:
     """A copy of a graph that does less and computes the same; bodies of control flow too.
 
     passes: names of `helix.graph.passes.PASSES`, or functions like theirs, in the order in which they run; all of the table if
-        None but `fusion`, whose ops are for running alone. They run in turn until none of them finds anything to change.
+        None but `composites` and `fusion`, which make what runs best. They run in turn until none of them finds anything to change.
 
     Raises ArgumentError (HX1103) for a name that no pass has.
 

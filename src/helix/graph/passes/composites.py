@@ -1,0 +1,389 @@
+"""Composites written by hand become the ops that helix has for them: products with bias and activation, softmax, norms,
+activations, cross-entropy, attention. The results agree to some units of the last place.
+
+What a composite computes on its way must be taken by nobody else: else it would be computed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import isclose, pi, sqrt
+
+from ..ir import Graph, Node, Value
+from .rewriter import Call, Rewriter, Rule, sweep
+
+_ACTIVATIONS = {"relu": "relu", "silu": "silu", "tanh": "tanh", "sigmoid": "sigmoid"}
+_HALVES_AND_FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
+_NEAR = 1e-6  # of constants, which float32 may have rounded
+
+
+def run(graph: Graph) -> int:
+    """Applies the rules until none fits."""
+    patterns = Patterns(graph)
+    rules: dict[str, list[Rule]] = {
+        "add": [patterns.linear, patterns.layer_norm],
+        "mul": [patterns.silu, patterns.gelu, patterns.rms_norm],
+        "div": [patterns.softmax],
+        "sub": [patterns.log_softmax],
+        "matmul": [patterns.attention],
+        **{op: [patterns.linear_activation] for op in (*_ACTIVATIONS, "gelu")},
+    }
+    return sweep(graph, rules) + _cross_entropies(graph)
+
+
+class Patterns:
+    """The rules. Each looks from the last node of a composite back to its inputs."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.ends = {*graph.outputs, *[effect.value for effect in graph.effects]}
+
+    # ---- words -----------------------------------------------------------------------------------------------
+
+    def inner(self, value: Value | None, op: str, users: int = 1) -> Node | None:
+        """The node of that op that makes a value which only the composite takes, so many times."""
+        if value is None or value.node is None or value.node.op != op or value in self.ends:
+            return None
+        return value.node if len(value.users) <= users else None
+
+    def either(self, node: Node) -> Iterator[tuple[Value, Value]]:
+        """The two inputs of a sum or product, both ways."""
+        a, b = node.inputs[0], node.inputs[1]
+        if a is None or b is None or (node.op == "add" and node.attributes != (1,)):
+            return
+        yield a, b
+        yield b, a
+
+    def times(self, value: Value | None, users: int = 1) -> Iterator[tuple[Value, Value]]:
+        """The factors of a product, both ways."""
+        node = self.inner(value, "mul", users)
+        if node is not None:
+            yield from self.either(node)
+
+    def plus(self, value: Value | None, users: int = 1) -> Iterator[tuple[Value, Value]]:
+        node = self.inner(value, "add", users)
+        if node is not None:
+            yield from self.either(node)
+
+    # ---- products --------------------------------------------------------------------------------------------
+
+    def linear(self, node: Node) -> Call | None:
+        """x @ w + b, of a matrix w and a row b."""
+        for product, bias in self.either(node):
+            made = self.inner(product, "matmul")
+            if made is None or bias.kind == "number":
+                continue
+            x, w = made.inputs[0], made.inputs[1]
+            assert x is not None and w is not None
+            if len(w.shape) != 2 or len(x.shape) < 2 or bias.shape != w.shape[1:] or not _alike(x, w, bias):
+                continue
+            turned = _turned(w)
+            if turned is not None:
+                return Call("linear", (x, turned, bias))
+            if len(x.shape) == 2:
+                return Call("addmm", (bias, x, w), (1, 1))
+        return None
+
+    def linear_activation(self, node: Node) -> Call | None:
+        made = self.inner(node.inputs[0], "linear")
+        if made is None or made.outputs[0].dtype.name != "float32":
+            return None
+        kind = _ACTIVATIONS.get(node.op) or {"none": "gelu", "tanh": "gelu_tanh"}[node.attributes[0]]
+        return Call("linear_activation", made.inputs, (kind,))
+
+    # ---- activations -----------------------------------------------------------------------------------------
+
+    def silu(self, node: Node) -> Call | None:
+        for x, gate in self.either(node):
+            made = self.inner(gate, "sigmoid")
+            if made is not None and made.inputs[0] is x and _is_float(x):
+                return Call("silu", (x,))
+        return None
+
+    def gelu(self, node: Node) -> Call | None:
+        """0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), or with erf(x / sqrt 2)."""
+        for x, kind in self._gated(node):
+            if _is_float(x):
+                return Call("gelu", (x,), (kind,))
+        return None
+
+    def _gated(self, node: Node) -> Iterator[tuple[Value, str]]:
+        for half, gate in self.either(node):
+            for x, number in self._half(half):
+                if _is_number(number, 0.5):
+                    yield from [(x, kind) for kind in self._gate(gate, x)]
+            if _is_number(half, 0.5):
+                for x, inner in self.times(gate):
+                    yield from [(x, kind) for kind in self._gate(inner, x)]
+
+    def _half(self, value: Value) -> Iterator[tuple[Value, Value]]:
+        yield from self.times(value)
+
+    def _gate(self, gate: Value, x: Value) -> Iterator[str]:
+        for inner, one in self.plus(gate):
+            if not _is_number(one, 1):
+                continue
+            erf, tanh = self.inner(inner, "erf"), self.inner(inner, "tanh")
+            if erf is not None and self._scaled(erf.inputs[0], sqrt(0.5)) is x:
+                yield "none"
+            if tanh is not None and self._is_cubic(self._scaled(tanh.inputs[0], sqrt(2 / pi)), x):
+                yield "tanh"
+
+    def _scaled(self, value: Value | None, factor: float) -> Value | None:
+        """What a value is this multiple of."""
+        for x, number in self.times(value):
+            if _is_number(number, factor):
+                return x
+        node = self.inner(value, "div")
+        if node is not None and node.attributes == ("none",) and _is_number(node.inputs[1], 1 / factor):
+            return node.inputs[0]
+        return None
+
+    def _is_cubic(self, value: Value | None, x: Value) -> bool:
+        for first, rest in self.plus(value):
+            cube = self._scaled(rest, 0.044715)
+            if first is x and self._is_power(cube, x, 3):
+                return True
+        return False
+
+    def _is_power(self, value: Value | None, x: Value, exponent: int) -> bool:
+        node = self.inner(value, "pow")
+        if node is not None:
+            return node.inputs[0] is x and _is_number(node.inputs[1], exponent)
+        square = self.inner(value, "square")
+        if exponent == 2 and square is not None:
+            return square.inputs[0] is x
+        for a, b in self.times(value):
+            if b is x and (a is x if exponent == 2 else self._is_power(a, x, exponent - 1)):
+                return True
+        return False
+
+    # ---- softmax ---------------------------------------------------------------------------------------------
+
+    def softmax(self, node: Node) -> Call | None:
+        """exp(x - max) / sum."""
+        total = self.inner(node.inputs[1], "sum")
+        raised = self.inner(node.inputs[0], "exp", 2)
+        if node.attributes != ("none",) or total is None or raised is None or total.inputs[0] is not raised.outputs[0]:
+            return None
+        below = self.inner(raised.inputs[0], "sub")
+        top = self.inner(below.inputs[1], "amax") if below is not None and below.attributes == (1,) else None
+        dim = _one_kept(total)
+        if below is None or top is None or top.inputs[0] is not below.inputs[0] or dim is None or _one_kept(top) != dim:
+            return None
+        x = below.inputs[0]
+        return Call("softmax", (x,), (dim, None)) if x is not None and _is_float(x) else None
+
+    def log_softmax(self, node: Node) -> Call | None:
+        """x - logsumexp(x)."""
+        x, total = node.inputs[0], self.inner(node.inputs[1], "logsumexp")
+        dim = _one_kept(total) if total is not None else None
+        if (
+            x is None
+            or total is None
+            or dim is None
+            or total.inputs[0] is not x
+            or node.attributes != (1,)
+            or not _is_float(x)
+        ):
+            return None
+        return Call("log_softmax", (x,), (dim, None))
+
+    # ---- norms -----------------------------------------------------------------------------------------------
+
+    def rms_norm(self, node: Node) -> Call | None:
+        """x rsqrt(mean(x^2) + eps) w, over the last axis."""
+        for scaled, weight in self.either(node):
+            if weight.kind == "number" or len(weight.shape) != 1:
+                continue
+            for x, factor in self.times(scaled):
+                eps = self._inverse_root(factor, x)
+                if eps is not None and weight.shape == x.shape[-1:] and _alike(x, weight):
+                    return Call("rms_norm", (x, weight), (weight.shape, eps))
+        return None
+
+    def _inverse_root(self, value: Value, x: Value) -> float | None:
+        """eps, where the value is 1 / sqrt(mean(x^2) + eps) over the last axis."""
+        root = self.inner(value, "rsqrt")
+        for mean, eps in self.plus(root.inputs[0]) if root is not None else ():
+            made = self.inner(mean, "mean")
+            if made is not None and _is_last(made, x) and self._is_power(made.inputs[0], x, 2):
+                return _positive(eps)
+        return None
+
+    def layer_norm(self, node: Node) -> Call | None:
+        """(x - mean) / sqrt(var + eps) w + b, over the last axis."""
+        for scaled, bias in self.either(node):
+            if bias.kind == "number" or len(bias.shape) != 1:
+                continue
+            for normed, weight in self.times(scaled):
+                found = self._normed(normed)
+                if found is None or weight.shape != bias.shape:
+                    continue
+                x, eps = found
+                if bias.shape == x.shape[-1:] and _alike(x, weight, bias):
+                    return Call("layer_norm", (x, weight, bias), (bias.shape, eps))
+        return None
+
+    def _normed(self, value: Value) -> tuple[Value, float] | None:
+        quotient = self.inner(value, "div")
+        if quotient is not None and quotient.attributes == ("none",):
+            root = self.inner(quotient.inputs[1], "sqrt")
+            return self._centered(quotient.inputs[0], root.inputs[0]) if root is not None else None
+        for centered, factor in self.times(value):
+            root = self.inner(factor, "rsqrt")
+            found = self._centered(centered, root.inputs[0]) if root is not None else None
+            if found is not None:
+                return found
+        return None
+
+    def _centered(self, value: Value | None, spread: Value | None) -> tuple[Value, float] | None:
+        """x and eps, where the value is x - mean(x), and the spread var(x) + eps."""
+        node = self.inner(value, "sub", 3)
+        x = node.inputs[0] if node is not None and node.attributes == (1,) else None
+        mean = self.inner(node.inputs[1], "mean", 2) if node is not None else None
+        if x is None or mean is None or mean.inputs[0] is not x or not _is_last(mean, x):
+            return None
+        for var, eps in self.plus(spread):
+            number = _positive(eps)
+            if number is not None and self._is_variance(var, x, node.outputs[0]):  # type: ignore[union-attr]
+                return x, number
+        return None
+
+    def _is_variance(self, value: Value, x: Value, centered: Value) -> bool:
+        var = self.inner(value, "var")
+        if var is not None:
+            return (
+                var.inputs[0] is x
+                and var.attributes[2] is True
+                and var.attributes[3] == 0
+                and _dims(var) == (len(x.shape) - 1,)
+            )
+        mean = self.inner(value, "mean")
+        return mean is not None and _is_last(mean, centered) and self._is_power(mean.inputs[0], centered, 2)
+
+    # ---- attention -------------------------------------------------------------------------------------------
+
+    def attention(self, node: Node) -> Call | None:
+        """softmax(scale q k^T + mask) v."""
+        weights, value = self.inner(node.inputs[0], "softmax"), node.inputs[1]
+        if (
+            weights is None
+            or value is None
+            or weights.attributes != (len(value.shape) - 1, None)
+            or len(value.shape) < 3
+        ):
+            return None
+        scores, mask = self._masked(weights.inputs[0])
+        product, scale = self._product(scores)
+        key = _turned(product.inputs[1]) if product is not None else None
+        query = product.inputs[0] if product is not None else None
+        if query is None or key is None or not _is_attention(query, key, value):
+            return None
+        if mask is not None and len(mask.shape) > len(value.shape):
+            return None
+        return Call("scaled_dot_product_attention", (query, key, value, mask, None), (0.0, False, scale, False))
+
+    def _masked(self, value: Value | None) -> tuple[Value | None, Value | None]:
+        for scores, mask in self.plus(value):
+            computed = scores.node is not None and scores.node.op in ("matmul", "mul", "div")
+            if computed and mask.kind != "number" and _alike(scores, mask):
+                return scores, mask
+        chosen = self.inner(value, "where")
+        if chosen is not None and _is_number(chosen.inputs[2], float("-inf")):
+            return chosen.inputs[1], chosen.inputs[0]
+        return value, None
+
+    def _product(self, value: Value | None) -> tuple[Node | None, float]:
+        for product, number in self.times(value):
+            if number.kind == "number" and isinstance(number.source, (int, float)):
+                return self.inner(product, "matmul"), float(number.source)
+        quotient = self.inner(value, "div")
+        if quotient is not None and quotient.attributes == ("none",):
+            number = quotient.inputs[1]  # type: ignore[assignment]
+            if number.kind == "number" and isinstance(number.source, (int, float)) and number.source:
+                return self.inner(quotient.inputs[0], "matmul"), 1 / float(number.source)
+        return self.inner(value, "matmul"), 1.0
+
+
+# ---- cross-entropy, which has several results --------------------------------------------------------------------
+
+
+def _cross_entropies(graph: Graph) -> int:
+    """nll_terms of log_softmax."""
+    patterns, changes = Patterns(graph), Rewriter(graph)
+    for node in graph.find("nll_terms"):
+        made = patterns.inner(node.inputs[0], "log_softmax")
+        if made is None or made.attributes != (0 if len(made.outputs[0].shape) == 1 else 1, None):
+            continue
+        whole = Node(
+            "native_cross_entropy",
+            (made.inputs[0], *node.inputs[1:]),
+            (*node.attributes, 0.0),
+            0,
+            node.place,
+            node.no_grad,
+            node.device,
+        )
+        loss, scale = node.outputs
+        whole.gives((loss.shape, loss.dtype), (loss.shape, loss.dtype), (scale.shape, scale.dtype))
+        if changes.may(loss, whole.outputs[0]) and (not scale.users or changes.may(scale, whole.outputs[2])):
+            graph.insert(whole, graph.position(node))
+            changes.replace(loss, whole.outputs[0])
+            changes.replace(scale, whole.outputs[2])
+    return changes.finish()
+
+
+# ---- words ---------------------------------------------------------------------------------------------------------
+
+
+def _is_number(value: Value | None, number: float) -> bool:
+    if value is None or value.kind != "number" or not isinstance(value.source, (int, float)):
+        return False
+    return value.source == number or isclose(value.source, number, rel_tol=_NEAR)
+
+
+def _positive(value: Value) -> float | None:
+    if value.kind != "number" or not isinstance(value.source, (int, float)) or value.source < 0:
+        return None
+    return float(value.source)
+
+
+def _is_float(value: Value) -> bool:
+    return value.dtype.name in _HALVES_AND_FLOATS and value.kind != "number"
+
+
+def _alike(*values: Value) -> bool:
+    return _is_float(values[0]) and all(value.dtype is values[0].dtype for value in values)
+
+
+def _dims(node: Node) -> tuple:
+    return tuple(node.attributes[0] or ())
+
+
+def _one_kept(node: Node) -> int | None:
+    """The one axis that a node reduces and keeps as 1."""
+    dims = _dims(node)
+    plain = len(dims) == 1 and node.attributes[1] is True and (len(node.attributes) < 3 or node.attributes[2] is None)
+    return int(dims[0]) if plain else None
+
+
+def _is_last(node: Node, x: Value) -> bool:
+    return _one_kept(node) == len(x.shape) - 1
+
+
+def _turned(value: Value | None) -> Value | None:
+    """Whose last two axes a value shows the other way round."""
+    node = value.node if value is not None else None
+    rank = len(value.shape) if value is not None else 0
+    if node is None or rank < 2:
+        return None
+    if node.op == "transpose" and sorted(a % rank for a in node.attributes) == [rank - 2, rank - 1]:
+        return node.inputs[0]
+    if node.op == "permute" and tuple(a % rank for a in node.attributes[0]) == (*range(rank - 2), rank - 1, rank - 2):
+        return node.inputs[0]
+    return None
+
+
+def _is_attention(query: Value, key: Value, value: Value) -> bool:
+    alike = _alike(query, key, value) and query.shape[:-2] == key.shape[:-2] == value.shape[:-2]
+    return alike and query.shape[-1] == key.shape[-1] and key.shape[-2] == value.shape[-2]
