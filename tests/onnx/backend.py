@@ -134,6 +134,25 @@ def _compare(made: list[Any], wanted: list[Any], rtol: float, atol: float) -> No
             numpy.testing.assert_allclose(got, expected, rtol, atol)
 
 
+def elsewhere(case: Any, device: str) -> str:
+    """What goes wrong where the test's inputs lie on a device."""
+    model = helix.onnx.load(case.model.SerializeToString())
+    inputs, outputs = case.data_sets[0]
+    if any(port.kind != "tensor" for port in (*model.inputs, *model.outputs)):
+        return ""
+    try:
+        made = model(*[helix.tensor(_array(x)).to(device) for x in inputs])
+        _compare(
+            [x.cpu().numpy() for x in (made if isinstance(made, tuple) else (made,))],
+            [_array(x) for x in outputs],
+            case.rtol,
+            case.atol,
+        )
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
 def traced(case: Any) -> str:
     """What goes wrong where the test's model is run as a graph; inputs that tell shapes are given as constants."""
     model = helix.onnx.load(case.model.SerializeToString())

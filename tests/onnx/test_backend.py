@@ -1,5 +1,7 @@
 """The standard's own node tests, and that what passes also passes as a graph."""
 
+from contextlib import contextmanager
+
 import numpy
 import onnx
 import pytest
@@ -14,6 +16,16 @@ from .models import model, node, tensor, value
 LEAST = 1650  # of those of onnx 1.23; never lower
 
 
+@contextmanager
+def device_fallback():
+    before = helix.get_fallback()
+    helix.set_fallback("host")
+    try:
+        yield
+    finally:
+        helix.set_fallback(before)
+
+
 def test_at_least_95_in_100_pass_and_each_of_the_rest_has_a_reason():
     """One test, as making the cases takes most of the time. Of the graphs a slice; inputs that tell shapes become constants."""
     plain = [case for case in backend.cases() if backend.is_plain(case)]
@@ -26,6 +38,8 @@ def test_at_least_95_in_100_pass_and_each_of_the_rest_has_a_reason():
     traced = [(case.name, backend.traced(case)) for case in passed[::13]]
     assert [pair for pair in traced if pair[1] and "HX1702" not in pair[1]] == []
     assert sum(not error for _, error in traced) >= 0.9 * len(traced)
+    with device_fallback():
+        assert [(case.name, error) for case in passed[::17] if (error := backend.elsewhere(case, "sim"))] == []
     if onnx.__version__ in table.PAGE.read_text():
         assert table.head(found, backend.cases()) in table.PAGE.read_text(), "make onnx-table"
 

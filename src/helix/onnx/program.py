@@ -180,11 +180,11 @@ class Reader:
             raise broken(f"{step.where} has {len(step.outputs)} outputs, at most {schema.max_output} are expected")
         self.defaults(step, schema)
         step.handler = table.find(step.domain, step.op, step.version)
+        if schema.has_function or schema.has_context_dependent_function:
+            step.proto = proto
         if step.handler is not None:
             self.keywords(step)
-        elif schema.has_function or schema.has_context_dependent_function:
-            step.proto = proto
-        else:
+        elif step.proto is None:
             raise unsupported(f"{step.where} is not supported", step.op)
 
     def defaults(self, step: Step, schema: Any) -> None:

@@ -86,14 +86,18 @@ class Run:
         self.tracing = _core.tracing()
         self.known: dict[int, tuple[Tensor, bool]] = {}  # id -> tensor, and whether it follows from a size
         self.count = 0
+        self.device: Any = None  # where all values are: that of the first
 
     # ---- programs --------------------------------------------------------------------------------------------
 
     def program(self, program: Program, values: dict[str, Any], outer: Scope | None) -> list[Any]:
+        if self.device is None:
+            first = next((x for x in (*values.values(), *program.constants.values()) if isinstance(x, Tensor)), None)
+            self.device = helix.get_default_device() if first is None else first.device
         for name, tensor in program.constants.items():
             if name not in values:
-                values[name] = tensor
-                self.know(tensor, False)
+                values[name] = self.here(tensor)
+                self.know(values[name], False)
         scope = Scope(values, outer)
         for step in program.steps:
             self.tick()
@@ -102,6 +106,10 @@ class Run:
             for name in step.drops:
                 values.pop(name, None)
         return [scope.get(name) if name else None for name in program.outputs]
+
+    def here(self, tensor: Tensor) -> Tensor:
+        """A constant of the file, where the run is."""
+        return tensor if tensor.device == self.device else tensor.to(self.device)
 
     def tick(self) -> None:
         self.count += 1
@@ -113,13 +121,12 @@ class Run:
         while inputs and inputs[-1] is None and not step.inputs[len(inputs) - 1]:
             inputs.pop()
         try:
-            if step.handler is None:
+            made: Any = NotImplemented
+            if step.handler is not None:
+                made = self.traced(step, inputs, scope) if self.tracing else self.call(step, inputs, scope)
+            if made is NotImplemented:
                 body = self.body_of(step, inputs)
-                made: Any = tuple(self.program(body, self.fed(step, body, inputs), None))
-            elif self.tracing:
-                made = self.traced(step, inputs, scope)
-            else:
-                made = self.call(step, inputs, scope)
+                made = tuple(self.program(body, self.fed(step, body, inputs), None))
         except TraceError as error:
             raise self.untraceable(step, error) from error
         except HelixError as error:

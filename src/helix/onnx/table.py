@@ -37,7 +37,8 @@ class Handler:
 
     Its positional parameters are the operator's inputs, its keyword parameters the attributes. `static` are the inputs whose
     values must be known to tell the shape of a result. With `sizes` only the shapes of inputs matter; with `grows` the result
-    has a shape that comes of input values; with `random` no two runs give the same.
+    has a shape that comes of input values; with `random` no two runs give the same. A function that returns NotImplemented leaves
+    it to the operator's definition in other operators.
     """
 
     __slots__ = ("attributes", "function", "grows", "random", "since", "sizes", "static", "takes_call", "takes_rest")

@@ -40,7 +40,8 @@ def loop(
     going, count = condition is None or _truth(condition), 0
     while going and (limit is None or count < limit):
         call.run.tick()
-        number, truth = helix.tensor(count, dtype=helix.int64), helix.tensor(True)
+        number = helix.tensor(count, dtype=helix.int64, device=call.run.device)
+        truth = helix.tensor(True, device=call.run.device)
         call.run.know(number, False)
         call.run.know(truth, False)
         made = call.body(body, [number, truth, *state])
@@ -60,7 +61,9 @@ def _stacked(call: Any, rows: list[Tensor], body: Any, index: int) -> Tensor:
     from ..types import dtype_of
 
     told = body.types[body.outputs[index]].tensor_type
-    return helix.zeros((0, *[dim.dim_value for dim in told.shape.dim]), dtype=dtype_of(told.elem_type or 1))
+    return helix.zeros(
+        (0, *[dim.dim_value for dim in told.shape.dim]), dtype=dtype_of(told.elem_type or 1), device=call.run.device
+    )
 
 
 def _kept(
@@ -72,10 +75,14 @@ def _kept(
             "HX1702 a loop whose length depends on values collects results, whose shape would depend on it",
             code="HX1702",
         )
-    end = helix.full((), (1 << 62) if most is None else 0, dtype=helix.int64)
+    end = helix.full((), (1 << 62) if most is None else 0, dtype=helix.int64, device=call.run.device)
     end = end if most is None else most.reshape(()).to(helix.int64)
-    start = helix.full((), True, dtype=helix.bool) if condition is None else condition.reshape(()) & True
-    zero = helix.full((), 0, dtype=helix.int64)
+    start = (
+        helix.full((), True, dtype=helix.bool, device=call.run.device)
+        if condition is None
+        else condition.reshape(()) & True
+    )
+    zero = helix.full((), 0, dtype=helix.int64, device=call.run.device)
 
     def test(number: Tensor, truth: Tensor, *state: Tensor) -> Tensor:
         return truth & (number < end)

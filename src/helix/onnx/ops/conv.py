@@ -212,10 +212,10 @@ def deform_conv(
     call.require(n * channels * kh * kw * oh * ow)
     taps = kh * kw
     moved = offset.reshape((n * offset_group, taps, 2, oh, ow))
-    rows = helix.arange(kh, dtype=x.dtype).repeat_interleave(kw).reshape((taps, 1, 1)) * dh - top
-    columns = helix.arange(kw, dtype=x.dtype).repeat(kh).reshape((taps, 1, 1)) * dw - left
-    y = moved.select(2, 0) + rows + (helix.arange(oh, dtype=x.dtype) * sh).reshape((oh, 1))
-    z = moved.select(2, 1) + columns + helix.arange(ow, dtype=x.dtype) * sw
+    rows = helix.arange(kh, dtype=x.dtype, device=x.device).repeat_interleave(kw).reshape((taps, 1, 1)) * dh - top
+    columns = helix.arange(kw, dtype=x.dtype, device=x.device).repeat(kh).reshape((taps, 1, 1)) * dw - left
+    y = moved.select(2, 0) + rows + (helix.arange(oh, dtype=x.dtype, device=x.device) * sh).reshape((oh, 1))
+    z = moved.select(2, 1) + columns + helix.arange(ow, dtype=x.dtype, device=x.device) * sw
     grid = helix.stack([(2 * z + 1) / width - 1, (2 * y + 1) / height - 1], -1).reshape(
         (n * offset_group, taps, oh * ow, 2)
     )

@@ -20,7 +20,7 @@ def grid_sample(
     x: Tensor, grid: Tensor, *, align_corners: int = 0, mode: str = "linear", padding_mode: str = "zeros"
 ) -> Tensor:
     if 0 in (*x.shape, *grid.shape):
-        return helix.zeros((x.shape[0], x.shape[1], *grid.shape[1:-1]), dtype=x.dtype)
+        return helix.zeros((x.shape[0], x.shape[1], *grid.shape[1:-1]), dtype=x.dtype, device=x.device)
     return F.grid_sample(x, grid.to(x.dtype), _MODES[mode], padding_mode, bool(align_corners))
 
 
@@ -50,7 +50,7 @@ def roi_align(
     box = rois * spatial_scale - (0.5 if half else 0.0)
     size = box[:, 2:] - box[:, :2]
     size = size if half else size.clamp_min(1)
-    bins = size / helix.tensor([output_width, output_height], dtype=size.dtype)
+    bins = size / helix.tensor([output_width, output_height], dtype=size.dtype, device=x.device)
     call.require(rois.shape[0] * x.shape[1] * output_height * output_width * max(1, sampling_ratio) ** 2)
     made = []
     for i in range(rois.shape[0]):
@@ -62,12 +62,16 @@ def roi_align(
         ]
         image = x[int(batch[i].item())]
         made.append(_pooled(image, axes[1], axes[0], (output_height, counts[1], output_width, counts[0]), mode))
-    return helix.stack(made) if made else helix.zeros((0, x.shape[1], output_height, output_width), dtype=x.dtype)
+    return (
+        helix.stack(made)
+        if made
+        else helix.zeros((0, x.shape[1], output_height, output_width), dtype=x.dtype, device=x.device)
+    )
 
 
 def _points(start: Tensor, step: Tensor, bins: int, count: int, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Along one axis: the two elements beside each point, and their weights; none where it is outside."""
-    at = start + (helix.arange(bins * count, dtype=step.dtype) + 0.5) * (step / count)
+    at = start + (helix.arange(bins * count, dtype=step.dtype, device=step.device) + 0.5) * (step / count)
     inside = (at >= -1) & (at <= size)
     at = at.clamp(0, size - 1)
     low = at.floor().clamp_max(max(0, size - 1))
@@ -113,4 +117,4 @@ def _bin(i: int, size: int, count: int, start: int, most: int) -> tuple[int, int
 
 
 def _most(part: Tensor) -> Tensor:
-    return part.amax([1, 2]) if part.numel() else helix.zeros((part.shape[0],), dtype=part.dtype)
+    return part.amax([1, 2]) if part.numel() else helix.zeros((part.shape[0],), dtype=part.dtype, device=part.device)

@@ -147,7 +147,7 @@ def unique(call: Any, x: Tensor, *, axis: int | None = None, sorted: int = 1) ->
     inverse = inverse.reshape((-1,))
     n, total = counts.shape[0], inverse.shape[0]
     places = arange(0, total, x)
-    first = helix.full((n,), total, dtype=helix.int64).scatter_reduce(0, inverse, places, "amin")
+    first = helix.full((n,), total, dtype=helix.int64, device=x.device).scatter_reduce(0, inverse, places, "amin")
     if not sorted:
         order = first.argsort(stable=True)
         values, first, counts = values.index_select(axis, order), first[order], counts[order]
@@ -183,7 +183,7 @@ def non_max_suppression(
                 order = order[1:]
                 order = order[inter[best][order] <= threshold] if order.numel() else order
             found += [(b, c, i) for i in kept]
-    return helix.tensor(found, dtype=helix.int64).reshape((len(found), 3))
+    return helix.tensor(found, dtype=helix.int64, device=boxes.device).reshape((len(found), 3))
 
 
 def corners(boxes: Tensor, centers: bool) -> Tensor:

@@ -97,7 +97,7 @@ def max_pool(
     windows = w.of(x, lowest(x.dtype))
     size = x.shape[2:]
     order = range(w.n) if not storage_order else reversed(range(w.n))
-    places = helix.zeros([1] * x.ndim, dtype=helix.int64)
+    places = helix.zeros([1] * x.ndim, dtype=helix.int64, device=x.device)
     for i in order:
         places = places * size[i] + arange(0, size[i], x).reshape([-1 if k == 2 + i else 1 for k in range(x.ndim)])
     at = w.of(places.expand((1, 1, *size)), -1).expand(windows.shape)
@@ -200,7 +200,11 @@ def max_unpool(
     size = [(x.shape[i + 2] - 1) * strides[i] + kernel_shape[i] - pads[i] - pads[i + n] for i in range(n)]
     whole = [*x.shape[:2], *size]
     call.require(prod(whole))
-    made = helix.zeros((prod(whole),), dtype=x.dtype).scatter(0, index.reshape((-1,)), x.reshape((-1,))).reshape(whole)
+    made = (
+        helix.zeros((prod(whole),), dtype=x.dtype, device=x.device)
+        .scatter(0, index.reshape((-1,)), x.reshape((-1,)))
+        .reshape(whole)
+    )
     if wanted is None or ints(wanted) == whole:
         return made
     from .shape import padded

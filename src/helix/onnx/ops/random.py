@@ -20,12 +20,12 @@ def _generator(seed: float | None) -> Any:
 
 def _normal(call: Any, shape: Any, dtype: Any, mean: float, scale: float, seed: float | None) -> Tensor:
     call.require(prod(shape))
-    return (helix.randn(tuple(shape), generator=_generator(seed)) * scale + mean).to(dtype)
+    return (helix.randn(tuple(shape), device=call.run.device, generator=_generator(seed)) * scale + mean).to(dtype)
 
 
 def _uniform(call: Any, shape: Any, dtype: Any, low: float, high: float, seed: float | None) -> Tensor:
     call.require(prod(shape))
-    return (helix.rand(tuple(shape), generator=_generator(seed)) * (high - low) + low).to(dtype)
+    return (helix.rand(tuple(shape), device=call.run.device, generator=_generator(seed)) * (high - low) + low).to(dtype)
 
 
 @op("RandomNormal", random=True)
@@ -58,7 +58,7 @@ def random_uniform_like(
 
 @op("Bernoulli", random=True)
 def bernoulli(x: Tensor, *, dtype: int | None = None, seed: float | None = None) -> Tensor:
-    made = helix.rand(x.shape, generator=_generator(seed)).to(x.dtype) < x
+    made = helix.rand(x.shape, device=x.device, generator=_generator(seed)).to(x.dtype) < x
     return made.to(x.dtype if dtype is None else dtype_of(dtype))
 
 

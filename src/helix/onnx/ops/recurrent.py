@@ -47,7 +47,11 @@ class Rules:
         self.x = x.transpose(0, 1) if self.layout else x
         self.length, self.batch = self.x.shape[:2]
         self.w, self.r = w, r
-        self.b = b if b is not None else helix.zeros((self.directions, 2 * gates * self.hidden), dtype=x.dtype)
+        self.b = (
+            b
+            if b is not None
+            else helix.zeros((self.directions, 2 * gates * self.hidden), dtype=x.dtype, device=x.device)
+        )
         self.functions = self._functions(default, options)
 
     def _functions(self, default: tuple[str, ...], options: dict[str, Any]) -> list[list[Callable[[Tensor], Tensor]]]:
@@ -67,7 +71,7 @@ class Rules:
 
     def state(self, given: Tensor | None, direction: int) -> Tensor:
         if given is None:
-            return helix.zeros((self.batch, self.hidden), dtype=self.x.dtype)
+            return helix.zeros((self.batch, self.hidden), dtype=self.x.dtype, device=self.x.device)
         return given.select(1, direction) if self.layout else given.select(0, direction)
 
     def clipped(self, x: Tensor) -> Tensor:

@@ -121,13 +121,13 @@ def resized(
         at, lost = _origins(n, m, factor, transform, roi)
         if mode == "nearest":
             index = numpy.clip(_nearest(at, nearest), 0, n - 1).astype(numpy.int64)
-            x = x.index_select(axis, helix.tensor(index))
+            x = x.index_select(axis, helix.tensor(index, device=x.device))
         else:
             x = _weighted(x, axis, at, factor, mode, a, exclude, antialias)
         if lost is not None and lost.any():
-            part = along(helix.tensor(lost), axis, x.ndim)
+            part = along(helix.tensor(lost, device=x.device), axis, x.ndim)
             gone = part if gone is None else gone | part
-    return x if gone is None else helix.where(gone, helix.full((), outside, dtype=x.dtype), x)
+    return x if gone is None else helix.where(gone, helix.full((), outside, dtype=x.dtype, device=x.device), x)
 
 
 def _origins(n: int, m: int, factor: float, transform: str, roi: tuple[float, float] | None) -> tuple[Any, Any]:
@@ -202,8 +202,8 @@ def _weighted(
     for k in range(len(offsets)):
         if not weights[:, k].any():
             continue
-        part = wide.index_select(axis, helix.tensor(index[:, k])) * along(
-            helix.tensor(weights[:, k], dtype=kind), axis, x.ndim
+        part = wide.index_select(axis, helix.tensor(index[:, k], device=x.device)) * along(
+            helix.tensor(weights[:, k], dtype=kind, device=x.device), axis, x.ndim
         )
         made = part if made is None else made + part
     assert made is not None

@@ -50,8 +50,8 @@ def sequence_erase(sequence: Sequence, position: Tensor | None = None) -> Sequen
 
 
 @op("SequenceLength", sizes=True)
-def sequence_length(sequence: Sequence) -> Tensor:
-    return helix.tensor(len(sequence), dtype=helix.int64)
+def sequence_length(call: Any, sequence: Sequence) -> Tensor:
+    return helix.tensor(len(sequence), dtype=helix.int64, device=call.run.device)
 
 
 @op("SplitToSequence", static=(1,))
@@ -92,8 +92,8 @@ def optional(x: Any = None, *, type: Any = None) -> Any:
 
 
 @op("OptionalHasElement", sizes=True)
-def optional_has_element(x: Any = None) -> Tensor:
-    return helix.tensor(x is not None)
+def optional_has_element(call: Any, x: Any = None) -> Tensor:
+    return helix.tensor(x is not None, device=call.run.device)
 
 
 @op("OptionalGetElement")

@@ -17,16 +17,17 @@ from .common import arange, axes_of, axis_of, flat, floats, ints
 
 @op("Shape", sizes=True)
 def shape(x: Tensor, *, start: int = 0, end: int | None = None) -> Tensor:
-    return helix.tensor(list(x.shape)[slice(start, end)], dtype=helix.int64)
+    return helix.tensor(list(x.shape)[slice(start, end)], dtype=helix.int64, device=x.device)
 
 
 @op("Size", sizes=True)
 def size(x: Tensor) -> Tensor:
-    return helix.tensor(prod(x.shape), dtype=helix.int64)
+    return helix.tensor(prod(x.shape), dtype=helix.int64, device=x.device)
 
 
 @op("Constant")
 def constant(
+    call: Any,
     *,
     value: Tensor | None = None,
     value_float: float | None = None,
@@ -38,7 +39,7 @@ def constant(
     value_strings: list[str] | None = None,
 ) -> Tensor:
     if value is not None or sparse_value is not None:
-        return value if value is not None else sparse_value  # type: ignore[return-value]
+        return call.run.here(value if value is not None else sparse_value)
     for number, dtype in (
         (value_float, helix.float32),
         (value_floats, helix.float32),
@@ -46,7 +47,7 @@ def constant(
         (value_ints, helix.int64),
     ):
         if number is not None:
-            return helix.tensor(number, dtype=dtype)
+            return helix.tensor(number, dtype=dtype, device=call.run.device)
     raise unsupported("a constant of text, or of nothing, is not supported", "Constant")
 
 
@@ -55,7 +56,7 @@ def constant_of_shape(call: Any, wanted: Tensor, *, value: Tensor | None = None)
     sizes = ints(wanted)
     call.require(prod(sizes))
     fill, dtype = (0.0, helix.float32) if value is None else (flat(value.tolist())[0], value.dtype)
-    return helix.full(sizes, fill, dtype=dtype)
+    return helix.full(sizes, fill, dtype=dtype, device=wanted.device)
 
 
 @op("Reshape")
@@ -221,8 +222,8 @@ def range_(call: Any, start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
     count = max(0, -int((begin - end) // step))
     call.require(count)
     if start.dtype.is_floating_point:
-        return (helix.arange(count, dtype=start.dtype) * step + begin).to(start.dtype)
-    return helix.arange(begin, end, step, dtype=start.dtype) if count else helix.zeros(0, dtype=start.dtype)
+        return (helix.arange(count, dtype=start.dtype, device=start.device) * step + begin).to(start.dtype)
+    return helix.arange(begin, begin + count * step, step, dtype=start.dtype, device=start.device)
 
 
 @op("EyeLike")
@@ -370,13 +371,15 @@ def col2im(
         made = F.fold(x, whole, kernel, dilation=dilations, stride=strides)
     else:
         channels = x.shape[1] // prod(kernel)
-        at = helix.zeros([1] * (2 * n), dtype=helix.int64)
+        at = helix.zeros([1] * (2 * n), dtype=helix.int64, device=x.device)
         for i in range(n):
             at = at * whole[i]
             at = at + (arange(0, kernel[i], x) * dilations[i]).reshape([-1 if k == i else 1 for k in range(2 * n)])
             at = at + (arange(0, counts[i], x) * strides[i]).reshape([-1 if k == n + i else 1 for k in range(2 * n)])
         values = x.reshape((x.shape[0] * channels, -1))
-        made = helix.zeros((values.shape[0], prod(whole)), dtype=x.dtype).index_add(1, at.reshape((-1,)), values)
+        made = helix.zeros((values.shape[0], prod(whole)), dtype=x.dtype, device=x.device).index_add(
+            1, at.reshape((-1,)), values
+        )
         made = made.reshape((x.shape[0], channels, *whole))
     for i in range(n):
         made = made.narrow(2 + i, pads[i], size[i])

@@ -106,4 +106,4 @@ def mel_weight_matrix(
     fall = (right - j) / numpy.maximum(right - middle, 1)
     made = numpy.where((j >= left) & (j <= middle), rise, 0.0)
     made = numpy.where((j >= middle) & (j < right), fall, made)
-    return helix.tensor(made).to(dtype_of(output_datatype))
+    return helix.tensor(made, device=bands.device).to(dtype_of(output_datatype))
