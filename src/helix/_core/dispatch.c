@@ -76,7 +76,8 @@ static inline bool look_at_inputs(hx_call *c, inputs_seen *seen) {
     uint8_t common = HX_T_NUMBER;
     for (int i = 0; i < c->n_in; i++) {
         const hx_tensor *t = c->in[i];
-        if (!t || t->device != device || !t->storage) return false;
+        if (!t) continue;
+        if (t->device != device || !t->storage) return false;
         common &= t->flags;
         seen->dtypes |= HX_BIT(t->dtype);
         seen->grad |= hx_requires_grad(t);
@@ -350,7 +351,32 @@ static hx_status compute_into(hx_call *c, hx_tensor **target) {
     return HX_OK;
 }
 
+hx_tensor *hx_told_numbers(const hx_call *c) {
+    int behind = c->list_at + c->list_n;
+    return behind < c->n_in ? c->in[behind] : NULL;
+}
+
+int hx_count_numbers(const hx_op *op) {
+    int n = 0;
+    for (const hx_param *p = op->params; p->kind != HX_P_END; p++) n += p->kind == HX_P_FLOAT || p->kind == HX_P_INT;
+    return n;
+}
+
+hx_status hx_take_numbers(hx_call *c) {
+    hx_tensor *told = hx_told_numbers(c);
+    if (!told) return HX_OK;
+    if (!told->storage || told->device != hx_cpu())
+        return hx_fail(HX_E_DEVICE, HX1201_DEVICE, "numbers must lie in the memory of the host");
+    const double *value = told->data;
+    for (int i = 0; i < c->n_attr; i++) {
+        if (c->attr[i].kind == HX_A_FLOAT) c->attr[i].v.f = *value++;
+        if (c->attr[i].kind == HX_A_INT) c->attr[i].v.i = (int64_t)*value++;
+    }
+    return HX_OK;
+}
+
 static hx_status run_mutating(hx_call *c) {
+    HX_TRY(hx_take_numbers(c));
     int part = c->groups ? c->list_n / c->groups : 0;
     if (c->groups == 0 || c->list_n % c->groups)
         return hx_fail(HX_E_TYPE, HX1103_ARGUMENT, "the tensor list must hold %d groups of equal length, got %d tensors",
@@ -358,7 +384,7 @@ static hx_status run_mutating(hx_call *c) {
     for (int i = 0; i < c->list_n; i++)
         if (part && c->op->writes >> (i / part) & 1) HX_TRY(hx_check_written(c->in[c->list_at + i], NULL, "tensors"));
     hx_written written = {c->list_at, part, c->op->writes};
-    hx_kernel_call k = {c->op, c->device, c->in, c->n_in, c->attr, c->n_attr, NULL, 0};
+    hx_kernel_call k = {c->op, c->device, c->in, c->list_at + c->list_n, c->attr, c->n_attr, NULL, 0};
     hx_whole_begin();
     hx_status status = hx_launch_anywhere(&k, &written);
     hx_whole_end();

@@ -14,6 +14,12 @@ hx_status hx_dispatch(hx_call *c);
 /* Prepares a call: op, and the attributes' defaults. */
 void hx_call_init(hx_call *c, const hx_op *op);
 
+/* Ops that change lists of tensors may take, behind the list, a tensor of float64 with the call's FLOAT and INT attributes:
+ * NULL where there is none; how many numbers an op has; and the attributes replaced by them. */
+hx_tensor *hx_told_numbers(const hx_call *c);
+int hx_count_numbers(const hx_op *op);
+hx_status hx_take_numbers(hx_call *c);
+
 /* Thread modes: what every call looks at. */
 typedef struct hx_thread_mode {
     bool no_grad, inference;

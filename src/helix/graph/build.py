@@ -6,7 +6,7 @@ from typing import Any
 
 from .._core import Tensor, Trace, storage_number
 from ..errors import TraceError
-from .ir import NOWHERE, Effect, Graph, Node, Place, Value
+from .ir import NOWHERE, Effect, Gradient, Graph, Node, Place, Value
 
 INPUT, CAPTURED, COMPUTED, ALIAS, MADE = 1, 2, 3, 4, 5
 
@@ -58,6 +58,7 @@ class Builder:
         self.first: dict[int, Value] = {}  # of captured tensors and inputs: the value before any write
         self.writing = -1  # the captured tensor that a call writes
         self.place = NOWHERE
+        self.leaves: dict[Memory, Tensor] = {}  # by the memory of the gradients that they have
         self.taken: set[str] = set()
 
     def inputs(self, tensors: list[Tensor], names: list[str]) -> None:
@@ -80,7 +81,7 @@ class Builder:
     def outputs(self, tensors: list[Tensor]) -> None:
         self.graph.outputs = [self.read(self.trace.number(tensor)) for tensor in tensors]
 
-    def effects(self, gradients: list[tuple[Tensor, Tensor]]) -> None:
+    def effects(self, gradients: list[tuple[str, Tensor, Tensor]]) -> None:
         """Writes to memory that was there before, and gradients left with leaves."""
         for number, value in self.first.items():
             if self.version.get(number) and self.known[number][0] != MADE:
@@ -91,9 +92,9 @@ class Builder:
                         code="HX1702",
                     )
                 self.graph.effects.append(Effect("write", value, self.current(number)))
-        for leaf, gradient in gradients:
+        for kind, leaf, gradient in gradients:
             target = self.captured(self.trace.number(leaf))
-            self.graph.effects.append(Effect("grad", target, self.read(self.trace.number(gradient))))
+            self.graph.effects.append(Effect(kind, target, self.read(self.trace.number(gradient))))
 
     # ---- calls ---------------------------------------------------------------------------------------------
 
@@ -291,11 +292,18 @@ class Builder:
             self.lifted.append(tensor)
             self.first[v] = value
             return value
-        kind, name = self.named.get(memory, ("constant", f"constant{len(self.graph.captured)}"))
-        value = Value(kind, tensor.shape, tensor.dtype, self.unique(name), tensor)
-        value.fixed = not outside
+        if memory in self.leaves:
+            value: Value = Gradient(self.leaves[memory], self.unique(self._gradient_name(memory)))
+        else:
+            kind, name = self.named.get(memory, ("constant", f"constant{len(self.graph.captured)}"))
+            value = Value(kind, tensor.shape, tensor.dtype, self.unique(name), tensor)
+            value.fixed = not outside
         self.graph.captured.append(value)
         return value
+
+    def _gradient_name(self, memory: Memory) -> str:
+        known = self.named.get(memory_of(self.leaves[memory]))
+        return f"{known[1]}.grad" if known else f"gradient{len(self.graph.captured)}"
 
     def unique(self, name: str) -> str:
         made, count = name, 1

@@ -8,8 +8,9 @@ from typing import Any
 from .. import _core
 from .._core import Generator, OpCall, Tensor, default_generator, storage_number, wrapped_number
 from ..autograd import enable_grad, no_grad
-from ..errors import ArgumentError, HelixError, ShapeError
+from ..errors import ArgumentError, HelixError, ShapeError, TraceError
 from ..precision import restored_autocast
+from . import around
 from .ir import Graph, Node, Value
 from .spec import Spec
 from .symbols import Expr, Sizes, at
@@ -159,10 +160,12 @@ class Program:
                 ):
                     slots[slot] = slots[slot].clone()
             for (effect, target, _), value in zip(self.effects, values, strict=True):
-                if effect.kind == "grad":
+                if effect.kind == "write":
+                    slots[target].copy_(value)
+                elif effect.kind == "grad" or slots[target].grad is None:
                     slots[target].grad = value
                 else:
-                    slots[target].copy_(value)
+                    slots[target].grad.add_(value)
 
 
 class Executor:
@@ -191,10 +194,17 @@ class Executor:
         program = self.program(self.sizes(leaves))
         self._check(captured or {})
         if _core.tracing():  # the graph becomes a part of the one that is traced
+            leaves += told(graph)
             return graph.out_tree.fill(iter(program.run(leaves, 0, _core.trace_draws(graph.draws), captured)))
-        seed, first = draw(graph.draws, generator)
-        with no_grad(), restored_autocast((None, None)):
-            results = program.run(leaves, seed, first, captured)
+        leaves += around.begin(graph.around)
+        try:
+            seed, first = draw(graph.draws, generator)
+            with no_grad(), restored_autocast((None, None)):
+                results = program.run(leaves, seed, first, captured)
+        except BaseException:
+            around.undo(graph.around)
+            raise
+        around.end(graph.around)
         return graph.out_tree.fill(iter(results))
 
     def _check(self, captured: dict[str, Tensor]) -> None:
@@ -213,12 +223,12 @@ class Executor:
     def sizes(self, leaves: list[Tensor]) -> dict[str, int]:
         """What the inputs' shapes say of the dimensions."""
         sizes: dict[str, int] = {}
-        for value, leaf in zip(self.graph.inputs, leaves, strict=True):
+        for value, leaf in zip(self.graph.given, leaves, strict=True):
             _bind(value, leaf, sizes)
         for dim in self.graph.dims:
             if dim.name in sizes:
                 dim.check(sizes[dim.name])
-        for value, leaf in zip(self.graph.inputs, leaves, strict=True):
+        for value, leaf in zip(self.graph.given, leaves, strict=True):
             if at(value.shape, sizes) != leaf.shape:
                 raise _misfit(value, leaf, sizes)
         return sizes
@@ -268,6 +278,18 @@ def _range(x: Tensor) -> tuple[int, int]:
     return (x.storage_offset() + low) * x.itemsize, (x.storage_offset() + high) * x.itemsize
 
 
+def told(graph: Graph) -> list[Tensor]:
+    """What those around a graph give it, as inputs of the running trace."""
+    if not graph.around:
+        return []
+    from .tracer import active
+
+    tracer = active()
+    if tracer is None:
+        raise TraceError(f"HX1702 {graph.name} is told numbers at each run; trace it with helix.trace", code="HX1702")
+    return [tensor for one in graph.around for tensor in tracer.stand_around(one)]
+
+
 def draw(count: int, generator: Generator | None = None) -> tuple[int, int]:
     """Takes `count` streams of a generator: its seed and the first of them."""
     if not count:
@@ -280,5 +302,6 @@ def interpret(
 ) -> list[Tensor]:
     """Runs a graph with gradients recorded, as the program it was traced from would run."""
     seed, first = (0, _core.trace_draws(graph.draws)) if _core.tracing() else draw(graph.draws)
+    given = told(graph) if _core.tracing() else around.begin(graph.around)
     with enable_grad():
-        return Program(graph, sizes).run(leaves, seed, first, captured)
+        return Program(graph, sizes).run([*leaves, *given], seed, first, captured)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .._core import Tensor
+from .._core import Tensor, op_named
 from ..errors import GraphError
 from .symbols import Dim, has_symbols
 from .tree import Tree
 from .users import Users
+
+if TYPE_CHECKING:
+    from .around import Around
 
 # Where a node was made: dotted path of the module, file and line of the user's program.
 Place = tuple[str, str, int]
@@ -42,10 +45,39 @@ class Value:
         self.fixed = False
         self.users = Users()
 
+    def twin(self) -> Value:
+        """One like it, for another graph."""
+        made = Value(self.kind, self.shape, self.dtype, self.name, self.source)
+        made.fixed = self.fixed
+        return made
+
     def __repr__(self) -> str:
         from .text import value_text
 
         return value_text(self)
+
+
+class Gradient(Value):
+    """The gradient of a leaf, as it is when a run begins: zeros where there is none."""
+
+    __slots__ = ("leaf",)
+
+    def __init__(self, leaf: Tensor, name: str) -> None:
+        self.leaf = leaf
+        super().__init__("constant", leaf.shape, leaf.dtype, name)
+
+    @property
+    def source(self) -> Any:  # type: ignore[override]
+        if self.leaf.grad is None:
+            self.leaf.grad = op_named("zeros_like")(self.leaf.detach())
+        return self.leaf.grad
+
+    @source.setter
+    def source(self, value: Any) -> None:
+        pass
+
+    def twin(self) -> Value:
+        return Gradient(self.leaf, self.name)
 
 
 class Node:
@@ -117,7 +149,8 @@ class Node:
 
 
 class Effect:
-    """What a run changes besides its results: "write" puts the value into the target's tensor, "grad" into its `.grad`."""
+    """What a run changes besides its results: "write" puts the value into the target's tensor, "grad" into its `.grad`, "add"
+    adds it to its `.grad`, where there is one."""
 
     __slots__ = ("kind", "target", "value")
 
@@ -141,6 +174,7 @@ class Graph:
     __slots__ = (
         "_nodes",
         "_numbered",
+        "around",
         "captured",
         "dims",
         "draws",
@@ -152,6 +186,7 @@ class Graph:
         "out_tree",
         "outputs",
         "runner",
+        "told",
     )
 
     def __init__(self, name: str = "graph") -> None:
@@ -166,6 +201,8 @@ class Graph:
         self.in_tree = Tree(tuple)
         self.out_tree = Tree(tuple)
         self.runner: Any = None
+        self.around: tuple[Around, ...] = ()  # who takes part in each run
+        self.told = 0  # how many inputs, at the end, come from them
         self.hand: Any = None  # while it is built by hand: what records
 
     # ---- building by hand ------------------------------------------------------------------------------------
@@ -228,6 +265,11 @@ class Graph:
             for i, node in enumerate(self._nodes, 1):
                 node.order = i * _STEP
             self._numbered = len(self._nodes)
+
+    @property
+    def given(self) -> list[Value]:
+        """The inputs that a caller gives; others are numbers of the program around, such as a learning rate."""
+        return self.inputs[: len(self.inputs) - self.told]
 
     def values(self) -> Iterator[Value]:
         """All values: inputs, captured tensors, results."""

@@ -45,7 +45,7 @@ def trace_symbolic(function: Callable[..., Any], specs: Sequence[Spec], tree: Tr
             raise located(error, changed) from error
     base = graphs[0]
     _Merge(graphs, points, names).run()
-    for value, spec in zip(base.inputs, specs, strict=True):
+    for value, spec in zip(base.given, specs, strict=True):
         value.shape = tuple([Expr(dict(size.terms)) if isinstance(size, Expr) else size for size in spec.shape])
     base.dims = tuple([_least(function, specs, tree, dim, points[0], base) for dim in dims.values()])
     return base

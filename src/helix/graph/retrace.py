@@ -21,7 +21,7 @@ def specialised(graph: Graph, sizes: Sizes) -> Graph:
         )
     for dim in graph.dims:
         dim.check(sizes[dim.name])
-    specs = [Spec(value.shape, value.dtype) for value in graph.inputs]
+    specs = [Spec(value.shape, value.dtype) for value in graph.given]
     made = trace_once(
         Derived(graph, lambda leaves: tuple(interpret(graph, leaves, sizes))), specs, graph.in_tree, sizes
     )

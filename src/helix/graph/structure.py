@@ -17,8 +17,7 @@ def copied(graph: Graph) -> Graph:
     def copy_of(value: Value) -> Value:
         found = new.get(id(value))
         if found is None:
-            found = new[id(value)] = Value(value.kind, value.shape, value.dtype, value.name, value.source)
-            found.fixed = value.fixed
+            found = new[id(value)] = value.twin()
         return found
 
     made.inputs = [copy_of(value) for value in graph.inputs]
@@ -46,6 +45,7 @@ def copied(graph: Graph) -> Graph:
     made.outputs = [copy_of(value) for value in graph.outputs]
     made.effects = [Effect(e.kind, copy_of(e.target), copy_of(e.value)) for e in graph.effects]
     made.dims, made.draws = graph.dims, graph.draws
+    made.around, made.told = graph.around, graph.told
     made.in_tree, made.out_tree = graph.in_tree, graph.out_tree
     return made
 

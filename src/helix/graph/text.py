@@ -64,8 +64,9 @@ def graph_text(graph: Graph, indent: str = "") -> str:
     for node in graph.nodes:
         lines += _node_lines(node, names, indent + "  ")
     for effect in graph.effects:
-        target = names.of(effect.target) + (".grad" if effect.kind == "grad" else "")
-        lines.append(f"{indent}  {target} <- {names.of(effect.value)}")
+        target = names.of(effect.target) + ("" if effect.kind == "write" else ".grad")
+        arrow = "<- +" if effect.kind == "add" else "<-"
+        lines.append(f"{indent}  {target} {arrow} {names.of(effect.value)}")
     lines.append(f"{indent}  return {', '.join(names.of(value) for value in graph.outputs)}")
     return "\n".join(lines)
 

@@ -12,10 +12,12 @@ from typing import Any
 
 import helix
 
-from .._core import Tensor, Trace, trace_places
+from .._core import Tensor, Trace, trace_gradients, trace_places, untraced
 from ..autograd import enable_grad
+from ..dtypes import float64
 from ..errors import HelixError, TraceError
 from ..nn.module import Module
+from .around import Around, Gradients, Watched
 from .build import CAPTURED, MADE, Builder, Named, Region, memory_of
 from .ir import NOWHERE, Graph, Place
 from .tree import flatten
@@ -79,7 +81,10 @@ class Tracer:
         self.fixed: Place | None = None  # the place of all calls, where a graph is traced again
         self.placeholders: list[Tensor] = []
         self.results: list[Tensor] = []
-        self.gradients: list[tuple[Tensor, Tensor]] = []
+        self.around: list[Around] = []
+        self.told: list[Tensor] = []
+        self.watched: dict[int, Watched] = {}
+        self.gradients: list[tuple[str, Tensor, Tensor]] = []
         self.differentiable: list[tuple[int, int]] = []
         self._grad = enable_grad()
 
@@ -89,6 +94,7 @@ class Tracer:
         _watch(1)
         _local.tracers.append(self)
         trace_places(self._place)
+        trace_gradients(_local.tracers[0].watch)
         self._grad.__enter__()
         self.trace.__enter__()
         return self
@@ -99,8 +105,10 @@ class Tracer:
         _local.tracers.remove(self)
         inner = active()
         trace_places(None if inner is None else inner._place)
+        trace_gradients(None if inner is None else _local.tracers[0].watch)
         _watch(-1)
-        self._take_gradients()
+        with untraced():
+            self._take_gradients()
         if isinstance(error, HelixError):
             locate(error, frames)
 
@@ -109,6 +117,27 @@ class Tracer:
         made: Tensor = self.trace.input(shape, dtype, device)
         self.placeholders.append(made)
         return made
+
+    def stand_around(self, one: Around) -> list[Tensor]:
+        """Has somebody take part in each run; placeholders for what he will give."""
+        made = [self.trace.input(shape, float64, number=True) for shape in one.shapes]
+        self.around.append(one)
+        self.told += made
+        return made
+
+    def called(self, tensor: Tensor, name: str) -> None:
+        """Gives a tensor that will be captured a name."""
+        self.named.setdefault(memory_of(tensor), ("constant", name))
+
+    def watch(self, leaf: Tensor, sets: bool) -> None:
+        """The program reads, or sets, a gradient."""
+        if not leaf.is_leaf:
+            return
+        noted = self.watched.get(id(leaf))
+        if noted is None:
+            noted = self.watched[id(leaf)] = Watched(leaf)
+        noted.set |= sets
+        noted.seen |= not noted.set
 
     def outputs(self, tensors: Iterable[Tensor]) -> None:
         """Marks the results, while recording."""
@@ -172,30 +201,52 @@ class Tracer:
     # ---- the end -------------------------------------------------------------------------------------------
 
     def _take_gradients(self) -> None:
-        """Gradients that the trace left with leaves become effects; the leaves get back what they had: none."""
-        values = self.trace.values()
-        for number, known in enumerate(values):
-            if known[0] != CAPTURED or known[6]:
-                continue
-            leaf = self.trace.tensor(number)
-            gradient = leaf.grad if leaf.is_leaf and leaf.requires_grad else None
-            if gradient is None:
-                continue
-            met = self.trace.number(gradient)
-            if met >= 0 and values[met][0] not in (CAPTURED, MADE):
-                self.gradients.append((leaf, gradient))
+        """Gradients that the program left with leaves become effects; the leaves get back what they had."""
+        there: list[tuple[Tensor, bool]] = []
+        cleared: list[Tensor] = []
+        for noted in self.watched.values():
+            left = noted.leaf.grad
+            if noted.seen:
+                there.append((noted.leaf, noted.before is not None))
+            if noted.set and left is None:
+                cleared.append(noted.leaf)
+            elif left is not None and left is not noted.before and self.trace.number(left) >= 0:
+                self.gradients.append(("grad" if noted.set else "add", noted.leaf, left))
+            noted.leaf.grad = noted.before
+        if there or cleared:
+            self.around.append(Gradients(there, cleared))
+        for leaf in self._leaves():
+            left = leaf.grad
+            if left is not None and self.trace.number(left) >= 0 and _is_traced(self.trace, left):
+                self.gradients.append(("add", leaf, left))
                 leaf.grad = None
+
+    def _leaves(self) -> Iterator[Tensor]:
+        """The captured leaves that have gradients of their own."""
+        for number, known in enumerate(self.trace.values()):
+            if known[0] == CAPTURED and not known[6]:
+                leaf = self.trace.tensor(number)
+                if leaf.is_leaf and leaf.requires_grad:
+                    yield leaf
 
     def graph(self, names: Sequence[str] = (), lift: bool = False, name: str = "graph") -> tuple[Graph, list[Tensor]]:
         """What was recorded, and with `lift` the tensors that follow the placeholders as inputs."""
         builder = Builder(self.trace, self.named, [*self.places, NOWHERE], self.regions, lift, name)
         for first, end in self.differentiable:
             builder.calls[first:end] = [(*call[:7], False, *call[8:]) for call in builder.calls[first:end]]
-        builder.inputs(self.placeholders, list(names) or [f"input{i}" for i in range(len(self.placeholders))])
+        called = list(names) or [f"input{i}" for i in range(len(self.placeholders))]
+        told = [f"told{i}" for i in range(len(self.told))]
+        builder.inputs([*self.placeholders, *self.told], [*called, *told])
+        builder.leaves = {memory_of(leaf.grad): leaf for leaf in self._leaves() if leaf.grad is not None}
         builder.run()
         builder.outputs(self.results)
         builder.effects(self.gradients)
+        builder.graph.around, builder.graph.told = tuple(self.around), len(self.told)
         return builder.graph, builder.lifted
+
+
+def _is_traced(trace: Trace, tensor: Tensor) -> bool:
+    return bool(trace.values()[trace.number(tensor)][0] not in (CAPTURED, MADE))
 
 
 def locate(error: HelixError, frames: Any) -> None:

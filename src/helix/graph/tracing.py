@@ -67,7 +67,7 @@ class Derived:
     """A function that is made of a graph, with the graph's names."""
 
     def __init__(self, graph: Graph, function: Callable[[list[Tensor]], Any]) -> None:
-        self.names = [value.name for value in graph.inputs]
+        self.names = [value.name for value in graph.given]
         self.function = function
         self.__name__ = graph.name
 
@@ -77,7 +77,7 @@ class Derived:
 
 def trace_derived(graph: Graph, function: Callable[[list[Tensor]], Any]) -> Graph:
     """The graph of a function of a graph's inputs, with the graph's dimensions."""
-    specs = [Spec(value.shape, value.dtype) for value in graph.inputs]
+    specs = [Spec(value.shape, value.dtype) for value in graph.given]
     derived = Derived(graph, function)
     if not graph.dims:
         return trace_once(derived, specs, graph.in_tree, {})

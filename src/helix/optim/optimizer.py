@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, TypedDict
 
 from .. import _core, bfloat16, float16, float32
 from ..autograd import enable_grad, no_grad
-from ..errors import TraceError
 from ..tensor import Tensor
 from .hooks import Hooks, Removable
 from .state import restored_state
@@ -34,6 +33,9 @@ class Entry(NamedTuple):
     parameter: Tensor
     gradient: Tensor
     state: dict[str, Any]
+
+
+Given = tuple[str, Tensor, Tensor]  # name, parameter, gradient
 
 
 class Choices(TypedDict, total=False):
@@ -65,6 +67,7 @@ class Optimizer:
         self.defaults = {**defaults, "master_weights": self._chosen(choices or {})}
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[str, dict[str, Any]] = {}
+        self.ahead: dict[tuple[str, str], Tensor] = {}  # states that traced steps will begin
         self._hooks = Hooks()
         if isinstance(params, Tensor):
             raise TypeError(
@@ -155,42 +158,42 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        with no_grad():
-            updates: list[Update] = []
-            copies: list[Update] = []
-            for group in self.param_groups:
-                entries = self._entries(group)
-                updates += self.updates(group, entries)
-                copies += _rounded(group, entries)
-            if _core.tracing():
-                self._require_lasting(updates)
-            _core.run_step(sorted(updates, key=lambda u: -len(u.tensors)) + copies, self.state)
+        if _core.tracing():
+            from .traced import record
+
+            record(self)
+        else:
+            with no_grad():
+                given = [(group, self.with_gradients(group)) for group in self.param_groups]
+                _core.run_step(self.planned(given), self.state)
         self._hooks.run("step_post", self, (closure,), {})
         return loss
 
-    def _require_lasting(self, updates: list[Update]) -> None:
-        """A traced step is repeated as it was seen: with the states, and the numbers in them, of before."""
-        for name, values in (item for update in updates for item in update.states.items()):
-            before = self.state.get(name, {})
-            changed = [key for key in values if key == "step" or values[key] is not before.get(key)]
-            if changed:
-                raise TraceError(
-                    f"HX1702 {type(self).__name__}.step cannot be traced: its state ({', '.join(changed)}) would begin anew at "
-                    "each run; trace the loss and its gradients, and call step() outside, or write the update with tensors",
-                    code="HX1702",
-                )
+    def planned(self, groups: Iterable[tuple[dict[str, Any], list[Given]]]) -> list[Update]:
+        """The calls that make a step of these parameters; nothing is changed yet."""
+        updates: list[Update] = []
+        copies: list[Update] = []
+        for group, given in groups:
+            entries = self._entries(group, given)
+            updates += self.updates(group, entries)
+            copies += _rounded(group, entries)
+        return sorted(updates, key=lambda u: -len(u.tensors)) + copies
 
-    def _entries(self, group: dict[str, Any]) -> list[Entry]:
+    @staticmethod
+    def with_gradients(group: dict[str, Any]) -> list[Given]:
+        """(name, parameter, gradient) of those that have one."""
+        pairs = zip(group["names"], group["params"], strict=True)
+        return [(name, p, gradient) for name, p in pairs if (gradient := p.grad) is not None]
+
+    def _entries(self, group: dict[str, Any], given: list[Given]) -> list[Entry]:
         entries = []
-        for name, parameter in zip(group["names"], group["params"], strict=True):
-            if parameter.grad is None:
-                continue
+        for name, parameter, gradient in given:
             state, changed = self.state.get(name, {}), parameter
             if group["master_weights"] and parameter.dtype in (float16, bfloat16):
                 if "master_weight" not in state:
                     state = {**state, "master_weight": parameter.detach().to(float32)}
                 changed = state["master_weight"]
-            entries.append(Entry(name, changed, parameter.grad, state))
+            entries.append(Entry(name, changed, gradient, state))
         return entries
 
     def updates(self, group: dict[str, Any], entries: list[Entry]) -> Iterable[Update]:

@@ -355,6 +355,7 @@ cdef extern from "dispatch.h" nogil:
     ctypedef struct hx_thread_mode:
         int8_t autocast[2]
         void *saver
+        void *trace
     hx_thread_mode hx_mode
     hx_status hx_contiguous_of(hx_tensor *t, hx_tensor **out)
     hx_status hx_cast_to(hx_tensor *t, hx_dtype dtype, hx_tensor **out)

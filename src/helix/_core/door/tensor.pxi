@@ -269,15 +269,19 @@ cdef class Tensor:
     @property
     def grad(self):
         """The gradient that backward passes have accumulated here, or None."""
+        if hx_tracing():
+            watch_gradient(self, False)
         return None if self.t.gradient == NULL else wrap(hx_tensor_retain(self.t.gradient))
 
     @grad.setter
     def grad(self, value):
+        if hx_tracing():
+            watch_gradient(self, True)
         set_grad(self, value)
 
     @grad.deleter
     def grad(self):
-        set_grad(self, None)
+        self.grad = None
 
     @property
     def grad_fn(self):

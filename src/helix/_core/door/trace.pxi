@@ -32,6 +32,25 @@ def trace_places(function):
     return before
 
 
+cdef dict gradient_functions = {}  # thread -> what is told of gradients that a traced program reads and sets
+
+
+cdef int watch_gradient(Tensor x, bint sets) except -1:
+    function = gradient_functions.get(PyThread_get_thread_ident())
+    if function is not None:
+        function(x, sets)
+    return 0
+
+
+def trace_gradients(function):
+    """Has `function(tensor, sets)` called before `grad` of a tensor is read or set while this thread traces; None: nobody is
+    told. Returns the function before."""
+    before = gradient_functions.pop(PyThread_get_thread_ident(), None)
+    if function is not None:
+        gradient_functions[PyThread_get_thread_ident()] = function
+    return before
+
+
 cdef object traced_attribute(const hx_attr *a):
     cdef uint32_t i
     if a.kind == HX_A_INT:
@@ -73,13 +92,15 @@ cdef class Trace:
     def __exit__(self, *exception):
         hx_trace_end(self.trace)
 
-    def input(self, shape, dtype=None, device=None):
-        """A placeholder of which only shape and dtype are known."""
+    def input(self, shape, dtype=None, device=None, bint number=False):
+        """A placeholder of which only shape and dtype are known; with `number` it counts as Python's beside tensors."""
         cdef hx_spec spec
         cdef hx_tensor *made = NULL
         spec_from(&spec, shape, hx_default_float() if dtype is None else dtype_code(dtype))
         check(hx_trace_input(self.trace, hx_cpu() if device is None else find_device(device), <hx_dtype>spec.dtype, spec.shape,
                              spec.ndim, &made))
+        if number:
+            made.flags |= HX_T_NUMBER
         return wrap(made)
 
     def output(self, Tensor x not None):
@@ -218,9 +239,31 @@ def wrapped_number(value, like):
     return made
 
 
+def wrapped_numbers(values):
+    """Python numbers as one tensor of float64, in the memory of the host whatever the device of the tensors beside it."""
+    cdef Tensor made = new_host(HX_F64, (len(values),))
+    cdef char *at = <char *>made.t.data
+    for value in values:
+        store_number(value, HX_F64, &at)
+    made.t.flags |= HX_T_NUMBER
+    return made
+
+
 def is_wrapped_number(Tensor x not None):
     """Is this a Python number that was made a tensor for an op?"""
     return bool(x.t.flags & HX_T_NUMBER)
+
+
+cdef class untraced:
+    """A context in which ops run, though a trace records."""
+    cdef void *kept
+
+    def __enter__(self):
+        self.kept = hx_mode.trace
+        hx_mode.trace = NULL
+
+    def __exit__(self, *exception):
+        hx_mode.trace = self.kept
 
 
 cdef class OpCall:

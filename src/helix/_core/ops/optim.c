@@ -1,9 +1,23 @@
 /* Optimizer steps over lists of tensors, and what gradient clipping needs. The lists are several groups of equal
  * length one after another: parameters, gradients, and the optimizer's state. */
+#include "../dispatch.h"
 #include "rules.h"
 #include <string.h>
 
+/* The numbers of a step in one tensor, behind the lists: what a run tells in place of the FLOAT and INT attributes. */
+static hx_status check_numbers(const hx_call *c) {
+    const hx_tensor *told = hx_told_numbers(c);
+    if (!told) return HX_OK;
+    HX_TRY(hx_require_dtype(told, "numbers", HX_BIT(HX_F64)));
+    int n = hx_count_numbers(c->op);
+    if (told->ndim != 1 || told->numel != n || !hx_contiguous(told))
+        return hx_fail(HX_E_SHAPE, HX1002_INNER, "numbers must hold the %d numbers of the step, got shape %s", n,
+                       hx_shape_text(told->shape, told->ndim));
+    return HX_OK;
+}
+
 static hx_status check_list(hx_call *c, int groups, const char *const *names) {
+    HX_TRY(check_numbers(c));
     c->groups = (uint8_t)groups;
     if (c->list_n % groups) return HX_OK; /* reported by dispatch */
     int n = c->list_n / groups;
@@ -120,31 +134,33 @@ static hx_status decompose_norms(hx_call *c) {
         FLOAT("c3", 0), FLOAT("c4", 0), FLOAT("c5", 0), FLOAT("c6", 0)
 #define UPDATES (HX_PRIMITIVE | HX_MUTATES | HX_NON_DIFF | HX_INTERNAL_OP)
 
+#define TOLD "\nnumbers: float64, one for each float and int above, in their order and in their place."
+
 const hx_op hx_ops_optim[] = {
     {.name = "sgd_step",
      .params = PARAMS(TENSORS("tensors"), REQ_FLOAT("lr"), FLOAT("momentum", 0), FLOAT("dampening", 0),
-                      FLOAT("weight_decay", 0), BOOL("nesterov", false), BOOL("maximize", false)),
-     .doc = "One step of gradient descent: tensors holds parameters and gradients, and with momentum their buffers.",
+                      FLOAT("weight_decay", 0), BOOL("nesterov", false), BOOL("maximize", false), OPT_TENSOR("numbers")),
+     .doc = "One step of gradient descent: tensors holds parameters and gradients, and with momentum their buffers." TOLD,
      .shape = shape_sgd, .groups = 2, .writes = 5, .flags = UPDATES},
     {.name = "adam_step",
      .params = PARAMS(TENSORS("tensors"), REQ_FLOAT("lr"), FLOAT("beta1", 0.9), FLOAT("beta2", 0.999), FLOAT("eps", 1e-8),
                       FLOAT("weight_decay", 0), INT("step", 1), BOOL("decoupled", false), BOOL("amsgrad", false),
-                      BOOL("maximize", false)),
+                      BOOL("maximize", false), OPT_TENSOR("numbers")),
      .doc = "One step of Adam (AdamW when decoupled): tensors holds parameters, gradients, the averages of gradients and\n"
-            "of their squares, and with amsgrad the largest of the latter. step counts from 1.",
+            "of their squares, and with amsgrad the largest of the latter. step counts from 1." TOLD,
      .shape = shape_adam, .groups = 4, .writes = 29, .flags = UPDATES},
     {.name = "rule_step",
      .params = PARAMS(TENSORS("tensors"),
                       STRING("rule", "adagrad", "adamax|nadam|radam|adagrad|adadelta|rmsprop|rmsprop_momentum|rmsprop_centred|"
                                                 "rmsprop_centred_momentum|asgd|rprop|lion|lamb|average"),
-                      INT("states", 1), NUMBERS),
+                      INT("states", 1), NUMBERS, OPT_TENSOR("numbers")),
      .doc = "One step of the optimizer that `rule` names: tensors holds parameters, gradients and `states` lists of states.\n"
-            "The gradient is sign * gradient + decay * parameter, the parameter first times keep; c0 to c6 are the rule's.",
+            "The gradient is sign * gradient + decay * parameter, the parameter first times keep; c0 to c6 are the rule's." TOLD,
      .shape = shape_rule, .groups = 2, .writes = 29, .flags = UPDATES},
     {.name = "trust_step",
      .params = PARAMS(TENSOR("factors"), TENSORS("tensors"), STRING("rule", "trust", "trust|trust_momentum"),
-                      INT("states", 0), NUMBERS),
-     .doc = "One step of gradient descent with a factor for each gradient; numbers as for rule_step, c0 is lr, c1 momentum.",
+                      INT("states", 0), NUMBERS, OPT_TENSOR("numbers")),
+     .doc = "One step of gradient descent with a factor for each gradient; c0 is lr, c1 momentum, else as in rule_step." TOLD,
      .shape = shape_trust, .groups = 2, .writes = 29, .flags = UPDATES},
     {.name = "scale_list",
      .params = PARAMS(TENSOR("factor"), TENSORS("tensors")),

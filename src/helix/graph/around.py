@@ -1,0 +1,88 @@
+"""What the program around a graph does at each run: it tells numbers that change, and its gradients come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .._core import Tensor, untraced
+from ..errors import TraceError
+
+
+class Changed(TraceError):
+    """The program is not the one that was traced: an optimizer steps in another way, or gradients are there that were not."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"HX1702 {what}; trace the function again", code="HX1702")
+
+
+class Around:
+    """One who takes part in each run of a graph, and gives it inputs that no caller sees.
+
+    `shapes` are those of the inputs: () for a number that counts as Python's, (n,) for the numbers of an op.
+    """
+
+    shapes: tuple[tuple[int, ...], ...] = ()
+
+    def before(self) -> Sequence[Tensor]:
+        """The inputs for a run that is about to begin. Raises Changed, before anything is changed."""
+        return ()
+
+    def after(self) -> None:
+        """A run has ended well."""
+
+    def undo(self) -> None:
+        """The run failed: `before` has not been."""
+
+
+class Gradients(Around):
+    """Gradients of leaves that the traced program looked at: there, or not there, before it began; and those it took away."""
+
+    def __init__(self, there: list[tuple[Tensor, bool]], cleared: list[Tensor]) -> None:
+        self.there, self.cleared = there, cleared
+
+    def before(self) -> Sequence[Tensor]:
+        for leaf, had in self.there:
+            if (leaf.grad is not None) is not had:
+                raise Changed(
+                    f"a parameter of shape {leaf.shape} has a gradient from before, which it had not when the function was traced"
+                    if not had
+                    else f"a parameter of shape {leaf.shape} has no gradient, which it had when the function was traced"
+                )
+        return ()
+
+    def after(self) -> None:
+        for leaf in self.cleared:
+            leaf.grad = None
+
+
+class Watched:
+    """The gradient of one leaf during a trace."""
+
+    __slots__ = ("before", "leaf", "seen", "set")
+
+    def __init__(self, leaf: Tensor) -> None:
+        with untraced():
+            self.leaf, self.before = leaf, leaf.grad
+        self.seen = self.set = False
+
+
+def begin(around: Sequence[Around]) -> list[Tensor]:
+    """What all of them give for a run."""
+    given: list[Tensor] = []
+    for i, one in enumerate(around):
+        try:
+            given += one.before()
+        except BaseException:
+            undo(around[:i])
+            raise
+    return given
+
+
+def end(around: Sequence[Around]) -> None:
+    for one in around:
+        one.after()
+
+
+def undo(around: Sequence[Around]) -> None:
+    for one in reversed(around):
+        one.undo()

@@ -1,0 +1,173 @@
+"""A step of an optimizer within a trace: recorded once, with numbers that the optimizer tells anew at each run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .. import _core
+from .._core import Tensor, untraced, wrapped_number, wrapped_numbers
+from ..autograd import no_grad
+from ..dtypes import float64
+from ..errors import TraceError
+from ..graph.around import Around, Changed
+from ..graph.tracer import Tracer, active
+
+if TYPE_CHECKING:
+    from .optimizer import Optimizer, Update
+
+Op = type(_core.rule_step)
+
+
+def tracer_of(what: str) -> Tracer:
+    """The running trace. Raises TraceError (HX1702) where one records that is nobody's."""
+    tracer = active()
+    if tracer is None:
+        raise TraceError(f"HX1702 {what} is traced by helix.trace alone", code="HX1702")
+    return tracer
+
+
+def record(optimizer: Optimizer) -> None:
+    """Records a step of the optimizer; nothing of it is changed."""
+    tracer = tracer_of(f"{type(optimizer).__name__}.step")
+    step = TracedStep(optimizer)
+    told = iter(step.placeholders(tracer))
+    with no_grad():
+        for update in step.first:
+            update.function(update.tensors, **_told(update, told))
+    step.first = []
+
+
+class TracedStep(Around):
+    """Asks the optimizer before each run what its step would be: its numbers go into the graph, its states are counted on."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+        self.name = f"{type(optimizer).__name__}.step"
+        self.held: dict[tuple[str, str], Tensor] = {}
+        with untraced(), no_grad():
+            given = [(group, optimizer.with_gradients(group)) for group in optimizer.param_groups]
+            self.first = optimizer.planned(given)
+            self._hold()
+        # Of gradients a plan has only the place: from now on parameters stand there.
+        self.groups = [(group, [(name, p, p) for name, p, _ in mine]) for group, mine in given]
+        self.form = [_form(update) for update in self.first]
+        self.shapes = tuple([(len(n),) if isinstance(n, list) else () for n in _numbers(self.first)])
+        self._before: list[tuple[str, dict[str, Any] | None, dict[str, Any]]] = []
+
+    def _hold(self) -> None:
+        """The states that the graph writes: those there are, or those that begin with its first run."""
+        exchanged: dict[int, Tensor] = {}
+        for update in self.first:
+            for name, values in update.states.items():
+                known = self.optimizer.state.get(name, {})
+                for key, value in values.items():
+                    if isinstance(value, Tensor):
+                        kept = value if known.get(key) is value else self._ahead(name, key, value)
+                        self.held[name, key] = exchanged[id(value)] = kept
+        for update in self.first:
+            update.tensors[:] = [exchanged.get(id(tensor), tensor) for tensor in update.tensors]
+
+    def _ahead(self, name: str, key: str, fresh: Tensor) -> Tensor:
+        """The state that all traces of this optimizer will begin, where none has run yet."""
+        kept = self.optimizer.ahead.get((name, key))
+        if kept is None or (kept.shape, kept.dtype, kept.device) != (fresh.shape, fresh.dtype, fresh.device):
+            kept = self.optimizer.ahead[name, key] = fresh
+        return kept
+
+    def placeholders(self, tracer: Tracer) -> list[Tensor]:
+        for (name, key), tensor in self.held.items():
+            tracer.called(tensor, f"{name}.{key}")
+        return tracer.stand_around(self)
+
+    # ---- runs ----------------------------------------------------------------------------------------------
+
+    def before(self) -> Sequence[Tensor]:
+        with no_grad():
+            updates = self.optimizer.planned(self.groups)
+            if [_form(update) for update in updates] != self.form:
+                raise Changed(f"{self.name} is another step than the one that was traced: {self._difference(updates)}")
+            self._before = []
+            state = self.optimizer.state
+            for update in updates:
+                for name, values in update.states.items():
+                    self._before.append((name, state.get(name), values))
+                    self._adopt(name, values)
+                    state[name] = values
+                    if "step" in values:
+                        values["step"] += 1
+        return [wrapped_numbers(n) if isinstance(n, list) else wrapped_number(n, float64) for n in _numbers(updates)]
+
+    def _adopt(self, name: str, values: dict[str, Any]) -> None:
+        """States that begin, or that were loaded, go into the tensors that the graph writes."""
+        for key, value in values.items():
+            if isinstance(value, Tensor):
+                kept = self.held[name, key]
+                if value is not kept:
+                    kept.copy_(value)
+                    values[key] = kept
+
+    def undo(self) -> None:
+        for name, before, values in reversed(self._before):
+            if "step" in values:
+                values["step"] -= 1
+            if before is None:
+                del self.optimizer.state[name]
+            else:
+                self.optimizer.state[name] = before
+
+    def _difference(self, updates: list[Update]) -> str:
+        for update, form in zip(updates, self.form, strict=False):
+            for now, then in zip(_form(update)[2], form[2], strict=False):
+                if now != then:
+                    return f"{now[0]} is {now[1]}, it was {then[1]}"
+        return "other parameters go together, or they have other states"
+
+
+def _form(update: Update) -> tuple:
+    """All that is no number: steps of one form are one graph."""
+    fixed = tuple([(key, value) for key, value, numbers in _options(update) if numbers is None])
+    return update.function, len(update.tensors), fixed, tuple(update.states)
+
+
+def _numbers(updates: list[Update]) -> list[list[float] | float]:
+    """What the steps are told, in order: the numbers of an op together, others one by one."""
+    return [numbers for update in updates for _, _, numbers in _options(update) if numbers is not None]
+
+
+def _told(update: Update, told: Iterator[Tensor]) -> dict[str, Any]:
+    """The options with placeholders in the places of numbers."""
+    options = dict(update.options)
+    for key, value, numbers in _options(update):
+        if key in options and isinstance(value, dict):
+            options[key] = {**value, "numbers": next(told)}
+        elif numbers is not None:
+            options[key] = next(told)
+    return options
+
+
+def _options(update: Update) -> Iterator[tuple[str, Any, list[float] | float | None]]:
+    """Name, value and numbers of each option; those of an op are one, `numbers`, and follow what is fixed of it. An option
+    that is a dict holds those of `rule_step` or its like."""
+    if isinstance(update.function, Op):
+        yield from _of_op(update.function.__name__, "numbers", update.options)
+        return
+    for key, value in update.options.items():
+        if isinstance(value, dict):
+            yield from _of_op("rule_step", key, value)
+        else:
+            yield key, value, value if isinstance(value, float) else None
+
+
+_RECORDS: dict[str, dict[str, float]] = {}
+
+
+def _of_op(op: str, name: str, options: dict[str, Any]) -> Iterator[tuple[str, Any, list[float] | None]]:
+    if op not in _RECORDS:
+        (params,) = [record["params"] for record in _core.ops() if record["name"] == op]
+        _RECORDS[op] = {p["name"]: p["default"] for p in params if p["kind"] in ("int", "float")}
+    numbers = _RECORDS[op]
+    for key, value in options.items():
+        if key not in numbers:
+            yield key, value, None
+    yield name, options, [float(options.get(key, default)) for key, default in numbers.items()]
