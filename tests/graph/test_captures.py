@@ -98,53 +98,6 @@ def test_what_the_traced_part_writes_cannot_be_read(read: Callable) -> None:
     assert f"{__file__}:" in str(caught.value) and counter.tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("kind", ["Adam", "AdamW", "RMSprop", "Adagrad"])
-def test_steps_that_count_are_refused(kind: str) -> None:
-    layer = nn.Linear(3, 1)
-    optimizer = getattr(helix.optim, kind)(layer.parameters(), lr=0.1)
-    before = layer.weight.detach().clone()
-
-    def step(x: helix.Tensor) -> None:
-        layer(x).square().sum().backward()
-        optimizer.step()
-
-    for _ in range(2):  # with and without a state
-        with pytest.raises(TraceError, match=f"{kind}.step cannot be traced"):
-            helix.trace(step, Spec((2, 3)))
-        assert_same_bits(layer.weight.detach(), before, "nothing has changed")
-        if not optimizer.state:
-            step(helix.ones(2, 3))
-            before = layer.weight.detach().clone()
-            layer.zero_grad()
-
-
-def test_momentum_follows_eager_steps_once_there_is_one() -> None:
-    helix.manual_seed(0)
-    mine, theirs = nn.Linear(3, 1), nn.Linear(3, 1)
-    theirs.load_state_dict(mine.state_dict())
-    x = helix.randn(4, 3)
-
-    def step_of(layer: nn.Module) -> Callable:
-        optimizer = helix.optim.SGD(layer.parameters(), lr=0.05, momentum=0.9)
-
-        def step(x: helix.Tensor) -> helix.Tensor:
-            optimizer.zero_grad()
-            loss = layer(x).square().mean()
-            loss.backward()
-            optimizer.step()
-            return loss.detach()
-
-        return step
-
-    traced, eager = step_of(mine), step_of(theirs)
-    with pytest.raises(TraceError, match="momentum_buffer"):
-        helix.trace(traced, x)
-    traced(x), eager(x)
-    graph = helix.trace(traced, x)
-    for _ in range(3):
-        assert_same_bits(graph(x), eager(x), "loss")
-
-
 # ---- sizes ----
 
 B = Dim("B")

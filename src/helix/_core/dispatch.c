@@ -164,7 +164,7 @@ static inline int cast_target(const hx_call *c, int i) {
 /* A wrapped number in another dtype, without a kernel; false when the pair needs one. */
 static bool convert_number(hx_tensor *t, hx_dtype dtype, hx_tensor **out, hx_status *status) {
     hx_scalar s;
-    if (!(t->flags & HX_T_NUMBER) || hx_tensor_item(t, &s) || s.kind == HX_KIND_COMPLEX) return false;
+    if (!(t->flags & HX_T_NUMBER) || !t->storage || hx_tensor_item(t, &s) || s.kind == HX_KIND_COMPLEX) return false;
     if (dtype != HX_F32 && dtype != HX_F64) return false;
     double value = s.kind == HX_KIND_FLOAT ? s.v.f : (double)s.v.i;
     *status = hx_tensor_empty(hx_cpu(), dtype, NULL, 0, out);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._core import Tensor, untraced
+from .._core import Tensor
 from ..errors import TraceError
 
 
@@ -60,9 +60,8 @@ class Watched:
 
     __slots__ = ("before", "leaf", "seen", "set")
 
-    def __init__(self, leaf: Tensor) -> None:
-        with untraced():
-            self.leaf, self.before = leaf, leaf.grad
+    def __init__(self, leaf: Tensor, before: Tensor | None) -> None:
+        self.leaf, self.before = leaf, before
         self.seen = self.set = False
 
 

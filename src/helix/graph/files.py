@@ -82,6 +82,11 @@ def _bodies(graph: Graph) -> list[list[tuple[int, Value]]]:
 
 
 def to_json(graph: Graph) -> str:
+    if graph.told:
+        raise unsaveable(
+            f"{graph.name} is told numbers by its program at each run, such as a learning rate; save the graph of the loss "
+            "or of its gradients, and step outside"
+        )
     writer = _Writer()
     data = writer.graph(graph)
     places = list(writer.places)
@@ -346,7 +351,7 @@ class _Reader:
     def effect(self, data: EffectData, values: list[Value], numbers: list[Value]) -> Effect:
         target, value = _at(data.target, values, numbers), _at(data.value, values, numbers)
         there = target.kind in ("input", "parameter", "buffer", "constant")
-        if data.kind not in ("write", "grad") or not there or value.kind == "number":
+        if data.kind not in ("write", "grad", "add") or not there or value.kind == "number":
             raise broken(f"an effect of kind {data.kind[:40]!r} on {target!r} cannot be")
         if data.kind == "write" and (target.shape, target.dtype) != (value.shape, value.dtype):
             raise broken(f"{value!r} cannot be written into {target!r}")

@@ -14,7 +14,6 @@ import helix
 
 from .._core import Tensor, Trace, trace_gradients, trace_places, untraced
 from ..autograd import enable_grad
-from ..dtypes import float64
 from ..errors import HelixError, TraceError
 from ..nn.module import Module
 from .around import Around, Gradients, Watched
@@ -120,7 +119,7 @@ class Tracer:
 
     def stand_around(self, one: Around) -> list[Tensor]:
         """Has somebody take part in each run; placeholders for what he will give."""
-        made = [self.trace.input(shape, float64, number=True) for shape in one.shapes]
+        made = [self.trace.input(shape, helix.float64, number=True) for shape in one.shapes]
         self.around.append(one)
         self.told += made
         return made
@@ -129,13 +128,13 @@ class Tracer:
         """Gives a tensor that will be captured a name."""
         self.named.setdefault(memory_of(tensor), ("constant", name))
 
-    def watch(self, leaf: Tensor, sets: bool) -> None:
+    def watch(self, leaf: Tensor, before: Tensor | None, sets: bool) -> None:
         """The program reads, or sets, a gradient."""
         if not leaf.is_leaf:
             return
         noted = self.watched.get(id(leaf))
         if noted is None:
-            noted = self.watched[id(leaf)] = Watched(leaf)
+            noted = self.watched[id(leaf)] = Watched(leaf, before)
         noted.set |= sets
         noted.seen |= not noted.set
 
@@ -215,18 +214,21 @@ class Tracer:
             noted.leaf.grad = noted.before
         if there or cleared:
             self.around.append(Gradients(there, cleared))
+        values = self.trace.values()
         for leaf in self._leaves():
             left = leaf.grad
-            if left is not None and self.trace.number(left) >= 0 and _is_traced(self.trace, left):
+            number = -1 if left is None else self.trace.number(left)
+            if left is not None and number >= 0 and values[number][0] not in (CAPTURED, MADE):
                 self.gradients.append(("add", leaf, left))
                 leaf.grad = None
 
     def _leaves(self) -> Iterator[Tensor]:
-        """The captured leaves that have gradients of their own."""
+        """The leaves that the program took, or whose gradients it looked at."""
+        yield from [noted.leaf for noted in self.watched.values()]
         for number, known in enumerate(self.trace.values()):
             if known[0] == CAPTURED and not known[6]:
                 leaf = self.trace.tensor(number)
-                if leaf.is_leaf and leaf.requires_grad:
+                if leaf.is_leaf and leaf.requires_grad and id(leaf) not in self.watched:
                     yield leaf
 
     def graph(self, names: Sequence[str] = (), lift: bool = False, name: str = "graph") -> tuple[Graph, list[Tensor]]:
@@ -243,10 +245,6 @@ class Tracer:
         builder.effects(self.gradients)
         builder.graph.around, builder.graph.told = tuple(self.around), len(self.told)
         return builder.graph, builder.lifted
-
-
-def _is_traced(trace: Trace, tensor: Tensor) -> bool:
-    return bool(trace.values()[trace.number(tensor)][0] not in (CAPTURED, MADE))
 
 
 def locate(error: HelixError, frames: Any) -> None:

@@ -58,8 +58,21 @@ class Adafactor(Optimizer):
     def updates(self, group: dict[str, Any], entries: list[Entry]) -> Iterator[Update]:
         for entry in entries:
             state = entry.state if "step" in entry.state else _first(entry)
-            options = {"group": group, "step": state["step"] + 1, "state": state}
-            yield Update(_step, [entry.parameter, entry.gradient], options, {entry.name: state})
+            step, p = state["step"] + 1, entry.parameter
+            floor, smallest = group["eps"]
+            options = {
+                "rate": float(min(group["lr"], step**-0.5)),
+                "part": float(step ** group["beta2_decay"]),
+                "keep": 1.0 - group["lr"] * group["weight_decay"],
+                "limits": (finfo(p.dtype).eps if floor is None else floor, smallest, group["d"]),
+                "maximize": group["maximize"],
+            }
+            averages = [state[key] for key in _averages_of(p)]
+            yield Update(_step, [p, entry.gradient, *averages], options, {entry.name: state})
+
+
+def _averages_of(parameter: Tensor) -> tuple[str, ...]:
+    return ("variance",) if parameter.ndim < 2 else ("row_var", "col_var")
 
 
 def _first(entry: Entry) -> dict[str, Any]:
@@ -71,35 +84,32 @@ def _first(entry: Entry) -> dict[str, Any]:
     return {"step": 0, **entry.state, **made}
 
 
-def _step(tensors: list[Tensor], group: dict[str, Any], step: int, state: dict[str, Any]) -> None:
-    parameter, gradient = tensors[0], tensors[1].to(tensors[0].dtype)
-    floor, smallest = group["eps"]
-    floor = finfo(parameter.dtype).eps if floor is None else floor
-    lr, part = group["lr"], step ** group["beta2_decay"]
-    scale = min(lr, step**-0.5) * _rms(parameter).clamp(min=smallest)
-    averages = _averages(gradient, part, state)
-    estimate = averages["variance"] if gradient.ndim < 2 else _product(averages, floor)
+def _step(
+    tensors: list[Tensor], rate: float, part: float, keep: float, limits: tuple[float, float, float], maximize: bool
+) -> None:
+    parameter, gradient, *averages = tensors
+    gradient = gradient.to(parameter.dtype)
+    floor, smallest, threshold = limits
+    scale = rate * _rms(parameter).clamp(min=smallest)
+    new = [average.lerp(value, part) for average, value in zip(averages, _squares(gradient), strict=True)]
+    estimate = new[0] if gradient.ndim < 2 else _product(*new, floor)
     update = estimate.clamp(min=floor * floor).rsqrt() * gradient
-    move = update * (scale / maximum(_rms(update) / group["d"], update.new_ones(())))
-    for key, value in averages.items():
-        state[key].copy_(value)
-    parameter.mul_(1 - lr * group["weight_decay"])
-    if group["maximize"]:
+    move = update * (scale / maximum(_rms(update) / threshold, update.new_ones(())))
+    for average, value in zip(averages, new, strict=True):
+        average.copy_(value)
+    parameter.mul_(keep)
+    if maximize:
         parameter.add_(move)
     else:
         parameter.sub_(move)
 
 
-def _averages(gradient: Tensor, part: float, state: dict[str, Any]) -> dict[str, Tensor]:
+def _squares(gradient: Tensor) -> list[Tensor]:
     squares = gradient * gradient
-    found = {"variance": squares}
-    if gradient.ndim > 1:
-        found = {"row_var": squares.mean(-1, keepdim=True), "col_var": squares.mean(-2, keepdim=True)}
-    return {key: state[key].lerp(value, part) for key, value in found.items()}
+    return [squares] if gradient.ndim < 2 else [squares.mean(-1, keepdim=True), squares.mean(-2, keepdim=True)]
 
 
-def _product(averages: dict[str, Tensor], floor: float) -> Tensor:
-    rows, columns = averages["row_var"], averages["col_var"]
+def _product(rows: Tensor, columns: Tensor, floor: float) -> Tensor:
     return rows @ columns / rows.mean(-2, keepdim=True).clamp(min=floor)
 
 

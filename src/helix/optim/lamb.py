@@ -42,8 +42,8 @@ class LAMB(Optimizer):
             _, options = rule("lamb", group, *of_rule, states=3, decay=0.0)
             tensors = [e.parameter for e in bucket] + [e.gradient for e in bucket]
             tensors += [state[slot] for slot in ("exp_avg", "exp_avg_sq") for state in states.values()]
-            tensors += [empty_like(e.parameter) for e in bucket]
-            yield Update(_step, tensors, {"lr": group["lr"], "options": options}, states)
+            trust = {"rule": "trust", "states": 0, "c0": group["lr"]}
+            yield Update(_step, tensors, {"direction": options, "trust": trust}, states)
 
 
 def _first(entry: Entry) -> dict[str, Any]:
@@ -51,11 +51,11 @@ def _first(entry: Entry) -> dict[str, Any]:
     return {"step": 0, **entry.state, **averages}
 
 
-def _step(tensors: list[Tensor], lr: float, options: dict[str, Any]) -> None:
-    _core.rule_step(tensors, **options)
-    size = len(tensors) // 5
-    parameters, directions = tensors[:size], tensors[4 * size :]
+def _step(tensors: list[Tensor], direction: dict[str, Any], trust: dict[str, Any]) -> None:
+    parameters = tensors[: len(tensors) // 4]
+    directions = [empty_like(parameter) for parameter in parameters]
+    _core.rule_step(tensors + directions, **direction)
     lengths, of_directions = _core.norms_list(parameters), _core.norms_list(directions)
     usable = (lengths > 0).logical_and(of_directions > 0)
-    trust = where(usable, lengths / where(usable, of_directions, 1.0), 1.0)
-    _core.trust_step(trust, parameters + directions, rule="trust", states=0, c0=lr)
+    factors = where(usable, lengths / where(usable, of_directions, 1.0), 1.0)
+    _core.trust_step(factors, parameters + directions, **trust)

@@ -49,26 +49,26 @@ class LARS(Optimizer):
                 states = {e.name: e.state if "momentum_buffer" in e.state else _first(e) for e in bucket}
             tensors = [e.parameter for e in bucket] + [e.gradient for e in bucket]
             tensors += [state["momentum_buffer"] for state in states.values()] if group["momentum"] else []
-            yield Update(_step, tensors, {"group": group, "size": len(bucket)}, states)
+            step = {
+                "rule": "trust_momentum" if group["momentum"] else "trust",
+                "states": 1 if group["momentum"] else 0,
+                "sign": -1.0 if group["maximize"] else 1.0,
+                "decay": group["weight_decay"],
+                "c0": group["lr"],
+                "c1": group["momentum"],
+            }
+            numbers = {key: float(group[key]) for key in ("trust_coefficient", "weight_decay", "eps")}
+            yield Update(_step, tensors, {"size": len(bucket), **numbers, "step": step}, states)
 
 
 def _first(entry: Entry) -> dict[str, Any]:
     return {**entry.state, "momentum_buffer": zeros_like(entry.parameter)}
 
 
-def _step(tensors: list[Tensor], group: dict[str, Any], size: int) -> None:
-    parameters, gradients = tensors[:size], tensors[size : 2 * size]
-    lengths, slopes = _core.norms_list(parameters), _core.norms_list(gradients)
+def _step(
+    tensors: list[Tensor], size: int, trust_coefficient: float, weight_decay: float, eps: float, step: dict[str, Any]
+) -> None:
+    lengths, slopes = _core.norms_list(tensors[:size]), _core.norms_list(tensors[size : 2 * size])
     usable = (lengths > 0).logical_and(slopes > 0)
-    below = slopes + group["weight_decay"] * lengths + group["eps"]
-    trust = where(usable, group["trust_coefficient"] * lengths / below, 1.0)
-    _core.trust_step(
-        trust,
-        tensors,
-        rule="trust_momentum" if group["momentum"] else "trust",
-        states=1 if group["momentum"] else 0,
-        sign=-1.0 if group["maximize"] else 1.0,
-        decay=group["weight_decay"],
-        c0=group["lr"],
-        c1=group["momentum"],
-    )
+    below = slopes + weight_decay * lengths + eps
+    _core.trust_step(where(usable, trust_coefficient * lengths / below, 1.0), tensors, **step)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .. import _core
+from .. import _core, where
 from ..autograd import no_grad
-from ..errors import CheckpointError, TraceError
+from ..errors import CheckpointError
 from ..tensor import Tensor
 from .optimizer import Optimizer
 
@@ -41,12 +41,10 @@ class Lookahead:
         self.optimizer.zero_grad(set_to_none)
 
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
-        if _core.tracing():
-            raise TraceError(
-                "HX1702 Lookahead.step cannot be traced: every k-th step differs; call it outside of the graph",
-                code="HX1702",
-            )
         loss = self.optimizer.step(closure)
+        if _core.tracing():
+            self._trace()
+            return loss
         self.steps += 1
         if self.steps % self.k == 0:
             with no_grad():
@@ -55,6 +53,19 @@ class Lookahead:
                     _core.rule_step([slow, parameter], rule="average", states=0, c0=self.alpha)
                     parameter.copy_(slow)
         return loss
+
+    def _trace(self) -> None:
+        """Records what a step does beyond the optimizer's: in a graph every step looks whether it is a k-th one."""
+        from .traced import TracedLookahead, tracer_of
+
+        tracer = tracer_of("Lookahead.step")
+        due, numbers = tracer.stand_around(TracedLookahead(self))
+        with no_grad():
+            for name, parameter in self._named():
+                slow = self.slow[name]
+                tracer.called(slow, f"{name}.slow")
+                _core.rule_step([slow, parameter], rule="average", states=0, numbers=numbers)
+                parameter.copy_(where(due != 0, slow, parameter))
 
     def state_dict(self) -> dict[str, Any]:
         """As an optimizer's; tensors are shared, not copied."""

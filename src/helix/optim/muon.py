@@ -75,23 +75,39 @@ class Muon(Optimizer):
             state = entry.state
             if "momentum_buffer" not in state:
                 state = {**state, "momentum_buffer": zeros_like(entry.parameter)}
+            rows, columns = entry.parameter.shape
+            ratio = math.sqrt(max(1, rows / columns))
+            if group["adjust_lr_fn"] == "match_rms_adamw":
+                ratio = 0.2 * math.sqrt(max(rows, columns))
+            options = {
+                "momentum": float(group["momentum"]),
+                "fresh": 1.0 - group["momentum"],
+                "keep": 1.0 - group["lr"] * group["weight_decay"],
+                "size": group["lr"] * ratio,
+                "nesterov": group["nesterov"],
+                "iteration": (group["ns_coefficients"], group["ns_steps"], group["eps"]),
+                "precision": PRECISIONS[group["ns_dtype"]],
+            }
             tensors = [entry.parameter, entry.gradient, state["momentum_buffer"]]
-            yield Update(_step, tensors, {"group": group}, {entry.name: state})
+            yield Update(_step, tensors, options, {entry.name: state})
 
 
-def _step(tensors: list[Tensor], group: dict[str, Any]) -> None:
+def _step(
+    tensors: list[Tensor],
+    momentum: float,
+    fresh: float,
+    keep: float,
+    size: float,
+    nesterov: bool,
+    iteration: tuple[tuple[float, float, float], int, float],
+    precision: Any,
+) -> None:
     parameter, gradient, buffer = tensors
     gradient = gradient.to(buffer.dtype)
-    momentum, lr = group["momentum"], group["lr"]
-    average = buffer.lerp(gradient, 1 - momentum)
-    update = gradient.lerp(average, momentum) if group["nesterov"] else average
-    rounded = update.to(PRECISIONS[group["ns_dtype"]])
-    direction = orthogonal(rounded, group["ns_coefficients"], group["ns_steps"], group["eps"])
-    rows, columns = parameter.shape
-    ratio = math.sqrt(max(1, rows / columns))
-    if group["adjust_lr_fn"] == "match_rms_adamw":
-        ratio = 0.2 * math.sqrt(max(rows, columns))
-    moved = parameter * (1 - lr * group["weight_decay"]) - direction.to(parameter.dtype) * (lr * ratio)
+    average = buffer.lerp(gradient, fresh)
+    update = gradient.lerp(average, momentum) if nesterov else average
+    direction = orthogonal(update.to(precision), *iteration)
+    moved = parameter * keep - direction.to(parameter.dtype) * size
     buffer.copy_(average)
     parameter.copy_(moved)
 

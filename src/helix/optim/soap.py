@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Unpack
 
+import helix
+
 from .. import linalg, zeros, zeros_like
 from ..tensor import Tensor
 from .optimizer import Choices, Entry, Optimizer, Update
+
+Number = float | Tensor  # a tensor within a trace, as the next run has another
+Bases = dict[str, Tensor]
 
 
 class SOAP(Optimizer):
@@ -62,8 +67,12 @@ class SOAP(Optimizer):
         for entry in entries:
             fresh = "exp_avg" not in entry.state
             state = _first(entry, group) if fresh else entry.state
-            options = {"group": group, "state": state, "fresh": fresh}
-            yield Update(_step, [entry.parameter, entry.gradient], options, {entry.name: state})
+            sides = tuple([side for side in ("left", "right") if side in state])
+            tensors = [entry.parameter, entry.gradient, state["exp_avg"], state["exp_avg_sq"]]
+            for side in sides:
+                tensors += [state[side], state[f"{side}_basis"]]
+            options = {"sides": sides, "maximize": group["maximize"], **_numbers(group, state["step"] + 1, fresh)}
+            yield Update(_step, tensors, options, {entry.name: state})
 
 
 def _first(entry: Entry, group: dict[str, Any]) -> dict[str, Any]:
@@ -77,48 +86,98 @@ def _first(entry: Entry, group: dict[str, Any]) -> dict[str, Any]:
     return state
 
 
-def _step(tensors: list[Tensor], group: dict[str, Any], state: dict[str, Any], fresh: bool) -> None:
+def _numbers(group: dict[str, Any], step: int, fresh: bool) -> dict[str, float]:
+    beta1, beta2 = group["betas"]
+    beta = beta2 if group["shampoo_beta"] is None else group["shampoo_beta"]
+    return {
+        "fresh": float(fresh),
+        "due": float(step % group["precondition_frequency"] == 0),
+        "of_mean": 1.0 - beta1,
+        "of_side": 1.0 - beta,
+        "keep_square": float(beta2),
+        "of_square": 1.0 - beta2,
+        "mean_weight": 1.0 if fresh else 1 - beta1**step,
+        "square_weight": 1.0 if fresh else 1 - beta2**step,
+        "eps": float(group["eps"]),
+        "keep": 1.0 - group["lr"] * group["weight_decay"],
+        "lr": float(group["lr"]),
+    }
+
+
+def _step(
+    tensors: list[Tensor],
+    sides: tuple[str, ...],
+    maximize: bool,
+    fresh: Number,
+    due: Number,
+    of_side: Number,
+    **numbers: Number,
+) -> None:
     parameter, gradient = tensors[0], tensors[1].to(tensors[0].dtype)
-    gradient = -gradient if group["maximize"] else gradient
+    gradient = -gradient if maximize else gradient
     matrix = gradient.reshape(gradient.shape[0], -1) if gradient.ndim > 1 else gradient
-    if not fresh:
-        _adam_in_the_basis(parameter, matrix, group, state)
-    _refresh(matrix, group, state, fresh)
+    squares, bases = dict(zip(sides, tensors[4::2])), dict(zip(sides, tensors[5::2]))
+
+    def stay() -> list[Tensor]:
+        return [parameter, tensors[2], tensors[3]]
+
+    def move() -> list[Tensor]:
+        return _adam_in_the_basis(parameter, matrix, tensors[2], tensors[3], bases, **numbers)
+
+    for target, value in zip(stay(), helix.cond(fresh != 0, stay, move), strict=True):
+        _put(target, value)
+    _refresh(matrix, squares, bases, fresh, due, of_side)
 
 
-def _adam_in_the_basis(parameter: Tensor, matrix: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
-    (beta1, beta2), step = group["betas"], state["step"] + 1
-    average = state["exp_avg"].reshape(matrix.shape).lerp(matrix, 1 - beta1)
-    turned = _turn(matrix, state)
-    square = beta2 * state["exp_avg_sq"].reshape(matrix.shape) + (1 - beta2) * turned * turned
-    root = (square / (1 - beta2**step)).sqrt() + group["eps"]
-    direction = _turn_back(_turn(average, state) / (1 - beta1**step) / root, state)
-    moved = parameter * (1 - group["lr"] * group["weight_decay"]) - group["lr"] * direction.reshape(parameter.shape)
-    state["exp_avg"].copy_(average.reshape(parameter.shape))
-    state["exp_avg_sq"].copy_(square.reshape(parameter.shape))
-    parameter.copy_(moved)
+def _put(target: Tensor, value: Tensor) -> None:
+    if value is not target:
+        target.copy_(value)
 
 
-def _refresh(matrix: Tensor, group: dict[str, Any], state: dict[str, Any], fresh: bool) -> None:
+def _adam_in_the_basis(
+    parameter: Tensor,
+    matrix: Tensor,
+    exp_avg: Tensor,
+    exp_avg_sq: Tensor,
+    bases: Bases,
+    of_mean: Number,
+    keep_square: Number,
+    of_square: Number,
+    mean_weight: Number,
+    square_weight: Number,
+    eps: Number,
+    keep: Number,
+    lr: Number,
+) -> list[Tensor]:
+    """The parameter and the two averages, moved on."""
+    average = exp_avg.reshape(matrix.shape).lerp(matrix, of_mean)
+    turned = _turn(matrix, bases)
+    square = keep_square * exp_avg_sq.reshape(matrix.shape) + of_square * turned * turned
+    root = (square / square_weight).sqrt() + eps
+    direction = _turn_back(_turn(average, bases) / mean_weight / root, bases)
+    moved = parameter * keep - lr * direction.reshape(parameter.shape)
+    return [moved, average.reshape(parameter.shape), square.reshape(parameter.shape)]
+
+
+def _refresh(matrix: Tensor, squares: Bases, bases: Bases, fresh: Number, due: Number, part: Number) -> None:
     """The preconditioners take the gradient in, and from time to time their bases follow."""
-    beta = group["betas"][1] if group["shampoo_beta"] is None else group["shampoo_beta"]
-    due = (state["step"] + 1) % group["precondition_frequency"] == 0
-    for side, product in (("left", lambda: matrix @ matrix.T), ("right", lambda: matrix.T @ matrix)):
-        if side not in state:
-            continue
-        state[side].copy_(state[side].lerp(product(), 1 - beta))
-        basis = state[f"{side}_basis"]
-        if fresh:
-            basis.copy_(linalg.eigh(state[side])[1].flip(-1))
-        elif due:
-            basis.copy_(linalg.qr(state[side] @ basis)[0])
+    for side, square in squares.items():
+        square.copy_(square.lerp(matrix @ matrix.T if side == "left" else matrix.T @ matrix, part))
+        _put(bases[side], _basis(square, bases[side], fresh, due))
 
 
-def _turn(matrix: Tensor, state: dict[str, Any]) -> Tensor:
-    turned = state["left_basis"].T @ matrix if "left" in state else matrix
-    return turned @ state["right_basis"] if "right" in state else turned
+def _basis(square: Tensor, basis: Tensor, fresh: Number, due: Number) -> Tensor:
+    def follow() -> Tensor:
+        return helix.cond(due != 0, lambda: linalg.qr(square @ basis)[0], lambda: basis)
+
+    return helix.cond(fresh != 0, lambda: linalg.eigh(square)[1].flip(-1), follow)
 
 
-def _turn_back(matrix: Tensor, state: dict[str, Any]) -> Tensor:
-    turned = state["left_basis"] @ matrix if "left" in state else matrix
-    return turned @ state["right_basis"].T if "right" in state else turned
+def _turn(matrix: Tensor, bases: Bases) -> Tensor:
+    turned = bases["left"].T @ matrix if "left" in bases else matrix
+    return turned @ bases["right"] if "right" in bases else turned
+
+
+def _turn_back(matrix: Tensor, bases: Bases) -> Tensor:
+    turned = bases["left"] @ matrix if "left" in bases else matrix
+    return turned @ bases["right"].T if "right" in bases else turned

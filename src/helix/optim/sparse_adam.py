@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Unpack
 
-from .. import zeros_like
+from .. import _core, where, zeros_like
 from ..tensor import Tensor
 from .optimizer import Choices, Entry, Optimizer, Update
 
@@ -49,19 +49,47 @@ class SparseAdam(Optimizer):
             if "exp_avg" not in state:
                 state = {"step": 0, **state, **{k: zeros_like(entry.parameter) for k in ("exp_avg", "exp_avg_sq")}}
             tensors = [entry.parameter, entry.gradient, state["exp_avg"], state["exp_avg_sq"]]
-            yield Update(_step, tensors, {"group": group, "step": state["step"] + 1}, {entry.name: state})
+            yield Update(_step, tensors, _options(group, state["step"] + 1), {entry.name: state})
 
 
-def _step(tensors: list[Tensor], group: Mapping[str, Any], step: int) -> None:
-    parameter, gradient, average, square = tensors
+def _options(group: Mapping[str, Any], step: int) -> dict[str, Any]:
     beta1, beta2 = group["betas"]
-    rows = (gradient != 0).reshape(gradient.shape[0], -1).any(1).nonzero().reshape(-1)
-    given = gradient.index_select(0, rows).to(average.dtype)
-    given = -given if group["maximize"] else given
-    mean = average.index_select(0, rows).lerp(given, 1 - beta1)
-    second = square.index_select(0, rows).lerp(given * given, 1 - beta2)
-    size = group["lr"] * math.sqrt(1 - beta2**step) / (1 - beta1**step)
-    moved = parameter.index_select(0, rows) - (size * mean / (second.sqrt() + group["eps"])).to(parameter.dtype)
-    average.index_copy_(0, rows, mean)
-    square.index_copy_(0, rows, second)
-    parameter.index_copy_(0, rows, moved)
+    return {
+        "maximize": group["maximize"],
+        "of_mean": 1.0 - beta1,
+        "of_square": 1.0 - beta2,
+        "size": group["lr"] * math.sqrt(1 - beta2**step) / (1 - beta1**step),
+        "eps": float(group["eps"]),
+    }
+
+
+def _step(tensors: list[Tensor], maximize: bool, **numbers: float) -> None:
+    parameter, gradient, average, square = tensors
+    chosen = (gradient != 0).reshape(gradient.shape[0], -1).any(1)
+    given = -gradient if maximize else gradient
+    if _core.tracing():  # how many rows there are depends on values: all are moved, and the others put back
+        chosen = chosen.reshape(-1, *[1] * (gradient.ndim - 1))
+        for old, new in zip(
+            (parameter, average, square), _moved(parameter, given, average, square, **numbers), strict=True
+        ):
+            old.copy_(where(chosen, new, old))
+        return
+    rows = chosen.nonzero().reshape(-1)
+    looked_up = [tensor.index_select(0, rows) for tensor in (parameter, given, average, square)]
+    for old, new in zip((parameter, average, square), _moved(*looked_up, **numbers), strict=True):
+        old.index_copy_(0, rows, new)
+
+
+def _moved(
+    parameter: Tensor,
+    gradient: Tensor,
+    average: Tensor,
+    square: Tensor,
+    of_mean: float,
+    of_square: float,
+    size: float,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    given = gradient.to(average.dtype)
+    mean, second = average.lerp(given, of_mean), square.lerp(given * given, of_square)
+    return parameter - (size * mean / (second.sqrt() + eps)).to(parameter.dtype), mean, second

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import _core
+from .. import _core, float64
 from .._core import Tensor, untraced, wrapped_number, wrapped_numbers
 from ..autograd import no_grad
-from ..dtypes import float64
 from ..errors import TraceError
 from ..graph.around import Around, Changed
 from ..graph.tracer import Tracer, active
 
 if TYPE_CHECKING:
+    from .lookahead import Lookahead
     from .optimizer import Optimizer, Update
 
 Op = type(_core.rule_step)
@@ -45,8 +45,8 @@ class TracedStep(Around):
         self.optimizer = optimizer
         self.name = f"{type(optimizer).__name__}.step"
         self.held: dict[tuple[str, str], Tensor] = {}
+        given = [(group, optimizer.with_gradients(group)) for group in optimizer.param_groups]
         with untraced(), no_grad():
-            given = [(group, optimizer.with_gradients(group)) for group in optimizer.param_groups]
             self.first = optimizer.planned(given)
             self._hold()
         # Of gradients a plan has only the place: from now on parameters stand there.
@@ -159,15 +159,45 @@ def _options(update: Update) -> Iterator[tuple[str, Any, list[float] | float | N
             yield key, value, value if isinstance(value, float) else None
 
 
+class TracedLookahead(Around):
+    """Tells each run whether it is a k-th step, and how far the slow weights go."""
+
+    def __init__(self, lookahead: Lookahead) -> None:
+        self.lookahead, self.held = lookahead, dict(lookahead.slow)
+        self.shapes = ((), (len(numbers_of("rule_step", {})),))
+
+    def before(self) -> Sequence[Tensor]:
+        one = self.lookahead
+        for name, held in self.held.items():
+            if one.slow[name] is not held:  # they were loaded
+                one.slow[name] = held.copy_(one.slow[name])
+        one.steps += 1
+        due = one.steps % one.k == 0
+        numbers = numbers_of("rule_step", {"states": 0, "c0": one.alpha if due else 0.0})
+        return wrapped_number(float(due), float64), wrapped_numbers(numbers)
+
+    def undo(self) -> None:
+        self.lookahead.steps -= 1
+
+
 _RECORDS: dict[str, dict[str, float]] = {}
 
 
-def _of_op(op: str, name: str, options: dict[str, Any]) -> Iterator[tuple[str, Any, list[float] | None]]:
+def _record(op: str) -> dict[str, float]:
+    """The numbers of an op, in the order of its record, and what they are where they are not given."""
     if op not in _RECORDS:
         (params,) = [record["params"] for record in _core.ops() if record["name"] == op]
-        _RECORDS[op] = {p["name"]: p["default"] for p in params if p["kind"] in ("int", "float")}
-    numbers = _RECORDS[op]
+        _RECORDS[op] = {p["name"]: p["default"] or 0.0 for p in params if p["kind"] in ("int", "float")}
+    return _RECORDS[op]
+
+
+def numbers_of(op: str, options: Mapping[str, Any]) -> list[float]:
+    return [float(options.get(key, default)) for key, default in _record(op).items()]
+
+
+def _of_op(op: str, name: str, options: dict[str, Any]) -> Iterator[tuple[str, Any, list[float] | None]]:
+    known = _record(op)
     for key, value in options.items():
-        if key not in numbers:
+        if key not in known:
             yield key, value, None
-    yield name, options, [float(options.get(key, default)) for key, default in numbers.items()]
+    yield name, options, numbers_of(op, options)

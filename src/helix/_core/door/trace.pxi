@@ -37,14 +37,15 @@ cdef dict gradient_functions = {}  # thread -> what is told of gradients that a 
 
 cdef int watch_gradient(Tensor x, bint sets) except -1:
     function = gradient_functions.get(PyThread_get_thread_ident())
+    cdef hx_tensor *now = x.t.gradient
     if function is not None:
-        function(x, sets)
+        function(x, None if now == NULL or now.storage == NULL else wrap(hx_tensor_retain(now)), sets)
     return 0
 
 
 def trace_gradients(function):
-    """Has `function(tensor, sets)` called before `grad` of a tensor is read or set while this thread traces; None: nobody is
-    told. Returns the function before."""
+    """Has `function(tensor, gradient, sets)` called before `grad` of a tensor is read or set while this thread traces, with the
+    gradient of before the trace that it still has; None: nobody is told. Returns the function before."""
     before = gradient_functions.pop(PyThread_get_thread_ident(), None)
     if function is not None:
         gradient_functions[PyThread_get_thread_ident()] = function
@@ -121,14 +122,15 @@ cdef class Trace:
         return hx_trace_draws(self.trace)
 
     def values(self):
-        """What is known of each value: (origin, number of the value it shows, shape, dtype, strides, offset, is a number)."""
+        """What is known of each value: (origin, number of the value it shows, shape, dtype, strides, offset, is a number that is known)."""
         cdef hx_trace_known k
         cdef int i
         found = []
         for i in range(hx_trace_values(self.trace)):
             k = hx_trace_known_of(self.trace, i)
             found.append((k.origin, k.shown, ints_tuple(k.tensor.shape, k.tensor.ndim), DTYPES[k.tensor.dtype],
-                          ints_tuple(k.tensor.strides, k.tensor.ndim), k.tensor.offset, bool(k.tensor.flags & HX_T_NUMBER)))
+                          ints_tuple(k.tensor.strides, k.tensor.ndim), k.tensor.offset,
+                          k.tensor.flags & HX_T_NUMBER != 0 and k.tensor.storage != NULL))
         return found
 
     def tensor(self, int number):

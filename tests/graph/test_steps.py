@@ -1,0 +1,305 @@
+"""Whole training steps as one graph: every optimizer over many runs, gradients that stay, and what the program tells a run."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import helix
+from helix import nn, optim
+from helix.errors import FormatError, TraceError
+from helix.graph import Dim, Spec
+
+X, Y = Spec((5, 4)), Spec((5, 3))
+
+OPTIMIZERS: dict[str, Callable[[list], Any]] = {
+    "SGD": lambda p: optim.SGD(p, lr=0.1, weight_decay=0.01),
+    "SGD, momentum": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.3),
+    "SGD, Nesterov": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, maximize=True),
+    "Adam": lambda p: optim.Adam(p, lr=0.01, amsgrad=True, weight_decay=0.1),
+    "SOAP": lambda p: optim.SOAP(p, lr=0.01, precondition_frequency=3),
+    "Lookahead": lambda p: optim.Lookahead(optim.AdamW(p, lr=0.01), k=2),
+    "groups": lambda p: optim.AdamW([{"params": p[:2], "lr": 0.1}, {"params": p[2:], "betas": (0.5, 0.6)}], lr=0.01),
+    "whole numbers": lambda p: optim.SGD(p, lr=1, momentum=0.5),
+    **{
+        name: lambda p, name=name: getattr(optim, name)(p, lr=0.01)
+        for name in (
+            "AdamW", "Adadelta", "Adagrad", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop", "Lion", "LAMB", "LARS",
+            "Adafactor", "SparseAdam",
+        )
+    },
+    "RMSprop, centred": lambda p: optim.RMSprop(p, lr=0.01, centered=True, momentum=0.5),
+    "Muon": lambda p: optim.Muon([q for q in p if q.ndim == 2], lr=0.01),
+}  # fmt: skip
+
+
+def data(steps: int) -> list[tuple[helix.Tensor, helix.Tensor]]:
+    helix.manual_seed(1)
+    return [(helix.randn(5, 4), helix.randn(5, 3)) for _ in range(steps)]
+
+
+def network(dtype: Any = helix.float32) -> nn.Module:
+    helix.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)).to(dtype)
+
+
+def step_of(model: nn.Module, optimizer: Any) -> Callable:
+    def step(x: helix.Tensor, y: helix.Tensor) -> helix.Tensor:
+        optimizer.zero_grad()
+        loss = ((model(x) - y) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return step
+
+
+def seen(state: Any) -> Any:
+    """Tensors as lists, in all that a state holds."""
+    if isinstance(state, helix.Tensor):
+        return state.tolist()
+    if isinstance(state, dict):
+        return {key: seen(value) for key, value in state.items()}
+    return [seen(part) for part in state] if isinstance(state, (list, tuple)) else state
+
+
+def both(make: Callable, steps: int = 5, dtype: Any = helix.float32) -> tuple[list, list]:
+    """What eager steps and the runs of one graph leave: losses, parameters, states, with a schedule of learning rates."""
+    found = []
+    for traced in (False, True):
+        model = network(dtype)
+        optimizer = make(list(model.parameters()))
+        schedule = optim.lr_scheduler.ExponentialLR(getattr(optimizer, "optimizer", optimizer), 0.8)
+        step = step_of(model, optimizer)
+        run = helix.trace(step, Spec((5, 4), dtype), Spec((5, 3), dtype)) if traced else step
+        losses = []
+        for x, y in data(steps):
+            losses.append(run(x.to(dtype), y.to(dtype)).item())
+            schedule.step()
+        found.append([losses, seen(model.state_dict()), seen(optimizer.state_dict())])
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_one_graph_makes_the_steps_of_an_optimizer_to_the_bit(name: str) -> None:
+    eager, traced = both(OPTIMIZERS[name])
+    assert traced == eager
+
+
+def test_master_weights() -> None:
+    eager, traced = both(lambda p: optim.AdamW(p, lr=0.01, master_weights=True), dtype=helix.bfloat16)
+    assert traced == eager
+
+
+def test_a_trace_changes_neither_parameters_nor_states_nor_gradients() -> None:
+    model = network()
+    optimizer = optim.Adam(model.parameters(), lr=0.1)
+    before, own = copy.deepcopy(model.state_dict()), helix.ones(6)
+    model[0].bias.grad = own
+    helix.trace(step_of(model, optimizer), X, Y)
+    assert seen(model.state_dict()) == seen(before) and not optimizer.state
+    assert model[0].bias.grad is own and model[0].weight.grad is None
+
+
+def trained(change: Callable[[nn.Module, Any, Callable], None], kind: str, traced: bool) -> list:
+    model = network()
+    optimizer = OPTIMIZERS[kind](list(model.parameters()))
+    step = step_of(model, optimizer)
+    run = helix.trace(step, X, Y) if traced else step
+    batches = data(4)
+    run(*batches[0])
+    run(*batches[1])
+    change(model, optimizer, step)
+    run(*batches[2])
+    run(*batches[3])
+    return [seen(model.state_dict()), seen(optimizer.state_dict())]
+
+
+def load(model: nn.Module, optimizer: Any, step: Callable) -> None:
+    other = network()
+    saved = OPTIMIZERS[type(optimizer).__name__](list(other.parameters()))
+    again = step_of(other, saved)
+    for x, y in data(3):
+        again(x, y)
+    optimizer.load_state_dict(saved.state_dict())
+
+
+CHANGES: dict[str, Callable] = {
+    "a state is loaded": load,
+    "states begin anew": lambda model, optimizer, step: optimizer.state.clear(),
+    "eager steps between": lambda model, optimizer, step: step(*data(1)[0]),
+    "another graph steps": lambda model, optimizer, step: (
+        helix.trace(step, *data(1)[0])(*data(1)[0]) if not helix._core.tracing() else None
+    ),
+    "other numbers": lambda model, optimizer, step: optimizer.param_groups[0].update(lr=0.5, weight_decay=0.2),
+}
+
+
+@pytest.mark.parametrize("kind", ["Adam", "SGD", "NAdam", "Rprop"])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
+def test_a_graph_goes_on_from_the_optimizer_as_it_is(change: Callable, kind: str) -> None:
+    assert trained(change, kind, traced=True) == trained(change, kind, traced=False)
+
+
+def test_two_graphs_begin_one_state() -> None:
+    found = []
+    for traced in (False, True):
+        model = network()
+        optimizer = optim.Adam(model.parameters(), lr=0.1)
+        step = step_of(model, optimizer)
+        one, other = (helix.trace(step, X, Y), helix.trace(step, X, Y)) if traced else (step, step)
+        for k, (x, y) in enumerate(data(4)):
+            (one, other)[k % 2](x, y)
+        found.append(seen(optimizer.state_dict()))
+    assert found[0] == found[1]
+
+
+def test_two_steps_in_one_graph() -> None:
+    found = []
+    for traced in (False, True):
+        model = network()
+        one = step_of(model, optim.Adam(model.parameters(), lr=0.1))
+
+        def twice(x: helix.Tensor, y: helix.Tensor, one: Callable = one) -> helix.Tensor:
+            return one(x, y) + one(x, y)
+
+        run = helix.trace(twice, X, Y) if traced else twice
+        found.append([run(x, y).item() for x, y in data(3)])
+    assert found[0] == found[1]
+
+
+def test_any_batch_size() -> None:
+    model, twin = network(), network()
+    step = step_of(model, optim.AdamW(model.parameters(), lr=0.1))
+    graph = helix.trace(step, Spec((Dim("B"), 4)), Spec((Dim("B"), 3)))
+    eager = step_of(twin, optim.AdamW(twin.parameters(), lr=0.1))
+    for size in (5, 3, 1):
+        x, y = helix.randn(size, 4), helix.randn(size, 3)
+        assert graph(x, y).item() == eager(x, y).item()
+    assert graph.at(B=2).told == graph.told  # the graph for one size is told its numbers too
+
+
+def test_a_run_that_fails_has_not_counted() -> None:
+    model = network()
+    optimizer = optim.NAdam(model.parameters(), lr=0.1)
+    graph = helix.trace(step_of(model, optimizer), X, Y)
+    x, y = data(1)[0]
+    for before in ({}, None):
+        if before is None:
+            graph(x, y)
+            before = seen(optimizer.state_dict())["state"]
+        graph.runner = graph.executor()
+        graph.runner.program({}).steps[0].call = lambda *given: 1 / 0
+        with pytest.raises(ZeroDivisionError):
+            graph(x, y)
+        assert seen(optimizer.state_dict())["state"] == before
+        graph.runner = None
+
+
+def test_another_step_than_the_traced_one_is_refused() -> None:
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    graph = helix.trace(step_of(model, optimizer), X, Y)
+    optimizer.param_groups[0]["nesterov"] = True
+    before = seen(model.state_dict())
+    with pytest.raises(TraceError, match="SGD.step is another step .*nesterov is True, it was False; trace"):
+        graph(*data(1)[0])
+    optimizer.param_groups[0].update(nesterov=False, momentum=0.0)
+    with pytest.raises(TraceError, match="other parameters go together, or they have other states"):
+        graph(*data(1)[0])
+    assert seen(model.state_dict()) == before
+
+
+def test_a_graph_that_is_told_numbers_is_not_saved(tmp_path: Any) -> None:
+    model = network()
+    graph = helix.trace(step_of(model, optim.Adam(model.parameters())), X, Y)
+    with pytest.raises(FormatError, match="is told numbers by its program"):
+        graph.save(tmp_path / "step.safetensors")
+
+
+# ---- gradients that stay -----------------------------------------------------------------------------------
+
+
+def backward(model: nn.Module, x: helix.Tensor) -> None:
+    model(x).square().sum().backward()
+
+
+def clip(model: nn.Module, x: helix.Tensor) -> None:
+    model.zero_grad()
+    backward(model, x)
+    nn.utils.clip_grad_value_(model.parameters(), 0.3)
+
+
+def clip_norm(model: nn.Module, x: helix.Tensor) -> helix.Tensor:
+    model.zero_grad()
+    backward(model, x)
+    return nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+
+
+def clear(model: nn.Module, x: helix.Tensor) -> None:
+    backward(model, x)
+    model.zero_grad()
+
+
+def only_read(model: nn.Module, x: helix.Tensor) -> helix.Tensor:
+    return model[0].weight.grad * 2 + x.sum()
+
+
+GRADIENTS: dict[str, tuple[Callable, bool]] = {
+    "they add up": (backward, False),
+    "they add up to those before": (backward, True),
+    "clipped by value": (clip, False),
+    "clipped by norm": (clip_norm, True),
+    "cleared in the end": (clear, False),
+    "cleared, and there before": (clear, True),
+    "read": (only_read, True),
+}
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_gradients_stay_as_eager_steps_leave_them(name: str) -> None:
+    function, there = GRADIENTS[name]
+    found = []
+    for traced in (False, True):
+        model = network()
+        if there:
+            backward(model, helix.ones(5, 4))
+        run = helix.trace(lambda x, model=model: function(model, x), X) if traced else lambda x, m=model: function(m, x)
+        left: list[Any] = []
+        for x, _ in data(3):
+            left += [seen(run(x)), seen([p.grad for p in model.parameters()])]
+            if there:  # another tensor from now on
+                model[0].weight.grad = helix.ones(6, 4)
+        found.append(left)
+    assert found[0] == found[1]
+
+
+def test_gradients_that_nobody_cleared_begin_where_there_are_none() -> None:
+    model, twin = network(), network()
+    for net in (model, twin):
+        backward(net, helix.ones(5, 4))
+    graph = helix.trace(lambda x: backward(model, x), X)
+    for net in (model, twin):
+        net.zero_grad()
+    x = data(1)[0][0]
+    graph(x), backward(twin, x)
+    assert seen([p.grad for p in model.parameters()]) == seen([p.grad for p in twin.parameters()])
+
+
+def test_a_step_that_was_traced_without_gradients_refuses_them() -> None:
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+
+    def step(x: helix.Tensor) -> None:
+        backward(model, x)
+        optimizer.step()
+
+    graph = helix.trace(step, X)
+    graph(data(1)[0][0])
+    before = seen(model.state_dict())
+    with pytest.raises(TraceError, match="has a gradient from before, which it had not when the function was traced"):
+        graph(data(1)[0][0])
+    assert seen(model.state_dict()) == before
