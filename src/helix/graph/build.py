@@ -293,7 +293,7 @@ class Builder:
             self.first[v] = value
             return value
         if memory in self.leaves:
-            value: Value = Gradient(self.leaves[memory], self.unique(self._gradient_name(memory)))
+            value = Gradient(self.leaves[memory], self.unique(self._gradient_name(memory)))
         else:
             kind, name = self.named.get(memory, ("constant", f"constant{len(self.graph.captured)}"))
             value = Value(kind, tensor.shape, tensor.dtype, self.unique(name), tensor)

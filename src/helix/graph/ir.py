@@ -67,7 +67,7 @@ class Gradient(Value):
         super().__init__("constant", leaf.shape, leaf.dtype, name)
 
     @property
-    def source(self) -> Any:  # type: ignore[override]
+    def source(self) -> Any:
         if self.leaf.grad is None:
             self.leaf.grad = op_named("zeros_like")(self.leaf.detach())
         return self.leaf.grad

@@ -92,7 +92,7 @@ def _step(
     floor, smallest, threshold = limits
     scale = rate * _rms(parameter).clamp(min=smallest)
     new = [average.lerp(value, part) for average, value in zip(averages, _squares(gradient), strict=True)]
-    estimate = new[0] if gradient.ndim < 2 else _product(*new, floor)
+    estimate = new[0] if gradient.ndim < 2 else _product(new[0], new[1], floor)
     update = estimate.clamp(min=floor * floor).rsqrt() * gradient
     move = update * (scale / maximum(_rms(update) / threshold, update.new_ones(())))
     for average, value in zip(averages, new, strict=True):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Unpack
-
-import helix
 
 from .. import linalg, zeros, zeros_like
 from ..tensor import Tensor
@@ -124,9 +122,15 @@ def _step(
     def move() -> list[Tensor]:
         return _adam_in_the_basis(parameter, matrix, tensors[2], tensors[3], bases, **numbers)
 
-    for target, value in zip(stay(), helix.cond(fresh != 0, stay, move), strict=True):
+    for target, value in zip(stay(), cond(fresh != 0, stay, move), strict=True):
         _put(target, value)
     _refresh(matrix, squares, bases, fresh, due, of_side)
+
+
+def cond(chosen: bool | Tensor, if_true: Callable[[], Any], if_false: Callable[[], Any]) -> Any:
+    from ..graph.control import cond  # needed by this optimizer alone
+
+    return cond(chosen, if_true, if_false)
 
 
 def _put(target: Tensor, value: Tensor) -> None:
@@ -168,9 +172,9 @@ def _refresh(matrix: Tensor, squares: Bases, bases: Bases, fresh: Number, due: N
 
 def _basis(square: Tensor, basis: Tensor, fresh: Number, due: Number) -> Tensor:
     def follow() -> Tensor:
-        return helix.cond(due != 0, lambda: linalg.qr(square @ basis)[0], lambda: basis)
+        return cond(due != 0, lambda: linalg.qr(square @ basis)[0], lambda: basis)
 
-    return helix.cond(fresh != 0, lambda: linalg.eigh(square)[1].flip(-1), follow)
+    return cond(fresh != 0, lambda: linalg.eigh(square)[1].flip(-1), follow)
 
 
 def _turn(matrix: Tensor, bases: Bases) -> Tensor:

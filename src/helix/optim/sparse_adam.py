@@ -70,26 +70,20 @@ def _step(tensors: list[Tensor], maximize: bool, **numbers: float) -> None:
     if _core.tracing():  # how many rows there are depends on values: all are moved, and the others put back
         chosen = chosen.reshape(-1, *[1] * (gradient.ndim - 1))
         for old, new in zip(
-            (parameter, average, square), _moved(parameter, given, average, square, **numbers), strict=True
+            (parameter, average, square), _moved([parameter, given, average, square], **numbers), strict=True
         ):
             old.copy_(where(chosen, new, old))
         return
     rows = chosen.nonzero().reshape(-1)
     looked_up = [tensor.index_select(0, rows) for tensor in (parameter, given, average, square)]
-    for old, new in zip((parameter, average, square), _moved(*looked_up, **numbers), strict=True):
+    for old, new in zip((parameter, average, square), _moved(looked_up, **numbers), strict=True):
         old.index_copy_(0, rows, new)
 
 
 def _moved(
-    parameter: Tensor,
-    gradient: Tensor,
-    average: Tensor,
-    square: Tensor,
-    of_mean: float,
-    of_square: float,
-    size: float,
-    eps: float,
+    tensors: list[Tensor], of_mean: float, of_square: float, size: float, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
+    parameter, gradient, average, square = tensors
     given = gradient.to(average.dtype)
     mean, second = average.lerp(given, of_mean), square.lerp(given * given, of_square)
     return parameter - (size * mean / (second.sqrt() + eps)).to(parameter.dtype), mean, second
