@@ -63,7 +63,7 @@ class TracedStep(Around):
                 known = self.optimizer.state.get(name, {})
                 for key, value in values.items():
                     if isinstance(value, Tensor):
-                        kept = value if known.get(key) is value else self._ahead(name, key, value)
+                        kept: Tensor = value if known.get(key) is value else self._ahead(name, key, value)
                         self.held[name, key] = exchanged[id(value)] = kept
         for update in self.first:
             update.tensors[:] = [exchanged.get(id(tensor), tensor) for tensor in update.tensors]
