@@ -63,7 +63,8 @@ class TracedStep(Around):
                 known = self.optimizer.state.get(name, {})
                 for key, value in values.items():
                     if isinstance(value, Tensor):
-                        kept: Tensor = value if known.get(key) is value else self._ahead(name, key, value)
+                        begun = id(known.get(key)) == id(value)
+                        kept = value if begun else self._ahead(name, key, value)
                         self.held[name, key] = exchanged[id(value)] = kept
         for update in self.first:
             update.tensors[:] = [exchanged.get(id(tensor), tensor) for tensor in update.tensors]
