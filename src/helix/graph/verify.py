@@ -43,7 +43,7 @@ def _verify(graph: Graph, sizes: Sizes) -> None:
     with tracer:
         tensors: dict[int, Tensor] = {}
         for value in (*graph.inputs, *graph.captured):
-            tensors[id(value)] = tracer.input(_sizes(value.shape, sizes), value.dtype)
+            tensors[id(value)] = tracer.input(_sizes(value.shape, sizes), value.dtype, _device_of(value))
         for node in graph.nodes:
             if node.graphs or node.op in _CONTROL:
                 shapes = _control(node, tensors, sizes)
@@ -55,6 +55,13 @@ def _verify(graph: Graph, sizes: Sizes) -> None:
             for value, tensor in zip(node.outputs, made, strict=True):
                 _require(node, value, tensor, sizes)
                 tensors[id(value)] = tensor
+
+
+def _device_of(value: Value) -> Any:
+    """Where a captured tensor lies; of an input, where it is taken first."""
+    if value.kind != "input":
+        return value.source.device
+    return next((node.device for node in value.users if node.device is not None and not node.graphs), None)
 
 
 def _sizes(shape: tuple, sizes: Sizes) -> tuple[int, ...]:
