@@ -59,6 +59,16 @@ EXPRESSIONS = {
     "index_copy": ("m.index_copy(a, 0, m.tensor([0]), b.bfloat16())", (3,), (1,)),
     "mv": ("m.mv(a, b)", (3, 3), (3,)),
     "attention": ("F.scaled_dot_product_attention(a, a, a)", (1, 2, 3, 4)),
+    "tensordot": ("m.tensordot(a, b, 1)", (3, 4), (4, 5)),
+    "bilinear": ("F.bilinear(a, a, b)", (2, 3), (4, 3, 3)),
+    "bilinear of short ones": ("F.bilinear(a.bfloat16(), a.bfloat16(), b.bfloat16())", (2, 3), (4, 3, 3)),
+    "RNN": ("m.nn.RNN(3, 4)(a)[0]", (2, 1, 3)),
+    "LSTM": ("m.nn.LSTM(3, 4)(a)[0]", (2, 1, 3)),
+    "GRU": ("m.nn.GRU(3, 4)(a)[0]", (2, 1, 3)),
+    "GRU of short ones": ("m.nn.GRU(3, 4)(a.bfloat16())[0]", (2, 1, 3)),
+    "RNNCell": ("m.nn.RNNCell(3, 4)(a)", (2, 3)),
+    "LSTMCell": ("m.nn.LSTMCell(3, 4)(a)[1]", (2, 3)),
+    "GRUCell": ("m.nn.GRUCell(3, 4)(a)", (2, 3)),
 }
 
 
@@ -105,6 +115,81 @@ def test_weights_and_their_gradients_stay_float32():
     assert y.dtype is hx.bfloat16 and layer.weight.dtype is layer.weight.grad.dtype is hx.float32
     expected = x.to(hx.bfloat16).to(hx.float32).sum(0)
     assert (layer.weight.grad - expected).abs().max().item() <= 0.05
+
+
+# ---- parameters that were cast are kept ----
+
+
+def casts_in(run) -> int:
+    with hx.profiler.profile() as found:
+        run()
+    return sum(event.op == "cast" for event in found.kernels)
+
+
+@pytest.mark.parametrize("mode", [hx.enable_grad, hx.no_grad, hx.inference_mode])
+def test_a_parameter_is_cast_twice_at_most_in_a_region(mode):
+    layer, x = nn.Linear(8, 8), hx.randn(2, 8).to(hx.bfloat16)
+
+    def together():
+        with hx.autocast("cpu"):
+            for _ in range(4):
+                layer(x)
+
+    def apart(**options):
+        for _ in range(4):
+            with hx.autocast("cpu", **options):
+                layer(x)
+
+    with mode():
+        assert casts_in(together) == 4 and casts_in(apart) == 8
+        with hx.autocast("cpu"):
+            assert casts_in(apart) == 4  # the outermost region
+        with hx.autocast("cpu", cache_enabled=False):
+            assert casts_in(together) == 8
+        assert casts_in(lambda: apart(cache_enabled=False)) == 8
+
+
+def test_kept_casts_change_no_bit():
+    def all_of(cache_enabled):
+        hx.manual_seed(0)
+        layer, x = nn.Linear(16, 16), hx.randn(4, 16)
+        with hx.autocast("cpu", cache_enabled=cache_enabled):
+            with hx.no_grad():
+                first = layer(layer(x))
+            y = layer(layer(x))
+            y.sum().backward()
+            layer(x).sum().backward()  # the graph of the first pass is gone
+        return [t.detach().float().tolist() for t in (first, y, layer.weight.grad, layer.bias.grad)]
+
+    assert all_of(True) == all_of(False)
+
+
+def test_a_parameter_that_was_written_is_cast_again():
+    layer, x = nn.Linear(4, 4, bias=False), hx.ones(1, 4)
+    optimizer = hx.optim.SGD(layer.parameters(), 1.0)
+    with hx.no_grad():
+        layer.weight.fill_(1)
+    with hx.autocast("cpu"):
+        layer(x).sum().backward()
+        assert layer(x).tolist() == layer(x).tolist() == [[4.0] * 4]
+        optimizer.step()
+        assert layer(x).tolist() == layer(x).tolist() == [[0.0] * 4]
+        with hx.inference_mode():
+            layer.weight.fill_(2)
+            assert layer(x).tolist() == layer(x).tolist() == [[8.0] * 4]
+        layer.weight.data.fill_(3)
+        assert layer(x).tolist() == [[12.0] * 4]
+
+
+def test_memory_of_kept_casts_is_given_back():
+    layer, x = nn.Linear(256, 256, bias=False), hx.ones(1, 256)
+    before = hx.memory_stats()["live_bytes"]
+    with hx.autocast("cpu"):
+        with hx.autocast("cpu"):
+            layer(x)
+            layer(x)
+        assert hx.memory_stats()["live_bytes"] - before >= 256 * 256 * 2
+    assert hx.memory_stats()["live_bytes"] - before < 256
 
 
 # ---- the scaler --------------------------------------------------------------------------------------------

@@ -23,6 +23,9 @@ class autocast:
         device_type: "cpu" or another device's type. helix knows two lists: the CPU's, and that of all others.
         dtype: float16 or bfloat16; by default bfloat16 on the CPU and float16 elsewhere.
         enabled: with False, autocast is off inside.
+        cache_enabled: are parameters that were cast kept, from their second use on, until the outermost region ends? By
+            default as outside of the region, and yes there. It changes no number, and a parameter that is written in
+            place is cast again; it saves work where parameters are used many times, as in the steps of a recurrence.
 
     >>> layer = helix.nn.Linear(4, 2)
     >>> with helix.autocast("cpu", dtype=helix.bfloat16):
@@ -31,7 +34,9 @@ class autocast:
     (helix.bfloat16, helix.float32)
     """
 
-    def __init__(self, device_type: str = "cpu", dtype=None, enabled: bool = True) -> None:
+    def __init__(
+        self, device_type: str = "cpu", dtype=None, enabled: bool = True, cache_enabled: bool | None = None
+    ) -> None:
         if not isinstance(device_type, str) or not device_type:
             raise ParameterError(
                 f"HX1403 autocast: device_type must be a device's type such as 'cpu', got {device_type!r}.",
@@ -47,16 +52,23 @@ class autocast:
                 expected=LOWER,
                 got=self.dtype.name,
             )
-        self.enabled = bool(enabled)
+        self.enabled, self.cache_enabled = bool(enabled), cache_enabled
         self._before: list = []
 
     def __enter__(self):
         wanted = self.dtype if self.enabled else None
-        self._before.append(_core.autocast_mode(self.device_type != "cpu", wanted))
+        before = _core.autocast_mode(self.device_type != "cpu", wanted)
+        kept = None if self.cache_enabled is None else _core.autocast_cache(self.cache_enabled)
+        self._before.append((before, kept))
+        _core.autocast_region(True)
         return self
 
     def __exit__(self, *exception):
-        _core.autocast_mode(self.device_type != "cpu", self._before.pop())
+        before, kept = self._before.pop()
+        _core.autocast_region(False)
+        if kept is not None:
+            _core.autocast_cache(kept)
+        _core.autocast_mode(self.device_type != "cpu", before)
 
     def __call__(self, function):
         @wraps(function)

@@ -9,7 +9,7 @@ import pytest
 
 import helix
 from helix import nn
-from helix.errors import GradientError
+from helix.errors import GradientError, TraceError
 from helix.graph import Spec, grad
 
 F = nn.functional
@@ -122,3 +122,22 @@ def test_what_has_no_rule_is_an_error() -> None:
         grad(helix.trace(lambda x: helix.heaviside(x, x).sum(), Spec((3,))), "x")
     with pytest.raises(GradientError):
         grad(helix.trace(lambda x: x.round().sum().detach(), Spec((3,))), "x")
+
+
+@pytest.mark.parametrize("wrt", ["y", ["x", "y"], ["y", "w"]])
+def test_inputs_without_influence_have_zeros(wrt: str | list[str]) -> None:
+    layer = nn.Linear(2, 2)
+    graph = helix.trace(lambda x, y, w: (layer(x) ** 2).sum(), Spec((3, 2)), Spec((2,)), Spec(()))
+    made = grad(graph, wrt)
+    found = made(helix.randn(3, 2), helix.randn(2), helix.randn(()))
+    zeros = (found,) if isinstance(wrt, str) else [g for name, g in zip(wrt, found, strict=True) if name != "x"]
+    assert all(g.abs().sum().item() == 0 for g in zeros) and zeros[0].shape == (2,)
+
+
+def test_steps_and_streams_need_a_trace() -> None:
+    from helix._core import trace_draws, trace_region
+
+    with pytest.raises(TraceError, match="no trace is running"):
+        trace_draws(3)
+    with pytest.raises(TraceError, match="no trace is running"):
+        trace_region(0, [helix.zeros(2)], [((2,), helix.float32)])

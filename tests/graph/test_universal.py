@@ -1,5 +1,7 @@
 """Layers of all kinds as one graph: what the layers give, to the bit, and trained together."""
 
+import json
+
 import pytest
 
 import helix
@@ -140,3 +142,30 @@ def test_refused(build, match):
 def test_text_that_tells_no_graph(text):
     with pytest.raises(FormatError):
         UniversalGraph.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("what", "args", "text"),
+    [
+        ("Linear", [1 << 19, 1 << 19], "more than the 1073741824 elements"),
+        ("Linear", [1 << 40, 1], "size 1099511627776"),
+        ("LSTM", [1, 1, 1 << 19], "524288 layers"),
+        ("Conv2d", [1 << 10, 1 << 10, [1 << 10, 1 << 10]], "elements"),
+        ("TransformerEncoderLayer", [1 << 15, 1 << 20], "HX4010"),
+        ("Linear", [], "HX4010"),
+    ],
+)
+def test_sizes_in_a_file_are_bounded(what: str, args: list, text: str) -> None:
+    raw = json.dumps([1, ["x"], [["a", "node", what, args, {}, ["x"]]], []])
+    before = helix.memory_stats()["live_bytes"]
+    with pytest.raises(FormatError, match=text):
+        UniversalGraph.from_json(raw)
+    assert helix.memory_stats()["live_bytes"] - before < 1 << 20
+
+
+def test_many_nodes_are_counted_together() -> None:
+    nodes = [[f"n{i}", "node", "Linear", [1 << 10, 1 << 10], {}, ["x" if i == 0 else f"n{i - 1}"]] for i in range(3)]
+    raw = json.dumps([1, ["x"], nodes, []])
+    with pytest.raises(FormatError, match="elements"):
+        UniversalGraph.from_json(raw, max_elements=3 << 20)
+    assert UniversalGraph.from_json(raw, max_elements=4 << 20).order() == ["n0", "n1", "n2"]

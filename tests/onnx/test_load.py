@@ -143,6 +143,7 @@ def test_an_input_that_tells_a_shape_is_given_as_constant():
         ({"x": numpy.zeros((2, 4), numpy.float32), "z": 1}, ArgumentError, "no input 'z'"),
         ([0, 1], ArgumentError, "takes 1 inputs, got 2"),
         ({"x": ["a"]}, ArgumentError, "array of numbers"),
+        ({"x": [[1.0], [1.0, 2.0]]}, ArgumentError, "must be a tensor or an array"),
     ],
 )
 def test_inputs_that_do_not_fit_are_errors(inputs, kind, text):

@@ -2,7 +2,10 @@
  * accelerators elsewhere. */
 #include "autocast.h"
 #include <string.h>
+#include "autograd.h"
 #include "dispatch.h"
+#include "storage.h"
+#include "trace.h"
 
 enum { DISTANCE_BIAS = 4 }; /* the input of attention */
 
@@ -113,7 +116,7 @@ static const struct {
     {"atan2", HX_AS_GIVEN, HX_WIDEST},
     {"dot", HX_AS_GIVEN, HX_WIDEST},
     {"vdot", HX_AS_GIVEN, HX_WIDEST},
-    {"bilinear", HX_AS_GIVEN, HX_WIDEST},
+    {"bilinear", HX_CLOSED, HX_WIDEST},
     {"index_put", HX_AS_GIVEN, HX_WIDEST},
     {"scatter_add", HX_AS_GIVEN, HX_WIDEST},
 };
@@ -128,6 +131,130 @@ void hx_precisions_of(const char *op, uint8_t precision[2]) {
             precision[1] = LIST[i].other;
         }
 }
+
+/* ---- values of parameters that were cast ---- */
+
+/* A slot of an open table by addresses. All three are held, so that no address comes to mean another thing. */
+typedef struct kept {
+    hx_tensor *parameter, *values; /* values: from the second use on; held for a single one, they would only take up cache */
+    hx_storage *storage;           /* of the parameter, when it was cast */
+    uint32_t version;
+} kept;
+
+static _Thread_local struct {
+    kept *slots;
+    size_t room, count; /* room: a power of 2, or 0 */
+    int depth;
+    bool off;
+} casts;
+
+enum { FIRST_CASTS = 64 };
+
+static kept *slot_of(kept *slots, size_t room, const hx_tensor *parameter) {
+    size_t at = (size_t)((uint64_t)(uintptr_t)parameter * 0x9e3779b97f4a7c15u >> 32) & (room - 1);
+    while (slots[at].parameter && slots[at].parameter != parameter) at = (at + 1) & (room - 1);
+    return &slots[at];
+}
+
+static void drop(kept *k) {
+    if (k->values) hx_tensor_release(k->values);
+    if (k->storage) hx_storage_release(k->storage);
+    k->values = NULL;
+    k->storage = NULL;
+}
+
+static void forget_casts(void) {
+    for (size_t i = 0; i < casts.room; i++) {
+        if (!casts.slots[i].parameter) continue;
+        drop(&casts.slots[i]);
+        hx_tensor_release(casts.slots[i].parameter);
+    }
+    hx_free(casts.slots, casts.room * sizeof *casts.slots);
+    casts.slots = NULL;
+    casts.room = casts.count = 0;
+}
+
+void hx_autocast_enter(void) { casts.depth++; }
+void hx_autocast_leave(void) {
+    if (--casts.depth == 0 && casts.room) forget_casts();
+}
+bool hx_autocast_keep(bool wanted) {
+    bool before = !casts.off;
+    casts.off = !wanted;
+    return before;
+}
+
+static bool make_room(void) {
+    if (2 * casts.count < casts.room) return true;
+    size_t room = casts.room ? 2 * casts.room : FIRST_CASTS;
+    kept *slots = hx_alloc_zeroed(room * sizeof *slots);
+    if (!slots) return false;
+    for (size_t i = 0; i < casts.room; i++)
+        if (casts.slots[i].parameter) *slot_of(slots, room, casts.slots[i].parameter) = casts.slots[i];
+    hx_free(casts.slots, casts.room * sizeof *slots);
+    casts.slots = slots;
+    casts.room = room;
+    return true;
+}
+
+static bool is_kept(const hx_tensor *t) {
+    return casts.depth && !casts.off && !hx_tracing() && t->dtype == HX_F32 && t->flags & HX_T_REQUIRES_GRAD && !t->history &&
+           !t->base && t->storage;
+}
+
+/* The values alone: each use gets a node of its own, as if it had been cast for itself. */
+static hx_status cast_values(hx_tensor *t, hx_dtype dtype, hx_tensor **values) {
+    bool no_grad = hx_mode.no_grad;
+    hx_mode.no_grad = true;
+    hx_status status = hx_cast_to(t, dtype, values);
+    hx_mode.no_grad = no_grad;
+    if (!status) (*values)->flags &= (uint8_t)~HX_T_INFERENCE;
+    return status;
+}
+
+/* NULL at the first use of what the parameter holds now. */
+static hx_status values_of(hx_tensor *t, hx_dtype dtype, hx_tensor **values) {
+    *values = NULL;
+    if (!make_room()) return HX_E_MEMORY;
+    kept *k = slot_of(casts.slots, casts.room, t);
+    if (k->parameter && k->storage == t->storage && k->version == t->storage->version) {
+        if (k->values && k->values->dtype != dtype) {
+            hx_tensor_release(k->values);
+            k->values = NULL;
+        }
+        if (!k->values) HX_TRY(cast_values(t, dtype, &k->values));
+        *values = k->values;
+        return HX_OK;
+    }
+    drop(k);
+    if (!k->parameter) {
+        k->parameter = hx_tensor_retain(t);
+        casts.count++;
+    }
+    k->storage = hx_storage_retain(t->storage);
+    k->version = t->storage->version;
+    return HX_OK;
+}
+
+static hx_status kept_cast(hx_tensor *t, hx_dtype dtype, hx_tensor **cast) {
+    hx_tensor *values;
+    HX_TRY(values_of(t, dtype, &values));
+    if (!values) return hx_cast_to(t, dtype, cast);
+    HX_TRY(hx_tensor_alias(values, cast));
+    if (!hx_grad_enabled()) return HX_OK;
+    hx_call c;
+    hx_call_init(&c, HX_OPREF(cast));
+    c.in = &t;
+    c.n_in = 1;
+    c.attr[0] = (hx_attr){.kind = HX_A_DTYPE, .v.i = dtype};
+    c.out[0] = *cast;
+    hx_status status = c.op->shape(&c);
+    if (!status) status = hx_record(&c);
+    if (status) hx_tensor_release(*cast);
+    return status;
+}
+
+/* ---- a call ---- */
 
 /* float64, whole numbers and Python's numbers stay what they are. */
 static bool is_cast(const hx_tensor *t) {
@@ -153,6 +280,10 @@ hx_status hx_autocast(hx_call *c, hx_inputs *tmp) {
     hx_precision precision = (hx_precision)c->op->info->precision[elsewhere];
     if (precision == HX_BORDER) precision = of_border(c);
     if (!on || precision == HX_AS_GIVEN) return HX_OK;
+    if (precision == HX_CLOSED) {
+        hx_mode.autocast[0] = hx_mode.autocast[1] = 0;
+        return HX_OK;
+    }
     hx_dtype dtype = (hx_dtype)(on - 1);
     if (precision == HX_SINGLE) dtype = HX_F32;
     if (precision == HX_WIDEST) dtype = widest(c, dtype);
@@ -160,7 +291,7 @@ hx_status hx_autocast(hx_call *c, hx_inputs *tmp) {
     for (int i = 0; i < c->n_in; i++) {
         hx_tensor *cast;
         if (!is_cast(c->in[i]) || c->in[i]->dtype == dtype || (precision == HX_SCORES && i == DISTANCE_BIAS)) continue;
-        HX_TRY(hx_cast_to(c->in[i], dtype, &cast));
+        HX_TRY((dtype != HX_F32 && is_kept(c->in[i]) ? kept_cast : hx_cast_to)(c->in[i], dtype, &cast));
         HX_TRY(hx_replace_input(tmp, &c->in, c->n_in, i, cast));
     }
     return HX_OK;

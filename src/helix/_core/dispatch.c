@@ -315,7 +315,7 @@ static hx_status run_into(hx_call *c, hx_tensor **target, bool *ran) {
     if (status && status != HX_E_CALLBACK) return status;
     if (status || *ran)
         for (int i = 0; i < c->n_out; i++)
-            if (!hx_mode.inference) hx_bump_version(target[i]);
+            if (hx_counts_writes(target[i])) hx_bump_version(target[i]);
     return status;
 }
 

@@ -34,7 +34,8 @@ extern _Thread_local hx_thread_mode hx_mode __attribute__((visibility("hidden"))
 static inline bool hx_grad_enabled(void) { return !hx_mode.no_grad && !hx_mode.inference; }
 bool hx_grad_set(bool enabled); /* returns the mode before */
 static inline bool hx_inference_enabled(void) { return hx_mode.inference; }
-bool hx_inference_set(bool enabled); /* inference mode: no nodes, no version counts, results may not enter autograd */
+bool hx_inference_set(bool enabled); /* inference mode: no nodes, results have no version counts and may not enter autograd */
+static inline bool hx_counts_writes(const hx_tensor *t) { return !hx_mode.inference || !(t->flags & HX_T_INFERENCE); }
 
 /* Ops that helpers of the core need without a record at hand. Results are owned by the caller. */
 hx_status hx_contiguous_of(hx_tensor *t, hx_tensor **out); /* t itself (retained) when it is contiguous */

@@ -40,6 +40,14 @@
     X(linalg_vector_norm, 1)
 
 enum {
+    HX_FUSED_none,
+#define HX_PLACE(op, dims_at) HX_FUSED_##op,
+    HX_FUSED_OPS(HX_PLACE)
+#undef HX_PLACE
+    HX_FUSED_END
+};
+
+enum {
     HX_FUSED_INPUTS = 32,
     HX_FUSED_NUMBERS = 64,
     HX_FUSED_STEPS = 96,
@@ -56,6 +64,7 @@ typedef struct hx_fused_register {
 
 typedef struct hx_fused_step {
     const hx_op *op;
+    int place;                         /* of the op in HX_FUSED_OPS, from 1 on */
     int n_in, n_attr;
     int dims_at;                       /* of a reduction: the attribute that names its axes; else -1 */
     int in[HX_FUSED_OPERANDS];         /* registers; -1: none */

@@ -299,7 +299,7 @@ hx_status hx_run_apart(const hx_op *op, hx_device *device, hx_tensor **in, int n
     *ran = false;
     if (!status && device->programs) status = launch(&l, NULL, ran);
     for (int i = 0; i < n_out && !status && *ran; i++)
-        if (!hx_mode.inference) hx_bump_version(out[i]);
+        if (hx_counts_writes(out[i])) hx_bump_version(out[i]);
     if (outermost) hx_error_enter_op(NULL);
     return status;
 }
@@ -340,7 +340,7 @@ hx_status hx_copy_into(hx_tensor *dst, hx_tensor *src) {
     hx_whole_begin();
     if (!status) status = cast_into(dst, apart ? apart : shown);
     hx_whole_end();
-    if (!status && !hx_mode.inference) hx_bump_version(dst);
+    if (!status && hx_counts_writes(dst)) hx_bump_version(dst);
     hx_tensor_release(apart);
     hx_tensor_release(shown);
     return status;

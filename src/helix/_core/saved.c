@@ -2,15 +2,17 @@
  * a tensor again when backward reads it. While either runs, saving is as usual. */
 #include "autograd.h"
 #include "dispatch.h"
+#include "trace.h"
 
 static hx_saver_hooks hooks;
 
 void hx_saver_set_hooks(const hx_saver_hooks *wanted) { hooks = *wanted; }
 
-/* A leaf whose gradient is wanted lives on anyhow. What is stale already must stay, so that it is found out. */
+/* A leaf whose gradient is wanted lives on anyhow. What is stale already must stay, so that it is found out. A graph keeps what it
+ * has; a trace that is watched only asks what an eager run would hold. */
 static bool is_packable(const hx_node *n, int i) {
     const hx_saved *s = &n->saved[i];
-    if (!s->tensor || !s->tensor->storage || s->tensor->storage->version != s->version) return false;
+    if (!s->tensor || (s->tensor->storage ? s->tensor->storage->version != s->version : !hx_trace_is_watched())) return false;
     return i >= n->n_in || n->edges[i].leaf != s->tensor;
 }
 

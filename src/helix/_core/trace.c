@@ -3,6 +3,7 @@
 #include <string.h>
 #include "autograd.h"
 #include "dispatch.h"
+#include "launch.h"
 #include "rng.h"
 #include "threads.h"
 
@@ -12,6 +13,8 @@ typedef struct value {
     uint8_t origin;
     bool written;  /* memory that was there before, and that a recorded call writes */
     int32_t input; /* position among the inputs; for an alias the number of the value it shows */
+    int32_t gone;  /* of a watched trace: how many calls there were when nobody else held it; -1: somebody does */
+    int32_t views; /* how many values hold it as their base */
 } value;
 
 struct hx_trace {
@@ -25,7 +28,9 @@ struct hx_trace {
     int n_outputs, output_room;
     int n_inputs;
     int32_t n_draws;
-    bool begun;
+    int32_t *held; /* of a watched trace: the values that somebody else holds too */
+    int n_held, held_room, looked; /* looked: the values whose base is counted */
+    bool begun, watched;
     hx_trace *outer; /* while it records: the trace in which it began */
 };
 
@@ -57,6 +62,7 @@ void hx_trace_release(hx_trace *t) {
     if (t->values) hx_free(t->values, (size_t)t->value_room * sizeof *t->values);
     if (t->slots) hx_free(t->slots, (size_t)t->n_slots * sizeof *t->slots);
     if (t->outputs) hx_free(t->outputs, (size_t)t->output_room * sizeof *t->outputs);
+    if (t->held) hx_free(t->held, (size_t)t->held_room * sizeof *t->held);
     hx_free(t, sizeof *t);
 }
 
@@ -139,7 +145,11 @@ static hx_status number_of(hx_trace *t, hx_tensor *x, int origin, int32_t *numbe
                        "a tensor of another trace was used in this one; pass it in as an input, or compute it again");
     HX_TRY(reserve((void **)&t->values, t->n_values, &t->value_room, sizeof *t->values));
     value *v = &t->values[t->n_values];
-    *v = (value){.tensor = hx_tensor_retain(x), .origin = (uint8_t)origin};
+    if (t->watched) {
+        HX_TRY(reserve((void **)&t->held, t->n_held, &t->held_room, sizeof *t->held));
+        t->held[t->n_held++] = t->n_values;
+    }
+    *v = (value){.tensor = hx_tensor_retain(x), .origin = (uint8_t)origin, .gone = -1};
     v->spec.dtype = x->dtype;
     v->spec.ndim = x->ndim;
     hx_copy_sizes(v->spec.shape, x->shape, x->ndim);
@@ -219,6 +229,27 @@ hx_trace_known hx_trace_known_of(const hx_trace *t, int32_t v) {
     return (hx_trace_known){x->tensor, x->origin, x->origin == HX_TRACE_ALIAS ? x->input : v};
 }
 
+/* ---- watching ---- */
+
+void hx_trace_watch(hx_trace *t) { t->watched = true; }
+bool hx_trace_is_watched(void) { return hx_mode.trace && hx_mode.trace->watched; }
+int32_t hx_trace_gone(const hx_trace *t, int32_t v) { return t->values[v].gone; }
+
+void hx_trace_look(hx_trace *t) {
+    for (; t->looked < t->n_values; t->looked++) {
+        const hx_tensor *base = t->values[t->looked].tensor->base;
+        int32_t of = base ? hx_trace_number(t, base) : -1;
+        if (of >= 0) t->values[of].views++;
+    }
+    int held = 0;
+    for (int i = 0; i < t->n_held; i++) {
+        value *v = &t->values[t->held[i]];
+        if (atomic_load_explicit(&v->tensor->refs, memory_order_acquire) == 1 + v->views) v->gone = t->n_calls;
+        else t->held[held++] = t->held[i];
+    }
+    t->n_held = held;
+}
+
 /* ---- recording ---- */
 
 static hx_status copy_attributes(hx_trace_call *k, const hx_call *c) {
@@ -288,6 +319,12 @@ hx_status hx_trace_record(hx_call *c) {
     hx_trace_call k = {.op = c->op, .n_in = c->n_in, .n_out = c->n_out, .list_at = c->list_at, .list_n = c->list_n,
                        .into = writes, .view = !writes && c->op->flags & HX_VIEW && c->spec[0].offset != HX_NO_VIEW,
                        .no_grad = !hx_grad_enabled(), .groups = c->groups, .device = c->device};
+    if (hx_mode.trace->watched) {
+        const hx_op_support *kernel =
+            hx_own_kernel(c->op, c->device, hx_key_dtype(c->in, c->n_in, c->n_out ? (hx_dtype)c->spec[0].dtype : HX_F32));
+        k.packs = kernel && kernel->verdict == HX_YES_IF_CONTIGUOUS;
+        hx_trace_look(hx_mode.trace);
+    }
     HX_TRY(room_for_numbers(&k));
     HX_TRY(append(hx_mode.trace, &k, fill(hx_mode.trace, &k, c)));
     note_writes(hx_mode.trace, &k);
@@ -309,6 +346,7 @@ hx_status hx_trace_region(int32_t region, hx_tensor **in, int n_in, const hx_spe
     hx_trace_call k = {.n_in = n_in, .n_out = n_out, .list_at = -1, .region = region, .no_grad = !hx_grad_enabled(),
                        .device = device};
     for (int i = 0; i < n_out; i++) out[i] = NULL;
+    if (!hx_mode.trace) return hx_fail(HX_E_TRACE, HX1702_TRACE, "no trace is running, which could record a step");
     HX_TRY(room_for_numbers(&k));
     hx_status status = HX_OK;
     if (n_out && !(k.spec = hx_alloc((size_t)n_out * sizeof *k.spec))) status = HX_E_MEMORY;

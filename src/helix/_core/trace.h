@@ -16,6 +16,7 @@ typedef struct hx_trace_call {
     bool into;      /* results go into existing values (in-place forms and out=) */
     bool view;      /* the results show the memory of the first input */
     bool no_grad;   /* gradients do not flow through it: they were switched off */
+    bool packs;     /* its kernel takes inputs without gaps: others are copied for it. Known of a watched trace alone */
     uint8_t groups; /* HX_MUTATES: into how many equal parts the list falls */
     hx_device *device;
     int32_t *in;   /* value numbers; -1 for an absent tensor */
@@ -63,6 +64,13 @@ int hx_trace_values(const hx_trace *t);
 hx_trace_known hx_trace_known_of(const hx_trace *t, int32_t v);
 /* The number of a tensor that the trace has met, or -1. */
 int32_t hx_trace_number(const hx_trace *t, const hx_tensor *x);
+
+/* A watched trace, said before it begins, looks before each call which values nobody but the trace holds any more: with values
+ * their memory would be free. `gone` is how many calls there were by then, -1 while somebody holds it. */
+void hx_trace_watch(hx_trace *t);
+bool hx_trace_is_watched(void);
+void hx_trace_look(hx_trace *t);
+int32_t hx_trace_gone(const hx_trace *t, int32_t v);
 
 /* Random ops take streams 0, 1, 2, ... of a trace: attributes of kind HX_A_RNG with count 1. Each replay draws as many from
  * the default generator as the trace took, in that order. */

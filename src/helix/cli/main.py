@@ -24,6 +24,7 @@ COMMANDS = {
     "predict": ("training", "What a run's model says of files or a text."),
     "profile": ("profile", "Time, FLOPs and memory of some training steps, by module, line or op."),
     "summary": ("summary", "Layers, parameters and FLOPs of a configuration's or run's model."),
+    "estimate": ("estimate", "Memory and operations of a model before it runs; the largest batch that fits."),
     "export": ("export", "A model in the ONNX format, checked beside helix."),
     "graph": ("graph", "A model's graph as a picture, a page, or text."),
     "devices": ("machine", "Devices that helix can use here."),

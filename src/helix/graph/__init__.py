@@ -7,6 +7,7 @@ y = graph(x)
 
 from ..errors import GraphError, TraceError
 from .control import cond, scan, while_loop
+from .estimating import Estimate, estimate, largest_batch
 from .executor import Executor
 from .files import from_json, load
 from .gradient import grad
@@ -21,6 +22,7 @@ from .universal import UniversalGraph
 __all__ = [
     "Dim",
     "Effect",
+    "Estimate",
     "Executor",
     "Expr",
     "Graph",
@@ -31,9 +33,11 @@ __all__ = [
     "UniversalGraph",
     "Value",
     "cond",
+    "estimate",
     "from_json",
     "grad",
     "infer",
+    "largest_batch",
     "load",
     "optimize",
     "scan",

@@ -11,6 +11,7 @@ from ..errors import GraphError
 from ..flops import flops_of
 from .ir import Graph, Node, Value
 from .text import spec_text
+from .workspaces import of_kernel
 
 BLOCK = 64  # bytes to which the pool rounds a block up
 
@@ -166,24 +167,11 @@ def liveness(graph: Graph) -> list[Life]:
     return [Life(value, first, last[id(value)], bytes_of(value)) for value, first in made]
 
 
-_PRODUCTS = frozenset({"linear", "linear_activation", "matmul", "mm", "bmm", "addmm", "baddbmm"})
-_PANEL, _BLOCKS = 32, 550_000  # columns of a packed panel; bytes of the blocks of the left operand, of all threads
-
-
 def workspace(node: Node) -> int:
-    """Bytes that a node needs besides its results: the bodies of control flow, at their peak; of a product the operands that the
-    CPU's engine packs, about."""
+    """Bytes that a node needs besides its results: the bodies of control flow, at their peak; what its kernel on the CPU holds, about."""
     if node.graphs:
         return max(map(_results, node.graphs[:1] if node.op == "function" else node.graphs))
-    if node.op not in _PRODUCTS or not node.outputs[0].shape:
-        return 0
-    *_, n = node.outputs[0].shape
-    left = node.inputs[1 if node.op in ("addmm", "baddbmm") else 0]
-    k = left.shape[-1] if left is not None and left.shape else 1
-    rows = node.outputs[0].shape[-2] if node.op in ("bmm", "baddbmm") else bytes_of(node.outputs[0]) // max(n, 1) // 4
-    if rows < 8 or rows * n * k < 1 << 18:
-        return 0
-    return _BLOCKS + 4 * k * -(-n // _PANEL) * _PANEL if rows > 128 else _BLOCKS + 4 * k * min(n, 5 * _PANEL)
+    return of_kernel(node)
 
 
 def _rounded(size: int) -> int:

@@ -23,7 +23,7 @@ def grad(graph: Graph, wrt: str | Sequence[str] | None = None, value: bool = Fal
     value: the new graph returns (output, gradients).
 
     Raises GradientError (HX1505) where the graph has other outputs than one number; ArgumentError (HX1103) for an unknown name;
-    what the gradient rules raise, such as GradientError (HX1503) where nothing can be differentiated.
+    what the gradient rules raise, such as GradientError (HX1503) where inputs have influence, but none that has a gradient.
 
     Example:
         >>> cube = helix.trace(lambda x: (x ** 3).sum(), helix.graph.Spec((2,)))
@@ -38,6 +38,7 @@ def grad(graph: Graph, wrt: str | Sequence[str] | None = None, value: bool = Fal
         )
     single = isinstance(wrt, str)
     targets = _targets(graph, [wrt] if isinstance(wrt, str) else wrt)
+    touched = not _origins(graph.outputs[0]).isdisjoint(targets)
     runner = graph.executor()
 
     def derived(leaves: list[Tensor]) -> object:
@@ -52,13 +53,24 @@ def grad(graph: Graph, wrt: str | Sequence[str] | None = None, value: bool = Fal
         with enable_grad():
             result = interpret(graph, leaves, runner.sizes(leaves), captured)[0]
             free = [wanted[id(target)] for target in targets]
-            found = backward([result], free)
+            found = backward([result], free) if touched else [None] * len(free)
         zeros = _core.op_named("zeros_like")
         made = tuple([zeros(tensor) if g is None else g for tensor, g in zip(free, found, strict=True)])
         answer = made[0] if single else made
         return (result, answer) if value else answer
 
     return trace_derived(graph, derived)
+
+
+def _origins(value: Value) -> set[Value]:
+    """The inputs and captured tensors on which a value depends."""
+    found, waiting = {value}, [value]
+    while waiting:
+        node = waiting.pop().node
+        fresh = [v for v in node.inputs if v is not None and v not in found] if node is not None else []
+        found.update(fresh)
+        waiting += fresh
+    return found
 
 
 def _targets(graph: Graph, wrt: Sequence[str] | None) -> list[Value]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -20,7 +21,7 @@ class Tree:
         self.cls = cls  # Tensor: a leaf; None: a value of its own; else the container
         self.keys = keys
         self.parts = parts
-        self.value = value
+        self.value = value  # of a defaultdict: what makes its defaults
 
     @property
     def leaves(self) -> int:
@@ -37,13 +38,16 @@ class Tree:
         if self.cls is None:
             return self.value
         made = [part.fill(leaves) for part in self.parts]
+        if is_dataclass(self.cls):
+            return _dataclass(self.cls, dict(zip(self.keys, made, strict=True)))
         if issubclass(self.cls, dict):
-            return self.cls(zip(self.keys, made, strict=True))
+            pairs = zip(self.keys, made, strict=True)
+            return self.cls(self.value, pairs) if issubclass(self.cls, defaultdict) else self.cls(pairs)
         if hasattr(self.cls, "_fields"):
             return self.cls(*made)
         if issubclass(self.cls, (list, tuple)):
             return self.cls(made)
-        return self.cls(**dict(zip(self.keys, made, strict=True)))
+        raise AssertionError(self.cls)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tree) and self._key() == other._key()
@@ -65,6 +69,15 @@ class Tree:
         return f"{self.cls.__name__}({', '.join(f'{key}: {part}' if key != '' else str(part) for key, part in named)})"
 
 
+def _dataclass(cls: Any, values: dict[str, Any]) -> Any:
+    """Fields that the class fills in itself get their values afterwards. Of a dict of fields, those that are None are not told."""
+    later = [field.name for field in fields(cls) if not field.init and field.name in values]
+    made = cls(**{name: value for name, value in values.items() if name not in later})
+    for name in later:
+        object.__setattr__(made, name, values[name])
+    return made
+
+
 def flatten(value: Any) -> tuple[list[Any], Tree]:
     """The tensors (or specs) in `value`, and the tree that puts them back."""
     leaves: list[Any] = []
@@ -77,11 +90,12 @@ def _walk(value: Any, leaves: list[Any]) -> Tree:
         return Tree(Tensor)
     cls = type(value)
     if isinstance(value, dict):
-        return Tree(cls, tuple(value), tuple([_walk(part, leaves) for part in value.values()]))
+        factory = value.default_factory if isinstance(value, defaultdict) else None
+        return Tree(cls, tuple(value), tuple([_walk(part, leaves) for part in value.values()]), factory)
     if isinstance(value, (list, tuple)):
         return Tree(cls, getattr(cls, "_fields", ()), tuple([_walk(part, leaves) for part in value]))
     if is_dataclass(value) and not isinstance(value, type):
-        names = tuple(field.name for field in fields(value))
+        names = tuple([field.name for field in fields(value) if hasattr(value, field.name)])
         return Tree(cls, names, tuple([_walk(getattr(value, name), leaves) for name in names]))
     return Tree(None, value=value)
 

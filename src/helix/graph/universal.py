@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 import msgspec
@@ -14,9 +15,11 @@ from .._core import Tensor
 from ..errors import ArgumentError, FormatError, GraphError, HelixError
 from ..nn.module import Module
 from .schema import broken, decode, encode, unsaveable
+from .tracer import Tracer
 
 FORMAT = 1
 MAX_BYTES = 4_000_000
+MAX_SIZE, MAX_LAYERS = 1 << 20, 1024  # of a number in a file, and of layers in one node
 _FORBIDDEN = frozenset({"internal", "mutates", "creates", "values"})
 
 
@@ -285,10 +288,13 @@ class UniversalGraph(Module):
         return msgspec.json.encode([FORMAT, self._inputs, nodes, self._ends]).decode()
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> UniversalGraph:
+    def from_json(cls, text: str | bytes, max_elements: int = 1 << 30) -> UniversalGraph:
         """The graph again, with fresh parameters; `load_state_dict` brings the old ones.
 
-        Raises FormatError (HX4010) for text that tells no graph.
+        max_elements: as many numbers parameters and buffers may have together; they are counted before they are made. Sizes in
+            the text may be 2^20 at most, layers in a node 1,024.
+
+        Raises FormatError (HX4010) for text that tells no graph, or a larger one.
         """
         if len(text) > MAX_BYTES:
             raise broken(f"it has {len(text)} characters, more than the {MAX_BYTES} allowed")
@@ -296,18 +302,56 @@ class UniversalGraph(Module):
             version, inputs, nodes, ends = msgspec.json.decode(text, type=_File)
             if version != FORMAT:
                 raise broken(f"it has format {version}, this helix reads format {FORMAT}")
-            made = cls(inputs)
+            made, room = cls(inputs), max_elements
             for name, kind, made_of, args, options, sources in nodes:
                 if kind not in _KINDS or not made_of:
                     raise broken(f"{kind[:40]!r} is no kind of node")
                 values = {key: decode(value, frozenset()) for key, value in options.items()}
-                made._add(name, kind, made_of, decode(args, frozenset()), values, sources)
+                given = decode(args, frozenset())
+                room -= _elements(made_of, given, values)
+                if room < 0:
+                    raise broken(f"its tensors have more than the {max_elements} elements allowed; give max_elements")
+                made._add(name, kind, made_of, given, values, sources)
             made.output(*ends)._sorted()
             return made
         except FormatError:
             raise
-        except (msgspec.MsgspecError, HelixError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
+        except (
+            msgspec.MsgspecError,
+            HelixError,
+            ValueError,
+            TypeError,
+            ArithmeticError,
+            RecursionError,
+            MemoryError,
+        ) as error:
             raise broken(str(error)[:300]) from error
+
+
+def _elements(made_of: str, args: tuple[Any, ...], options: dict[str, Any]) -> int:
+    """How many numbers the parameters and buffers of a layer would have: it is made on shapes alone."""
+    for number in _numbers([*args, *options.values()]):
+        if abs(number) > MAX_SIZE:
+            raise broken(f"{made_of[:40]} has the size {number}, more than the {MAX_SIZE} allowed")
+    layer = getattr(helix.nn, made_of, None) if made_of in helix.nn.__all__ else None
+    if not isinstance(layer, type) or not issubclass(layer, Module):
+        return 0
+    layers = signature(layer).bind(*args, **options).arguments.get("num_layers", 1)
+    if isinstance(layers, int) and layers > MAX_LAYERS:
+        raise broken(f"{made_of[:40]} has {layers} layers, more than the {MAX_LAYERS} allowed")
+    with Tracer():
+        module: Any = layer(*args, **options)
+    return sum(tensor.numel() for tensors in (module.parameters(), module.buffers()) for tensor in tensors)
+
+
+def _numbers(values: Any) -> Iterator[int]:
+    for value in values:
+        if isinstance(value, int):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from _numbers(value)
+        elif isinstance(value, dict):
+            yield from _numbers(value.values())
 
 
 _KINDS = frozenset({"transformer", "attention", "ssm", "mamba", "hyena", "cnn", "cnn last", "rnn", "gnn", "node"})

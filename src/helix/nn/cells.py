@@ -56,7 +56,7 @@ class RNNCellBase(Module):
             if tuple(t.shape) != wanted:
                 raise LayerError(self, f"a state must be {wanted}. {describe(t)}")
         weights: list[Any] = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
-        found = recurrent(x.unsqueeze(0), weights, given, self.kind)
+        found = recurrent(x.unsqueeze(0), weights, given, self.kind, wide=self.kind >= KINDS["LSTM"])
         return tuple(t[0, 0] if unbatched else t[0] for t in found)
 
     def extra_repr(self) -> str:

@@ -26,14 +26,23 @@ NARROW = 256  # so wide an LSTM with projections is faster as one recurrence, wi
 
 
 def recurrent(
-    x: Tensor, weights: list[Any], start: tuple[Tensor, ...], kind: int, reverse: bool = False, lengths: Any = None
+    x: Tensor,
+    weights: list[Any],
+    start: tuple[Tensor, ...],
+    kind: int,
+    reverse: bool = False,
+    lengths: Any = None,
+    wide: bool | None = None,
 ) -> tuple[Tensor, ...]:
-    """(states,) or (states, cells) after every step of x, (steps, batch, features); weights as a layer names them."""
+    """(states,) or (states, cells) after every step of x, (steps, batch, features); weights as a layer names them. wide: within
+    autocast, are states kept in x's dtype? Those of a GRU are, unless told, as in torch."""
     w_ih, w_hh, b_ih, b_hh = weights
     if b_ih is not None and kind != KINDS["GRU"]:  # what the state gives to a GRU's n is scaled first, its bias too
         b_ih, b_hh = b_ih + b_hh, None
     cell = start[1] if len(start) > 1 else None
     gates = F.linear(x, w_ih, b_ih)
+    if gates.dtype != x.dtype and (kind == KINDS["GRU"] if wide is None else wide):
+        gates = gates.to(x.dtype)
     keep = is_grad_enabled() and any(t is not None and t.requires_grad for t in (gates, w_hh, b_hh, *start))
     states, cells, _ = _recurrence(gates, w_hh, b_hh, start[0], cell, lengths, kind, reverse, keep)
     return (states,) if cell is None else (states, cells)

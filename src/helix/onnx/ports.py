@@ -75,7 +75,12 @@ class Port:
 def tensor_of(given: Any, name: str) -> Tensor:
     if isinstance(given, Tensor):
         return given
-    array = numpy.asarray(given)
+    try:
+        array = numpy.asarray(given)
+    except ValueError as error:  # lists of unequal length
+        raise ArgumentError(
+            f"HX1103 the model's input {name} must be a tensor or an array: {error}", code="HX1103", argument=name
+        ) from None
     if array.dtype == object or (array.dtype.kind in "USOMmV" and array.dtype.name != "bfloat16"):
         raise ArgumentError(
             f"HX1103 the model's input {name} must be a tensor or an array of numbers, got {array.dtype}",

@@ -2,17 +2,20 @@
  *
  * A tile is a part of the frame: some rows of its last outer axis, and the inner axes whole (they are reduced), or, without
  * reductions, a piece of the last axis. Each step is one call of its op's own kernel on tiles, so its numbers are those of
- * the op, to the bit. Borders of tiles depend on shapes and strides alone. */
+ * the op, to the bit; of float32 steps, runs of the common ones stay in registers (fused_lanes.h). Borders of tiles depend on
+ * shapes and strides alone. */
 #include "../fused.h"
 #include <stdatomic.h>
 #include "../dispatch.h"
 #include "../kernels.h"
+#include "fused_lanes.h"
 #include "stream.h"
 
 enum {
     TILE_ITEMS = 2048,        /* of a register, where rows are not longer */
     CROSSED_RUN = 64,         /* along the last axis, where an input lies the other way round */
-    WORK_BYTES = 65536,       /* of a thread's share, at least */
+    MOST_SHARES = 256,        /* of the tiles, among threads */
+    WORK_BYTES = 262144,      /* of a share, at least */
     PARALLEL_BYTES = 262144,
     MOST_CONSTANTS = HX_FUSED_STEPS * HX_FUSED_OPERANDS
 };
@@ -39,6 +42,8 @@ typedef struct machine {
     const hx_op_support *kernel[HX_FUSED_STEPS];
     int slot[HX_FUSED_STEPS]; /* where a step's tile is kept; -1: it goes straight to the result */
     int result[HX_FUSED_STEPS]; /* which result it is, or -1 */
+    int run_end[HX_FUSED_STEPS]; /* behind the last step of the run of lanes in which a step stands; 0: it stands in none */
+    bool shared[HX_FUSED_STEPS]; /* of a step in a run: others read it from memory */
     bool streams[HX_MAX_OUTPUTS];
     int slots;
     int64_t slot_bytes;
@@ -190,6 +195,61 @@ static hx_code make_constants(machine *m, hx_err *err) {
     return HX_OK;
 }
 
+/* ---- runs of steps on registers ---- */
+
+static bool spans_last(const machine *m, int of) { return m->g.spans[of] >> (m->g.n - 1) & 1; }
+
+/* float32 along the last axis, one item after another, or the same all along it? */
+static bool lane_operand(const machine *m, const hx_fused_step *s, int k) {
+    int of = s->in[k];
+    if (of < 0 || s->dtype[k] != HX_F32) return false;
+    return of >= m->f->n_in || !spans_last(m, of) || m->g.stride[m->g.n - 1][of] == (int64_t)sizeof(float);
+}
+
+static bool plain_attributes(const hx_fused_step *s) {
+    if (s->place == HX_FUSED_add || s->place == HX_FUSED_sub)
+        return s->attr[0].kind == HX_A_FLOAT ? s->attr[0].v.f == 1 : s->attr[0].kind == HX_A_INT && s->attr[0].v.i == 1;
+    return s->place != HX_FUSED_div || (s->attr[0].count == 4 && !memcmp(s->attr[0].v.str, "none", 4));
+}
+
+static bool is_lane(const machine *m, int i) {
+    const hx_fused_step *s = &m->f->step[i];
+    const hx_lane_op *op = &hx_lane_ops[s->place];
+    int of = inputs_and_numbers(m->f) + i;
+    if (!(op->alone || op->value) || m->g.n_inner != 1 || m->f->made[of].dtype != HX_F32 || !spans_last(m, of)) return false;
+    for (int k = 0; k < s->n_in; k++)
+        if (!lane_operand(m, s, k)) return false;
+    return plain_attributes(s);
+}
+
+/* Does step i find step j's value in the registers? The one before it leaves it there. */
+static bool handed_on(const machine *m, int j, int i) {
+    const hx_fused_step *s = &m->f->step[i];
+    int of = inputs_and_numbers(m->f) + j;
+    return j == i - 1 && m->run_end[j] == m->run_end[i] && !(s->n_in == 2 && s->in[0] == of && s->in[1] == of);
+}
+
+static void find_runs(machine *m) {
+    const hx_fused *f = m->f;
+    int first = inputs_and_numbers(f);
+    for (int i = 0; i < f->n_steps; i++) {
+        int end = i;
+        while (end < f->n_steps && is_lane(m, end)) end++;
+        m->run_end[i] = 0;
+        for (int k = i; end - i > 1 && k < end; k++) m->run_end[k] = end;
+        if (end - i > 1) i = end - 1;
+    }
+    for (int i = 0; i < f->n_steps; i++) {
+        m->shared[i] = false;
+        for (int k = 0; k < f->step[i].n_in; k++) {
+            int j = f->step[i].in[k] - first;
+            if (j >= 0 && !(m->run_end[i] && handed_on(m, j, i))) m->shared[j] = true;
+        }
+    }
+}
+
+/* ---- slots ---- */
+
 /* A result that is far larger than the caches, and of which every tile lies in one piece, at a multiple of 16 bytes. */
 static bool streams(const machine *m, int i) {
     const geometry *g = &m->g;
@@ -205,10 +265,11 @@ static void assign_slots(machine *m) {
     const hx_fused *f = m->f;
     int first = inputs_and_numbers(f), last[HX_FUSED_STEPS], free[HX_FUSED_STEPS], n_free = 0;
     for (int i = 0; i < f->n_steps; i++) {
-        last[i] = i;
+        int done = m->run_end[i] ? m->run_end[i] - 1 : i; /* a run may do a part twice: what it reads is kept to its end */
+        last[i] = done;
         m->result[i] = -1;
         for (int k = 0; k < f->step[i].n_in; k++)
-            if (f->step[i].in[k] >= first) last[f->step[i].in[k] - first] = i;
+            if (f->step[i].in[k] >= first) last[f->step[i].in[k] - first] = done;
     }
     for (int i = 0; i < f->n_results; i++) {
         m->streams[i] = streams(m, i);
@@ -240,6 +301,7 @@ typedef struct desk {
     tile_register *r; /* inputs, (numbers,) steps */
     char *slots;
     int64_t rows, run; /* of the tile */
+    char *to[HX_FUSED_STEPS]; /* where a result's tile belongs; NULL when it is there */
 } desk;
 
 /* Axis `a` of tiles: rows first where there is an outer axis, then the inner ones. */
@@ -330,7 +392,120 @@ static hx_code run_step(const desk *d, int i, hx_err *err) {
     return m->kernel[i]->kernel(NULL, NULL, &call, err);
 }
 
-static hx_code run_tile(desk *d, int64_t tile, hx_err *err) {
+/* ---- runs of lanes on a tile ---- */
+
+typedef struct lanes {
+    int n;
+    bool rows_alike; /* one row follows another, and values are the same for all */
+    hx_lane lane[3 * HX_FUSED_STEPS + 1];
+    int64_t from_step[3 * HX_FUSED_STEPS + 1], to_step[3 * HX_FUSED_STEPS + 1]; /* floats from row to row */
+} lanes;
+
+/* From row to row of a register, in floats. */
+static int64_t row_step(const desk *d, int of) {
+    const tile_register *r = &d->r[of];
+    return r->view.ndim == 2 && r->shape[0] > 1 ? r->strides[0] : 0;
+}
+
+static void add_lane(lanes *l, hx_lane_run run, const float *from, int64_t from_step, float *to, int64_t to_step) {
+    l->lane[l->n] = (hx_lane){run, from, to};
+    l->from_step[l->n] = from_step;
+    l->to_step[l->n++] = to_step;
+}
+
+static void add_row_lane(const desk *d, lanes *l, hx_lane_run run, int of) {
+    int64_t step = row_step(d, of);
+    l->rows_alike &= step == d->run;
+    add_lane(l, run, d->r[of].view.data, step, NULL, 0);
+}
+
+/* The other operand of a step of two: a row, or one value. */
+static void add_operand(const desk *d, lanes *l, int i, int k, hx_lane_run value, hx_lane_run row) {
+    const machine *m = d->m;
+    int of = m->f->step[i].in[k];
+    if (m->f->made[of].number) {
+        add_lane(l, value, (const float *)m->constants[i * HX_FUSED_OPERANDS + k].value, 0, NULL, 0);
+    } else if (spans_last(m, of)) {
+        add_row_lane(d, l, row, of);
+    } else {
+        int64_t step = row_step(d, of);
+        l->rows_alike &= step == 0;
+        add_lane(l, value, d->r[of].view.data, step, NULL, 0);
+    }
+}
+
+static void add_step(const desk *d, lanes *l, int i, bool begins) {
+    const machine *m = d->m;
+    const hx_fused_step *s = &m->f->step[i];
+    const hx_lane_op *op = &hx_lane_ops[s->place];
+    int before = begins ? -1 : inputs_and_numbers(m->f) + i - 1, held = 0;
+    bool same = s->n_in == 2 && s->in[0] == s->in[1];
+    if (s->in[0] != before || same) held = s->n_in == 2 && s->in[1] == before && !same ? 1 : -1;
+    if (held < 0) {
+        held = m->f->made[s->in[0]].number || !spans_last(m, s->in[0]);
+        add_row_lane(d, l, lane_load, s->in[held]);
+    }
+    if (s->n_in == 1) add_lane(l, op->alone, NULL, 0, NULL, 0);
+    else add_operand(d, l, i, !held, held ? op->of_value : op->value, held ? op->of_row : op->row);
+}
+
+/* Where a step's values go: to memory that others read, to a result, past the caches. */
+static void add_stores(const desk *d, lanes *l, int i, bool stream) {
+    const machine *m = d->m;
+    int of = inputs_and_numbers(m->f) + i;
+    bool past = stream && m->result[i] >= 0 && m->slot[i] >= 0;
+    if (past) add_lane(l, lane_stream, NULL, 0, (float *)d->to[i], 0);
+    if (m->shared[i] || (m->result[i] >= 0 && !past)) {
+        int64_t step = row_step(d, of);
+        l->rows_alike &= step == d->run;
+        add_lane(l, lane_store, NULL, 0, d->r[of].view.data, step);
+    }
+}
+
+static void build_lanes(const desk *d, lanes *l, int begin, int end, bool stream) {
+    l->n = 0;
+    l->rows_alike = true;
+    for (int i = begin; i < end; i++) {
+        add_step(d, l, i, i == begin);
+        add_stores(d, l, i, stream);
+    }
+    add_lane(l, lane_end, NULL, 0, NULL, 0);
+}
+
+static bool streams_here(const desk *d, int begin, int end, int64_t n) {
+    bool any = false;
+    for (int i = begin; i < end; i++) {
+        if (d->m->result[i] < 0 || d->m->slot[i] < 0) continue;
+        if ((uintptr_t)d->to[i] % HX_LANE_BYTES) return false;
+        any = true;
+    }
+    return any && n % HX_LANE_GROUP == 0;
+}
+
+/* False where rows are too short for it: the steps' kernels do it then. */
+static bool run_lanes(desk *d, int begin, int end) {
+    lanes l;
+    int64_t rows = d->m->g.n > 1 ? d->rows : 1, n = d->run;
+    bool stream = streams_here(d, begin, end, rows * n);
+    build_lanes(d, &l, begin, end, stream);
+    if (rows == 1 || l.rows_alike) n *= rows, rows = 1;
+    else if (stream) build_lanes(d, &l, begin, end, stream = false);
+    if (n < HX_LANE_GROUP) return false;
+    for (int64_t row = 0; row < rows; row++) {
+        hx_lanes_run(l.lane, n);
+        for (int i = 0; i < l.n && row + 1 < rows; i++) {
+            if (l.lane[i].from) l.lane[i].from += l.from_step[i];
+            if (l.lane[i].to) l.lane[i].to += l.to_step[i];
+        }
+    }
+    for (int i = begin; i < end && stream; i++)
+        if (d->m->slot[i] >= 0) d->to[i] = NULL;
+    return true;
+}
+
+/* ---- a tile ---- */
+
+static void place_tile(desk *d, int64_t tile) {
     const machine *m = d->m;
     const geometry *g = &m->g;
     const hx_fused *f = m->f;
@@ -343,17 +518,26 @@ static hx_code run_tile(desk *d, int64_t tile, hx_err *err) {
         d->r[i].view.data = (char *)m->call->in[i].data + offset_of(g, outer, row, run, bytes);
     }
     for (int i = 0; i < f->n_steps; i++) {
-        int result = m->result[i];
-        char *to = NULL;
-        if (result >= 0) {
+        d->to[i] = NULL;
+        if (m->result[i] >= 0) {
             result_strides(m, first + i, bytes);
-            to = (char *)m->call->out[result].data + offset_of(g, outer, row, run, bytes);
+            d->to[i] = (char *)m->call->out[m->result[i]].data + offset_of(g, outer, row, run, bytes);
         }
-        d->r[first + i].view.data = m->slot[i] < 0 ? to : d->slots + m->slot[i] * m->slot_bytes;
-        hx_code code = run_step(d, i, err);
+        d->r[first + i].view.data = m->slot[i] < 0 ? d->to[i] : d->slots + m->slot[i] * m->slot_bytes;
+    }
+}
+
+static hx_code run_tile(desk *d, int64_t tile, hx_err *err) {
+    const machine *m = d->m;
+    int done = 0; /* steps that a run of lanes did */
+    place_tile(d, tile);
+    for (int i = 0; i < m->f->n_steps; i++) {
+        int of = inputs_and_numbers(m->f) + i, end = m->run_end[i];
+        if (end && (i == 0 || m->run_end[i - 1] != end) && run_lanes(d, i, end)) done = end;
+        hx_code code = i < done ? HX_OK : run_step(d, i, err);
         if (code) return code;
-        if (result >= 0 && m->slot[i] >= 0)
-            hx_stream_out(to, d->r[first + i].view.data, d->r[first + i].view.numel * item_size(&f->made[first + i]));
+        if (d->to[i] && m->slot[i] >= 0)
+            hx_stream_out(d->to[i], d->r[of].view.data, d->r[of].view.numel * item_size(&m->f->made[of]));
     }
     return HX_OK;
 }
@@ -409,7 +593,7 @@ static void run_all(machine *m) {
     for (int i = 0; i < inputs_and_numbers(m->f) + m->f->n_steps; i++) tile += item_size(&m->f->made[i]);
     if (!hx_mul_ok(tile, m->slot_bytes / 16, &tile) || !hx_mul_ok(tile, g->tiles, &bytes)) bytes = INT64_MAX;
     if (bytes < PARALLEL_BYTES) run_tiles(m, 0, g->tiles);
-    else hx_parallel_range(g->tiles, at_least_1(WORK_BYTES / at_least_1(tile)), run_tiles, m);
+    else hx_parallel_range(g->tiles, at_least_1(WORK_BYTES / at_least_1(tile)) + g->tiles / MOST_SHARES, run_tiles, m);
 }
 
 static hx_code run(machine *m, hx_err *err) {
@@ -419,6 +603,7 @@ static hx_code run(machine *m, hx_err *err) {
     find_axes(m);
     if (!cut_tiles(m)) return hx_kernel_fail(err, HX_E_OVERFLOW, HX1401_OVERFLOW, "a row of a tile does not fit in memory");
     reduce_over_tiles(m);
+    find_runs(m);
     assign_slots(m);
     run_all(m);
     code = atomic_load(&m->failed);

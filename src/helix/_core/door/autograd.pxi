@@ -338,6 +338,19 @@ def autocast_mode(elsewhere, dtype):
     return None if before == 0 else DTYPES[before - 1]
 
 
+def autocast_region(begins):
+    """Says that a region of autocast begins or ends on this thread. See helix.autocast."""
+    if begins:
+        hx_autocast_enter()
+    else:
+        hx_autocast_leave()
+
+
+def autocast_cache(enabled):
+    """Whether regions of autocast keep parameters that were cast; returns what it was."""
+    return bool(hx_autocast_keep(bool(enabled)))
+
+
 # ---- what nodes save ----
 
 cdef hx_status pack_saved(void *saver, hx_tensor *t, void **packed) noexcept with gil:

@@ -345,6 +345,11 @@ cdef extern from "op.h" nogil:
     int hx_op_count()
     const hx_op *hx_op_at(int i)
 
+cdef extern from "autocast.h" nogil:
+    void hx_autocast_enter()
+    void hx_autocast_leave()
+    bint hx_autocast_keep(bint kept)
+
 cdef extern from "dispatch.h" nogil:
     hx_status hx_dispatch(hx_call *c)
     void hx_call_init(hx_call *c, const hx_op *op)
@@ -438,6 +443,7 @@ cdef extern from "trace.h" nogil:
         int n_in, n_out, n_attr, list_at, list_n
         int32_t region, place
         bint into, view, no_grad
+        bint packs
         uint8_t groups
         hx_device *device
         int32_t *in_ "in"
@@ -466,6 +472,9 @@ cdef extern from "trace.h" nogil:
     int hx_trace_values(const hx_trace *t)
     hx_trace_known hx_trace_known_of(const hx_trace *t, int32_t v)
     int32_t hx_trace_number(const hx_trace *t, const hx_tensor *x)
+    void hx_trace_watch(hx_trace *t)
+    void hx_trace_look(hx_trace *t)
+    int32_t hx_trace_gone(const hx_trace *t, int32_t v)
     void hx_trace_draw(hx_attr *a)
     int32_t hx_trace_draws(const hx_trace *t)
     int hx_trace_length(const hx_trace *t)

@@ -133,6 +133,21 @@ cdef class Trace:
                           k.tensor.flags & HX_T_NUMBER != 0 and k.tensor.storage != NULL))
         return found
 
+    def watch(self):
+        """Notes from now on when nobody but the trace holds a value any more."""
+        hx_trace_watch(self.trace)
+
+    def gone(self):
+        """Of each value of a watched trace: how many calls there were when nobody held it any more, -1 where somebody does."""
+        cdef int i
+        hx_trace_look(self.trace)
+        return [hx_trace_gone(self.trace, i) for i in range(hx_trace_values(self.trace))]
+
+    def packs(self):
+        """Of each call of a watched trace: does its kernel have inputs with gaps copied?"""
+        cdef int i
+        return [hx_trace_at(self.trace, i).packs for i in range(hx_trace_length(self.trace))]
+
     def tensor(self, int number):
         """The tensor of a value."""
         if not 0 <= number < hx_trace_values(self.trace):
@@ -210,6 +225,8 @@ def trace_draws(int count):
     cdef hx_attr drawn
     cdef int i
     drawn.v.rng.stream = 0
+    if not hx_tracing():
+        fail(HX_E_TRACE, HX1702_TRACE, "trace_draws", "no trace is running, which could count random streams.")
     for i in range(count):
         hx_trace_draw(&drawn)
     return drawn.v.rng.stream - count + 1 if count else 0
@@ -288,8 +305,8 @@ cdef class OpCall:
         self.device = NULL if device is None else find_device(device)
         self.n_attr = 0
         self.draw_at = -1
-        if len(attributes) != count_attributes(self.op):
-            fail(HX_E_VALUE, HX1403_VALUE, op, f"has {count_attributes(self.op)} attributes, got {len(attributes)}.")
+        if len(attributes) != self.op.info.n_attr:
+            fail(HX_E_VALUE, HX1403_VALUE, op, f"has {self.op.info.n_attr} attributes, got {len(attributes)}.")
         for i in range(len(attributes)):
             self.fill(&self.attr[i], traced_attribute_kind(self.op, i), attributes[i], i)
         self.n_attr = <int>len(attributes)
@@ -361,7 +378,7 @@ cdef class OpCall:
             for i in range(n):
                 x = inputs[i]
                 room[i] = NULL if x is None else (<Tensor?>x).t
-        if n != count_tensors(self.op) + (self.list_n - 1 if self.op.info.list_at >= 0 else 0):
+        if n != self.op.info.n_tensors + (self.list_n - 1 if self.op.info.list_at >= 0 else 0):
             fail(HX_E_TYPE, HX1103_ARGUMENT, self.op.name.decode(), f"does not take {n} tensors.")
         hx_call_init(&c, self.op)
         c.in_ = room
@@ -386,14 +403,6 @@ cdef hx_param_kind traced_attribute_kind(const hx_op *op, int i) noexcept:
         i -= p.kind != HX_P_TENSOR and p.kind != HX_P_OPT_TENSOR and p.kind != HX_P_TENSORS
         p += 1
     return p.kind
-
-
-cdef int count_attributes(const hx_op *op) noexcept:
-    return op.info.n_attr
-
-
-cdef int count_tensors(const hx_op *op) noexcept:
-    return op.info.n_tensors
 
 
 def fused_ops():

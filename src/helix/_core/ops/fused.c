@@ -14,7 +14,7 @@ static const struct fusible {
     HX_FUSED_OPS(HX_ROW)
 #undef HX_ROW
 };
-enum { FUSIBLE = sizeof fusible / sizeof *fusible };
+enum { FUSIBLE = HX_FUSED_END - 1 };
 
 const char *hx_fused_op(int i, int *dims_at) {
     if (i < 0 || i >= FUSIBLE) return NULL;
@@ -210,7 +210,7 @@ static hx_status read_step(reader *r, int i) {
     hx_fused_register *made = &f->made[f->n_in + f->n_numbers + i];
     int64_t code = 0;
     HX_TRY(take_within(r, 1, FUSIBLE, "an op", &code));
-    *s = (hx_fused_step){.op = hx_op_find(fusible[code - 1].name), .dims_at = fusible[code - 1].dims_at};
+    *s = (hx_fused_step){.op = hx_op_find(fusible[code - 1].name), .place = (int)code, .dims_at = fusible[code - 1].dims_at};
     if (!s->op) return BROKEN("names %s, which this build has not", fusible[code - 1].name);
     HX_TRY(read_operands(r, s, i));
     HX_TRY(read_attributes(r, s));

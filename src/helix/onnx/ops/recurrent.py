@@ -1,8 +1,8 @@
-"""RNN, GRU and LSTM, step by step along the sequence."""
+"""RNN, GRU and LSTM: by the native recurrence where they are the common ones, else step by step along the sequence."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,9 @@ import helix
 import helix.nn.functional as F
 
 from ..._core import Tensor
+from ...nn.recurrent import KINDS, recurrent
 from ..table import op
+from .common import arange, ints
 
 _ACTIVATIONS: dict[str, tuple[float, float, Callable[[Tensor, float, float], Tensor]]] = {
     "relu": (0, 0, lambda x, a, b: x.relu()),
@@ -74,11 +76,47 @@ class Rules:
             return helix.zeros((self.batch, self.hidden), dtype=self.x.dtype, device=self.x.device)
         return given.select(1, direction) if self.layout else given.select(0, direction)
 
+    def is_common(self, options: dict[str, Any], *activations: str) -> bool:
+        """Has it these activations, as they are without further numbers?"""
+        given = [name.lower() for name in options.get("activations") or activations * self.directions]
+        return (
+            self.clip is None
+            and given == [*activations] * self.directions
+            and self.x.dtype in (helix.float32, helix.float64)
+        )
+
+    def native(
+        self, kind: int, order: list[int], starts: Sequence[tuple[Tensor, ...]], lengths: Tensor | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """By the native recurrence, whose gates come in torch's order."""
+        n, outs, lasts = self.hidden, [], []
+        rows = len(order) * n
+        for d in range(self.directions):
+            backwards = self.direction == "reverse" or d == 1
+            parts = (self.w[d], self.r[d], self.b[d][:rows], self.b[d][rows:])
+            weights = (
+                [helix.cat([part.narrow(0, i * n, n) for i in order]) for part in parts] if rows > n else list(parts)
+            )
+            made = recurrent(self.x, weights, starts[d], kind, backwards, lengths)
+            outs.append(made[0])
+            lasts.append([column.select(0, 0 if backwards else self.length - 1) for column in made])
+        y = helix.stack(outs, 1)
+        if lengths is not None:
+            y = helix.where(
+                (arange(0, self.length, lengths).unsqueeze(1) < lengths).reshape((self.length, 1, -1, 1)), y, y * 0
+            )
+        return self.laid_out(y, [helix.stack([last[k] for last in lasts]) for k in range(len(lasts[0]))])
+
+    def laid_out(self, y: Tensor, finals: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        if self.layout:
+            return y.permute((2, 0, 1, 3)), [final.transpose(0, 1) for final in finals]
+        return y, finals
+
     def clipped(self, x: Tensor) -> Tensor:
         return x if self.clip is None else x.clamp(-self.clip, self.clip)
 
     def run(
-        self, step: Callable[[int, Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]], starts: list[tuple[Tensor, ...]], lengths: Tensor | None
+        self, step: Callable[[int, Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]], starts: Sequence[tuple[Tensor, ...]], lengths: Tensor | None
     ) -> tuple[Tensor, list[Tensor]]:  # fmt: skip
         """Y, and each last state with the directions in front. Rows of the batch that are over keep their state and give zeros."""
         outs, lasts = [], []
@@ -98,32 +136,50 @@ class Rules:
             lasts.append(state)
         y = helix.stack(outs, 1)
         finals = [helix.stack([last[k] for last in lasts]) for k in range(len(starts[0]))]
-        if self.layout:
-            y, finals = y.permute((2, 0, 1, 3)), [final.transpose(0, 1) for final in finals]
-        return y, finals
+        return self.laid_out(y, finals)
 
 
-@op("RNN")
+def _lengths(call: Any, lengths: Tensor | None, total: int) -> Tensor | None:
+    """None where all rows are known to be whole."""
+    if lengths is None:
+        return None
+    if call.run.tracing and not call.run.is_known(lengths):
+        return lengths.to(helix.int64)
+    return None if set(ints(lengths)) <= {total} else lengths.to(helix.int64)
+
+
+@op("RNN", static=(4,))
 def rnn(
     call: Any, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None = None, lengths: Tensor | None = None, h: Tensor | None = None,
     **options: Any,
 ) -> Any:  # fmt: skip
     rules = Rules(1, ("Tanh",), x, w, r, b, options)
+    starts = [(rules.state(h, d),) for d in range(rules.directions)]
+    lengths = _lengths(call, lengths, rules.length)
+    for name in ("tanh", "relu"):
+        if rules.length and rules.is_common(options, name) and (options.get("activations") or name == "tanh"):
+            y, finals = rules.native(KINDS[name], [0], starts, lengths)
+            return (y, *finals)[: call.outputs]
 
     def step(d: int, row: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         bias = rules.b[d][: rules.hidden] + rules.b[d][rules.hidden :]
         return (rules.functions[d][0](rules.clipped(F.linear(row, w[d], bias) + F.linear(state[0], r[d]))),)
 
-    y, finals = rules.run(step, [(rules.state(h, d),) for d in range(rules.directions)], lengths)
+    y, finals = rules.run(step, starts, lengths)
     return (y, *finals)[: call.outputs]
 
 
-@op("GRU")
+@op("GRU", static=(4,))
 def gru(
     call: Any, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None = None, lengths: Tensor | None = None, h: Tensor | None = None,
     *, linear_before_reset: int = 0, **options: Any,
 ) -> Any:  # fmt: skip
     rules = Rules(3, ("Sigmoid", "Tanh"), x, w, r, b, options)
+    starts = [(rules.state(h, d),) for d in range(rules.directions)]
+    lengths = _lengths(call, lengths, rules.length)
+    if rules.length and linear_before_reset and rules.is_common(options, "sigmoid", "tanh"):
+        y, finals = rules.native(KINDS["GRU"], [1, 0, 2], starts, lengths)
+        return (y, *finals)[: call.outputs]
     n = rules.hidden
 
     def step(d: int, row: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -138,16 +194,21 @@ def gru(
             inner = F.linear(reset * old, r[d][2 * n :], rb[2 * n :])
         return ((1 - z) * g(rules.clipped(new + inner)) + z * old,)
 
-    y, finals = rules.run(step, [(rules.state(h, d),) for d in range(rules.directions)], lengths)
+    y, finals = rules.run(step, starts, lengths)
     return (y, *finals)[: call.outputs]
 
 
-@op("LSTM")
+@op("LSTM", static=(4,))
 def lstm(
     call: Any, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None = None, lengths: Tensor | None = None, h: Tensor | None = None,
     c: Tensor | None = None, p: Tensor | None = None, *, input_forget: int = 0, **options: Any,
 ) -> Any:  # fmt: skip
     rules = Rules(4, ("Sigmoid", "Tanh", "Tanh"), x, w, r, b, options)
+    starts = [(rules.state(h, d), rules.state(c, d)) for d in range(rules.directions)]
+    lengths = _lengths(call, lengths, rules.length)
+    if rules.length and p is None and not input_forget and rules.is_common(options, "sigmoid", "tanh", "tanh"):
+        y, finals = rules.native(KINDS["LSTM"], [0, 2, 3, 1], starts, lengths)
+        return (y, *finals)[: call.outputs]
     n = rules.hidden
 
     def step(d: int, row: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -163,5 +224,5 @@ def lstm(
         o = o if p is None else o + p[d][n : 2 * n] * c
         return f(rules.clipped(o)) * last(c), c
 
-    y, finals = rules.run(step, [(rules.state(h, d), rules.state(c, d)) for d in range(rules.directions)], lengths)
+    y, finals = rules.run(step, starts, lengths)
     return (y, *finals)[: call.outputs]

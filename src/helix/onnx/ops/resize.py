@@ -146,7 +146,7 @@ def _origins(n: int, m: int, factor: float, transform: str, roi: tuple[float, fl
         )
         return at, (at < 0) | (at > n - 1)
     if transform == "pytorch_half_pixel" and length == 1:
-        return y * 0 - 0.5, None
+        return y * 0, None
     if transform == "half_pixel_symmetric":
         return n / 2 * (1 - m / length) + (y + 0.5) / factor - 0.5, None
     if transform == "tf_half_pixel_for_nn":
