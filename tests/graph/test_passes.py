@@ -8,7 +8,7 @@ import pytest
 
 import helix
 from helix import nn
-from helix.errors import ArgumentError
+from helix.errors import ArgumentError, GraphError
 from helix.graph import Dim, Graph, Spec, optimize
 from helix.graph.passes import PASSES
 from helix.graph.passes.rewriter import Call, number_of, sweep
@@ -275,3 +275,39 @@ def test_planted_faults_are_seen(name: str) -> None:
     op, rule = FAULTS[name]
     table = {"faulty": lambda graph: sweep(graph, {op: (rule,)})}
     assert any(random_algebra.check(number, table) for number in range(400))
+
+
+# ---- memory ----
+
+
+def stack() -> tuple[Graph, Spec]:
+    model = nn.Sequential(*[part for _ in range(6) for part in (nn.Linear(32, 32), nn.GELU(), nn.Dropout(0.2))])
+    parameters = list(model.parameters())
+    spec = Spec((4096, 32))
+    return helix.trace(lambda x: helix.autograd.grad((model(x) ** 2).mean(), parameters), spec), spec
+
+
+@pytest.mark.parametrize("share", [0.9, 0.7, 0.55])
+def test_values_are_computed_again_to_fit(share: float) -> None:
+    graph, spec = stack()
+    budget = int(graph.peak_bytes() * share)
+    made = optimize(graph, (), memory=budget)
+    made.check()
+    assert made.peak_bytes() <= budget and made.draws == graph.draws and len(made) > len(graph)
+    x = helix.randn(spec.shape)
+    found, expected = made(x, generator=helix.Generator(5)), graph(x, generator=helix.Generator(5))
+    assert all(same_bits(a, b) for a, b in zip(found, expected, strict=True))
+    assert made.difference(optimize(made, (), memory=budget)) is None
+
+
+def test_memory_that_cannot_be_reached_is_an_error_that_tells_the_least() -> None:
+    graph, _ = stack()
+    with pytest.raises(GraphError, match="does not fit into 1000 bytes") as caught:
+        optimize(graph, memory=1000)
+    least = int(caught.value.expected.split()[-1])
+    assert 1000 < least < graph.peak_bytes() and optimize(graph, memory=least).peak_bytes() <= least
+
+
+def test_memory_of_dimensions_is_not_known() -> None:
+    with pytest.raises(GraphError, match="give its dimensions"):
+        optimize(helix.trace(lambda x: x.exp() * 2, Spec((Dim("B"), 4))), memory=100)

@@ -174,7 +174,8 @@ def workspace(node: Node) -> int:
     return of_kernel(node)
 
 
-def _rounded(size: int) -> int:
+def rounded(size: int) -> int:
+    """As the pool rounds a block up."""
     return -(-size // BLOCK) * BLOCK
 
 
@@ -183,8 +184,8 @@ def _results(graph: Graph) -> int:
     steps = [0] * (len(graph.nodes) + 2)
     for life in liveness(graph):
         if life.first >= 0:
-            steps[life.first] += _rounded(life.bytes)
-            steps[life.last + 1] -= _rounded(life.bytes)
+            steps[life.first] += rounded(life.bytes)
+            steps[life.last + 1] -= rounded(life.bytes)
     highest = now = 0
     for i, node in enumerate(graph.nodes):
         now += steps[i]
@@ -194,7 +195,7 @@ def _results(graph: Graph) -> int:
 
 def peak_bytes(graph: Graph) -> int:
     """The most memory that a run holds at a time: inputs, captured tensors, and the results that are still needed."""
-    there = sum(_rounded(life.bytes) for life in liveness(graph) if life.first < 0)
+    there = sum(rounded(life.bytes) for life in liveness(graph) if life.first < 0)
     return there + _results(graph)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ...errors import ArgumentError
 from ..ir import Graph
-from . import composites, dead, folding, fusion, simplification, subexpressions, views
+from . import composites, dead, folding, fusion, rematerialisation, simplification, subexpressions, views
 
 Run = Callable[[Graph], int]
 MOST_RUNS = 64  # of passes, of which few find anything after the first round
@@ -44,20 +44,27 @@ PASSES: dict[str, Pass] = {
 }
 
 
-def optimize(graph: Graph, passes: Sequence[str | Run] | None = None) -> Graph:
+def optimize(graph: Graph, passes: Sequence[str | Run] | None = None, *, memory: int | None = None) -> Graph:
     """A copy of a graph that does less and computes the same; bodies of control flow too.
 
     passes: names of `helix.graph.passes.PASSES`, or functions like theirs, in the order in which they run; all of the table if
         None but `composites` and `fusion`, which make what runs best. They run in turn until none of them finds anything to change.
 
-    Raises ArgumentError (HX1103) for a name that no pass has.
+    memory: bytes that a run may hold at a time, by `graph.peak_bytes()`: values that wait long for their next use are let go and
+        computed again, the cheapest first, until it fits.
+
+    Raises ArgumentError (HX1103) for a name that no pass has; GraphError (HX4001), which tells the least that can be reached, for a
+    graph that does not fit into `memory`.
 
     Example:
         >>> graph = helix.trace(lambda x: x.exp() + x.exp(), helix.graph.Spec((2,)))
         >>> [node.op for node in helix.graph.optimize(graph).nodes]
         ['exp', 'add']
     """
-    return _optimized(graph, [_found(wanted) for wanted in (_early() if passes is None else passes)], {})
+    made = _optimized(graph, [_found(wanted) for wanted in (_early() if passes is None else passes)], {})
+    if memory is not None:
+        rematerialisation.run(made, memory)
+    return made
 
 
 def _early() -> list[str]:
