@@ -36,6 +36,7 @@ GROUPS = {
     "F": "attention",
     "G": "optimizers",
     "H": "inference",
+    "J": "chains of single ops that can be fused",
 }
 STOCK = ("torch", "numpy", "jax", "jax_jit", "ort")  # as installed; torch_tuned is none of them
 BEST = "best stock"

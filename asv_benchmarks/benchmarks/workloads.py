@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from asv_benchmarks.peers.libraries import Helix
+from asv_benchmarks.peers.libraries import Helix, HelixFused
 from asv_benchmarks.peers.workloads import ALL
 
 BY_ID = {w.id: w for w in ALL}
@@ -59,3 +59,13 @@ class Optimizers(_Group):
 
 class Inference(_Group):
     params = _ids("H")
+
+
+class Fused(_Group):
+    """Traced and fused."""
+
+    params = _ids("J")
+
+    def setup(self, workload: str) -> None:
+        self.run = HelixFused(1).build(BY_ID[workload])
+        self.run()

@@ -64,6 +64,10 @@ class Torch:
     def compiled(self, function: Callable[[], Any]) -> Callable[[], Any]:
         return function
 
+    def whole(self, function: Callable[..., Any], arrays: list[Any]) -> Callable[[], Any]:
+        """A function of arrays, as one where the library has a way."""
+        return self.compiled(lambda: function(*arrays))
+
     def training(self, net: Any, loss_of: Callable[[], Any]) -> Callable[[], Any]:
         """A whole step: the loss, its gradients, and AdamW."""
         optimizer, loss_of = self.optimizer("AdamW_fused", list(net.parameters())), self.compiled(loss_of)
@@ -119,6 +123,20 @@ class Helix(Torch):
         helix.set_num_threads(threads)
         helix.manual_seed(0)
         self.t, self.F, self.nn = helix, helix.nn.functional, helix.nn
+
+
+class HelixFused(Helix):
+    """helix, with what a function does traced and fused: group J."""
+
+    name = "helix_fused"
+
+    def whole(self, function: Callable[..., Any], arrays: list[Any]) -> Callable[[], Any]:
+        graph = self.t.graph.optimize(self.t.trace(function, *arrays))
+        graph = self.t.graph.optimize(graph, ["fusion"])
+        return lambda: graph(*arrays)
+
+    def build(self, workload: Any) -> Callable[[], Any] | None:
+        return super().build(workload) if workload.group == "J" else None
 
 
 class NumPy:
@@ -185,4 +203,6 @@ class NumPy:
         return partial(np.matmul, *product_inputs(rest))
 
 
-LIBRARIES: dict[str, type] = {c.name: c for c in (Helix, Torch, TorchTuned, TorchCompile, NumPy, Jax, JaxCompiled, Ort)}
+LIBRARIES: dict[str, type] = {
+    c.name: c for c in (Helix, HelixFused, Torch, TorchTuned, TorchCompile, NumPy, Jax, JaxCompiled, Ort)
+}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import elementwise_inputs, expressions, product_inputs
+from .chains import CHAINS, chain_of
 from .data import normal
 from .workloads import CONVOLUTIONS, POOLS
 
@@ -16,6 +17,8 @@ Found = tuple[Callable[..., Any], list[np.ndarray]]
 
 def function_of(jax: Any, id: str, gradients: bool) -> Found | None:
     """The workload's function and inputs; None where JAX has no form of it here."""
+    if id in CHAINS:
+        return chain_of(jax.numpy, id)
     group, rest = id.split(".", 1)
     parts = {"B": _elementwise, "C": _product, "D": _image, "F": _attention}
     backward = rest.endswith("_fb") or "_fb_" in rest

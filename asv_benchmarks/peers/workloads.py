@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .chains import CHAINS, built
 from .data import normal
 from .functions import FUNCTIONS
 from .models import MODELS, decode, prefill, training
@@ -597,3 +598,8 @@ _add("H.gpt_prefill256_b1", prefill, compiles=True)
 _add("H.gpt_decode_b1", decode)
 _add("H.resnet18_b1", resnet_inference)
 _add("H.mlp_b1", mlp_inference)
+
+# ---- J: what can be fused ------------------------------------------------------------------------------------
+
+for _id in CHAINS:
+    _add(_id, built(_id), compiles=True)
