@@ -33,7 +33,7 @@ from ..symbols import Sizes, at
 from ..text import attribute_names
 from .rewriter import is_known
 
-LEAST_ITEMS = 1024  # of the frame, where it is known: below, a group saves nothing
+LEAST_ITEMS = 4096  # of the frame, where it is known: below, a group saves nothing
 LONGEST_ROW = 32768  # items that are reduced to one, where they are known: a tile holds whole rows
 FEWEST_ROWS = 4  # to share out, unless the rows are short
 SHORT_ROW = 4096
