@@ -105,7 +105,20 @@ HEADS |= {
     "whisper-Classes": Case("whisper", "WhisperConfig", "WhisperForAudioClassification",
                             {**_WHISPER, "classifier_proj_size": 6, "num_labels": 3}),
 }
-FAMILIES |= HEADS
+HEADS |= {f"t5-{head}": Case("t5", "T5Config", f"T5{head}", {**_T5, "num_labels": count})
+          for head, count in (("ForSequenceClassification", 3), ("ForTokenClassification", 3), ("ForQuestionAnswering", 2))}
+HEADS |= {
+    "gpt2-DoubleHeads": Case("gpt2", "GPT2Config", "GPT2DoubleHeadsModel", _GPT2),
+    "bert-LMHead": Case("bert", "BertConfig", "BertLMHeadModel", {**_BERT, "is_decoder": True}),
+    "whisper-CausalLM": Case("whisper", "WhisperConfig", "WhisperForCausalLM", _WHISPER),
+    "vit-MaskedImages": Case("vit", "ViTConfig", "ViTForMaskedImageModeling", {**_VIT, "encoder_stride": 4}),
+}
+BACKBONES = {
+    "backbone-stages": Case("resnet", "ResNetConfig", "ResNetBackbone",
+                            {**_RESNET, "hidden_sizes": [8, 12], "out_features": ["stem", "stage2"]}),
+    "backbone-last": Case("resnet", "ResNetConfig", "ResNetBackbone", {**_RESNET, "hidden_sizes": [8, 12]}),
+}
+FAMILIES |= HEADS | BACKBONES
 # fmt: on
 
 

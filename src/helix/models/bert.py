@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from .. import arange, zeros_like
+from ..errors import ConfigError
 from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, Parameter
 from ..nn import functional as F
+from ..nn.cache import DecoderState, KeyValueCache, Sight, sight_of
 from ..nn.masks import keys_seen
 from ..tensor import Tensor
 from .activations import activation
 from .heads import AnswerFinder, TokenClassifier
-from .language import IGNORED, unsupported
+from .language import IGNORED, LanguageModel, unsupported
 from .parts import Dense, QueryKeyValue, architecture_of, class_loss, labels_of, reset
 
 
@@ -24,8 +26,10 @@ class Embeddings(Module):
         self.LayerNorm = LayerNorm(width, config.get("layer_norm_eps", 1e-12))
         self.dropout = Dropout(config.get("hidden_dropout_prob", 0.1))
 
-    def forward(self, tokens: Tensor, types: Tensor | None) -> Tensor:
-        positions = self.position_embeddings(arange(tokens.shape[1], device=tokens.device))
+    def forward(self, tokens: Tensor, types: Tensor | None, places: Tensor | None = None) -> Tensor:
+        positions = self.position_embeddings(
+            arange(tokens.shape[1], device=tokens.device) if places is None else places
+        )
         kinds = self.token_type_embeddings(zeros_like(tokens) if types is None else types)
         return self.dropout(self.LayerNorm(self.word_embeddings(tokens) + kinds + positions))
 
@@ -48,8 +52,10 @@ class Attention(Module):
         self.self = QueryKeyValue(width, config["num_attention_heads"], True, share)
         self.output = Output(width, config)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        return self.output(self.self(x, mask), x)
+    def forward(
+        self, x: Tensor, mask: Tensor | None, sight: Sight | None = None, cache: KeyValueCache | None = None
+    ) -> Tensor:
+        return self.output(self.self(x, mask, sight, cache), x)
 
 
 class Layer(Module):
@@ -59,8 +65,10 @@ class Layer(Module):
         self.output = Output(config["intermediate_size"], config)
         self.activation = activation(config.get("hidden_act", "gelu"))
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        x = self.attention(x, mask)
+    def forward(
+        self, x: Tensor, mask: Tensor | None, sight: Sight | None = None, cache: KeyValueCache | None = None
+    ) -> Tensor:
+        x = self.attention(x, mask, sight, cache)
         return self.output(self.activation(self.intermediate(x)), x)
 
 
@@ -68,14 +76,21 @@ class Encoder(Module):
     def __init__(self, config: dict[str, Any]) -> None:
         self.layer = ModuleList(Layer(config) for _ in range(config["num_hidden_layers"]))
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        for layer in self.layer:
-            x = layer(x, mask)
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor | None,
+        sight: Sight | None = None,
+        caches: list[KeyValueCache] | None = None,
+    ) -> Tensor:
+        for i, layer in enumerate(self.layer):
+            x = layer(x, mask, sight, caches[i] if caches else None)
         return x
 
 
 class Bert(Module):
-    """Tokens (batch, length) to vectors (batch, length, hidden_size), each of which sees all tokens.
+    """Tokens (batch, length) to vectors (batch, length, hidden_size), each of which sees all tokens; with `is_decoder` in the
+    config those before it and its own.
 
     `attention_mask`, (batch, length), is 0 at padding; `token_type_ids` says which text a token belongs to.
     `pooled(vectors)` is the first one through a layer of its own, for classification.
@@ -94,8 +109,9 @@ class Bert(Module):
     )
 
     def __init__(self, config: dict[str, Any], pools: bool = True) -> None:
-        unsupported("Bert", config, is_decoder=False, add_cross_attention=False, position_embedding_type="absolute")
+        unsupported("Bert", config, add_cross_attention=False, position_embedding_type="absolute")
         self.config, self.length = config, config["max_position_embeddings"]
+        self.is_causal = bool(config.get("is_decoder", False))
         self.embeddings, self.encoder = Embeddings(config), Encoder(config)
         if pools:
             self.pooler = Dense(config["hidden_size"], config["hidden_size"])
@@ -110,7 +126,15 @@ class Bert(Module):
     def forward(
         self, tokens: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
     ) -> Tensor:
-        return self.encoder(self.embeddings(tokens, token_type_ids), keys_seen(attention_mask))
+        x = self.embeddings(tokens, token_type_ids)
+        if self.is_causal:
+            return self.encoder(x, None, sight_of(tokens.shape[1], attention_mask, device=tokens.device))
+        return self.encoder(x, keys_seen(attention_mask))
+
+    def read(self, tokens: Tensor, state: DecoderState) -> Tensor:
+        """The vectors of the next tokens of a text."""
+        sight = state.ahead(tokens.shape[1], tokens.device)
+        return self.encoder(self.embeddings(tokens, None, sight.positions), None, sight, state.caches)
 
     def vectors(
         self, tokens: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
@@ -192,6 +216,37 @@ def _tie(bert: Bert, heads: Heads, config: dict[str, Any]) -> None:
     """What predicts tokens is the table of tokens, unless the config unties them."""
     if config.get("tie_word_embeddings", True):
         heads.predictions.decoder.weight = bert.embeddings.word_embeddings.weight
+
+
+class BertLMHead(LanguageModel):
+    """Tokens to logits of each next token, (batch, length, vocabulary); the rest as Bert. Text is generated by a decoder:
+    `is_decoder` in the config."""
+
+    key_map = BertForMaskedLM.key_map
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+        self.bert, self.cls = Bert(config, pools=False), Heads(config)
+        _tie(self.bert, self.cls, config)
+
+    def forward(
+        self, tokens: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        return self.cls.predictions(self.bert(tokens, attention_mask, token_type_ids))
+
+    @property
+    def longest(self) -> int:
+        return self.bert.length
+
+    def step(
+        self, tokens: Tensor, state: DecoderState | None = None, padding: Tensor | None = None
+    ) -> tuple[Tensor, DecoderState]:
+        if not self.bert.is_causal:
+            raise ConfigError(
+                "HX3012 BertLMHead: only a decoder reads a text piece by piece; set is_decoder in the config."
+            )
+        state = DecoderState.going_on(state, len(self.bert.encoder.layer), padding)
+        return self.cls.predictions(self.bert.read(tokens, state)), state
 
 
 class BertForPreTraining(Module):
@@ -299,6 +354,7 @@ ARCHITECTURES: dict[str, Any] = {
     "BertModel": Bert,
     "BertForPreTraining": BertForPreTraining,
     "BertForMaskedLM": BertForMaskedLM,
+    "BertLMHeadModel": BertLMHead,
     "BertForNextSentencePrediction": BertForNextSentencePrediction,
     "BertForSequenceClassification": BertForSequenceClassification,
     "BertForMultipleChoice": BertForMultipleChoice,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import empty
+from .. import arange, empty
 from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, Parameter, init
 from ..nn import functional as F
 from ..nn.attend import attend, joined
@@ -12,8 +12,8 @@ from ..nn.cache import DecoderState, KeyValueCache, Sight, sight_of
 from ..tensor import Tensor
 from .activations import activation
 from .heads import decoder_heads
-from .language import LanguageModel, unsupported
-from .parts import architecture_of
+from .language import IGNORED, LanguageModel, unsupported
+from .parts import architecture_of, reset
 
 
 class TurnedLinear(Module):
@@ -161,8 +161,67 @@ class GPT2(LanguageModel):
         return f"tokens have shape {shape}, the model takes (batch, length) with length up to {self.length}."
 
 
+class Summary(Module):
+    """Of each text one number, from the vector of one of its tokens."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.linear, self.dropout = Linear(config["n_embd"], 1), Dropout(config.get("summary_first_dropout", 0.1))
+        reset(self.linear, config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.dropout(x)).squeeze(-1)
+
+
+class GPT2DoubleHeads(Module):
+    """Texts to choose among, (batch, choices, length), to logits of each next token, (batch, choices, length, vocabulary), and of
+    each choice, (batch, choices), from its last token or the one that `mc_token_ids`, (batch, choices), names."""
+
+    key_map = (*GPT2.key_map, (r"^multiple_choice_head\.summary\.", "multiple_choice_head.linear."))
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        unsupported(
+            "GPT2DoubleHeads",
+            config,
+            summary_type="cls_index",
+            summary_use_proj=True,
+            summary_proj_to_labels=True,
+            summary_activation=None,
+        )
+        self.config, self.transformer = config, Body(config)
+        self.lm_head = Linear(config["n_embd"], config["vocab_size"], bias=False)
+        if config.get("tie_word_embeddings", True):
+            self.lm_head.weight = self.transformer.wte.weight
+        self.multiple_choice_head = Summary(config)
+
+    def forward(
+        self, tokens: Tensor, mc_token_ids: Tensor | None = None, attention_mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        batch, choices, length = tokens.shape
+        mask = None if attention_mask is None else attention_mask.flatten(0, 1)
+        x = self.transformer.vectors(tokens.flatten(0, 1), mask)
+        rows = arange(batch * choices, device=x.device)
+        chosen = x[:, length - 1] if mc_token_ids is None else x[rows, mc_token_ids.flatten()]
+        return (
+            self.lm_head(x).reshape(batch, choices, length, -1),
+            self.multiple_choice_head(chosen).reshape(batch, choices),
+        )
+
+    def loss(self, tokens: Tensor, labels: Tensor, mc_labels: Tensor, **inputs: Any) -> Tensor:
+        """The sum of both mean cross-entropies: of tokens after the first, labels being -100 where one does not count, and
+        of the right choice, (batch,)."""
+        words, scores = self(tokens, **inputs)
+        said = F.cross_entropy(words[..., :-1, :].flatten(0, 2), labels[..., 1:].flatten(), ignore_index=IGNORED)
+        return said + F.cross_entropy(scores, mc_labels)
+
+    def misfit(self, tokens, *_) -> str | None:
+        if tokens.ndim == 3:
+            return None
+        return f"tokens have shape {tuple(tokens.shape)}, the model takes (batch, choices, length)."
+
+
 ARCHITECTURES: dict[str, Any] = {
     "GPT2Model": GPT2,
     "GPT2LMHeadModel": GPT2,
+    "GPT2DoubleHeadsModel": GPT2DoubleHeads,
     **decoder_heads("GPT2", Body, "transformer", "transformer", "classifier"),
 }

@@ -44,7 +44,7 @@ class Headed(Headless):
         super().__init__(config, body, prefix)
         self.key_map, self.head = getattr(body, "key_map", ()), head
         self.dropout = Dropout(dropout)
-        layer = Linear(config.get("hidden_size") or config["n_embd"], outputs, bias)
+        layer = Linear(config.get("hidden_size") or config.get("n_embd") or config["d_model"], outputs, bias)
         reset(layer, config)
         setattr(self, head, layer)
 
@@ -74,10 +74,17 @@ class AnswerFinder(Headed):
         return begin, end
 
     def loss(self, tokens: Tensor, start_positions: Tensor, end_positions: Tensor, **inputs: Any) -> Tensor:
-        """Mean cross-entropy of both; positions, (batch,), beyond the text do not count."""
-        pairs, length = zip(self(tokens, **inputs), (start_positions, end_positions), strict=True), tokens.shape[1]
-        begin, end = (F.cross_entropy(s, at.clamp(0, length), ignore_index=length) for s, at in pairs)
-        return (begin + end) / 2
+        """Mean cross-entropy of both; positions are (batch,)."""
+        return answer_loss(self(tokens, **inputs), start_positions, end_positions)
+
+
+def answer_loss(scores: tuple[Tensor, Tensor], start: Tensor, end: Tensor) -> Tensor:
+    """Mean cross-entropy of where an answer begins and ends; positions beyond the text do not count."""
+    length = scores[0].shape[1]
+    losses = [
+        F.cross_entropy(s, at.clamp(0, length), ignore_index=length) for s, at in zip(scores, (start, end), strict=True)
+    ]
+    return (losses[0] + losses[1]) / 2
 
 
 class TextClassifier(Headed):
@@ -90,15 +97,17 @@ class TextClassifier(Headed):
         scores = self.scores(tokens, attention_mask=attention_mask, **inputs)
         pad = self.config.get("pad_token_id")
         seen = attention_mask if pad is None else tokens != pad
-        if seen is None:
-            return scores[:, -1]
-        places = arange(tokens.shape[1], device=tokens.device)
-        last = (places * (seen != 0)).argmax(-1)
-        return scores[arange(tokens.shape[0], device=tokens.device), last]
+        return scores[:, -1] if seen is None else last_of(scores, seen)
 
     def loss(self, tokens: Tensor, labels: Tensor, **inputs: Any) -> Tensor:
         """Mean cross-entropy of classes; of each class apart for labels of floats; squared error for a single output."""
         return class_loss(self(tokens, **inputs), labels, self.config.get("problem_type"))
+
+
+def last_of(x: Tensor, seen: Tensor) -> Tensor:
+    """Of x, (batch, length, …), in each row what stands where `seen`, (batch, length), is not 0 for the last time."""
+    places = arange(x.shape[1], device=x.device)
+    return x[arange(x.shape[0], device=x.device), (places * (seen != 0)).argmax(-1)]
 
 
 def _share(config: dict[str, Any]) -> float:

@@ -9,6 +9,7 @@ from ..errors import ConfigError
 from ..nn import Dropout, Embedding, Linear, Module, init
 from ..nn import functional as F
 from ..nn.attend import attend, heads_of, joined
+from ..nn.cache import KeyValueCache, Sight
 from ..tensor import Tensor
 
 
@@ -19,10 +20,18 @@ class QueryKeyValue(Module):
         self.heads, self.dropout = heads, dropout
         self.query, self.key, self.value = (Linear(width, width, bias) for _ in range(3))
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        sight: Sight | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> Tensor:
         query, key, value = (heads_of(layer(x), self.heads) for layer in (self.query, self.key, self.value))
+        if cache is not None:
+            key, value = cache.append(key, value)
         share = self.dropout if self.training else 0.0
-        return joined(attend(query, key, value, None, share, mask=mask))
+        return joined(attend(query, key, value, sight, share, mask=mask))
 
 
 class Dense(Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from .. import nn
@@ -11,6 +11,7 @@ from ..nn import init
 from ..nn.misfit import describe
 from ..tensor import Tensor
 from .language import unsupported
+from .parts import architecture_of
 
 Norm = Callable[[int], nn.Module]
 
@@ -158,11 +159,16 @@ class ResNet(nn.Module):
                 last: Any = module.bn3 if isinstance(module, Bottleneck) else module.bn2
                 init.zeros_(last.weight)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        for i in range(self.stages):
-            x = self.__dict__[f"layer{i + 1}"](x)
+    def forward(self, x: Tensor) -> Any:
+        for part in self._parts():
+            x = part(x)
         return self.fc(self.avgpool(x).flatten(1))
+
+    def _parts(self) -> Iterator[Callable[[Tensor], Tensor]]:
+        """The stem, and then each stage."""
+        yield lambda x: self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        for i in range(self.stages):
+            yield self.__dict__[f"layer{i + 1}"]
 
     def misfit(self, input) -> str | None:
         channels = self.conv1.in_channels
@@ -170,9 +176,10 @@ class ResNet(nn.Module):
             return None
         return f"the network takes images (N, {channels}, H, W). {describe(input)}"
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> ResNet:
+    @staticmethod
+    def from_config(config: dict[str, Any]) -> ResNet:
         """A network of the shape that a config.json of transformers' ResNet says."""
+        cls = architecture_of(config, ARCHITECTURES, "ResNetForImageClassification")
         unsupported("resnet", config, hidden_act="relu", downsample_in_bottleneck=False)
         kind, widths = config.get("layer_type", "bottleneck"), config["hidden_sizes"]
         block: type[BasicBlock | Bottleneck] = BasicBlock if kind == "basic" else Bottleneck
@@ -183,7 +190,7 @@ class ResNet(nn.Module):
                 code="HX3012",
                 op="resnet",
             )
-        headless = config.get("architectures") == ["ResNetModel"]
+        headless = config.get("architectures") in (["ResNetModel"], ["ResNetBackbone"])
         model = cls(
             block,
             config["depths"],
@@ -194,7 +201,35 @@ class ResNet(nn.Module):
             first_stride=2 if config.get("downsample_in_first_stage", False) else 1,
         )
         model.key_map = _names_of_transformers(len(widths))
+        if isinstance(model, ResNetBackbone):
+            model.chosen = _chosen(config, len(widths))
         return model
+
+
+class ResNetBackbone(ResNet):
+    """Images to a tuple of feature maps (N, channels, H, W): of the stages that the config's out_features names ("stem",
+    "stage1", …), or out_indices counts; of the last unless told."""
+
+    chosen: Sequence[int] = (-1,)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        found = [x]
+        for part in self._parts():
+            found.append(part(found[-1]))
+        return tuple(found[1:][i] for i in self.chosen)
+
+
+def _chosen(config: dict[str, Any], stages: int) -> list[int]:
+    names = ["stem", *(f"stage{i + 1}" for i in range(stages))]
+    wanted = config.get("out_features") or [names[i] for i in config.get("out_indices") or [-1]]
+    return [i for i, name in enumerate(names) if name in wanted]
+
+
+ARCHITECTURES: dict[str, type[ResNet]] = {
+    "ResNetModel": ResNet,
+    "ResNetForImageClassification": ResNet,
+    "ResNetBackbone": ResNetBackbone,
+}
 
 
 def _names_of_transformers(stages: int) -> list[tuple[str, str | None]]:

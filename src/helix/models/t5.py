@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import full_like, int64, minimum, where
-from ..nn import Dropout, Embedding, Linear, Module, ModuleList, RMSNorm, init
+from .. import cat, full, full_like, int64, minimum, where
+from .._core import tracing
+from ..nn import Dropout, Embedding, LayerError, Linear, Module, ModuleList, RMSNorm, init
 from ..nn.attend import attend, heads_of, joined
 from ..nn.cache import KeyValueCache, Sight
 from ..nn.masks import causal_distances, distances, keys_seen
 from ..tensor import Tensor
 from .activations import activation
+from .heads import TokenClassifier, answer_loss, last_of
 from .language import unlike_texts, unsupported
-from .parts import architecture_of
+from .parts import architecture_of, class_loss, labels_of
 from .translation import KeysAndValues, TranslationModel, TranslationState
 
 
@@ -160,6 +162,11 @@ class Stack(Module):
                 x = block(x, seen, bias, state.caches[i] if cached else None, state.memory[i], state.mask)
         return self.dropout(self.final_layer_norm(x))
 
+    def memory_of(self, vectors: Tensor) -> list[KeysAndValues]:
+        """What each layer attends to in what was read."""
+        blocks: list[Any] = list(self.block)
+        return [block.layer[1].piece.keys_and_values(vectors) for block in blocks]
+
 
 class T5(TranslationModel):
     """Tokens to read (batch, positions) and tokens written so far (batch, length) to logits (batch, length, vocabulary).
@@ -181,7 +188,7 @@ class T5(TranslationModel):
         self.config, tied = config, config.get("tie_word_embeddings", True)
         self.shared = Embedding(config["vocab_size"], width)
         self.encoder = Stack(config, layers, False, self.shared)
-        self.decoder = Stack(config, config.get("num_decoder_layers") or layers, True, self.shared)
+        self.decoder: Stack = Stack(config, config.get("num_decoder_layers") or layers, True, self.shared)
         self.lm_head = Linear(width, config["vocab_size"], bias=False)
         if tied:
             self.lm_head.weight = self.shared.weight
@@ -190,7 +197,7 @@ class T5(TranslationModel):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Module:
-        """A T5 or T5Encoder, as config["architectures"] says."""
+        """What config["architectures"] says: the whole model, its encoder, or one with a head of a task."""
         return architecture_of(config, ARCHITECTURES, "T5ForConditionalGeneration")(config)
 
     def misfit(self, inputs, tokens=None, *_) -> str | None:  # type: ignore[override]
@@ -200,8 +207,7 @@ class T5(TranslationModel):
         return self.encoder(inputs, keys_seen(attention_mask))
 
     def memory_of(self, vectors: Tensor) -> list[KeysAndValues]:
-        blocks: list[Any] = list(self.decoder.block)
-        return [block.layer[1].piece.keys_and_values(vectors) for block in blocks]
+        return self.decoder.memory_of(vectors)
 
     def decode(self, tokens: Tensor, sight: Sight, state: TranslationState, cached: bool) -> Tensor:
         return self.lm_head(self.decoder(tokens, sight.mask, state, cached) * self.scale)
@@ -221,6 +227,91 @@ class T5Encoder(Module):
     def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         return self.encoder(tokens, keys_seen(attention_mask))
 
+    def vectors(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        return self(tokens, attention_mask)
+
+    def misfit(self, tokens, *_) -> str | None:
+        return unlike_texts(tokens)
+
+
+class Reader(Module):
+    """Tokens (batch, length) to vectors (batch, length, d_model) of a decoder that reads them once more, one place later."""
+
+    key_map: tuple[tuple[str, str | None], ...] = T5.key_map
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config, layers = config, config["num_layers"]
+        self.shared = Embedding(config["vocab_size"], config["d_model"])
+        self.encoder = Stack(config, layers, False, self.shared)
+        self.decoder = Stack(config, config.get("num_decoder_layers") or layers, True, self.shared)
+
+    def read(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        seen, first = keys_seen(attention_mask), self.config.get("decoder_start_token_id") or 0
+        state = TranslationState(self.decoder.memory_of(self.encoder(tokens, seen)), seen)
+        begin = full((tokens.shape[0], 1), first, dtype=tokens.dtype, device=tokens.device)
+        return self.decoder(cat([begin, tokens[:, :-1]], 1), None, state, False)
+
+    def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Any:
+        return self.read(tokens, attention_mask)
+
+    def misfit(self, tokens, *_) -> str | None:
+        return unlike_texts(tokens)
+
+
+class ClassificationHead(Module):
+    def __init__(self, config: dict[str, Any]) -> None:
+        width = config["d_model"]
+        self.dense, self.out_proj = Linear(width, width), Linear(width, labels_of(config))
+        self.dropout = Dropout(config.get("classifier_dropout", 0.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out_proj(self.dropout(self.dense(self.dropout(x)).tanh()))
+
+
+class T5ForSequenceClassification(Module):
+    """Logits (batch, classes) of whole texts, from the last end of a text (`eos_token_id`), which each row must have."""
+
+    key_map = Reader.key_map
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config, self.transformer, self.classification_head = config, Reader(config), ClassificationHead(config)
+        reset(self, config)
+
+    def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        ends = tokens == self.config.get("eos_token_id", 1)
+        vectors = self.transformer(tokens, attention_mask)
+        if not tracing() and not ends.any(1).all().item():
+            raise LayerError(
+                self, f"every row of tokens needs the end of a text, {self.config.get('eos_token_id', 1)}."
+            )
+        return self.classification_head(last_of(vectors, ends))
+
+    def loss(self, tokens: Tensor, labels: Tensor, **inputs: Any) -> Tensor:
+        """Mean cross-entropy of classes; of each class apart for labels of floats; squared error for a single output."""
+        return class_loss(self(tokens, **inputs), labels, self.config.get("problem_type"))
+
+
+class T5ForQuestionAnswering(Reader):
+    """Logits of where an answer begins and of where it ends, each (batch, length)."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config)
+        self.qa_outputs = Linear(config["d_model"], 2)
+        reset(self, config)
+
+    def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        begin, end = self.qa_outputs(self.read(tokens, attention_mask)).unbind(-1)
+        return begin, end
+
+    def loss(self, tokens: Tensor, start_positions: Tensor, end_positions: Tensor, **inputs: Any) -> Tensor:
+        """Mean cross-entropy of both; positions are (batch,)."""
+        return answer_loss(self(tokens, **inputs), start_positions, end_positions)
+
+
+def _token_classifier(config: dict[str, Any]) -> Module:
+    share = config.get("classifier_dropout", 0.0)
+    return TokenClassifier(config, T5Encoder(config), "transformer", "classifier", labels_of(config), True, share)
+
 
 def reset(model: Module, config: dict[str, Any]) -> None:
     """Deviations that stand in for the scale that scores lack."""
@@ -233,6 +324,15 @@ def reset(model: Module, config: dict[str, Any]) -> None:
     for path, parameter in model.named_parameters():
         if parameter.ndim == 2:
             init.normal_(parameter, 0.0, factor * wide.get(path.split(".")[-2], width) ** -0.5)
+        elif path.endswith("bias"):
+            init.zeros_(parameter)
 
 
-ARCHITECTURES: dict[str, Any] = {"T5ForConditionalGeneration": T5, "T5Model": T5, "T5EncoderModel": T5Encoder}
+ARCHITECTURES: dict[str, Any] = {
+    "T5ForConditionalGeneration": T5,
+    "T5Model": T5,
+    "T5EncoderModel": T5Encoder,
+    "T5ForSequenceClassification": T5ForSequenceClassification,
+    "T5ForTokenClassification": _token_classifier,
+    "T5ForQuestionAnswering": T5ForQuestionAnswering,
+}

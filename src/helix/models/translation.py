@@ -18,15 +18,16 @@ KeysAndValues = tuple[Tensor, Tensor]
 
 
 class TranslationState(DecoderState):
-    """A decoder's state, and what its layers attend to in the sequence that was read."""
+    """A decoder's state, and what its layers attend to in the sequence that was read: nothing where there was none."""
 
-    def __init__(self, memory: list[KeysAndValues], mask: Tensor | None) -> None:
-        super().__init__(len(memory))
+    def __init__(self, memory: list[KeysAndValues], mask: Tensor | None, layers: int | None = None) -> None:
+        super().__init__(len(memory) if layers is None else layers)
         self.memory, self.mask = memory, mask
 
     def select(self, rows: Tensor) -> TranslationState:
         memory = [(key.index_select(0, rows), value.index_select(0, rows)) for key, value in self.memory]
-        made = TranslationState(memory, None if self.mask is None else self.mask.index_select(0, rows))
+        mask = None if self.mask is None else self.mask.index_select(0, rows)
+        made = TranslationState(memory, mask, len(self.caches))
         made.caches = [cache.select(rows) for cache in self.caches]
         made.padding = None if self.padding is None else self.padding.index_select(0, rows)
         return made

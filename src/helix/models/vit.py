@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import cat, randn, zeros
-from ..nn import Conv2d, Dropout, LayerError, LayerNorm, Linear, Module, ModuleList, Parameter
+from .. import cat, randn, where, zeros
+from ..errors import ConfigError
+from ..nn import (
+    Conv2d,
+    Dropout,
+    LayerError,
+    LayerNorm,
+    Linear,
+    Module,
+    ModuleList,
+    Parameter,
+    PixelShuffle,
+    Sequential,
+)
 from ..tensor import Tensor
 from .activations import activation
 from .parts import Dense, QueryKeyValue, architecture_of, class_loss, labels_of
@@ -13,6 +25,12 @@ from .parts import Dense, QueryKeyValue, architecture_of, class_loss, labels_of
 
 def _sides(size: int | list[int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def grid_of(config: dict[str, Any]) -> tuple[int, int]:
+    """Rows and columns of patches."""
+    (height, width), (down, across) = _sides(config["image_size"]), _sides(config["patch_size"])
+    return height // down, width // across
 
 
 class Patches(Module):
@@ -30,17 +48,23 @@ class Embeddings(Module):
     cls_token: Parameter
     position_embeddings: Parameter
 
-    def __init__(self, config: dict[str, Any]) -> None:
-        (height, width), (down, across) = _sides(config["image_size"]), _sides(config["patch_size"])
-        count, size = (height // down) * (width // across), config["hidden_size"]
+    mask_token: Parameter
+
+    def __init__(self, config: dict[str, Any], masks: bool = False) -> None:
+        rows, columns = grid_of(config)
+        count, size = rows * columns, config["hidden_size"]
+        if masks:
+            self.mask_token = Parameter(zeros(1, 1, size))
         deviation = config.get("initializer_range", 0.02)
         self.cls_token = Parameter(zeros(1, 1, size))
         self.position_embeddings = Parameter(deviation * randn(1, count + 1, size))
         self.patch_embeddings = Patches(config)
         self.dropout = Dropout(config.get("hidden_dropout_prob", 0.0))
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, masked: Tensor | None = None) -> Tensor:
         patches = self.patch_embeddings(images)
+        if masked is not None:
+            patches = where(masked.unsqueeze(-1) != 0, self.mask_token, patches)
         first = self.cls_token.expand(patches.shape[0], 1, -1)
         return self.dropout(cat([first, patches], 1) + self.position_embeddings)
 
@@ -93,10 +117,10 @@ class ViT(Module):
         (2, 5, 8)
     """
 
-    def __init__(self, config: dict[str, Any], pools: bool = True) -> None:
+    def __init__(self, config: dict[str, Any], pools: bool = True, masks: bool = False) -> None:
         self.config = config
         self.shape = (config.get("num_channels", 3), *_sides(config["image_size"]))
-        self.embeddings, self.encoder = Embeddings(config), Encoder(config)
+        self.embeddings, self.encoder = Embeddings(config, masks), Encoder(config)
         self.layernorm = LayerNorm(config["hidden_size"], config.get("layer_norm_eps", 1e-12))
         if pools:
             self.pooler = Dense(config["hidden_size"], config.get("pooler_output_size") or config["hidden_size"])
@@ -104,18 +128,18 @@ class ViT(Module):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Module:
-        """A ViT or ViTForImageClassification, as config["architectures"] says."""
+        """What config["architectures"] says: the encoder alone, or with a classifier or a decoder of pixels."""
         return architecture_of(config, ARCHITECTURES, "ViTModel")(config)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, masked: Tensor | None = None) -> Tensor:
         if reason := self.misfit(images):
             raise LayerError(self, reason)
-        return self.layernorm(self.encoder(self.embeddings(images)))
+        return self.layernorm(self.encoder(self.embeddings(images, masked)))
 
     def pooled(self, vectors: Tensor) -> Tensor:
         return self.pool(self.pooler(vectors[:, 0]))
 
-    def misfit(self, images) -> str | None:
+    def misfit(self, images, *_) -> str | None:
         if tuple(images.shape[1:]) == self.shape:
             return None
         return f"images have shape {tuple(images.shape)}, the model takes (batch, {', '.join(map(str, self.shape))})."
@@ -147,4 +171,37 @@ class ViTForImageClassification(Module):
         return class_loss(self(images), labels, self.config.get("problem_type"))
 
 
-ARCHITECTURES: dict[str, Any] = {"ViTModel": ViT, "ViTForImageClassification": ViTForImageClassification}
+class ViTForMaskedImageModeling(Module):
+    """Images, of which some patches are hidden, to images: `bool_masked_pos`, (batch, patches), is true where one is hidden.
+
+    Xie et al., "SimMIM: a simple framework for masked image modeling", CVPR 2022.
+    """
+
+    key_map = ViTForImageClassification.key_map
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config, stride = config, config.get("encoder_stride", 16)
+        self.vit = ViT(config, pools=False, masks=True)
+        pixels = stride**2 * config.get("num_channels", 3)
+        self.decoder = Sequential(Conv2d(config["hidden_size"], pixels, 1), PixelShuffle(stride))
+
+    def forward(self, images: Tensor, bool_masked_pos: Tensor | None = None) -> Tensor:
+        vectors = self.vit(images, bool_masked_pos)[:, 1:]
+        return self.decoder(vectors.transpose(1, 2).unflatten(2, grid_of(self.config)))
+
+    def loss(self, images: Tensor, bool_masked_pos: Tensor) -> Tensor:
+        """Mean absolute error of the pixels of patches that were hidden."""
+        made = self(images, bool_masked_pos)
+        if made.shape != images.shape:
+            raise ConfigError("HX3012 ViTForMaskedImageModeling: encoder_stride must be patch_size, to compare images.")
+        down, across = _sides(self.config["patch_size"])
+        hidden = (bool_masked_pos != 0).unflatten(1, grid_of(self.config)).to(images.dtype)
+        hidden = hidden.repeat_interleave(down, 1).repeat_interleave(across, 2).unsqueeze(1)
+        return ((images - made).abs() * hidden).sum() / (hidden.sum() + 1e-5) / images.shape[1]
+
+
+ARCHITECTURES: dict[str, Any] = {
+    "ViTModel": ViT,
+    "ViTForImageClassification": ViTForImageClassification,
+    "ViTForMaskedImageModeling": ViTForMaskedImageModeling,
+}

@@ -7,12 +7,12 @@ from typing import Any
 from ..nn import Conv1d, Dropout, Embedding, LayerNorm, Linear, Module, ModuleList
 from ..nn import functional as F
 from ..nn.attend import attend, heads_of, joined
-from ..nn.cache import KeyValueCache, Sight
+from ..nn.cache import KeyValueCache, Sight, sight_of
 from ..nn.init import constant_
 from ..nn.positions import sinusoids
 from ..tensor import Tensor
 from .activations import activation
-from .language import unsupported
+from .language import IGNORED, LanguageModel, unsupported
 from .parts import architecture_of, class_loss, labels_of
 from .translation import KeysAndValues, TranslationModel, TranslationState
 
@@ -67,13 +67,15 @@ class DecoderLayer(EncoderLayer):
         self.encoder_attn_layer_norm = LayerNorm(width)
 
     def read(
-        self, x: Tensor, sight: Sight, cache: KeyValueCache | None, memory: KeysAndValues, seen: Tensor | None
+        self, x: Tensor, sight: Sight, cache: KeyValueCache | None, memory: KeysAndValues | None, seen: Tensor | None
     ) -> Tensor:
         near = self.self_attn_layer_norm(x)
         source = self.self_attn.keys_and_values(near)
         if cache is not None:
             source = cache.append(*source)
         x = x + self.dropout(self.self_attn(near, source, sight))
+        if memory is None:
+            return self.feed(x)
         return self.feed(x + self.dropout(self.encoder_attn(self.encoder_attn_layer_norm(x), memory, mask=seen)))
 
 
@@ -118,8 +120,14 @@ class Decoder(Module):
         x = self.dropout(self.embed_tokens(tokens) + self.embed_positions(sight.positions))
         for i in range(len(self.layers)):
             layer: Any = self.layers[i]
-            x = layer.read(x, sight, state.caches[i] if cached else None, state.memory[i], state.mask)
+            memory = state.memory[i] if state.memory else None
+            x = layer.read(x, sight, state.caches[i] if cached else None, memory, state.mask)
         return self.layer_norm(x)
+
+    def memory_of(self, vectors: Tensor) -> list[KeysAndValues]:
+        """What each layer attends to in what was heard."""
+        layers: list[Any] = list(self.layers)
+        return [layer.encoder_attn.keys_and_values(vectors) for layer in layers]
 
 
 class Body(Module):
@@ -152,7 +160,7 @@ class Whisper(TranslationModel):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Module:
-        """A Whisper or WhisperForAudioClassification, as config["architectures"] says."""
+        """What config["architectures"] says: the whole model, its decoder alone, or a classifier on its encoder."""
         return architecture_of(config, ARCHITECTURES, "WhisperForConditionalGeneration")(config)
 
     @property
@@ -167,11 +175,57 @@ class Whisper(TranslationModel):
         return self.model.encoder(inputs)
 
     def memory_of(self, vectors: Tensor) -> list[KeysAndValues]:
-        layers: list[Any] = list(self.model.decoder.layers)
-        return [layer.encoder_attn.keys_and_values(vectors) for layer in layers]
+        return self.model.decoder.memory_of(vectors)
 
     def decode(self, tokens: Tensor, sight: Sight, state: TranslationState, cached: bool) -> Tensor:
         return self.proj_out(self.model.decoder(tokens, sight, state, cached))
+
+
+class DecoderAlone(Module):
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.decoder = Decoder(config)
+
+
+class WhisperForCausalLM(LanguageModel):
+    """The decoder alone: tokens (batch, length), and vectors of an encoder, (batch, positions, d_model), or none, to logits of
+    each next token, (batch, length, vocabulary)."""
+
+    key_map = ((r"^model\.encoder\.", None), *Whisper.key_map)
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config, self.model = config, DecoderAlone(config)
+        self.proj_out = Linear(config["d_model"], config["vocab_size"], bias=False)
+        if config.get("tie_word_embeddings", True):
+            self.proj_out.weight = self.model.decoder.embed_tokens.weight
+
+    @property
+    def longest(self) -> int:
+        return self.config["max_target_positions"]
+
+    def forward(self, tokens: Tensor, vectors: Tensor | None = None, attention_mask: Tensor | None = None) -> Tensor:
+        sight = sight_of(tokens.shape[1], attention_mask, device=tokens.device)
+        return self.proj_out(self.model.decoder(tokens, sight, self.start(vectors), cached=False))
+
+    def start(self, vectors: Tensor | None = None) -> TranslationState:
+        """What `step` goes on from."""
+        decoder = self.model.decoder
+        return TranslationState([] if vectors is None else decoder.memory_of(vectors), None, len(decoder.layers))
+
+    def step(
+        self, tokens: Tensor, state: TranslationState | None = None, padding: Tensor | None = None
+    ) -> tuple[Tensor, TranslationState]:
+        state = self.start() if state is None else state
+        if padding is not None:
+            state.pad(padding)
+        sight = state.ahead(tokens.shape[1], tokens.device)
+        return self.proj_out(self.model.decoder(tokens, sight, state, cached=True)), state
+
+    def loss(self, tokens: Tensor, labels: Tensor | None = None, **inputs: Any) -> Tensor:
+        """Mean cross-entropy of labels, (batch, length), what follows each token, -100 where a position does not count; of the
+        tokens themselves after the first unless given."""
+        if labels is None:
+            return super().loss(tokens, **inputs)
+        return F.cross_entropy(self(tokens, **inputs).flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
 
 
 class WhisperForAudioClassification(Module):
@@ -195,4 +249,5 @@ ARCHITECTURES: dict[str, Any] = {
     "WhisperModel": Whisper,
     "WhisperForConditionalGeneration": Whisper,
     "WhisperForAudioClassification": WhisperForAudioClassification,
+    "WhisperForCausalLM": WhisperForCausalLM,
 }
