@@ -122,7 +122,7 @@ def bytes_changed(raw: bytes, rng: random.Random) -> bytes:
 
 
 def attempt(raw: bytes, folder: str, inputs: dict[str, Any]) -> str:
-    """Loads a model and runs it; "ran", or the error's code. Anything but a HelixError is raised."""
+    """Loads a model, runs and traces it; "traced", or the error's code. Anything but a HelixError is raised."""
     start = time.process_time()
     try:
         model = helix.onnx.load(raw, folder=folder, limits=LIMITS)
@@ -130,6 +130,9 @@ def attempt(raw: bytes, folder: str, inputs: dict[str, Any]) -> str:
         given = {port.name: inputs.get(port.name, numpy.zeros(1, numpy.float32)) for port in model.inputs}
         model.run(given)
         result = "ran"
+        if all(port.kind == "tensor" for port in model.inputs):
+            model.trace({name: x.shape for name, x in given.items()})
+            result = "traced"
     except HelixError as error:
         result = str(error.code)
         assert error.code and str(error), "an error without number or text"

@@ -239,7 +239,7 @@ def test_no_message_at_all():
 def test_damaged_files_give_typed_errors():
     found = mutated(0, 600)
     assert sum(found.values()) == 600
-    assert found["HX4020"] > 100 and found["ran"] > 50
+    assert found["HX4020"] > 100 and found["traced"] > 50
 
 
 def test_the_package_is_named_where_it_is_absent(monkeypatch):

@@ -172,6 +172,24 @@ def test_operators_and_types_that_are_not_there_are_named():
         helix.onnx.load(proto.SerializeToString())
 
 
+def test_a_newer_operator_set_is_told():
+    proto = perceptron()
+    proto.opset_import[0].version = 1000
+    with pytest.raises(UnsupportedOpError, match="HX4021.*version 1000 of the operators.*update onnx"):
+        helix.onnx.load(proto.SerializeToString())
+
+
+def test_seeds_of_a_file_count():
+    nodes = [node("RandomNormal", "", "y", shape=[4], seed=3.0)]
+    model_ = helix.onnx.load(model(nodes, [], [value("y", [4])]).SerializeToString())
+    assert (model_.run([])[0] == model_.run([])[0]).all()
+    graph = model_.graph
+    helix.manual_seed(0)
+    first = graph()
+    helix.manual_seed(0)
+    assert (graph() == first).all() and (graph() != first).any()
+
+
 def test_loads_onto_a_device_and_from_a_path(tmp_path):
     (tmp_path / "model.onnx").write_bytes(perceptron().SerializeToString())
     model_ = helix.onnx.load(tmp_path / "model.onnx", device="cpu")

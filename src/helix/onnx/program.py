@@ -81,6 +81,11 @@ class Reader:
         self.source, self.limits = source, source.limits
         self.nodes = 0
         self.opsets = _versions(model.opset_import)
+        newest = self.onnx.defs.onnx_opset_version()
+        if self.opsets.get("", 0) > newest:
+            raise unsupported(
+                f"it asks for version {self.opsets['']} of the operators, the installed onnx package has {newest}; update onnx"
+            )
         self.functions = {(f.domain, f.name): f for f in model.functions}
         if len(self.functions) != len(model.functions):
             raise broken("two functions have one name")

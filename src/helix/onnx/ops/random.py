@@ -1,4 +1,4 @@
-"""Random operators. Seeds of a file are taken as they are; the numbers are helix's own."""
+"""Random operators. The numbers are helix's own. A seed of the file counts in a run; a graph draws from the run's streams."""
 
 from __future__ import annotations
 
@@ -12,20 +12,24 @@ from ..table import op
 from ..types import dtype_of
 
 
-def _generator(seed: float | None) -> Any:
-    if seed is None:
+def _generator(call: Any, seed: float | None) -> Any:
+    if seed is None or call.run.tracing:
         return None
     return helix.Generator().manual_seed(hash(float(seed)) & ((1 << 63) - 1))
 
 
 def _normal(call: Any, shape: Any, dtype: Any, mean: float, scale: float, seed: float | None) -> Tensor:
     call.require(prod(shape))
-    return (helix.randn(tuple(shape), device=call.run.device, generator=_generator(seed)) * scale + mean).to(dtype)
+    return (helix.randn(tuple(shape), device=call.run.device, generator=_generator(call, seed)) * scale + mean).to(
+        dtype
+    )
 
 
 def _uniform(call: Any, shape: Any, dtype: Any, low: float, high: float, seed: float | None) -> Tensor:
     call.require(prod(shape))
-    return (helix.rand(tuple(shape), device=call.run.device, generator=_generator(seed)) * (high - low) + low).to(dtype)
+    return (helix.rand(tuple(shape), device=call.run.device, generator=_generator(call, seed)) * (high - low) + low).to(
+        dtype
+    )
 
 
 @op("RandomNormal", random=True)
@@ -57,13 +61,13 @@ def random_uniform_like(
 
 
 @op("Bernoulli", random=True)
-def bernoulli(x: Tensor, *, dtype: int | None = None, seed: float | None = None) -> Tensor:
-    made = helix.rand(x.shape, device=x.device, generator=_generator(seed)).to(x.dtype) < x
+def bernoulli(call: Any, x: Tensor, *, dtype: int | None = None, seed: float | None = None) -> Tensor:
+    made = helix.rand(x.shape, device=x.device, generator=_generator(call, seed)).to(x.dtype) < x
     return made.to(x.dtype if dtype is None else dtype_of(dtype))
 
 
 @op("Multinomial", random=True)
 def multinomial(call: Any, x: Tensor, *, dtype: int = 6, sample_size: int = 1, seed: float | None = None) -> Tensor:
     call.require(x.shape[0] * sample_size)
-    made = helix.multinomial(x.softmax(-1), sample_size, replacement=True, generator=_generator(seed))
+    made = helix.multinomial(x.softmax(-1), sample_size, replacement=True, generator=_generator(call, seed))
     return made.to(dtype_of(dtype))
