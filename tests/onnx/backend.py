@@ -29,7 +29,6 @@ REASONS = {
     "test_dft": "float32 gives up to 2e-6 where float64 gives 0, and 1e-7 is asked for",
     "test_basic_deform_conv_with_padding": "float32 gives 2.4e-7 where float64 gives 0, and 1e-7 is asked for",
     "test_attention_4d_causal_fp16": "float16 differs in the last bit of 2 elements of 192, and 1e-3 is asked for",
-    "test_tfidfvectorizer": "counts words and pairs of words; no operator on tensors",
     "test_image_decoder": "decodes image files, through Pillow; helix.data does that",
 }
 

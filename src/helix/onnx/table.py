@@ -29,6 +29,7 @@ FAMILIES = (
     "loss",
     "training",
     "attention",
+    "counting",
 )
 
 
