@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._core import tracing
 from ..nn import Linear, Module, ModuleList
 from ..tensor import Tensor
 from .activations import activation
@@ -38,6 +39,11 @@ class SparseExperts(Module):
         shares = shares / shares.sum(-1, keepdim=True)
         mixed = flat * 0.0
         for i, expert in enumerate(self.experts):
+            if (
+                tracing()
+            ):  # how many rows an expert gets depends on values: it takes all, most of them with a share of 0
+                mixed = mixed + expert(flat) * (shares * (numbers == i)).sum(-1, keepdim=True)
+                continue
             rows, places = (numbers == i).nonzero(as_tuple=True)
             if rows.numel():
                 mixed = mixed.index_add(0, rows, expert(flat[rows]) * shares[rows, places].unsqueeze(-1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import empty, int64, tensor
+from .. import _core, empty, int64, tensor
 from ..tensor import Tensor
 from . import functional as F
 from .misfit import LayerError, describe
@@ -100,6 +100,8 @@ class _BatchNorm(_ChannelNorm):
         momentum, count = self.momentum, None
         if self.training and self.track_running_stats:
             count = self.num_batches_tracked + 1
+            if momentum is None and _core.tracing():
+                return self._averaged(input, count)
             if momentum is None:
                 momentum = 1.0 / count.item()
         normalised = F.batch_norm(
@@ -114,6 +116,15 @@ class _BatchNorm(_ChannelNorm):
         )
         if count is not None:
             self.num_batches_tracked.copy_(count)  # takes no memory: it follows the statistics or they have not moved
+        return normalised
+
+    def _averaged(self, input: Tensor, count: Tensor) -> Tensor:
+        """Means over all batches within a trace, where how many there were is known only to a run."""
+        batch = self.running_mean.clone(), self.running_var.clone()
+        normalised = F.batch_norm(input, *batch, self.weight, self.bias, True, 1.0, self.eps)
+        for running, now in zip((self.running_mean, self.running_var), batch, strict=True):
+            running.copy_(running.lerp(now, count.to(running.dtype).reciprocal()))
+        self.num_batches_tracked.copy_(count)
         return normalised
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .. import arange, bincount, cat, empty, full, stack, tensor, zeros
+from .. import arange, cat, empty, full, ones_like, stack, tensor, where, zeros
 from ..tensor import Tensor
 from . import functional as F
 from . import init
@@ -40,8 +40,8 @@ def aggregate(messages: Tensor, index: Tensor, size: int, aggr: str = "add") -> 
         return start.scatter_reduce(0, at, messages, "amax", include_self=False)
     total = start.index_add(0, index, messages)
     if aggr == "mean":
-        count = bincount(index, minlength=size).clamp(min=1).to(messages.dtype)
-        total = total / count.reshape(-1, *(1 for _ in messages.shape[1:]))
+        count = zeros(size, dtype=index.dtype, device=index.device).index_add(0, index, ones_like(index))
+        total = total / count.clamp(min=1).to(messages.dtype).reshape(-1, *(1 for _ in messages.shape[1:]))
     return total
 
 
@@ -57,11 +57,11 @@ def softmax(scores: Tensor, index: Tensor, size: int) -> Tensor:
     return weights / aggregate(weights, index, size).index_select(0, index)
 
 
-def add_self_loops(edge_index: Tensor, nodes: int) -> Tensor:
-    """The edges, without loops that there are, and one loop for each node behind them."""
+def with_self_loops(edge_index: Tensor, nodes: int) -> tuple[Tensor, Tensor]:
+    """The edges and, behind them, one loop for each node; and which are loops that there were, in whose places those stand."""
     loops = arange(nodes, device=edge_index.device)
-    kept = edge_index.index_select(1, (edge_index[0] != edge_index[1]).nonzero().squeeze(-1))
-    return cat([kept, stack([loops, loops])], 1)
+    replaced = cat([edge_index[0] == edge_index[1], loops < 0])
+    return cat([edge_index, stack([loops, loops])], 1), replaced
 
 
 class MessagePassing(Module):
@@ -122,15 +122,16 @@ class GCNConv(MessagePassing):
 
     @staticmethod
     def _normal(edge_index: Tensor, weight: Tensor | None, nodes: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Edges and weights with loops; a loop among the edges stays there with weight 0, as its own stands behind them."""
+        edges = edge_index
+        edge_index, replaced = with_self_loops(edges, nodes)
         if weight is None:
-            edge_index = add_self_loops(edge_index, nodes)
-            weight = full((edge_index.shape[1],), 1.0, dtype=x.dtype, device=x.device)
+            weight = (~replaced).to(x.dtype)
         else:
-            same = edge_index[0] == edge_index[1]
-            loops, others = same.nonzero().squeeze(-1), (~same).nonzero().squeeze(-1)
-            own = full((nodes,), 1.0, dtype=weight.dtype, device=x.device)
-            own = own.index_copy(0, edge_index[0].index_select(0, loops), weight.index_select(0, loops))
-            edge_index, weight = add_self_loops(edge_index, nodes), cat([weight.index_select(0, others), own])
+            # Of several loops of a node the last one counts; edges that are none write behind all nodes.
+            at = where(edges[0] == edges[1], edges[0], nodes)
+            own = full((nodes + 1,), 1.0, dtype=weight.dtype, device=x.device).index_copy(0, at, weight)[:nodes]
+            weight = cat([weight, own]).masked_fill(replaced, 0.0)
         degree = aggregate(weight, edge_index[1], nodes)
         scale = degree.masked_fill(degree == 0, math.inf).rsqrt()  # 0 for a node that nothing reaches
         return edge_index, scale.index_select(0, edge_index[0]) * weight * scale.index_select(0, edge_index[1])
@@ -245,12 +246,16 @@ class GATConv(MessagePassing):
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         nodes = x.shape[0]
+        replaced = None
         if self.loops:
-            edge_index = add_self_loops(edge_index, nodes)
+            edge_index, replaced = with_self_loops(edge_index, nodes)
         h = self.lin(x).reshape(nodes, self.heads, self.out_channels)
         source, target = (h * self.att_src).sum(-1), (h * self.att_dst).sum(-1)
         scores = source.index_select(0, edge_index[0]) + target.index_select(0, edge_index[1])
-        weights = softmax(F.leaky_relu(scores, self.negative_slope), edge_index[1], nodes)
+        scores = F.leaky_relu(scores, self.negative_slope)
+        if replaced is not None:
+            scores = scores.masked_fill(replaced.unsqueeze(-1), -math.inf)
+        weights = softmax(scores, edge_index[1], nodes)
         if self.training and self.dropout:
             weights = F.dropout(weights, self.dropout, True)
         messages = h.index_select(0, edge_index[0]) * weights.unsqueeze(-1)

@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .. import arange, bincount, empty, zeros_like
+from .. import arange, empty, ones_like, zeros, zeros_like
+from .._core import tracing
 from ..autograd import is_grad_enabled
 from ..errors import GradientError
 from ..tensor import Tensor
@@ -50,7 +51,7 @@ def load_balance_loss(probabilities: Tensor, chosen: Tensor) -> Tensor:
         1.0
     """
     experts = probabilities.shape[-1]
-    share = bincount(chosen.reshape(-1), minlength=experts).to(probabilities.dtype) / max(1, chosen.numel())
+    share = _counted(chosen.reshape(-1), experts).to(probabilities.dtype) / max(1, chosen.numel())
     return experts * (share * probabilities.sum(0)).sum() / max(1, probabilities.shape[0])
 
 
@@ -215,11 +216,12 @@ class MixtureOfExperts(Module):
         experts = chosen.t().reshape(-1)  # all first choices, then all second ones
         order = experts.argsort(stable=True)
         sorted_experts = experts.index_select(0, order)
-        counts = bincount(experts, minlength=self.num_experts)
+        counts = _counted(experts, self.num_experts)
         start = counts.cumsum(0) - counts
         place = arange(experts.shape[0], device=logits.device) - start.index_select(0, sorted_experts)
-        kept = (place < self.capacity(logits.shape[0])).nonzero().squeeze(-1)
-        order, sorted_experts = order.index_select(0, kept), sorted_experts.index_select(0, kept)
+        if self.capacity(logits.shape[0]) < logits.shape[0]:
+            kept = (place < self.capacity(logits.shape[0])).nonzero().squeeze(-1)
+            order, sorted_experts = order.index_select(0, kept), sorted_experts.index_select(0, kept)
         return Routing(
             order % max(1, logits.shape[0]),
             sorted_experts,
@@ -248,9 +250,9 @@ class MixtureOfExperts(Module):
 
     def _done(self, rows: Tensor, routing: Routing) -> Tensor:
         ends = routing.counts.cumsum(0)
-        if self.policy == "drop":
+        if self.policy == "drop" and not tracing():  # a graph knows no numbers of rows
             return self.experts(rows, ends)
-        capacity = int(routing.counts.max()) if self.kind == "expert" else self._fixed(routing)
+        capacity = routing.tokens.shape[0] // self.num_experts if self.kind == "expert" else self._fixed(routing)
         slot = arange(rows.shape[0], device=rows.device) - (ends - routing.counts).index_select(0, routing.experts)
         at = routing.experts * capacity + slot
         filled = rows.new_zeros((self.num_experts * capacity, self.d_model)).index_add(0, at, rows)
@@ -294,3 +296,8 @@ def auxiliary_loss(model: Module, balance: float = 0.01, z: float = 0.001) -> Te
                 )
             total = total + balance * module.routing.load_balance_loss + z * module.routing.z_loss
     return total
+
+
+def _counted(numbers: Tensor, size: int) -> Tensor:
+    """How often each of `size` numbers is there."""
+    return zeros(size, dtype=numbers.dtype, device=numbers.device).index_add(0, numbers, ones_like(numbers))

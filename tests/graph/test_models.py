@@ -1,0 +1,130 @@
+"""Every family of models: forward and a whole training step as graphs, with eager's numbers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+import helix
+from helix import models, nn
+from helix.models.pretrained import FAMILIES
+
+SIZES = {"vocab_size": 23, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 12}
+LLAMA = {**SIZES, "num_key_value_heads": 1, "max_position_embeddings": 16}
+CONFIGS: dict[str, dict[str, Any]] = {
+    "gpt2": {"vocab_size": 23, "n_positions": 16, "n_embd": 8, "n_layer": 1, "n_head": 2},
+    "llama": LLAMA,
+    "mixtral": {**LLAMA, "num_local_experts": 3, "num_experts_per_tok": 2},
+    "bert": {**SIZES, "max_position_embeddings": 16},
+    "t5": {"vocab_size": 23, "d_model": 8, "d_kv": 4, "d_ff": 12, "num_layers": 1, "num_heads": 2, "decoder_start_token_id": 0},
+    "vit": {**SIZES, "image_size": 8, "patch_size": 4, "num_labels": 3},
+    "whisper": {"vocab_size": 23, "d_model": 8, "num_mel_bins": 4, "max_source_positions": 6, "max_target_positions": 16,
+                "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2,
+                "encoder_ffn_dim": 12, "decoder_ffn_dim": 12, "decoder_start_token_id": 1},
+    "mamba": {"vocab_size": 23, "hidden_size": 8, "state_size": 4, "num_hidden_layers": 1},
+    "mamba2": {"vocab_size": 23, "hidden_size": 8, "state_size": 4, "num_hidden_layers": 1, "num_heads": 4, "head_dim": 4,
+               "n_groups": 2, "chunk_size": 4},
+    "resnet": {"embedding_size": 4, "num_labels": 3, "depths": [1], "hidden_sizes": [8]},
+}  # fmt: skip
+
+
+def family(kind: str) -> nn.Module:
+    module, _, name = FAMILIES[kind].partition(":")
+    return getattr(import_module(module), name).from_config({"model_type": kind, "architectures": [], **CONFIGS[kind]})
+
+
+def words() -> tuple:
+    return (helix.randint(2, 20, (2, 6)),)
+
+
+def numbers(*shape: int) -> Callable[[], tuple]:
+    return lambda: (helix.randn(*shape),)
+
+
+def a_graph() -> tuple:
+    return helix.randn(4, 3), helix.tensor([[0, 1, 2, 2, 3], [1, 2, 0, 2, 2]])
+
+
+Make = Callable[[], nn.Module]
+INPUTS: dict[str, Callable[[], tuple]] = {
+    "t5": lambda: words() * 2,
+    "vit": numbers(2, 3, 8, 8),
+    "whisper": lambda: (helix.randn(2, 4, 12), *words()),
+    "resnet": numbers(2, 3, 16, 16),
+}
+CASES: dict[str, tuple[Make, Callable[[], tuple]]] = {
+    **{kind: (lambda kind=kind: family(kind), INPUTS.get(kind, words)) for kind in FAMILIES},
+    "decoder": (lambda: models.Decoder(23, 8, 8, 1, 2, dropout=0.1), words),
+    "decoder, rotary": (lambda: models.Decoder(23, 8, 8, 1, 2, positions="rotary", window=3), words),
+    **{
+        f"sequence, {mixer}": (lambda mixer=mixer: models.SequenceDecoder(23, 8, 8, 1, mixer), words)
+        for mixer in ("attention", "h3", "hyena", "mamba", "s4", "s4d", "s5")
+    },
+    "sequence, experts": (lambda: models.SequenceDecoder(23, 8, 8, 1, "attention", experts=2), words),
+    "lstm": (lambda: models.RecurrentClassifier((5, 3), 4, hidden=6, depth=2, dropout=0.1), numbers(2, 5, 3)),
+    "gru": (lambda: models.RecurrentClassifier((5, 3), 4, "gru", hidden=6, bidirectional=True), numbers(2, 5, 3)),
+    "mlp": (lambda: models.mlp(12, 3), numbers(2, 12)),
+    "cnn": (lambda: models.cnn((1, 8, 8), 3, 4), numbers(2, 1, 8, 8)),
+    "U-Net": (lambda: models.UNet(1, 2, width=4), numbers(1, 1, 32, 32)),
+    "U-Net, bilinear": (lambda: models.UNet(1, 2, True, width=4), numbers(1, 1, 32, 32)),
+    "ResNet": (lambda: models.ResNet(models.resnet.BasicBlock, (1, 1), 3, stem=4, widths=(4, 8)), numbers(2, 3, 16, 16)),
+    "ConvNeXt": (lambda: models.ConvNeXt((8, 8), (1, 1), 0.2, num_classes=3), numbers(2, 3, 16, 16)),
+    "DenseNet": (lambda: models.DenseNet(4, (2, 1), 8, 2, num_classes=3), numbers(2, 3, 32, 32)),
+    "MobileNet": (lambda: models.MobileNetV2(3, 0.1, [[2, 8, 1, 1]]), numbers(2, 3, 16, 16)),
+    "PointNet": (lambda: models.PointNet(3, width=4), numbers(3, 5, 3)),
+    "DiT": (lambda: models.DiT(4, 1, 2, 8, 1, 2), lambda: (helix.randn(2, 1, 4, 4), helix.rand(2))),
+    "GCN": (lambda: nn.GCNConv(3, 4), a_graph),
+    "GAT": (lambda: nn.GATConv(3, 4, heads=2), a_graph),
+    "SAGE": (lambda: nn.SAGEConv(3, 4), a_graph),
+    "GIN": (lambda: nn.GINConv(nn.Linear(3, 4)), a_graph),
+    "batch norm, means of all": (lambda: nn.BatchNorm1d(3, momentum=None), numbers(4, 3)),
+    "spectral norm": (lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)), numbers(2, 3)),
+    "weight norm": (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)), numbers(2, 3)),
+}  # fmt: skip
+
+
+def loss_of(output: Any) -> helix.Tensor:
+    if isinstance(output, helix.Tensor):
+        return (output * output).mean()
+    values = output.values() if isinstance(output, dict) else output
+    return sum((loss_of(value) for value in values if value is not None), helix.zeros(()))
+
+
+def step_of(model: nn.Module) -> Callable:
+    optimizer = helix.optim.AdamW(model.parameters(), lr=1e-3)
+
+    def step(*inputs: helix.Tensor) -> helix.Tensor:
+        optimizer.zero_grad()
+        loss = loss_of(model(*inputs))
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return loss.detach()
+
+    return step
+
+
+def close(mine: helix.Tensor, theirs: helix.Tensor, name: str) -> None:
+    difference = (mine.to(helix.float64) - theirs.to(helix.float64)).abs().max().item() if mine.numel() else 0.0
+    assert difference <= 2e-5 * (1 + theirs.abs().max().item() if theirs.numel() else 1), f"{name}: {difference}"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_training_step_of_every_family_is_one_graph(name: str) -> None:
+    make, inputs_of = CASES[name]
+    helix.manual_seed(0)
+    model = make().train()
+    twin = copy.deepcopy(model)
+    inputs = inputs_of()
+    graph, eager = helix.trace(step_of(model), *inputs), step_of(twin)
+    for seed in range(2):
+        helix.manual_seed(seed)
+        mine = graph(*inputs)
+        helix.manual_seed(seed)
+        close(mine, eager(*inputs), "loss")
+    for (key, value), other in zip(model.state_dict().items(), twin.state_dict().values(), strict=True):
+        close(value.detach(), other.detach(), key)
