@@ -13,6 +13,7 @@ from .files import from_json, load
 from .gradient import grad
 from .ir import Effect, Graph, Node, Value
 from .passes import optimize
+from .placement import place, split
 from .retrace import infer
 from .spec import Spec
 from .symbols import Dim, Expr
@@ -40,7 +41,9 @@ __all__ = [
     "largest_batch",
     "load",
     "optimize",
+    "place",
     "scan",
+    "split",
     "trace",
     "while_loop",
 ]

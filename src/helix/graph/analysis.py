@@ -116,6 +116,8 @@ def cost(node: Node) -> Cost:
     read, written = sum(map(bytes_of, node.inputs)), sum(map(bytes_of, node.outputs))
     inputs = tuple([None if v is None else (v.shape, v.dtype.name) for v in node.inputs])
     output = node.outputs[0] if node.outputs else None
+    if node.op == "transfer":
+        return Cost(0, read, written)
     flops = flops_of(node.op, inputs, None if output is None else (output.shape, output.dtype.name))
     return Cost(flops, read, written)
 

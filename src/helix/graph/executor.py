@@ -66,6 +66,10 @@ class Program:
             from .control import runner
 
             call: Any = runner(node, sizes, type(self))
+        elif node.op == "transfer":
+            from .placement import Transfer
+
+            call = Transfer(node.device)
         else:
             call = OpCall(node.op, tuple([at(a, sizes) for a in node.attributes]), node.list_length, node.device)
         return Step(node, call, ins, tuple([self._slot(value, None) for value in node.outputs]))

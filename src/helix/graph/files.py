@@ -250,6 +250,8 @@ class _Reader:
         for node in data.nodes:
             made.nodes.append(self.node(node, values, numbers, names, depth))
             values += made.nodes[-1].outputs
+        if self.device is None:
+            _settle(made.captured)
         made.outputs = [_at(number, values, numbers) for number in data.outputs]
         made.effects = [self.effect(e, values, numbers) for e in data.effects]
         if not 0 <= data.draws < 1 << 31:
@@ -356,6 +358,15 @@ class _Reader:
         if data.kind == "write" and (target.shape, target.dtype) != (value.shape, value.dtype):
             raise broken(f"{value!r} cannot be written into {target!r}")
         return Effect(data.kind, target, value)
+
+
+def _settle(captured: list[Value]) -> None:
+    """Tensors of a file come to the devices of the nodes that take them first."""
+    for value in captured:
+        where = next((node.device for node in value.users if node.op not in CONTROL), None)
+        if where is not None and value.source.device != where:
+            moved = value.source.detach().to(where)
+            value.source = moved.requires_grad_() if value.source.requires_grad else moved
 
 
 def _at(number: int, values: list[Value], numbers: list[Value]) -> Value:

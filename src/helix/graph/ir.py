@@ -534,6 +534,12 @@ class Graph:
 
         return specialised(self, sizes)
 
+    def place(self, rules: Any) -> Graph:
+        """The graph with its nodes on several devices, by module. See `helix.graph.place`."""
+        from .placement import place
+
+        return place(self, rules)
+
     def save(self, path: Any) -> None:
         """Writes graph and captured tensors to one file (safetensors, the graph in its metadata), which `helix.graph.load` reads.
 

@@ -11,7 +11,7 @@ from .ir import Value
 from .schema import NodeData, Record, broken, unsaveable
 from .symbols import Expr
 
-CONTROL = frozenset({"cond", "scan", "while_loop", "function"})
+CONTROL = frozenset({"cond", "scan", "while_loop", "function", "transfer"})
 
 
 class Known(NamedTuple):

@@ -47,7 +47,9 @@ def _verify(graph: Graph, sizes: Sizes) -> None:
         for node in graph.nodes:
             if node.graphs or node.op in _CONTROL:
                 shapes = _control(node, tensors, sizes)
-                made = [tracer.input(shape, v.dtype) for shape, v in zip(shapes, node.outputs, strict=True)]
+                made = [
+                    tracer.input(shape, v.dtype, node.device) for shape, v in zip(shapes, node.outputs, strict=True)
+                ]
             else:
                 made = _call(node, tensors, sizes)
             if len(made) != len(node.outputs):
@@ -61,7 +63,7 @@ def _device_of(value: Value) -> Any:
     """Where a captured tensor lies; of an input, where it is taken first."""
     if value.kind != "input":
         return value.source.device
-    return next((node.device for node in value.users if node.device is not None and not node.graphs), None)
+    return next((node.device for node in value.users if node.device is not None and node.op not in _CONTROL), None)
 
 
 def _sizes(shape: tuple, sizes: Sizes) -> tuple[int, ...]:
@@ -210,10 +212,16 @@ def _function(node: Node, given: list[Spec], sizes: Sizes) -> list[tuple[int, ..
     raise broken(f"function cannot have {str(node.attributes)[:80]}")
 
 
+def _transfer(node: Node, given: list[Spec], sizes: Sizes) -> list[tuple[int, ...]]:
+    if len(given) != 1 or node.attributes or node.graphs or node.device is None:
+        raise broken("a transfer takes one tensor to a device")
+    return _matched(node, given)
+
+
 def _matched(node: Node, made: list[Spec]) -> list[tuple[int, ...]]:
     _same(node, [v.dtype for v in node.outputs], [kind for _, kind in made], "dtypes")
     _same(node, [len(v.shape) for v in node.outputs], [len(shape) for shape, _ in made], "axes")
     return [shape for shape, _ in made]
 
 
-_CONTROL = {"cond": _cond, "scan": _scan, "while_loop": _while, "function": _function}
+_CONTROL = {"cond": _cond, "scan": _scan, "while_loop": _while, "function": _function, "transfer": _transfer}
