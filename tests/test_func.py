@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -238,3 +239,100 @@ def test_functional_call_of_tied_weights() -> None:
     with pytest.raises(ParameterError, match="two tensors"):
         func.functional_call(model, {"first.weight": weight, "second.weight": weight * 2}, x)
     assert model.first.weight is model.second.weight
+
+
+# ---- vmap: structures, chunks, random numbers ----
+
+TREES: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "dicts": lambda f, x, y: f.vmap(lambda d: {"a": d["x"].sum(), "b": d["x"] * 2})({"x": x})["a"],
+    "axes in a tree": lambda f, x, y: f.vmap(lambda d, b: d["x"] * d["w"] + b, in_dims=({"x": 1, "w": None}, 1))(
+        {"x": x, "w": x[:, 0]}, x
+    ),
+    "one axis for a tree": lambda f, x, y: f.vmap(lambda p, c: p[0] * p[1] + c, in_dims=(1, None))((x, x * 2), x[:, 0]),
+    "negative axes": lambda f, x, y: f.vmap(lambda a: a * 2, in_dims=-1, out_dims=-1)(x),
+    "keywords": lambda f, x, y: f.vmap(lambda a, *, w, power: (a @ w) ** power)(x, w=y, power=2),
+    "axes of results": lambda f, x, y: f.vmap(lambda a: (a * 2, a.sum(), a.exp()), out_dims=(1, 0, 0))(x),
+    "shared results": lambda f, x, y: f.vmap(lambda a, b: (a * b.sum(), b * 2), in_dims=(0, None), out_dims=(0, None))(x, y),
+    "chunks": lambda f, x, y: f.vmap(lambda a: (a @ y).tanh(), chunk_size=2)(x),
+    "one at a time": lambda f, x, y: f.vmap(lambda a: a.cumsum(0), chunk_size=1)(x),
+    "none for what is no tensor": lambda f, x, y: f.vmap(lambda a, n: a * n, in_dims=(0, None))(x, 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_vmap_of_structures(name: str) -> None:
+    mine, theirs = arguments(X, Y)
+    for a, b in zip(flat(TREES[name](func, *mine)), flat(TREES[name](torch.func, *theirs)), strict=True):
+        near(a, b)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda x: func.vmap(lambda a: a)(x.sum()), "has 0 axes"),
+        (lambda x: func.vmap(lambda a: a, in_dims=2)(x), "names axis 2"),
+        (lambda x: func.vmap(lambda a: a, out_dims=5)(x), "names axis 5"),
+        (lambda x: func.vmap(lambda a, b: a, in_dims=(0,))(x, x), "does not fit"),
+        (lambda x: func.vmap(lambda a, n: a * n)(x, 2), "no tensor"),
+        (lambda x: func.vmap(lambda d: d["x"], in_dims=({"y": 0},))({"x": x}), "does not fit"),
+        (lambda x: func.vmap(lambda a: (a, a), out_dims=(0, 0, 0))(x), "does not fit"),
+        (lambda x: func.vmap(lambda a: a, out_dims=None)(x), "differs from sample"),
+        (lambda x: func.vmap(lambda a: a, randomness="any")(x), "must be one of error"),
+        (lambda x: func.vmap(lambda a: a, chunk_size=0)(x), "at least 1"),
+        (lambda x: func.hvp(lambda a, b: (a * b).sum(), (x, x), (x,)), "structure of primals"),
+    ],
+)
+def test_vmap_and_hvp_say_what_does_not_fit(call: Callable[[Any], Any], text: str) -> None:
+    with pytest.raises(ArgumentError, match=text):
+        call(helix.tensor(X))
+
+
+def noisy(x: helix.Tensor) -> tuple[helix.Tensor, helix.Tensor]:
+    return nn.functional.dropout(x, 0.5), helix.rand(2)
+
+
+def test_vmap_draws_as_told() -> None:
+    x = helix.ones(6, 32)
+    with pytest.raises(TraceError, match="randomness="):
+        func.vmap(noisy)(x)
+    for chunk in (None, 4):
+        same = func.vmap(noisy, randomness="same", chunk_size=chunk)(x)
+        assert all(helix.equal(part[i], part[0]) for part in same for i in range(6))
+        helix.manual_seed(3)
+        different = func.vmap(noisy, randomness="different", chunk_size=chunk)(x)
+        assert all(len({tuple(row) for row in part.tolist()}) == 6 for part in different)
+        helix.manual_seed(3)
+        again = func.vmap(noisy, randomness="different")(x)
+        assert all(helix.equal(a, b) for a, b in zip(again, different, strict=True))  # whatever the chunks
+
+
+def test_what_is_beside_the_value_has_no_history() -> None:
+    x = helix.tensor(X)
+    _, aux = func.grad(lambda x: ((x * x).sum(), {"twice": x * 2}), has_aux=True)(x)
+    assert not aux["twice"].requires_grad and helix.equal(aux["twice"], x * 2)
+    w = helix.ones(4, requires_grad=True)
+    _, kept = func.grad(lambda x: ((x * w).sum(), x * w), has_aux=True)(helix.tensor(X, dtype=helix.float32))
+    assert kept.requires_grad  # it leads to w, which the caller follows
+
+
+def test_threads_do_not_share_who_calls() -> None:
+    entered, done = threading.Event(), threading.Event()
+
+    def slow(x: helix.Tensor) -> helix.Tensor:
+        entered.set()
+        done.wait(20)
+        return (x * x).sum()
+
+    def hold() -> None:
+        with helix.no_grad():
+            func.grad(slow)(helix.ones(2))
+
+    other = threading.Thread(target=hold)
+    other.start()
+    try:
+        assert entered.wait(20)
+        w = helix.ones(2, requires_grad=True)
+        assert func.grad(lambda x: (x * x * w).sum())(helix.ones(2)).requires_grad
+    finally:
+        done.set()
+        other.join()

@@ -6,6 +6,7 @@ and traced: `helix.trace(helix.func.hessian(f), spec)` is a graph.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -76,7 +77,10 @@ def value_and_grad(function: Function, argnums: int | tuple[int, ...] = 0, has_a
         made = tuple([tree.fill(found) for tree in trees])
         gradient = made if isinstance(argnums, tuple) else made[0]
         value = _outside(value, leaves)
-        return ((value, result[1]) if has_aux else value), gradient
+        if not has_aux:
+            return value, gradient
+        others, tree = _flatten(result[1])
+        return (value, tree.fill(iter([_outside(other, leaves) for other in others]))), gradient
 
     return both
 
@@ -219,7 +223,11 @@ def hvp(function: Function, primals: Sequence[Any], vectors: Sequence[Any]) -> t
     function = _callable(function)
     places = tuple(range(len(primals)))
     value, _ = vjp(function, *primals)
-    along = _flatten(tuple(vectors))[0]
+    along, given = _flatten(tuple(vectors))
+    if given != _flatten(tuple(primals))[1]:
+        raise ArgumentError(
+            f"HX1103 hvp: vectors must have the structure of primals, got {given}", code="HX1103", argument="vectors"
+        )
 
     def slope(*args: Any) -> Tensor:
         gradients = _flatten(grad(function, places)(*args))[0]
@@ -292,24 +300,33 @@ def _refused_call(text: str) -> ParameterError:
     return ParameterError(f"HX1403 functional_call: {text}", code="HX1403", argument="parameters")
 
 
-def vmap(function: Function, in_dims: Any = 0, out_dims: int = 0) -> Function:
+def vmap(
+    function: Function, in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error", *, chunk_size: int | None = None
+) -> Function:
     """`function`, made for one sample, for a batch of them: as if called for each, and the results stacked.
 
-    in_dims: for each argument the axis along which samples lie, or None for an argument that all share; one for all as an int.
-        Arguments are tensors. out_dims: where the axis stands in the results.
+    in_dims: for each argument the axis along which samples lie, or None for what all share; an int or None for all of them, or for
+        all tensors in a container; a container of the argument's structure names them one by one. Keyword arguments are shared.
+    out_dims: where the axis stands in the results, in the same way; None for a result that does not depend on the sample.
+    randomness: "error"; "same": all samples draw the same numbers; "different": each draws its own.
+    chunk_size: how many samples are computed at a time; None for all.
 
     The function is traced for one sample; ops that work element by element, products and reductions then run on the whole
     batch at once, other ops once for each sample.
 
-    Raises ArgumentError (HX1103) for axes of unequal length; what `helix.trace` raises for what it cannot trace.
+    Raises ArgumentError (HX1103) for axes that are not there, of unequal length, or that do not fit the structure; TraceError
+    (HX1702) for random numbers unless allowed, and what `helix.trace` raises for what it cannot trace.
 
     Example:
         >>> helix.func.vmap(lambda x, y: (x * y).sum())(helix.ones(3, 2), helix.arange(6.0).reshape(3, 2)).tolist()
         [1.0, 5.0, 9.0]
+        >>> helix.func.vmap(lambda d: {"twice": d["x"] * d["by"]}, in_dims=({"x": 0, "by": None},))(
+        ...     {"x": helix.arange(3), "by": helix.tensor(2)})["twice"].tolist()
+        [0, 2, 4]
     """
     from helix.graph.batching import batched
 
-    return batched(_callable(function), in_dims, out_dims)
+    return batched(_callable(function), in_dims, out_dims, randomness, chunk_size)
 
 
 # ---- parts -------------------------------------------------------------------------------------------------
@@ -340,20 +357,29 @@ def _flatten(value: Any) -> Any:
 @contextmanager
 def _recording() -> Any:
     """Gradients are recorded inside, whatever the caller does."""
-    _callers.append(is_grad_enabled())
+    callers = _local.callers
+    callers.append(is_grad_enabled())
     try:
         with autograd.enable_grad():
             yield
     finally:
-        _callers.pop()
+        callers.pop()
 
 
-_callers: list[bool] = []
+class _Local(threading.local):
+    """Whether those who called, the outermost first, follow gradients: of each thread."""
+
+    def __init__(self) -> None:
+        self.callers: list[bool] = []
+
+
+_local = _Local()
 
 
 def _goes_on(outputs: Sequence[Tensor], ours: Sequence[Tensor]) -> bool:
     """Does the caller follow gradients, to leaves other than ours?"""
-    if not (_callers[0] if _callers else is_grad_enabled()):
+    callers = _local.callers
+    if not (callers[0] if callers else is_grad_enabled()):
         return False
     mine = {id(leaf) for leaf in ours}
     waiting = [output.grad_fn for output in outputs if output.grad_fn is not None]

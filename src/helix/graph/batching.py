@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from .. import _core
-from .._core import OpCall, Tensor, op_named
+from .._core import Draw, OpCall, Tensor, op_named
 from ..autograd import enable_grad, no_grad
 from ..errors import ArgumentError, TraceError
-from .executor import Program, Step
+from .executor import Program, Step, draw
 from .ir import Graph
 from .spec import Spec
 from .tracing import trace_once
-from .tree import flatten
+from .tree import Tree, flatten
 
 # A value with the samples along its first axis, or one that all share.
 Many = tuple[Tensor, bool]
@@ -27,35 +28,124 @@ def _flags(op: str) -> set[str]:
     return _FLAGS.get(op, set())
 
 
-def batched(function: Callable[..., Any], in_dims: Any, out_dims: int) -> Callable[..., Any]:
-    def run(*args: Any) -> Any:
-        dims = list(in_dims) if isinstance(in_dims, (tuple, list)) else [in_dims] * len(args)
-        if len(dims) != len(args) or not all(isinstance(x, Tensor) for x in args):
-            raise ArgumentError(
-                f"HX1103 vmap: {len(dims)} in_dims for {len(args)} arguments, which must be tensors",
-                code="HX1103",
-                argument="in_dims",
-            )
-        rows = [(x, False) if d is None else (x.movedim(d, 0), True) for x, d in zip(args, dims, strict=True)]
+class Batch(NamedTuple):
+    """What a batch has in common: its samples, and where their random streams begin. Each of `apart` samples has streams of its
+    own, so many of them."""
+
+    length: int
+    seed: int = 0
+    first: int = 0
+    apart: int = 0
+
+
+RANDOMNESS = ("error", "same", "different")
+
+
+def batched(
+    function: Callable[..., Any], in_dims: Any, out_dims: Any, randomness: str, chunk_size: int | None
+) -> Callable[..., Any]:
+    if randomness not in RANDOMNESS:
+        raise _refused("randomness", f"must be one of {', '.join(RANDOMNESS)}, got {randomness!r}")
+    if chunk_size is not None and (type(chunk_size) is not int or chunk_size < 1):
+        raise _refused("chunk_size", f"must be None or at least 1, got {chunk_size!r}")
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        leaves, tree = flatten(args)
+        dims: list[int | None] = []
+        _matched(tree, in_dims, "in_dims", dims, top=True)
+        rows = [_row(x, d) for x, d in zip(leaves, dims, strict=True)]
         lengths = {x.shape[0] for x, many in rows if many}
         if len(lengths) != 1:
             raise ArgumentError(
                 f"HX1103 vmap: the axes have {sorted(lengths) or 'no'} lengths, one is needed", code="HX1103"
             )
         (length,) = lengths
-        specs = [Spec(x.shape[1:] if many else x.shape, x.dtype) for x, many in rows]
-        graph = trace_once(function, specs, flatten(tuple(args))[1], {})
-        writes = bool(graph.effects) or any(node.writes for node in graph.nodes)
-        if writes or graph.draws:
-            what = "writes tensors from outside of it" if writes else "draws random numbers"
-            raise TraceError(f"HX1702 vmap: the function {what}, which samples cannot share", code="HX1702")
-        results = _run(graph, rows, int(length))
-        return graph.out_tree.fill(iter([r.movedim(0, out_dims) for r in results]))
+        specs = [Spec(x.shape[1:] if many else x.shape, x.dtype, x.device) for x, many in rows]
+        called = partial(function, **kwargs) if kwargs else function
+        graph = trace_once(called, specs, tree, {})
+        _require_own(graph, randomness)
+        wanted: list[int | None] = []
+        _matched(graph.out_tree, out_dims, "out_dims", wanted)
+        results = _in_chunks(graph, rows, int(length), randomness, chunk_size or max(int(length), 1))
+        return graph.out_tree.fill(iter([_result(r, d, int(length)) for r, d in zip(results, wanted, strict=True)]))
 
     return run
 
 
-def _run(graph: Graph, rows: list[Many], length: int) -> list[Tensor]:
+def _refused(argument: str, text: str) -> ArgumentError:
+    return ArgumentError(f"HX1103 vmap: {argument} {text}", code="HX1103", argument=argument)
+
+
+def _matched(tree: Tree, dims: Any, what: str, found: list[int | None], top: bool = False) -> None:
+    """The axis of each tensor: an int or None stands for all that is below it, a container for its parts."""
+    if tree.cls is Tensor and (dims is None or type(dims) is int):
+        found.append(dims)
+        return
+    if tree.cls is None:
+        if what == "in_dims" and dims is not None:
+            raise _refused(what, f"must be None for {tree.value!r}, which is no tensor, got {dims!r}")
+        return
+    if dims is None or type(dims) is int:
+        for part in tree.parts:
+            _matched(part, dims, what, found)
+        return
+    is_list = isinstance(dims, (tuple, list)) and isinstance(tree.cls, type) and issubclass(tree.cls, (tuple, list))
+    if is_list and len(dims) == len(tree.parts) and (top or isinstance(dims, tuple) == issubclass(tree.cls, tuple)):
+        for part, dim in zip(tree.parts, dims, strict=True):
+            _matched(part, dim, what, found)
+    elif isinstance(dims, dict) and tree.keys and set(dims) == set(tree.keys):
+        for key, part in zip(tree.keys, tree.parts, strict=True):
+            _matched(part, dims[key], what, found)
+    else:
+        raise _refused(what, f"{dims!r} does not fit {tree}")
+
+
+def _row(x: Tensor, dim: int | None) -> Many:
+    if dim is None:
+        return x, False
+    if not -x.ndim <= dim < x.ndim:
+        raise _refused("in_dims", f"names axis {dim} of a tensor of shape {x.shape}, which has {x.ndim} axes")
+    return x.movedim(dim, 0), True
+
+
+def _require_own(graph: Graph, randomness: str) -> None:
+    writes = bool(graph.effects) or any(node.writes for node in graph.nodes)
+    if writes or (graph.draws and randomness == "error"):
+        what = "writes tensors from outside of it, which samples cannot share"
+        if not writes:
+            what = "draws random numbers; say randomness='same' or 'different'"
+        raise TraceError(f"HX1702 vmap: the function {what}", code="HX1702")
+
+
+def _result(x: Many, dim: int | None, length: int) -> Tensor:
+    if dim is None:
+        if x[1]:
+            raise _refused("out_dims", "is None for a result that differs from sample to sample")
+        return x[0]
+    made = _spread(x, length)
+    if not -made.ndim <= dim < made.ndim:
+        raise _refused("out_dims", f"names axis {dim} of results of shape {made.shape}")
+    return made.movedim(0, dim)
+
+
+def _in_chunks(graph: Graph, rows: list[Many], length: int, randomness: str, size: int) -> list[Many]:
+    """So many samples at a time."""
+    each = graph.draws if randomness == "different" else 0
+    streams = each * length if each else graph.draws
+    seed, first = (0, _core.trace_draws(streams)) if _core.tracing() else draw(streams)
+    if size >= length:
+        return _run(graph, rows, Batch(length, seed, first, each))
+    made = []
+    for begin in range(0, length, size):
+        many = min(size, length - begin)
+        chunk = [(x.narrow(0, begin, many) if batch else x, batch) for x, batch in rows]
+        made.append(_run(graph, chunk, Batch(many, seed, first + each * begin, each)))
+    cat = op_named("cat")
+    columns = zip(*made, strict=True)
+    return [(cat([x for x, _ in column], 0), True) if column[0][1] else column[0] for column in columns]
+
+
+def _run(graph: Graph, rows: list[Many], batch: Batch) -> list[Many]:
     program = Program(graph, {})
     slots: list[Any] = [None if x is None else (x, False) for x in program.start]
     for slot, row in zip(program.inputs, rows, strict=True):
@@ -64,21 +154,26 @@ def _run(graph: Graph, rows: list[Many], length: int) -> list[Tensor]:
         slots[slot] = (value.source, False)
     for step in program.steps:
         with no_grad() if step.no_grad or not _core.is_grad_enabled() else enable_grad():
-            for slot, made in zip(step.outs, _step(step, [slots[slot] for slot in step.ins], length), strict=True):
+            for slot, made in zip(step.outs, _step(step, [slots[slot] for slot in step.ins], batch), strict=True):
                 slots[slot] = made
-    return [_spread(slots[slot], length) for slot in program.outputs]
+    return [slots[slot] for slot in program.outputs]
 
 
-def _step(step: Step, inputs: list[Many | None], length: int) -> list[Many]:
-    if not any(x is not None and x[1] for x in inputs):
-        return [(made, False) for made in step.call([None if x is None else x[0] for x in inputs], 0, 0)]
+def _step(step: Step, inputs: list[Many | None], batch: Batch) -> list[Many]:
+    draws = any(type(attribute) is Draw for attribute in step.node.attributes)
+    many = any(x is not None and x[1] for x in inputs)
+    if draws and (many or batch.apart):
+        return _one_by_one(step, inputs, batch)
+    if not many:
+        given = [None if x is None else x[0] for x in inputs]
+        return [(made, False) for made in step.call(given, batch.seed, batch.first)]
     rule = _RULES.get(step.node.op)
     made = None
     if rule is not None:
         made = rule(step, inputs)
     elif _is_elementwise(step):
         made = _elementwise(step, inputs)
-    return [(made, True)] if made is not None else _one_by_one(step, inputs, length)
+    return [(made, True)] if made is not None else _one_by_one(step, inputs, batch)
 
 
 def _is_elementwise(step: Step) -> bool:
@@ -92,10 +187,13 @@ def _spread(x: Many, length: int) -> Tensor:
     return x[0] if x[1] else x[0].unsqueeze(0).expand((length, *x[0].shape))
 
 
-def _one_by_one(step: Step, inputs: list[Many | None], length: int) -> list[Many]:
+def _one_by_one(step: Step, inputs: list[Many | None], batch: Batch) -> list[Many]:
     """Every sample by itself, and the results stacked."""
     stack = op_named("stack")
-    made = [step.call([None if x is None else x[0][i] if x[1] else x[0] for x in inputs], 0, 0) for i in range(length)]
+    made = []
+    for i in range(batch.length):
+        given = [None if x is None else x[0][i] if x[1] else x[0] for x in inputs]
+        made.append(step.call(given, batch.seed, batch.first + i * batch.apart))
     if not made:
         raise ArgumentError(f"HX1103 vmap: {step.node.op} of no samples has no shape", code="HX1103")
     return [(stack(list(column), 0), True) for column in zip(*made, strict=True)]
