@@ -291,10 +291,10 @@ def _states(make: Callable[..., Any], model: Any) -> list[Tensor]:
     optimizer = make([p for p in model.parameters() if p.requires_grad])
     found: list[Tensor] = []
     with no_grad():
-        for group in optimizer.param_groups:
-            for update in optimizer.updates(group, optimizer._entries(group)):
-                for values in update.states.values():
-                    found += [value for value in values.values() if isinstance(value, Tensor) and value.ndim]
+        groups = [(group, optimizer.with_gradients(group)) for group in optimizer.param_groups]
+        for update in optimizer.planned(groups):
+            for values in update.states.values():
+                found += [value for value in values.values() if isinstance(value, Tensor) and value.ndim]
     return found
 
 
