@@ -129,6 +129,14 @@ def test_training_steps() -> None:
     assert all(same_bits(a, b) for a, b in zip(leaves(made(x)), leaves(step(x)), strict=True))
 
 
+def test_costs_count_every_step_and_no_value_between() -> None:
+    graph = helix.trace(lambda x: (_softmax(x) * x).tanh(), Spec((16, 256)))
+    made = graph.copy()
+    fusion.run(made)
+    assert made.cost().flops == graph.cost().flops
+    assert made.cost().bytes == 2 * 16 * 256 * 4 < graph.cost().bytes
+
+
 def test_fused_graphs_are_saved_and_differentiated(tmp_path) -> None:
     graph = helix.trace(lambda x: (_softmax(x) * x).tanh(), Spec((16, 256)))
     made = graph.copy()

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from .. import _core
 from ..errors import GraphError
 from ..flops import flops_of
+from .fused import DIMS_AT, decode, stretched
 from .ir import Graph, Node, Value
 from .text import spec_text
 from .workspaces import of_kernel
@@ -118,8 +119,28 @@ def cost(node: Node) -> Cost:
     output = node.outputs[0] if node.outputs else None
     if node.op == "transfer":
         return Cost(0, read, written)
+    if node.op == "fused":
+        return Cost(_fused_flops(node), read, written)
     flops = flops_of(node.op, inputs, None if output is None else (output.shape, output.dtype.name))
     return Cost(flops, read, written)
+
+
+def _fused_flops(node: Node) -> int:
+    """Of all steps, each over what its operands stretch to; reductions keep their axes as 1."""
+    taken = [value for value in node.inputs if value is not None]
+    ints, floats = node.attributes
+    program = decode(ints, floats, len(taken))
+    made: list[tuple] = []
+    flops = 0
+    for step in program.steps:
+        shapes = [
+            taken[o.at].shape if o.kind == "input" else made[o.at] for o in step.operands if o.kind in ("input", "step")
+        ]
+        frame = stretched(shapes)
+        flops += flops_of(step.op, ((frame, ""),), (frame, ""))
+        reduces = DIMS_AT[step.op] >= 0
+        made.append((*frame[: len(frame) - program.axes], *[1] * program.axes) if reduces else frame)
+    return flops
 
 
 def _control_cost(node: Node) -> Cost:

@@ -145,6 +145,13 @@ def decode(ints: Sequence[int], floats: Sequence[float], inputs: int) -> Program
     return Program(axes, numbers, tuple(steps), results)
 
 
+def stretched(shapes: Sequence[tuple]) -> tuple:
+    """The shape to which shapes of numbers stretch."""
+    rank = max(map(len, shapes), default=0)
+    aligned = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
+    return tuple([next((size for size in sizes if size != 1), 1) for sizes in zip(*aligned, strict=True)])
+
+
 def _read_number(kind: int, content: int, floats: Sequence[float]) -> bool | int | float:
     return floats[content] if kind == _FLOAT_NUMBER else content if kind == _INT_NUMBER else bool(content)
 
