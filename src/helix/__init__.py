@@ -131,7 +131,14 @@ _LAZY = (
 
 
 # Names of lazy modules that stand at the top as well.
-_LAZY_NAMES = {"estimate": "graph", "Model": "train", "Trainer": "train", "cond": "graph", "scan": "graph", "while_loop": "graph"}
+_LAZY_NAMES = {
+    "estimate": "graph",
+    "Model": "train",
+    "Trainer": "train",
+    "cond": "graph",
+    "scan": "graph",
+    "while_loop": "graph",
+}
 
 
 def __getattr__(name):

@@ -281,6 +281,7 @@ def test_only_the_rows_that_were_looked_up_move_as_torchs(options, dtype):
             tested = optim.SparseAdam(mine.parameters(), lr=7.0)
             tested.load_state_dict(reference.state_dict())
         rows, factors = torch.randint(0, 7, (5,)), torch.randn(5, 4, dtype=dtype)
+        factors[step % 5] = 0  # a row that is looked up, and has no gradient
         for table, optimizer, chosen, by in (
             (theirs, reference, rows, factors), (mine, tested, to_helix(rows), to_helix(factors)),
         ):  # fmt: skip

@@ -81,8 +81,8 @@ class Embedding(_Table):
 
     input: integers of any shape; the result has one axis more, of `embedding_dim`. Rows longer than `max_norm` under the
     `norm_type`-norm are shortened in place as they are looked up. `scale_grad_by_freq` divides a row's gradient by how
-    often it is looked up. `sparse` is accepted; gradients are dense, and `optim.SparseAdam` finds
-    the rows that were looked up in them. Fails with LayerError for an index outside.
+    often it is looked up. Gradients are dense; with `sparse` the weight remembers which rows they came to, for
+    `optim.SparseAdam`. Fails with LayerError for an index outside.
 
     Example:
         >>> table = helix.nn.Embedding.from_pretrained(helix.tensor([[1.0, 2.0], [3.0, 4.0]]))

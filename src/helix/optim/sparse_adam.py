@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Unpack
 
-from .. import _core, where, zeros_like
+from .. import _core, cat, where, zeros_like
+from ..nn.functions.tables import lookups_of
 from ..tensor import Tensor
 from .optimizer import Choices, Entry, Optimizer, Update
 
@@ -15,11 +16,12 @@ class SparseAdam(Optimizer):
     """Adam that moves only the rows that a batch has looked up; of the others neither momentum nor parameter fades, as in
     torch's. For tables of embeddings.
 
-    helix has no sparse tensors: gradients are dense, and the rows are those with an element other than 0. A row that was
-    looked up and whose gradient is 0 throughout is left alone, where torch's would move on by its momentum.
+    helix has no sparse tensors: gradients are dense, and the rows are those with an element other than 0. Those that an
+    embedding with `sparse=True` was asked for move on by their momentum, as in torch, even where their gradient is 0; in a
+    traced step they do not.
 
     Example:
-        >>> table = helix.nn.Embedding(3, 2)
+        >>> table = helix.nn.Embedding(3, 2, sparse=True)
         >>> optimizer = helix.optim.SparseAdam(table.parameters(), lr=0.1)
         >>> before = table.weight.detach().clone()
         >>> table(helix.tensor([1])).sum().backward()
@@ -49,7 +51,17 @@ class SparseAdam(Optimizer):
             if "exp_avg" not in state:
                 state = {"step": 0, **state, **{k: zeros_like(entry.parameter) for k in ("exp_avg", "exp_avg_sq")}}
             tensors = [entry.parameter, entry.gradient, state["exp_avg"], state["exp_avg_sq"]]
+            asked = lookups_of(entry.parameter)
+            if asked is not None and asked.rows and not _core.tracing():
+                tensors.append(cat(asked.rows))
             yield Update(_step, tensors, _options(group, state["step"] + 1), {entry.name: state})
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        super().zero_grad(set_to_none)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if asked := lookups_of(parameter):
+                    asked.rows = []
 
 
 def _options(group: Mapping[str, Any], step: int) -> dict[str, Any]:
@@ -64,8 +76,10 @@ def _options(group: Mapping[str, Any], step: int) -> dict[str, Any]:
 
 
 def _step(tensors: list[Tensor], maximize: bool, **numbers: float) -> None:
-    parameter, gradient, average, square = tensors
+    parameter, gradient, average, square, *asked = tensors
     chosen = (gradient != 0).reshape(gradient.shape[0], -1).any(1)
+    for rows in asked:
+        chosen[rows] = True
     given = -gradient if maximize else gradient
     if _core.tracing():  # how many rows there are depends on values: all are moved, and the others put back
         chosen = chosen.reshape(-1, *[1] * (gradient.ndim - 1))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import ref
 
 from ... import _core, bincount
 from ...autograd import Function, no_grad
 from ...errors import ParameterError
 from ...tensor import Tensor
+from ..parameter import Parameter
 from .refuse import refuse
 
 __all__ = [
@@ -39,6 +41,44 @@ def _by_frequency(input: Tensor, weight: Tensor) -> Tensor:
     return _RowGradient.apply(weight, 1 / counts.clamp(min=1).to(weight.dtype).unsqueeze(-1))
 
 
+class Lookups:
+    """Which rows of a table gradients came to: what a sparse gradient says, and a dense one does not where it is 0.
+
+    Results of lookups say it when their gradients arrive; once that of the table is whole, its rows are those of the gradient
+    that is added to, if there is one, and these.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[Tensor] = []
+        self._coming: list[Tensor] = []
+
+    def watch(self, result: Tensor, input: Tensor, padding_idx: int | None) -> None:
+        rows = input.detach().reshape(-1)
+        if padding_idx is not None:
+            rows = rows[rows != padding_idx]
+        result.register_hook(lambda gradient: self._coming.append(rows))
+
+    def arrived(self, weight: Tensor) -> None:
+        self.rows = self._coming if weight.grad is None else self.rows + self._coming
+        self._coming = []
+
+
+def lookups_of(weight: Tensor) -> Lookups | None:
+    """Of a parameter that was looked up with sparse=True."""
+    return getattr(weight, "_lookups", None)
+
+
+def _watch(result: Tensor, weight: Tensor, input: Tensor, padding_idx: int | None) -> None:
+    if not (result.requires_grad and isinstance(weight, Parameter)) or _core.tracing():
+        return
+    found = lookups_of(weight)
+    if found is None:
+        found = weight._lookups = Lookups()  # type: ignore[attr-defined]
+        table = ref(weight)
+        weight.register_hook(lambda gradient: found.arrived(table()))  # type: ignore[arg-type]
+    found.watch(result, input, padding_idx)
+
+
 def _renormalize(input: Tensor, weight: Tensor, max_norm: float, norm_type: float) -> None:
     """Rows that are looked up and longer than max_norm are shortened to it, in place."""
     with no_grad():
@@ -60,8 +100,8 @@ def embedding(
     """Row `i` of `weight` for each index i in `input`.
 
     padding_idx: a row without gradient. max_norm: rows longer than this under the p-norm `norm_type` are shortened in
-    place first. scale_grad_by_freq: each row's gradient is divided by how often it is looked up. `sparse` is accepted;
-    gradients are dense. Fails with HX1301 for an index outside of the table.
+    place first. scale_grad_by_freq: each row's gradient is divided by how often it is looked up. Gradients are dense; with
+    `sparse`, a Parameter remembers for SparseAdam which rows they came to. Fails with HX1301 for an index outside of the table.
 
     Example:
         >>> weight = helix.tensor([[1.0, 2.0], [3.0, 4.0]])
@@ -70,9 +110,11 @@ def embedding(
     """
     if max_norm is not None:
         _renormalize(input, weight, max_norm, norm_type)
-    if scale_grad_by_freq:
-        weight = _by_frequency(input, weight)
-    return _embedding(input, weight, padding_idx)
+    table = _by_frequency(input, weight) if scale_grad_by_freq else weight
+    result = _embedding(input, table, padding_idx)
+    if sparse:
+        _watch(result, weight, input, padding_idx)
+    return result
 
 
 def embedding_bag(
@@ -102,17 +144,18 @@ def embedding_bag(
         refuse(ParameterError, "embedding_bag", "mode 'max' goes with neither scale_grad_by_freq nor sparse.")
     if max_norm is not None:
         _renormalize(input, weight, max_norm, norm_type)
-    if scale_grad_by_freq:
-        weight = _by_frequency(input, weight)
-    return _embedding_bag(
+    result = _embedding_bag(
         input,
-        weight,
+        _by_frequency(input, weight) if scale_grad_by_freq else weight,
         offsets,
         per_sample_weights,
         mode=mode,
         include_last_offset=include_last_offset,
         padding_idx=padding_idx,
     )
+    if sparse:
+        _watch(result, weight, input, padding_idx)
+    return result
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
