@@ -1,6 +1,6 @@
 """The node tests that the onnx package ships: each is a model of one operator, inputs, and the outputs to be had.
 
-python -m tests.onnx.backend [--op NAME] [--errors]      prints what does not pass
+python -m tests.onnx.backend [--op NAME] [--device sim]      prints what does not pass
 """
 
 from __future__ import annotations
@@ -193,6 +193,7 @@ def outcomes(chosen: list[Any]) -> list[Outcome]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--op")
+    parser.add_argument("--device", help="run those that pass there too")
     options = parser.parse_args()
     start = time.process_time()
     every = cases()
@@ -202,6 +203,12 @@ def main() -> int:
     for outcome in found:
         if not outcome.passed:
             print(f"{outcome.name} [{outcome.op}]: {reason(outcome)}")
+    if options.device:
+        helix.set_fallback("host")
+        for case, outcome in zip(plain, found, strict=True):
+            outcome.error = outcome.error or elsewhere(case, options.device)
+            if outcome.error and reason(outcome) not in REASONS.values():
+                print(f"{outcome.name} on {options.device}: {outcome.error}")
     passed = sum(outcome.passed for outcome in found)
     print(
         f"{passed} of {len(found)} passed ({len(every)} in all); {middle - start:.1f} s to make, {time.process_time() - middle:.1f} s to run"
