@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 
 import pytest
 import torch
@@ -190,6 +191,27 @@ def test_memory_of_kept_casts_is_given_back():
             layer(x)
         assert hx.memory_stats()["live_bytes"] - before >= 256 * 256 * 2
     assert hx.memory_stats()["live_bytes"] - before < 256
+
+
+def test_a_region_that_ends_on_another_thread_changes_none_there():
+    layer, x, found = nn.Linear(64, 64, bias=False), hx.ones(1, 64), []
+
+    def end(region):
+        region.__exit__()
+        before = hx.memory_stats()["live_bytes"]
+        with hx.autocast("cpu"):
+            layer(x)
+            layer(x)
+            found.append(hx.memory_stats()["live_bytes"] - before)
+        found.append(hx.memory_stats()["live_bytes"] - before)
+
+    with hx.autocast("cpu") as region:
+        region.__enter__()
+        thread = threading.Thread(target=end, args=(region,))
+        thread.start()
+        thread.join()
+    hx._core.autocast_region(False)  # the one that ended elsewhere
+    assert found[1] < 64 * 64 * 2 <= found[0]
 
 
 # ---- the scaler --------------------------------------------------------------------------------------------

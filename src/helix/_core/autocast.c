@@ -176,6 +176,7 @@ static void forget_casts(void) {
 
 void hx_autocast_enter(void) { casts.depth++; }
 void hx_autocast_leave(void) {
+    if (casts.depth == 0) return; /* entered on another thread */
     if (--casts.depth == 0 && casts.room) forget_casts();
 }
 bool hx_autocast_keep(bool wanted) {
