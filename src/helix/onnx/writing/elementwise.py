@@ -243,16 +243,19 @@ def where(w: Writer, condition: Edge, a: Edge, b: Edge) -> Edge:
 
 @writes("atan2")
 def atan2(w: Writer, y: Edge, x: Edge) -> Edge:
-    y, x = both(w, y, x, w.dtype)
-    pi = 3.141592653589793
-    low = w.Or(w.Less(y, 0), negative(w, y))
-    side = w.Where(low, w.constant(-pi, w.dtype), w.constant(pi, w.dtype))
-    angle = w.Atan(y / x) + w.Where(w.Less(x, 0), side, w.constant(0, w.dtype))
-    on_axis = w.Where(negative(w, x), side, w.constant(0, w.dtype))
-    # both infinite or both zero: the quotient is not a number
-    even = w.Where(negative(w, x), side * 0.75, side * 0.25)
-    angle = w.Where(w.And(w.IsInf(x), w.IsInf(y)), even, angle)
-    return w.Where(w.And(w.Equal(x, 0), w.Equal(y, 0)), w.Where(low, w.Abs(on_axis) * -1, on_axis), angle)
+    return angle_of(w, *both(w, y, x, w.dtype))
+
+
+def angle_of(w: Writer, y: Edge, x: Edge) -> Edge:
+    """The angle of the point (x, y); ONNX has the arctangent of a quotient alone."""
+    zero, pi = w.constant(0, x.dtype), 3.141592653589793
+    low, left = negative(w, y), negative(w, x)
+    side = w.Where(low, w.constant(-pi, x.dtype), w.constant(pi, x.dtype))
+    angle = w.Atan(y / x) + w.Where(w.Less(x, 0), side, zero)
+    # where both are infinite, or zero, the quotient is not a number
+    angle = w.Where(w.And(w.IsInf(x), w.IsInf(y)), w.Where(left, side * 0.75, side * 0.25), angle)
+    none = w.Where(low, w.constant(-0.0, x.dtype), zero)
+    return w.Where(w.And(w.Equal(x, 0), w.Equal(y, 0)), w.Where(left, side, none), angle)
 
 
 def negative(w: Writer, x: Edge) -> Edge:

@@ -47,7 +47,7 @@ def _front(x_rank: int, indices: list[Edge | None]) -> tuple[list[int], list[int
     return at, [axis for axis in range(x_rank) if axis not in at]
 
 
-def _tuples(w: Writer, x: Edge, at: list[int], indices: list[Edge | None]) -> tuple[Edge, int]:
+def _tuples(w: Writer, at: list[int], indices: list[Edge | None]) -> tuple[Edge, int]:
     """The indices as tuples in a last axis, negative ones counted from the end; and how many axes they have."""
     rank = max(index.rank for index in indices if index is not None)
     found: list[Any] = []
@@ -55,14 +55,12 @@ def _tuples(w: Writer, x: Edge, at: list[int], indices: list[Edge | None]) -> tu
         index = indices[axis]
         assert index is not None
         found.append(index.to("int64"))
-    shapes = [w.Shape(index) for index in found]
     if len(found) > 1:
         total = found[0]
         for index in found[1:]:
             total = total + index
         wide = w.Shape(total)
         found = [w.Expand(index, wide) for index in found]
-    del shapes
     return w.Concat(*[w.Unsqueeze(index, [-1]) for index in found], axis=-1), rank
 
 
@@ -70,8 +68,7 @@ def _placed_axes(at: list[int], others: list[int], rank: int) -> list[int]:
     """Where the axes (indices first, then the others) belong in the result."""
     together = at == list(range(at[0], at[0] + len(at)))
     first = at[0] if together else 0
-    order = list(range(rank, rank + first)) + list(range(rank)) + list(range(rank + first, rank + len(others)))
-    return order
+    return [*range(rank, rank + first), *range(rank), *range(rank + first, rank + len(others))]
 
 
 def index(w: Writer, x: Edge, indices: list[Edge | None]) -> Edge:
@@ -79,7 +76,7 @@ def index(w: Writer, x: Edge, indices: list[Edge | None]) -> Edge:
     if len(at) == 1:
         one = indices[at[0]]
         return w.Gather(x, one, axis=at[0])
-    tuples, rank = _tuples(w, x, at, indices)
+    tuples, rank = _tuples(w, at, indices)
     moved = w.Transpose(x, perm=at + others) if at != list(range(len(at))) else x
     made = w.GatherND(moved, tuples)
     order = _placed_axes(at, others, rank)
@@ -88,7 +85,7 @@ def index(w: Writer, x: Edge, indices: list[Edge | None]) -> Edge:
 
 def index_put(w: Writer, x: Edge, values: Edge, indices: list[Edge | None], accumulate: bool) -> Edge:
     at, others = _front(x.rank, indices)
-    tuples, rank = _tuples(w, x, at, indices)
+    tuples, rank = _tuples(w, at, indices)
     moved = w.Transpose(x, perm=at + others) if at != list(range(len(at))) else x
     order = _placed_axes(at, others, rank)
     values = values.to(x.dtype)

@@ -102,16 +102,16 @@ def cumsum(w: Writer, x: Edge, dim: int, dtype: Any) -> Edge:
 # ---- sorting -----------------------------------------------------------------------------------------------
 
 
-def _ranked(w: Writer, x: Edge, largest: bool) -> Edge:
+def _ranked(w: Writer, x: Edge) -> Edge:
     """NaN counts as the largest."""
     if x.dtype == "bool":
         return x.to("int32")
     return w.Where(w.IsNaN(x), w.constant(float("inf"), x.dtype), x) if x.floating else x
 
 
-def chosen(w: Writer, x: Edge, k: Edge, axis: int, largest: bool, ordered: bool = True) -> tuple[Edge, Edge]:
+def chosen(w: Writer, x: Edge, k: Edge, axis: int, largest: bool) -> tuple[Edge, Edge]:
     """Values and places of the k largest or smallest."""
-    _, place = w.TopK(_ranked(w, x, largest), k, axis=axis, largest=int(largest), sorted=int(ordered), outputs=2)
+    _, place = w.TopK(_ranked(w, x), k, axis=axis, largest=int(largest), outputs=2)
     return w.GatherElements(x, place, axis=axis), place
 
 
@@ -127,7 +127,7 @@ def sort(w: Writer, x: Edge, dim: int, descending: bool, stable: bool) -> tuple[
 def topk(w: Writer, x: Edge, k: Any, dim: int, largest: bool, ordered: bool) -> tuple[Edge, Edge]:
     if not x.rank:
         return (x, w.constant(0, "int64")) if k else (w.Reshape(x, [0]), w.ints([]))
-    return chosen(w, x, w.sizes.one(k), dim % x.rank, largest, True)
+    return chosen(w, x, w.sizes.one(k), dim % x.rank, largest)
 
 
 @writes("kthvalue")

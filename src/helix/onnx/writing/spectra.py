@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .edge import Edge, Pair
-from .elementwise import atan2, filled, negative
+from .elementwise import angle_of, filled, negative
 from .reductions import reduced
 from .table import writes
 from .writer import Writer
@@ -76,7 +76,7 @@ def exp(w: Writer, x: Pair) -> Pair:
 
 @writes("log", complex=True)
 def log(w: Writer, x: Pair) -> Pair:
-    return Pair(w.Log(absolute(w, x)), atan2_of(w, x))
+    return Pair(w.Log(absolute(w, x)), angle_of(w, x.im, x.re))
 
 
 def _hyperbolic(w: Writer, x: Edge) -> tuple[Edge, Edge]:
@@ -126,23 +126,9 @@ def power(w: Writer, a: Any, b: Any) -> Pair:
     return Pair(w.Where(none, one, made.re), w.Where(none, zero, made.im))
 
 
-def atan2_of(w: Writer, x: Pair) -> Edge:
-    return atan2(_Typed(w, x.re.dtype), x.im, x.re)
-
-
-class _Typed:
-    """The writer, for a handler whose result has another dtype than the node's."""
-
-    def __init__(self, writer: Writer, dtype: str) -> None:
-        self._writer, self.dtype = writer, dtype
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._writer, name)
-
-
 @writes("angle", complex=True)
 def angle(w: Writer, x: Pair) -> Edge:
-    return atan2_of(w, x)
+    return angle_of(w, x.im, x.re)
 
 
 @writes("abs", complex=True)
