@@ -119,6 +119,8 @@ MODULES = (
     "nn.positions",
     "nn.scored",
     "nn.windows",
+    "onnx.limits",
+    "onnx.model",
     "optim.sam",
     "optim.sgd",
     "random",

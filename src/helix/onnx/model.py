@@ -51,8 +51,11 @@ class Model:
         compute what it gets.
 
         Example:
-            >>> model.run({"x": x})[0].shape
-            (2, 2)
+            >>> import onnx
+            >>> text = '<ir_version: 10, opset_import: ["": 21]> g (float[2] x) => (float[2] y) { y = Add(x, x) }'
+            >>> model = helix.onnx.load(onnx.parser.parse_model(text).SerializeToString())
+            >>> model.run({"x": helix.tensor([1.0, 2.0])})[0].tolist()
+            [2.0, 4.0]
         """
         values = self._fed(inputs)
         wanted = self._wanted(outputs)
@@ -176,10 +179,15 @@ def load(
     operators and element types that helix does not have, MissingExtraError (HX2201) without the package.
 
     Example:
-        >>> model = helix.onnx.load("model.onnx")
-        >>> [str(port) for port in model.inputs]
-        ['x: float32[B, 4]']
-        >>> graph, module = model.graph, model.module()
+        >>> import onnx
+        >>> text = '<ir_version: 10, opset_import: ["": 21]> g (float[B, 2] x) => (float[B, 2] y) { y = Relu(x) }'
+        >>> model = helix.onnx.load(onnx.parser.parse_model(text).SerializeToString())
+        >>> model.inputs, model.outputs
+        ((x: float32[B, 2],), (y: float32[B, 2],))
+        >>> [node.op for node in model.graph.nodes]
+        ['relu']
+        >>> model.module()(helix.tensor([[1.0, -1.0]])).tolist()
+        [[1.0, 0.0]]
     """
     onnx = library()
     if isinstance(source, (bytes, bytearray, memoryview)):
