@@ -147,7 +147,7 @@ kills: $(VENV)/.checks install  ## SIGKILL in the middle of SAVES=1000 saves and
 interrupts: $(VENV)/.checks install  ## 200 times Ctrl-C in long calls: over within 250 ms, nothing half done (2 minutes, of an idle machine)
 	$(BIN)/python -m tests.interrupts --times 200
 
-graphs: $(VENV)/.checks install  ## N=10000 random graphs: shapes inferred are those run, gradient graphs are the gradients (5 minutes)
+graphs: $(VENV)/.checks install  ## N=10000 random graphs: shapes inferred are those run, gradient graphs are the gradients, passes keep them (40 minutes)
 	$(BIN)/python -m tests.graph.random_graphs --graphs $(if $(filter file,$(origin N)),10000,$(N))
 
 graph-files: $(VENV)/.checks install  ## 10,000 damaged files of graphs: typed errors in bounded time (5 minutes)

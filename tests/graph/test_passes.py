@@ -311,3 +311,68 @@ def test_memory_that_cannot_be_reached_is_an_error_that_tells_the_least() -> Non
 def test_memory_of_dimensions_is_not_known() -> None:
     with pytest.raises(GraphError, match="give its dimensions"):
         optimize(helix.trace(lambda x: x.exp() * 2, Spec((Dim("B"), 4))), memory=100)
+
+
+# ---- layout ----
+
+
+def test_orders_of_axes_meet() -> None:
+    made = through("layout", lambda x: (x.t().exp() * 2).sin().t(), X)
+    assert ops(optimize(made)) == ["exp", "mul", "sin"]
+    made = through("layout", lambda x, y: (x.t() + y.transpose(0, 1)).t() * 2, X, X)
+    assert ops(made) == ["add", "mul"]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.t().exp().sum(0).exp(),
+        lambda x: (x.t() + x.t()[:, :1]).t(),
+        lambda x: x.t().softmax(1).t(),
+        lambda x: (lambda y: (y, y.t() * 2))(x.t().exp()),
+    ],
+)
+def test_orders_that_matter_stay(function: Callable) -> None:
+    graph = helix.trace(function, X)
+    made = optimize(graph, ["layout"])
+    assert graph.difference(made) is None
+
+
+# ---- gradients ----
+
+
+def loosely(function: Callable, *specs: Spec) -> Graph:
+    graph = helix.trace(function, *specs)
+    made = optimize(graph, ["gradients"])
+    made.check()
+    inputs = [helix.randn(spec.shape) for spec in specs]
+    for mine, theirs in zip(leaves(made(*inputs)), leaves(graph(*inputs)), strict=True):
+        assert mine.shape == theirs.shape and helix.allclose(mine, theirs, rtol=1e-6, atol=1e-7)
+    assert PASSES["gradients"].run(made) == 0
+    return made
+
+
+def test_parts_of_gradients_are_joined() -> None:
+    def function(x: helix.Tensor) -> helix.Tensor:
+        a, b, c = x.chunk(3, 1)
+        return (a.exp() * b + c.sin()).sum()
+
+    step = helix.graph.grad(helix.trace(function, X), "x")
+    assert len(step.find("slice_backward")) == 3
+    made = optimize(step, ["gradients"])
+    assert not made.find("slice_backward") and len(made.find("cat")) == 1
+    x = helix.randn(4, 6)
+    assert near(made(x), step(x)) and PASSES["gradients"].run(made) == 0
+
+
+def test_parts_that_do_not_cover_stay() -> None:
+    step = helix.graph.grad(helix.trace(lambda x: (x[:, :3].exp() * x[:, 2:5]).sum(), X), "x")
+    assert optimize(step, ["gradients"]).find("slice_backward")
+
+
+def test_sums_without_need() -> None:
+    assert ops(loosely(lambda x: x + helix.zeros(4, 6) * 1, X))[-1] == "add"
+    assert ops(loosely(lambda x: (x + helix.zeros(4, 6)).exp(), X)) == ["exp"]
+    assert ops(loosely(lambda x: x.exp()[None].expand(5, 4, 6).sum(0, keepdim=True), X)) == ["exp", "unsqueeze", "mul"]
+    assert ops(loosely(lambda x: x.exp().unsqueeze(0).sum(0) * 2, X)) == ["exp", "unsqueeze", "reshape", "mul"]
+    assert ops(loosely(lambda x: x.exp().sum(0), X)) == ["exp", "sum"]

@@ -11,7 +11,18 @@ from typing import NamedTuple
 
 from ...errors import ArgumentError
 from ..ir import Graph
-from . import composites, dead, folding, fusion, rematerialisation, simplification, subexpressions, views
+from . import (
+    composites,
+    dead,
+    folding,
+    fusion,
+    gradients,
+    layout,
+    rematerialisation,
+    simplification,
+    subexpressions,
+    views,
+)
 
 Run = Callable[[Graph], int]
 MOST_RUNS = 64  # of passes, of which few find anything after the first round
@@ -33,8 +44,12 @@ PASSES: dict[str, Pass] = {
         simplification.run, "ops that change nothing, undo each other or have a simpler form; bit for bit"
     ),
     "views": Pass(views.run, "reshapes, orders of axes and copies that undo each other or can be one; bit for bit"),
+    "layout": Pass(layout.run, "orders of axes go through elementwise ops to meet their opposites; bit for bit"),
     "subexpressions": Pass(subexpressions.run, "what is computed twice is computed once; bit for bit"),
     "dead": Pass(dead.run, "what nobody takes is not computed; bit for bit"),
+    "gradients": Pass(
+        gradients.run, "zeros that are added go, parts among zeros are joined; to 1e-6 and the signs of zeros", True
+    ),
     "composites": Pass(
         composites.run, "norms, softmax, attention and the like, written by hand, become helix's ops; to 1e-6", True
     ),
@@ -48,7 +63,7 @@ def optimize(graph: Graph, passes: Sequence[str | Run] | None = None, *, memory:
     """A copy of a graph that does less and computes the same; bodies of control flow too.
 
     passes: names of `helix.graph.passes.PASSES`, or functions like theirs, in the order in which they run; all of the table if
-        None but `composites` and `fusion`, which make what runs best. They run in turn until none of them finds anything to change.
+        None but `gradients` and `composites`, whose last bits differ, and `fusion`. They run in turn until none of them finds anything to change.
 
     memory: bytes that a run may hold at a time, by `graph.peak_bytes()`: values that wait long for their next use are let go and
         computed again, the cheapest first, until it fits.

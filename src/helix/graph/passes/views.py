@@ -7,7 +7,7 @@ from ..analysis import is_view as shows
 from ..ir import Graph, Node, Value
 from .rewriter import RESHAPES, Call, Rule, is_dense, is_known, sweep
 
-_ORDERS = frozenset({"permute", "transpose", "t", "movedim"})
+ORDERS = frozenset({"permute", "transpose", "t", "movedim"})
 _STRETCHING = frozenset(
     {
         "add",
@@ -83,7 +83,7 @@ def _ordered(node: Node) -> Value | Call | None:
     """Orders of axes of such are one."""
     x, order = _source(node), order_of(node)
     inner = x.node
-    if inner is not None and inner.op in _ORDERS:
+    if inner is not None and inner.op in ORDERS:
         x, before = _source(inner), order_of(inner)
         order = tuple([before[axis] for axis in order])
     elif order != tuple(range(len(order))):
@@ -154,7 +154,7 @@ def _stacked(node: Node) -> Value | None:
 
 RULES: dict[str, tuple[Rule, ...]] = {
     **dict.fromkeys(RESHAPES, (_same, _reshaped)),
-    **dict.fromkeys(_ORDERS, (_ordered,)),
+    **dict.fromkeys(ORDERS, (_ordered,)),
     **dict.fromkeys(_STRETCHING, (_stretched,)),
     "expand": (_same, _expanded),
     "slice": (_whole,),

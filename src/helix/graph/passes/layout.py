@@ -1,0 +1,70 @@
+"""Layout: orders of axes go through elementwise ops to where they meet their opposites, and both go. Bit for bit: the same op runs on the
+same elements, in another order."""
+
+from __future__ import annotations
+
+from ..ir import Graph, Node, Value
+from .rewriter import Rewriter, flags_of
+from .views import ORDERS, order_of
+
+_SELDOM = frozenset({"clone", "cast"})  # elementwise besides those whose record says so
+
+
+def run(graph: Graph) -> int:
+    """Of an op between two orders of axes, the second is done on its inputs; where that makes none of them plain, it stays."""
+    changes = Rewriter(graph)
+    for node in list(graph.nodes):
+        if node.op in ORDERS and node.inputs[0] is not None and node.inputs[0].node is not None:
+            _sink(node, node.inputs[0].node, changes)
+    return changes.finish()
+
+
+def _sink(outer: Node, op: Node, changes: Rewriter) -> None:
+    """outer(op(inner(x), …)) becomes op(x, …) where outer undoes inner; and so for trees of such ops."""
+    (old,), order = outer.outputs, order_of(outer)
+    plain: dict[Value, Value] = {}
+    found: list[Node] = []
+    if op.op in ORDERS or not _reaches(op.outputs[0], order, changes, plain, found) or not plain:
+        return
+    twins = []
+    for node in found:
+        inputs = tuple([None if v is None else plain.get(v, v) for v in node.inputs])
+        twin = Node(node.op, inputs, node.attributes, 0, node.place, node.no_grad, node.device)
+        shape = tuple([node.outputs[0].shape[axis] for axis in order])
+        (plain[node.outputs[0]],) = twin.gives((shape, node.outputs[0].dtype))
+        twins.append(twin)
+    new = plain[op.outputs[0]]
+    if changes.may(old, new):
+        for twin in twins:
+            changes.graph.insert(twin, changes.graph.position(outer))
+        changes.replace(old, new)
+
+
+def _reaches(
+    value: Value, order: tuple[int, ...], changes: Rewriter, plain: dict[Value, Value], found: list[Node]
+) -> bool:
+    """Is the value made of orders of axes that `order` undoes, by elementwise ops that nobody else needs? `plain` tells what is before
+    the orders, `found` the ops."""
+    node = value.node
+    if value in plain or node is None or len(value.shape) != len(order):
+        return value in plain
+    if node.op in ORDERS:
+        before, source = order_of(node), node.inputs[0]
+        undone = tuple([before[axis] for axis in order]) == tuple(range(len(order)))
+        if undone and source is not None:
+            plain[value] = source
+        return undone
+    if len(value.users) != 1 or value in changes.ends or len(node.outputs) != 1 or not is_elementwise(node):
+        return False
+    for taken in node.inputs:
+        if taken is not None and taken.kind != "number" and not _reaches(taken, order, changes, plain, found):
+            return False
+    found.append(node)
+    return True
+
+
+def is_elementwise(node: Node) -> bool:
+    """Is each element of the result made of the elements in its place?"""
+    flags = flags_of(node.op)
+    plain = not (node.graphs or node.writes or node.list_length or flags & {"random", "mutates", "values"})
+    return plain and ("alias_ok" in flags or node.op in _SELDOM)
