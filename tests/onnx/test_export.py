@@ -264,3 +264,9 @@ def test_wrong_arguments(options: dict[str, Any], text: str, tmp_path: Path) -> 
     graph = helix.trace(lambda x: x + 1, Spec((3,)))
     with pytest.raises(helix.errors.ParameterError, match="a graph has its own inputs"):
         helix.onnx.export(graph, tmp_path / "m.onnx", Spec((3,)))
+
+
+def test_nan_is_found_by_extremes(tmp_path: Path) -> None:
+    x = helix.tensor([[1.0, helix.inf, helix.nan, 2.0], [0.0, 3.0, -helix.inf, 1.0]])
+    done = helix.onnx.export(lambda x: (*x.max(1), *x.min(1), x.argmax(), x.amax(0)), tmp_path / "m.onnx", x)
+    assert done.error == 0.0

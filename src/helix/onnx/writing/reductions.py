@@ -57,21 +57,15 @@ def extreme_along(w: Writer, x: Edge, dim: Any, keepdim: bool) -> tuple[Edge | N
     if not x.rank:
         return x, w.constant(0, "int64")
     axis = axes_of(x, dim)[0]
-    ranked = _with_nan_first(w, x, w.node.op == "max")
-    place = w.emit("ArgMax" if w.node.op == "max" else "ArgMin", [ranked], {"axis": axis, "keepdims": 1})
+    operator = "ArgMax" if w.node.op == "max" else "ArgMin"
+    place = w.emit(operator, [x.to("int32") if x.dtype == "bool" else x], {"axis": axis, "keepdims": 1})
+    if x.floating:  # NaN is what is looked for, wherever it stands
+        bad = w.IsNaN(x).to("int32")
+        place = w.Where(w.ReduceMax(bad, [axis], keepdims=1).to("bool"), w.ArgMax(bad, axis=axis, keepdims=1), place)
     value = w.GatherElements(x, place, axis=axis)
     if keepdim:
         return value, place
     return w.Squeeze(value, [axis]), w.Squeeze(place, [axis])
-
-
-def _with_nan_first(w: Writer, x: Edge, largest: bool) -> Edge:
-    """NaN counts as more than all numbers, or less, as what is looked for."""
-    if x.dtype == "bool":
-        return x.to("int32")
-    if not x.floating:
-        return x
-    return w.Where(w.IsNaN(x), w.constant(float("inf") if largest else -float("inf"), x.dtype), x)
 
 
 @writes("any", "all")
