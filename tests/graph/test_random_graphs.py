@@ -12,12 +12,12 @@ from helix.graph import Graph
 
 from .random_graphs import check
 
-SLICE = 200
+SLICE = 100
 
 
-@pytest.mark.parametrize("first", range(0, SLICE, 20))
+@pytest.mark.parametrize("first", range(0, SLICE, 10))
 def test_random_graphs(first: int) -> None:
-    for number in range(first, first + 20):
+    for number in range(first, first + 10):
         assert check(number) is None, number
 
 
