@@ -132,10 +132,11 @@ _LAZY = (
 
 # Names of lazy modules that stand at the top as well.
 _LAZY_NAMES = {
-    "estimate": "graph",
     "Model": "train",
     "Trainer": "train",
+    "compile": "graph",
     "cond": "graph",
+    "estimate": "graph",
     "scan": "graph",
     "while_loop": "graph",
 }

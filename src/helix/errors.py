@@ -133,6 +133,10 @@ class BackendUnavailable(DeviceError, BackendLoadError):
     """A device whose backend is not installed, or cannot be used here."""
 
 
+class CompileWarning(UserWarning):
+    """A function that helix.compile was given runs as it is: something in it cannot be captured."""
+
+
 class FallbackWarning(UserWarning):
     """A device has no kernel for an op, so the CPU runs it on copies."""
 

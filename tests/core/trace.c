@@ -45,7 +45,7 @@ int main(void) {
     CHECK_INT(hx_trace_new(&t), HX_OK);
     CHECK_INT(hx_trace_begin(t), HX_OK);
     for (int i = 0; i < N_INPUTS; i++)
-        CHECK_INT(hx_trace_input(t, hx_cpu(), HX_F64, shapes[i].shape, shapes[i].ndim, &shown[i]), HX_OK);
+        CHECK_INT(hx_trace_input(t, hx_cpu(), HX_F64, shapes[i].shape, NULL, shapes[i].ndim, &shown[i]), HX_OK);
     int64_t kernels = hx_kernels_run();
     hx_scope s;
     hx_scope_enter(&s);

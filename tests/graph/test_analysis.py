@@ -103,12 +103,12 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple]] = {
 
 
 def held(graph: Graph, x: helix.Tensor) -> int:
-    """What the pool says of a run's peak, with what was there before it."""
-    graph(x)
+    """What the pool says of a run's peak, node by node, with what was there before it."""
+    graph.executor()(x)
     gc.collect()
     before = helix.memory_stats()["live_bytes"]
     helix.reset_peak_memory()
-    result = graph(x)
+    result = graph.executor()(x)
     peak = int(helix.memory_stats()["peak_bytes"]) - int(before)
     del result
     return peak + sum(v.source.nbytes for v in graph.captured) + x.nbytes

@@ -423,6 +423,83 @@ static hx_status trace_call(hx_call *c, hx_tensor **target) {
     return status;
 }
 
+/* Do two tensors show the same memory, as far as a trace knows? */
+static bool shares_memory(const hx_tensor *a, const hx_tensor *b) {
+    if (a->storage || b->storage) return hx_overlaps(a, b);
+    return (a->base ? a->base : a) == (b->base ? b->base : b);
+}
+
+/* Records that the values of `source`, stretched and cast, go into `target`. */
+static hx_status record_copy(hx_tensor *target, hx_tensor *source) {
+    hx_scope scope;
+    hx_call cast;
+    hx_scope_enter(&scope);
+    hx_tensor *shown = CALL(expand, source, ((hx_ints){target->shape, target->ndim}));
+    hx_status status = shown ? HX_OK : hx_error_last()->code;
+    if (shown) {
+        hx_call_init(&cast, HX_OPREF(cast));
+        cast.in = &shown;
+        cast.n_in = 1;
+        cast.attr[0] = (hx_attr){.kind = HX_A_DTYPE, .v.i = target->dtype};
+        cast.has_out = true;
+        cast.out[0] = target;
+        status = hx_dispatch(&cast);
+        if (!status) hx_tensor_release(cast.out[0]);
+    }
+    hx_scope_leave(&scope);
+    return status;
+}
+
+static hx_status lower(hx_call *c);
+
+/* What a plan runs for a call that writes: the kernel, where it can write there, or one and a copy. */
+static hx_status lower_into(hx_call *c, hx_tensor **target) {
+    if (c->op == HX_OPREF(copy) && c->inplace) {
+        HX_TRY(record_copy(target[0], c->in[1]));
+        c->out[0] = hx_tensor_retain(target[0]);
+        return HX_OK;
+    }
+    bool direct = c->op->shape && !(c->op->flags & (HX_VIEW | HX_VALUES)) && !goes_to_parts(c);
+    for (int i = 0; i < c->n_out && direct; i++) {
+        direct = target[i]->dtype == c->spec[i].dtype && (hx_contiguous(target[i]) || writes_strided(c));
+        for (int j = 0; j < c->n_in && direct; j++)
+            if (c->in[j] && shares_memory(target[i], c->in[j]))
+                direct = c->op->flags & HX_ALIAS_OK && hx_same_elements(target[i], c->in[j]);
+    }
+    if (direct) return trace_call(c, target);
+    bool inplace = c->inplace, has_out = c->has_out;
+    c->inplace = c->has_out = false;
+    hx_status status = lower(c);
+    c->inplace = inplace;
+    c->has_out = has_out;
+    HX_TRY(status);
+    for (int i = 0; i < c->n_out; i++) {
+        hx_tensor *made = c->out[i];
+        if (!status) status = record_copy(target[i], made);
+        hx_tensor_release(made);
+        c->out[i] = status ? NULL : hx_tensor_retain(target[i]);
+    }
+    if (status)
+        for (int i = 0; i < c->n_out; i++) hx_tensor_release(c->out[i]);
+    return status;
+}
+
+/* What a plan runs: the kernel, a view, or the parts. */
+static hx_status lower(hx_call *c) {
+    if (is_view(c)) return trace_call(c, NULL);
+    if (goes_to_parts(c)) return decompose_without_grad(c);
+    hx_dtype key = hx_key_dtype(c->in, c->n_in, (hx_dtype)c->spec[0].dtype);
+    if (c->device->id == 0 && !hx_own_kernel(c->op, c->device, key))
+        return hx_fail(HX_E_DTYPE, HX1701_UNSUPPORTED,
+                       "no kernel for %s and no decomposition. Cast the tensor with .to(dtype).", hx_dtype_name(key));
+    return trace_call(c, NULL);
+}
+
+static hx_status trace_or_lower(hx_call *c, hx_tensor **target) {
+    if (!hx_trace_lowers()) return trace_call(c, target);
+    return target ? lower_into(c, target) : lower(c);
+}
+
 static hx_status draw_stream(hx_call *c) {
     int r = c->op->info->rng_attr;
     if (r < 0 || c->attr[r].kind != HX_A_NONE) return HX_OK;
@@ -522,7 +599,7 @@ static __attribute__((noinline)) hx_status finish(hx_call *c, hx_inputs *tmp, hx
     if (op->flags & HX_VALUES && hx_tracing()) return values_refused();
     if (op->decompose && (c->parts || (!op->vjp && (record || !op->shape)))) return run_parts(c, target);
     if (hx_tracing())
-        HX_TRY(trace_call(c, target));
+        HX_TRY(trace_or_lower(c, target));
     else
         HX_TRY(target ? compute_into(c, target) : compute_fresh(c));
     if (!record) return HX_OK;

@@ -44,6 +44,7 @@ static struct {
     mapping *mappings[CLASSES], *oldest, *youngest;
     slab *slabs[CLASSES];
     size_t mapped, cached, bound;
+    int64_t asked;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- limits of the machine ------------------------------------------------------------------------------- */
@@ -115,6 +116,7 @@ static void *map_under_pressure(size_t nbytes, size_t alignment, bool huge) {
     if (block) {
         pthread_mutex_lock(&pool.lock);
         pool.mapped += nbytes;
+        pool.asked++;
         pthread_mutex_unlock(&pool.lock);
     }
     return block;
@@ -259,6 +261,13 @@ int64_t hx_pool_cached_bytes(void) {
     int64_t cached = (int64_t)pool.cached;
     pthread_mutex_unlock(&pool.lock);
     return cached;
+}
+
+int64_t hx_pool_mapped_blocks(void) {
+    pthread_mutex_lock(&pool.lock);
+    int64_t asked = pool.asked;
+    pthread_mutex_unlock(&pool.lock);
+    return asked;
 }
 
 void hx_pool_trim(void) {

@@ -10,6 +10,7 @@ void *hx_pool_take(size_t nbytes);
 void hx_pool_give(void *block, size_t nbytes);
 
 int64_t hx_pool_cached_bytes(void);
+int64_t hx_pool_mapped_blocks(void); /* asked of the system since the start */
 void hx_pool_trim(void); /* gives everything that is not in use back to the system */
 
 /* What this process may use: the machine's memory and swap, or less where a control group says so. */

@@ -45,7 +45,7 @@ static struct {
     counters ended; /* of threads that are gone */
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static _Atomic int64_t total_small, total_large, peak;
+static _Atomic int64_t total_small, total_large, peak, fresh_blocks;
 static _Atomic int64_t limit, countdown;
 static atomic_bool guarded, persistent; /* guarded: a limit or a planned failure is set */
 
@@ -167,6 +167,7 @@ static void give(local *t, void *block, size_t nbytes) { (void)t, (void)nbytes, 
 
 static __attribute__((noinline)) void *take_fresh(size_t nbytes) {
     size_t steps = nbytes / STEP + (nbytes % STEP != 0);
+    atomic_fetch_add_explicit(&fresh_blocks, 1, memory_order_relaxed);
     return steps > SIZE_MAX / STEP ? NULL : aligned_alloc(STEP, steps ? steps * STEP : STEP);
 }
 
@@ -323,6 +324,7 @@ void *hx_desk(hx_desk_use use, size_t nbytes) {
     if (LIKELY(t && nbytes <= t->desk_bytes[use])) return t->desk[use];
     if (!may_take(t, nbytes)) return NULL;
     add(&t->count.allocations, 1);
+    atomic_fetch_add_explicit(&fresh_blocks, 1, memory_order_relaxed);
     void *larger = realloc(t->desk[use], nbytes);
     if (!larger) return refuse_bytes(t, nbytes, "the system gave none; the machine has", hx_machine_memory(), ""), NULL;
     t->desk_bytes[use] = nbytes;
@@ -483,7 +485,8 @@ void hx_memory_get(hx_memory_stats *stats) {
                                .live_tensors = sum.tensors,
                                .live_nodes = sum.nodes,
                                .live_blocks = sum.blocks,
-                               .allocations = sum.allocations};
+                               .allocations = sum.allocations,
+                               .from_system = atomic_load(&fresh_blocks) + hx_pool_mapped_blocks()};
     if (stats->peak_bytes < stats->live_bytes) stats->peak_bytes = stats->live_bytes;
 }
 

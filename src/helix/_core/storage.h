@@ -53,6 +53,7 @@ void hx_storage_release(hx_storage *s);
 typedef struct hx_memory_stats {
     int64_t live_bytes, peak_bytes, cached_bytes, limit_bytes; /* limit 0: none */
     int64_t live_tensors, live_nodes, live_blocks, allocations;
+    int64_t from_system; /* blocks that were asked of the system since the start; all others were kept ones */
 } hx_memory_stats;
 void hx_memory_get(hx_memory_stats *stats);
 void hx_memory_reset_peak(void);

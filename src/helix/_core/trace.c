@@ -30,7 +30,7 @@ struct hx_trace {
     int32_t n_draws;
     int32_t *held; /* of a watched trace: the values that somebody else holds too */
     int n_held, held_room, looked; /* looked: the values whose base is counted */
-    bool begun, watched;
+    bool begun, watched, lowers;
     hx_trace *outer; /* while it records: the trace in which it began */
 };
 
@@ -178,9 +178,13 @@ void hx_trace_draw(hx_attr *a) {
 }
 int32_t hx_trace_draws(const hx_trace *t) { return t->n_draws; }
 
-hx_status hx_trace_input(hx_trace *t, hx_device *device, hx_dtype dtype, const int64_t *shape, int ndim, hx_tensor **out) {
+void hx_trace_lower(hx_trace *t) { t->lowers = true; }
+bool hx_trace_lowers(void) { return hx_mode.trace && hx_mode.trace->lowers; }
+
+hx_status hx_trace_input(hx_trace *t, hx_device *device, hx_dtype dtype, const int64_t *shape, const int64_t *strides,
+                         int ndim, hx_tensor **out) {
     int32_t number;
-    HX_TRY(hx_tensor_shape_only(device, dtype, shape, NULL, ndim, 0, out));
+    HX_TRY(hx_tensor_shape_only(device, dtype, shape, strides, ndim, 0, out));
     hx_status status = number_of(t, *out, HX_TRACE_INPUT, &number);
     if (status) {
         hx_tensor_release(*out);

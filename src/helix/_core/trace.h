@@ -42,8 +42,15 @@ static inline bool hx_tracing(void) { return hx_mode.trace != NULL; }
 typedef int32_t (*hx_trace_place)(void);
 void hx_trace_set_place(hx_trace_place place);
 
-/* A placeholder of which only shape and dtype are known; replay puts a tensor in its place. Owned by caller. */
-hx_status hx_trace_input(hx_trace *t, hx_device *device, hx_dtype dtype, const int64_t *shape, int ndim, hx_tensor **out);
+/* A trace that lowers records what runs in the end: kernels that the device has, and views. Composites without a kernel go
+ * to their parts. To be said before it begins. */
+void hx_trace_lower(hx_trace *t);
+bool hx_trace_lowers(void); /* the running one */
+
+/* A placeholder of which only shape and dtype are known; replay puts a tensor in its place. `strides` NULL: row-major. Owned
+ * by caller. */
+hx_status hx_trace_input(hx_trace *t, hx_device *device, hx_dtype dtype, const int64_t *shape, const int64_t *strides,
+                         int ndim, hx_tensor **out);
 /* Results that the host language computes from the inputs: a loop, a choice. The caller owns them. Such a trace cannot be
  * replayed here. */
 hx_status hx_trace_region(int32_t region, hx_tensor **in, int n_in, const hx_spec *spec, int n_out, hx_device *device,

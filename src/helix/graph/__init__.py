@@ -6,6 +6,7 @@ y = graph(x)
 """
 
 from ..errors import GraphError, TraceError
+from .compiling import compile
 from .control import cond, scan, while_loop
 from .estimating import Estimate, estimate, largest_batch
 from .executor import Executor
@@ -33,6 +34,7 @@ __all__ = [
     "TraceError",
     "UniversalGraph",
     "Value",
+    "compile",
     "cond",
     "estimate",
     "from_json",

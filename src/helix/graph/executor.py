@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from .. import _core
 from .._core import Generator, OpCall, Tensor, default_generator, storage_number, wrapped_number
 from ..autograd import enable_grad, no_grad
-from ..errors import ArgumentError, HelixError, ShapeError, TraceError
+from ..errors import ArgumentError, HelixError, ShapeError, TraceError, UnsupportedOpError
 from ..precision import restored_autocast
 from . import around
 from .ir import Graph, Node, Value
@@ -16,7 +17,11 @@ from .spec import Spec
 from .symbols import Expr, Sizes, at
 from .tree import flatten
 
+if TYPE_CHECKING:
+    from .plan import Planned
+
 PROGRAMS = 64  # kept for a graph, the least recently used goes
+PLANS = 8  # of a program, for tensors that lie in different ways
 
 
 class Step:
@@ -45,6 +50,8 @@ class Program:
         self.outputs = [self._taken(value, sizes) for value in graph.outputs]
         self.effects = [(e, self.slots[id(e.target)], self._taken(e.value, sizes)) for e in graph.effects]
         self.written = [target for effect, target, _ in self.effects if effect.kind == "write"]
+        self.sizes, self.runs = sizes, 0
+        self.plans: list[Planned] | None = []  # None: it cannot be planned
         self._plan()
 
     def _slot(self, value: Value, content: Any) -> int:
@@ -102,6 +109,40 @@ class Program:
                 self.step(step, slots, seed, first, grad)
         self._write(slots)
         return [slots[slot] for slot in self.outputs]
+
+    def planned(
+        self, leaves: list[Tensor], seed: int, first: int, captured: dict[str, Tensor] | None = None
+    ) -> list[Tensor] | None:
+        """The outputs, by a plan for tensors that lie like these; None where there can be none."""
+        if self.plans is None:
+            return None
+        if captured:
+            taken = [captured.get(value.name, value.source) for _, value in self.captured]
+        else:
+            taken = [value.source for _, value in self.captured]
+        for plan in self.plans:
+            found = plan.run(leaves, taken, seed, first)
+            if found is not None:
+                return found
+        made = self._plan_for(leaves, taken)
+        return None if made is None else made.run(leaves, taken, seed, first)
+
+    def again(self, args: Sequence[Any]) -> list[Tensor] | None:
+        """The outputs for tensors like those of the last run; None where they are not."""
+        return self.plans[-1].run(args, [value.source for _, value in self.captured], 0, 0) if self.plans else None
+
+    def _plan_for(self, leaves: list[Tensor], taken: list[Tensor]) -> Planned | None:
+        from .plan import Planned
+
+        if self.plans is None or len(self.plans) == PLANS:
+            return None
+        try:
+            made = Planned(self.graph, self.sizes, leaves, taken)
+        except (TraceError, UnsupportedOpError, NotImplementedError):
+            self.plans = None
+            return None
+        self.plans.append(made)
+        return made
 
     def _require_apart(self, slots: list[Any]) -> None:
         """An input must not be what the run writes under another name: the traced function had tensors of their own."""
@@ -177,19 +218,26 @@ class Executor:
 
     `generator` is where random streams are drawn from, the default generator if None. Tensors that the graph captured are
     used as they are now; `captured={"name": tensor}` puts others in their places. A graph with dimensions keeps a program
-    for each of the last 64 combinations of sizes.
+    for each of the last 64 combinations of sizes. From the second run on it runs by a plan; at once where `once` is False.
 
     Raises ArgumentError (HX1103) for inputs of another structure or dtype, ShapeError (HX1002) for other shapes.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, once: bool = True) -> None:
+        self.graph, self.once = graph, once
         self.programs: OrderedDict[tuple[int, ...], Program] = OrderedDict()
+        self.last: Program | None = None  # where it can be asked at once
+        plain = graph.in_tree.cls is tuple and all(part.cls is Tensor for part in graph.in_tree.parts)
+        self.plain = len(graph.in_tree.parts) if plain and not graph.draws else -1
 
     def __call__(
         self, *args: Any, generator: Generator | None = None, captured: dict[str, Tensor] | None = None
     ) -> Any:
         graph = self.graph
+        if self.last is not None and len(args) == self.plain and generator is captured is None and not _core.tracing():
+            results = self.last.again(args)
+            if results is not None:
+                return results[0] if graph.out_tree.cls is Tensor else graph.out_tree.fill(iter(results))
         leaves, tree = flatten(args)
         if tree != graph.in_tree:
             raise ArgumentError(
@@ -201,15 +249,27 @@ class Executor:
             leaves += told(graph)
             return graph.out_tree.fill(iter(program.run(leaves, 0, _core.trace_draws(graph.draws), captured)))
         leaves += around.begin(graph.around)
+        self.last = None if graph.around else program
         try:
             seed, first = draw(graph.draws, generator)
-            with no_grad(), restored_autocast((None, None)):
-                results = program.run(leaves, seed, first, captured)
+            results = self._run(program, leaves, seed, first, captured)
         except BaseException:
             around.undo(graph.around)
             raise
         around.end(graph.around)
         return graph.out_tree.fill(iter(results))
+
+    def _run(
+        self, program: Program, leaves: list[Tensor], seed: int, first: int, captured: dict[str, Tensor] | None
+    ) -> list[Tensor]:
+        program.runs += 1
+        results = None
+        if program.runs > self.once:  # what is run once is not worth a plan
+            results = program.planned(leaves, seed, first, captured)
+        if results is None:
+            with no_grad(), restored_autocast((None, None)):
+                results = program.run(leaves, seed, first, captured)
+        return results
 
     def _check(self, captured: dict[str, Tensor]) -> None:
         """Raises for tensors in the places of captured ones that are not there, or not like them."""

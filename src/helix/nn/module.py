@@ -14,6 +14,9 @@ from .moving import move
 from .parameter import Buffer, Parameter
 from .state import load_state, state_of
 
+# How often attributes of modules changed: what rests on them need not look at each again.
+changes = [0]
+
 
 class Hook:
     """What registering a hook returns; `remove()` takes the hook away again."""
@@ -24,8 +27,10 @@ class Hook:
         self._hooks.append(hook)
         self._module = weakref.ref(module)
         module.__dict__["_hooked"] = True
+        changes[0] += 1
 
     def remove(self) -> None:
+        changes[0] += 1
         if self._hook in self._hooks:
             self._hooks.remove(self._hook)
         module = self._module()
@@ -86,6 +91,7 @@ class Module(Called):
     # ---- parts ---------------------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
+        changes[0] += 1
         names = self.__dict__
         if isinstance(value, Parameter):
             self._forget(name)
@@ -106,6 +112,7 @@ class Module(Called):
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
+        changes[0] += 1
         self._forget(name)
         object.__delattr__(self, name)
 

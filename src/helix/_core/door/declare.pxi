@@ -231,7 +231,7 @@ cdef extern from "storage.h" nogil:
         bint read_only
     ctypedef struct hx_memory_stats:
         int64_t live_bytes, peak_bytes, cached_bytes, limit_bytes
-        int64_t live_tensors, live_nodes, live_blocks, allocations
+        int64_t live_tensors, live_nodes, live_blocks, allocations, from_system
     void hx_memory_get(hx_memory_stats *stats)
     void hx_memory_reset_peak()
     void hx_memory_set_limit(int64_t nbytes)
@@ -463,7 +463,9 @@ cdef extern from "trace.h" nogil:
     void hx_trace_resume(hx_trace *t)
     bint hx_tracing()
     void hx_trace_set_place(hx_trace_place place)
-    hx_status hx_trace_input(hx_trace *t, hx_device *device, hx_dtype dtype, const int64_t *shape, int ndim, hx_tensor **out)
+    void hx_trace_lower(hx_trace *t)
+    hx_status hx_trace_input(hx_trace *t, hx_device *device, hx_dtype dtype, const int64_t *shape, const int64_t *strides,
+                             int ndim, hx_tensor **out)
     hx_status hx_trace_region(int32_t region, hx_tensor **inputs, int n_in, const hx_spec *spec, int n_out, hx_device *device,
                               hx_tensor **out)
     hx_status hx_trace_made(hx_tensor *x)

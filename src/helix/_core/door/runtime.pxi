@@ -100,13 +100,14 @@ def on_draw(function):
 # ---- memory and threads ----
 
 def memory_stats():
-    """Counters of the core: bytes live, at most, cached and allowed; tensors, nodes and blocks alive; allocations."""
+    """Counters of the core: bytes live, at most, cached and allowed; tensors, nodes and blocks alive; allocations,
+    and how many of these asked the system for memory."""
     cdef hx_memory_stats s
     drop_numbers()
     hx_memory_get(&s)
     return {"live_bytes": s.live_bytes, "peak_bytes": s.peak_bytes, "cached_bytes": s.cached_bytes,
             "limit_bytes": s.limit_bytes, "live_tensors": s.live_tensors, "live_nodes": s.live_nodes,
-            "live_blocks": s.live_blocks, "allocations": s.allocations}
+            "live_blocks": s.live_blocks, "allocations": s.allocations, "from_system": s.from_system}
 
 
 def reset_peak_memory():

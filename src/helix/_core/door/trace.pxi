@@ -76,11 +76,14 @@ cdef object traced_attribute(const hx_attr *a):
 
 
 cdef class Trace:
-    """A list of op calls recorded on shapes alone, which can be replayed on values."""
+    """A list of op calls recorded on shapes alone, which can be replayed on values. With `lower` it is a list of what runs in
+    the end: kernels that the device has, and views."""
     cdef hx_trace *trace
 
-    def __cinit__(self):
+    def __cinit__(self, bint lower=False):
         check(hx_trace_new(&self.trace))
+        if lower:
+            hx_trace_lower(self.trace)
 
     def __dealloc__(self):
         if self.trace != NULL:
@@ -93,13 +96,19 @@ cdef class Trace:
     def __exit__(self, *exception):
         hx_trace_end(self.trace)
 
-    def input(self, shape, dtype=None, device=None, bint number=False):
-        """A placeholder of which only shape and dtype are known; with `number` it counts as Python's beside tensors."""
+    def input(self, shape, dtype=None, device=None, bint number=False, strides=None):
+        """A placeholder of which only shape and dtype are known, and strides where it is not row-major; with `number` it counts as
+        Python's beside tensors."""
         cdef hx_spec spec
+        cdef int64_t steps[HX_MAX_RANK]
+        cdef int i
         cdef hx_tensor *made = NULL
         spec_from(&spec, shape, hx_default_float() if dtype is None else dtype_code(dtype))
+        if strides is not None:
+            for i in range(spec.ndim):
+                steps[i] = int_value(strides[i])
         check(hx_trace_input(self.trace, hx_cpu() if device is None else find_device(device), <hx_dtype>spec.dtype, spec.shape,
-                             spec.ndim, &made))
+                             NULL if strides is None else steps, spec.ndim, &made))
         if number:
             made.flags |= HX_T_NUMBER
         return wrap(made)

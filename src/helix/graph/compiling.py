@@ -1,0 +1,493 @@
+"""helix.compile: functions and modules that run as plans of their graphs, one for each kind of arguments."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import update_wrapper
+from types import CellType, FunctionType, MethodType
+from typing import Any, NamedTuple
+
+from .. import _core
+from .._core import Tensor, untraced
+from ..autograd import Function, enable_grad, grad, no_grad
+from ..errors import ArgumentError, CompileWarning, TraceError, UnsupportedOpError
+from ..nn.module import Module, changes
+from ..precision import autocast_state, restored_autocast
+from .around import Changed
+from .control import backward
+from .executor import Executor, Program, draw
+from .ir import Graph
+from .joint import part
+from .passes import PASSES, optimize
+from .tracer import Tracer, tensors_of
+from .tracing import _name, input_names
+from .tree import Tree, flatten
+
+Leaves = list[Tensor]
+EARLY = [name for name, known in PASSES.items() if not known.last]
+ALL = list(PASSES)
+SIMPLE = (bool, int, float, complex, str, bytes, type(None), _core.dtype, Tensor, Module)
+
+
+def compile(
+    function: Callable[..., Any] | None = None, *, cache_size: int = 64, fallback: str = "warn", passes: bool = True
+) -> Any:
+    """A function, or a module, that runs as one list of kernels: traced at its first call, made smaller and fused, with all
+    memory planned. It gives the numbers of the function itself.
+
+    function: any callable that computes with tensors: a module, a loss, a whole training step with `backward()` and
+        `optimizer.step()`. None: a decorator with these options. Attributes of what comes back are those of the function, so
+        that a compiled module has `parameters()`, `train()` and `state_dict()`.
+    cache_size: how many kinds of calls are kept, the least recently used goes. A call is of another kind where shapes, dtypes,
+        devices, the structure of arguments, values that are no tensors, gradient mode, autocast, a module's attributes (such as
+        `training`) or its parameters (other tensors, not other values) differ.
+    fallback: what is done where something cannot be captured: "warn" runs the function as it is, and says once which line
+        it was and what to do; "error" raises TraceError.
+    passes: False leaves the graph as it was traced.
+
+    Gradients flow through: forward keeps what backward needs, and both are planned. What Python does besides calling ops (such
+    as printing) is done at a first call alone.
+
+    Example:
+        >>> double = helix.compile(lambda x: x.exp() * 2)
+        >>> double(helix.zeros(2)).tolist()
+        [2.0, 2.0]
+    """
+    if fallback not in ("warn", "error"):
+        raise ArgumentError(
+            f"HX1103 compile: fallback must be 'warn' or 'error', got {fallback!r}", code="HX1103", argument="fallback"
+        )
+    if cache_size < 1:
+        raise ArgumentError(
+            f"HX1103 compile: cache_size must be 1 or more, got {cache_size}", code="HX1103", argument="cache_size"
+        )
+
+    def decorate(wrapped: Callable[..., Any]) -> Compiled:
+        return Compiled(wrapped, cache_size, fallback, passes)
+
+    return decorate if function is None else decorate(function)
+
+
+class Compiled:
+    """What `helix.compile` returns: called like the function, with its attributes."""
+
+    def __init__(self, function: Callable[..., Any], cache_size: int, fallback: str, passes: bool) -> None:
+        self.function, self.cache_size, self.fallback, self.passes = function, cache_size, fallback, passes
+        self.kinds: OrderedDict[Any, list[Kind]] = OrderedDict()
+        self.last: Kind | None = None
+        self.compiled = 0  # how often
+        self.warned: set[str] = set()
+        if not isinstance(function, Module):
+            update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if _core.tracing():
+            return self.function(*args, **kwargs)
+        last = self.last
+        if last is not None and not kwargs and len(args) == last.plain and last.holds() and last.mode == _mode():
+            found = last.again(args)
+            if found is not None:
+                return found[0] if last.single else last.out_tree.fill(iter(found))
+        leaves, tree = flatten((args, kwargs))
+        kind = self.find(leaves, tree, args, kwargs)
+        if kind is None:
+            return self.function(*args, **kwargs)
+        try:
+            return kind.out_tree.fill(iter(kind.run(leaves)))
+        except Changed:  # nothing was changed yet
+            self.drop(kind)
+        again = self.find(leaves, tree, args, kwargs)
+        return self.function(*args, **kwargs) if again is None else again.out_tree.fill(iter(again.run(leaves)))
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "function":
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
+    def __repr__(self) -> str:
+        return f"<compiled {_name(self.function)}: {len(self.all())} kinds of calls>"
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    # ---- kinds of calls ------------------------------------------------------------------------------------
+
+    def all(self) -> list[Kind]:
+        """Those that are kept, the latest last."""
+        return [kind for kinds in self.kinds.values() for kind in kinds]
+
+    def find(self, leaves: Leaves, tree: Tree, args: tuple, kwargs: dict[str, Any]) -> Kind | None:
+        mode = _mode()
+        key = (mode, tuple([_spec(leaf, mode.grad) for leaf in leaves]), tree)
+        kinds = self.kinds.setdefault(key, [])
+        self.kinds.move_to_end(key)
+        kind = next((kind for kind in kinds if kind.still_holds()), None)
+        if kind is None:
+            kind = self.make(leaves, tree, mode)
+            self.compiled += 1
+            kinds.append(kind)
+            self.forget()
+        self.last = kind if kind.plain >= 0 else None
+        return None if kind.eager else kind
+
+    def drop(self, kind: Kind) -> None:
+        for kinds in self.kinds.values():
+            if kind in kinds:
+                kinds.remove(kind)
+
+    def forget(self) -> None:
+        while len(self.all()) > self.cache_size:
+            key, kinds = next(iter(self.kinds.items()))
+            del kinds[0]
+            if not kinds:
+                del self.kinds[key]
+
+    def make(self, leaves: Leaves, tree: Tree, mode: Mode) -> Kind:
+        start = time.perf_counter()
+        try:
+            kind = Kind(self.function, leaves, tree, mode, self.passes)
+        except (TraceError, UnsupportedOpError) as error:
+            if self.fallback == "error":
+                raise
+            text = str(error)
+            if text not in self.warned:
+                self.warned.add(text)
+                warnings.warn(
+                    f"{_name(self.function)} cannot be compiled and runs as it is: {text}", CompileWarning, stacklevel=4
+                )
+            kind = Kind.of_eager(self.function, mode)
+        kind.seconds = time.perf_counter() - start
+        return kind
+
+    # ---- looking -------------------------------------------------------------------------------------------
+
+    @property
+    def graph(self) -> Graph:
+        """The graph of the latest kind of call, as it runs.
+
+        Raises ArgumentError (HX1103) before the first call.
+        """
+        kinds = [kind for kind in self.all() if not kind.eager]
+        if not kinds:
+            raise ArgumentError(f"HX1103 {_name(self.function)} has not been called yet", code="HX1103")
+        return kinds[-1].graphs[0]
+
+    def statistics(self) -> list[Statistics]:
+        """What became of each kind of call."""
+        return [kind.statistics() for kind in self.all()]
+
+    def explain(self) -> str:
+        """The same as text."""
+        lines = [f"{_name(self.function)}: compiled {self.compiled} times, {len(self.all())} kept"]
+        for one in self.statistics():
+            if one.eager:
+                lines.append(f"  {one.kind}: runs as it is ({one.eager})")
+                continue
+            lines.append(
+                f"  {one.kind}: {one.traced} nodes traced, {one.nodes} run, {one.fused} of them fused; {one.steps} kernels, "
+                f"arena {one.arena / 1e6:.3f} MB, results {one.results / 1e6:.3f} MB; {one.seconds * 1e3:.1f} ms"
+            )
+        return "\n".join(lines)
+
+
+class Statistics(NamedTuple):
+    """Of one kind of call. `steps`, `arena` and `results` are of plans made so far."""
+
+    kind: str
+    traced: int
+    nodes: int
+    fused: int
+    steps: int
+    arena: int
+    results: int
+    seconds: float
+    eager: str
+
+
+class Mode(NamedTuple):
+    """What a thread and the process have set that decides what a function does."""
+
+    grad: bool
+    inference: bool
+    autocast: tuple
+    dtype: Any
+    deterministic: Any
+
+
+def _mode() -> Mode:
+    return Mode(
+        _core.is_grad_enabled(),
+        _core.is_inference_mode_enabled(),
+        autocast_state(),
+        _core.get_default_dtype(),
+        _core.get_determinism(),
+    )
+
+
+def _spec(leaf: Tensor, grad: bool) -> tuple:
+    return leaf.shape, leaf.dtype, leaf.device, grad and leaf.requires_grad
+
+
+# ---- one kind of call --------------------------------------------------------------------------------------
+
+
+class Kind:
+    """A function for one kind of arguments: what it is on condition of, and what runs."""
+
+    def __init__(self, function: Callable[..., Any], leaves: Leaves, tree: Tree, mode: Mode, passes: bool) -> None:
+        self.mode, self.eager, self.seconds = mode, "", 0.0
+        traced = Traced(function, leaves, tree, mode.grad)
+        self.out_tree, self.single = traced.out_tree, traced.out_tree.cls is Tensor
+        self.guards = Guards(function, traced.tracer.held)
+        self.version = changes[0]
+        args, kwargs = tree.parts
+        flat = all(part.cls is Tensor for part in args.parts)
+        self.plain = len(args.parts) if flat and not kwargs.parts else -1
+        self.wanted = tuple([mode.grad and leaf.requires_grad for leaf in leaves])
+        self.free = [t for t in traced.taken if t.requires_grad] if mode.grad else []
+        self.fixed = [t for t in traced.taken if not t.requires_grad] if mode.grad else []
+        self.traced = len(traced.graph)
+        self.gradient = Gradient(traced, passes) if traced.differentiable else None
+        if self.gradient is None:
+            graph = optimize(traced.graph, ALL) if passes else traced.graph
+            graph.in_tree = Tree(tuple, (), tuple([Tree(Tensor)] * len(leaves)))
+            graph.out_tree = Tree(tuple, (), tuple([Tree(Tensor)] * len(graph.outputs)))
+            self.executor = Executor(graph, once=False)
+            self.graphs = [graph]
+        else:
+            self.graphs = [self.gradient.forward.graph, self.gradient.backward.graph]
+
+    @classmethod
+    def of_eager(cls, function: Callable[..., Any], mode: Mode) -> Kind:
+        """One that cannot be captured."""
+        made = cls.__new__(cls)
+        made.mode, made.eager, made.plain = mode, "it could not be captured", -1
+        made.guards, made.version, made.traced = Guards(function, []), changes[0], 0
+        made.free, made.fixed, made.graphs, made.gradient = [], [], [], None
+        return made
+
+    def holds(self) -> bool:
+        """Is all as it was, as far as can be seen at once?"""
+        if self.version != changes[0] and not self.still_holds():
+            return False
+        return self.guards.free_hold() and self.as_before()
+
+    def as_before(self) -> bool:
+        return all(t.requires_grad for t in self.free) and not any(t.requires_grad for t in self.fixed)
+
+    def still_holds(self) -> bool:
+        if not (self.guards.hold() and self.as_before()):
+            return False
+        self.version = changes[0]
+        return True
+
+    def again(self, args: Sequence[Any]) -> Leaves | None:
+        """The results for arguments like the last ones; None where they are others."""
+        for wanted, arg in zip(self.wanted, args, strict=True):
+            if not isinstance(arg, Tensor) or (self.mode.grad and arg.requires_grad is not wanted):
+                return None
+        if self.gradient is not None:
+            return self.gradient(list(args)) if self.gradient.fits(args) else None
+        last = self.executor.last
+        return None if last is None or self.executor.plain < 0 else last.again(args)
+
+    def run(self, leaves: Leaves) -> Leaves:
+        if self.gradient is not None:
+            return self.gradient(leaves)
+        return list(self.executor(*leaves))
+
+    def statistics(self) -> Statistics:
+        programs = self._programs()
+        plans = [plan for program in programs for plan in program.plans or ()]
+        return Statistics(
+            "forward and backward" if self.gradient is not None else "function",
+            self.traced,
+            sum(len(graph) for graph in self.graphs),
+            sum(len(graph.find("fused")) for graph in self.graphs),
+            sum(plan.steps for plan in plans),
+            sum(plan.memory.arena for plan in plans),
+            sum(plan.memory.results for plan in plans),
+            self.seconds,
+            self.eager,
+        )
+
+    def _programs(self) -> list[Program]:
+        if self.eager:
+            return []
+        if self.gradient is not None:
+            return [self.gradient.forward, self.gradient.backward]
+        return list(self.executor.programs.values())
+
+
+class Guards:
+    """What Python read while a function was traced, and must find again: attributes of modules, free variables."""
+
+    def __init__(self, function: Callable[..., Any], modules: Sequence[Module]) -> None:
+        if isinstance(function, Module) and not modules:
+            modules = list(function.modules())
+        self.modules = [(vars(module), _simple(vars(module)), len(vars(module))) for module in modules]
+        self.cells: list[tuple[CellType, Any]] = []
+        self.names: list[tuple[dict[str, Any], str, Any]] = []
+        code = function.__func__ if isinstance(function, MethodType) else function
+        if isinstance(code, FunctionType):
+            filled = [cell for cell in code.__closure__ or () if cell != CellType()]
+            self.cells = [(cell, cell.cell_contents) for cell in filled if isinstance(cell.cell_contents, SIMPLE)]
+            known = code.__globals__
+            self.names = [
+                (known, name, known[name])
+                for name in code.__code__.co_names
+                if name in known and isinstance(known[name], SIMPLE)
+            ]
+
+    def free_hold(self) -> bool:
+        for cell, value in self.cells:
+            if not _same(cell.cell_contents, value):
+                return False
+        return all(_same(names.get(name), value) for names, name, value in self.names)
+
+    def hold(self) -> bool:
+        for attributes, seen, count in self.modules:
+            if len(attributes) != count or any(not _same(attributes.get(name), value) for name, value in seen):
+                return False
+        return self.free_hold()
+
+
+def _simple(attributes: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in attributes.items() if isinstance(value, (*SIMPLE, tuple))]
+
+
+def _same(now: Any, then: Any) -> bool:
+    if now is then:
+        return True
+    return type(now) is type(then) and not isinstance(now, (Tensor, Module)) and bool(now == then)
+
+
+# ---- tracing, and gradients --------------------------------------------------------------------------------
+
+
+class Traced:
+    """A function on shapes like those of `leaves`; with its gradient, where somebody may ask for it."""
+
+    def __init__(self, function: Callable[..., Any], leaves: Leaves, tree: Tree, mode_grad: bool) -> None:
+        self.tracer = tracer = Tracer()
+        if isinstance(function, Module):
+            tracer.name(function)
+        self.count = len(leaves)
+        with tracer:
+            inputs = [tracer.input(leaf.shape, leaf.dtype, leaf.device) for leaf in leaves]
+            for made, leaf in zip(inputs, leaves, strict=True):
+                if mode_grad and leaf.requires_grad:
+                    made.requires_grad_()
+            args, kwargs = tree.fill(iter(inputs))
+            with enable_grad() if mode_grad else no_grad():
+                result = function(*args, **kwargs)
+            results = tensors_of(result)
+            self.out_tree = flatten(result)[1]
+            tracer.outputs(results)
+            self.taken = self._captured()
+            self.smooth = [i for i, r in enumerate(results) if r.requires_grad]
+            self.differentiable = mode_grad and bool(self.smooth) and not self._is_step()
+            if self.differentiable:
+                self._differentiate(inputs, results)
+        names = [*input_names(function, tree.parts[0])[: self.count]]
+        names += [f"given{i}" for i in range(len(names), len(tracer.placeholders))]
+        self.results = len(results)
+        self.graph, _ = tracer.graph(names, name=_name(function))
+
+    def _captured(self) -> Leaves:
+        trace = self.tracer.trace
+        return [trace.tensor(i) for i, known in enumerate(trace.values()) if known[0] == 2 and not known[6]]
+
+    def _is_step(self) -> bool:
+        """Did it leave gradients, or write what requires a gradient? Then its results are numbers to look at."""
+        trace = self.tracer.trace
+        for _, ins, outs, _, _, into, _, _, _, _, written, _ in trace.calls():
+            targets = [ins[i] for i in written] + (list(outs) if into else [])
+            if any(trace.tensor(v).requires_grad and trace.tensor(v).is_leaf for v in targets):
+                return True
+        with untraced():
+            left = [tensor.grad for tensor in self.taken if tensor.requires_grad and tensor.is_leaf]
+        known = trace.values()
+        numbers = [trace.number(gradient) for gradient in left if gradient is not None]
+        return bool(self.tracer.around) or any(v >= 0 and known[v][0] not in (2, 5) for v in numbers)
+
+    def _differentiate(self, inputs: Leaves, results: Leaves) -> None:
+        smooth = [results[i] for i in self.smooth]
+        self.free = [t for t in self.taken if t.requires_grad]
+        self.asked = [i for i, tensor in enumerate(inputs) if tensor.requires_grad]
+        above = [self.tracer.input(r.shape, r.dtype, r.device) for r in smooth]
+        found = backward(smooth, [*[inputs[i] for i in self.asked], *self.free], above)
+        self.given = [i for i, gradient in enumerate(found) if gradient is not None]
+        self.tracer.outputs([*results, *[gradient for gradient in found if gradient is not None]])
+
+
+class Gradient:
+    """Forward and backward of a function, as one node of autograd."""
+
+    def __init__(self, traced: Traced, passes: bool) -> None:
+        whole = optimize(traced.graph, EARLY) if passes else traced.graph
+        parts = part(whole, traced.count, traced.results)
+        forward, backward = parts.forward, parts.backward
+        if passes:
+            forward, backward = optimize(forward, ALL), optimize(backward, ALL)
+        self.forward, self.backward = Program(forward, {}), Program(backward, {})
+        self.again, self.draws = parts.again, whole.draws
+        self.results, self.smooth, self.free = traced.results, set(traced.smooth), traced.free
+        self.asked, self.given, self.count = traced.asked, traced.given, traced.count
+
+    def fits(self, args: Sequence[Tensor]) -> bool:
+        values = self.forward.graph.inputs
+        return all(a.shape == v.shape and a.dtype is v.dtype for a, v in zip(args, values, strict=True))
+
+    def __call__(self, leaves: Leaves) -> Leaves:
+        return list(_Call.apply(self, *leaves, *self.free))
+
+    def gradients_of(self, inputs: Leaves, kept: Leaves, above: Leaves, streams: tuple[int, int]) -> Leaves:
+        return run(self.backward, [*above, *inputs, *kept], *streams)
+
+    def once_more(self, inputs: Leaves, above: Leaves, streams: tuple[int, int]) -> Sequence[Tensor | None]:
+        """Gradients that can be differentiated: forward again, with its history."""
+        results = Program(self.again, {}).run(inputs, *streams)
+        smooth = [result for i, result in enumerate(results) if i in self.smooth]
+        wanted = [*[inputs[i] for i in self.asked], *self.free]
+        found = grad(smooth, [wanted[i] for i in self.given], above, create_graph=True, allow_unused=True)
+        return list(found)
+
+
+class _Call(Function):
+    inline = True
+
+    @staticmethod
+    def forward(ctx: Any, call: Gradient, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.call, ctx.streams = call, draw(call.draws)
+        made = run(call.forward, list(tensors[: call.count]), *ctx.streams)
+        results = made[: call.results]
+        ctx.save_for_backward(*tensors, *made[call.results :])
+        ctx.count = len(tensors)
+        ctx.mark_non_differentiable(*[r for i, r in enumerate(results) if i not in call.smooth])
+        return tuple(results)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        call, saved = ctx.call, ctx.saved_tensors
+        inputs, kept = list(saved[: call.count]), list(saved[ctx.count :])
+        above = [g for i, g in enumerate(gradients) if i in call.smooth]
+        if _core.is_grad_enabled():
+            found = call.once_more(inputs, above, ctx.streams)
+        else:
+            found = call.gradients_of(inputs, kept, above, ctx.streams)
+        places = [*call.asked, *range(call.count, ctx.count)]
+        of = {places[i]: gradient for i, gradient in zip(call.given, found, strict=True)}
+        return (None, *[of.get(i) for i in range(ctx.count)])
+
+
+def run(program: Program, leaves: Leaves, seed: int, first: int) -> Leaves:
+    """By its plan, or node by node where it has none."""
+    found = program.planned(leaves, seed, first)
+    if found is None:
+        with no_grad(), restored_autocast((None, None)):
+            found = program.run(leaves, seed, first)
+    return found

@@ -1,0 +1,83 @@
+"""A graph for one set of sizes, down to what runs in the end: kernels that the device has, and views of their results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .._core import Tensor, Trace, is_wrapped_number, trace_region
+from ..autograd import no_grad
+from ..errors import UnsupportedOpError
+from ..precision import restored_autocast
+from .executor import Program
+from .ir import Graph, Node
+from .symbols import Sizes
+
+Layout = tuple[tuple[int, ...], tuple[int, ...]]  # shape and strides
+
+
+class Lowered:
+    """The trace, and which of its values are the graph's: inputs, captured tensors, outputs, and what effects write."""
+
+    __slots__ = ("captured", "effects", "inputs", "outputs", "regions", "trace")
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.inputs: list[int] = []
+        self.captured: list[int] = []  # -1: not taken
+        self.outputs: list[int] = []
+        self.effects: list[tuple[str, int, int]] = []  # kind, which bound tensor, value
+        self.regions: list[Any] = []
+
+
+def lower(graph: Graph, sizes: Sizes, leaves: Sequence[Tensor], captured: Sequence[Tensor]) -> Lowered:
+    """Traces the nodes once more, for tensors that lie like `leaves` and `captured`.
+
+    Raises what the records raise; TraceError where a composite cannot be taken to its parts on shapes alone.
+    """
+    program = Program(graph, sizes)
+    lowered = Lowered(Trace(True))
+    trace = lowered.trace
+    with no_grad(), restored_autocast((None, None)), trace:
+        slots = program.start.copy()
+        for slot, leaf in zip(program.inputs, leaves, strict=True):
+            number = is_wrapped_number(leaf)
+            slots[slot] = trace.input(leaf.shape, leaf.dtype, leaf.device, number, leaf.strides)
+        for (slot, _), tensor in zip(program.captured, captured, strict=True):
+            slots[slot] = tensor
+        for step in program.steps:
+            _step(step, slots, lowered)
+        for slot in program.outputs:
+            trace.output(slots[slot])
+        for _, _, source in program.effects:
+            trace.output(slots[source])
+    number_of = trace.number
+    lowered.inputs = [number_of(slots[slot]) for slot in program.inputs]
+    lowered.captured = [number_of(tensor) for tensor in captured]
+    lowered.outputs = [number_of(slots[slot]) for slot in program.outputs]
+    at = {slot: i for i, slot in enumerate((*program.inputs, *[slot for slot, _ in program.captured]))}
+    lowered.effects = [(e.kind, at[target], number_of(slots[source])) for e, target, source in program.effects]
+    return lowered
+
+
+def _step(step: Any, slots: list[Any], lowered: Lowered) -> None:
+    if step.node.op == "transfer":
+        raise UnsupportedOpError("HX1701 a plan runs on one device", code="HX1701", op="transfer")
+    inputs = [slots[slot] for slot in step.ins]
+    for position in step.writes:
+        inputs[position] = inputs[position].clone()
+    if step.node.graphs:
+        made = _region(step.node, step.call, inputs, lowered)
+    else:
+        made = step.call(inputs, 0, 0)
+    for slot, value in zip(step.outs, [inputs[i] for i in step.writes] if step.writes else made, strict=True):
+        slots[slot] = value
+
+
+def _region(node: Node, run: Any, inputs: list[Any], lowered: Lowered) -> list[Tensor]:
+    specs = [(value.shape, value.dtype) for value in node.outputs]
+    device = (
+        next((tensor.device for tensor in inputs if tensor is not None), None) if node.device is None else node.device
+    )
+    lowered.regions.append(lambda given: run(given, 0, 0))
+    return trace_region(len(lowered.regions) - 1, inputs, specs, device)
