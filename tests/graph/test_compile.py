@@ -259,3 +259,28 @@ def losses(wrap: Callable[[Any], Any]) -> list[float]:
 def test_a_whole_step_is_the_same_steps() -> None:
     eager, compiled = losses(lambda f: f), losses(strict)
     assert eager == pytest.approx(compiled, rel=1e-5) and eager[-1] < eager[0]
+
+
+@pytest.mark.parametrize("kind", ["SGD", "AdamW"])
+def test_steps_of_optimizers_are_the_same_steps(kind: str) -> None:
+    def train(wrap: Callable[[Any], Any]) -> list[float]:
+        helix.manual_seed(2)
+        model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 2))
+        optimizer = getattr(helix.optim, kind)(model.parameters(), lr=0.05)
+        schedule = helix.optim.lr_scheduler.StepLR(optimizer, 2, 0.5)
+        x, y = helix.randn(6, 4), helix.randn(6, 2)
+
+        def step(x: helix.Tensor, y: helix.Tensor) -> helix.Tensor:
+            optimizer.zero_grad()
+            loss = ((model(x) - y) ** 2).mean()
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        run, found = wrap(step), []
+        for _ in range(6):
+            found.append(run(x, y).item())
+            schedule.step()
+        return [*found, *[float(p.sum()) for p in model.parameters()]]
+
+    assert train(lambda f: f) == pytest.approx(train(strict), rel=1e-5)
