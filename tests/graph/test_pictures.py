@@ -243,3 +243,27 @@ def test_wrong_usage(arguments: list[str], text: str) -> None:
 def test_models_that_are_none(source: str) -> None:
     done = CliRunner().invoke(cli, ["graph", source, "--spec", "2,4"])
     assert isinstance(done.exception, ConfigError) and "HX3102" in str(done.exception)
+
+
+def test_fused_ops_open() -> None:
+    def run(x: helix.Tensor) -> helix.Tensor:
+        y = (x.tanh() * 2 + 1).sigmoid()
+        return (y - y.mean(-1, keepdim=True)).relu()
+
+    plain = helix.trace(run, Spec((512, 512)))
+    graph = helix.graph.optimize(plain, ["fusion"])
+    drawing = Drawing(graph)
+    (fused,) = [box for box in drawing.boxes if box.title == "fused"]
+    ops = [box.title for box in fused.parts if box.kind == "op"]
+    assert ops == [node.op for node in plain.nodes] and fused.sealed and fused.family == "fused"
+    names = {(drawing.boxes[a].title, drawing.boxes[b].title) for a, b in drawing.wires}
+    assert {
+        ("x", "fused"),
+        ("x", "tanh"),
+        ("tanh", "mul"),
+        ("sigmoid", "mean"),
+        ("sigmoid", "sub"),
+        ("relu", "output"),
+    } <= names
+    assert ("2",) in [box.lines for box in fused.parts] and ElementTree.fromstring(graph.to_svg()) is not None
+    assert graph.cost().flops == plain.cost().flops and graph.cost().bytes < plain.cost().bytes / 3

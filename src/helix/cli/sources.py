@@ -11,7 +11,7 @@ import click
 
 _SPEC = re.compile(r"\s*(?:(\w+)\s*\[([^\]]*)\]|([^\[\]]*))\s*")
 
-SOURCE = "MODEL|CONFIG.toml|RUN|GRAPH.safetensors"
+SOURCE = "MODEL|CONFIG.toml|RUN|GRAPH.safetensors|MODEL.onnx"
 HELP = """MODEL is a kind of helix.models (resnet18, decoder, …) or package.module:name, a module, a graph, or a function without
     arguments that returns one. A spec is a shape, with the dtype before it in brackets: B,3,32,32 or int64[B, 128]; names are sizes
     that are left open."""
@@ -35,6 +35,10 @@ def opened(source: str, specs: tuple[str, ...], classes: int = 10) -> Source:
         from ..graph import load
 
         return Source(path.stem, graph=load(path))
+    if path.suffix == ".onnx":
+        from ..onnx import load as load_onnx
+
+        return Source(path.stem, graph=load_onnx(path).graph)
     if path.suffix == ".toml" or (path / "config.toml").exists():
         return _configured(path, given)
     if (path / "config.json").exists():

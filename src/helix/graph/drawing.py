@@ -10,6 +10,7 @@ from typing import Any
 from .. import _core
 from ..errors import GraphError
 from .analysis import NOTHING, Cost, bytes_of, cost, is_view
+from .fused import decode
 from .ir import Graph, Node, Value
 from .records import CONTROL, record_of
 from .text import spec_text
@@ -97,7 +98,26 @@ class Drawing:
                 box.parts.append(inner)
             if len(box.parts) == 1:
                 box.parts = box.parts[0].parts
+        elif node.op == "fused":
+            self._program(box, node)
         return box
+
+    def _program(self, box: Box, node: Node) -> None:
+        """The steps of a fused node inside of it."""
+        ints, floats = node.attributes[:2]
+        program = decode(ints, floats, len(node.inputs))
+        given = [_input(value) for value in node.inputs if value is not None]
+        steps = []
+        for step in program.steps:
+            told = [_number(program.numbers[o.at]) for o in step.operands if o.kind == "number"]
+            lines = tuple([short(", ".join(text)) for text in [[*told, *_said(step.op, step.attributes)]] if text])
+            steps.append(Box("op", step.op, family_of(step.op), lines, step.op))
+        for step, made in zip(program.steps, steps, strict=True):
+            sources = {"input": given, "step": steps}
+            self._pairs += [(sources[o.kind][o.at], made) for o in step.operands if o.kind in sources]
+        last = [_output(f"output {i}" if i else "output", value) for i, value in enumerate(node.outputs)]
+        self._pairs += [(steps[result.step], end) for result, end in zip(program.results, last, strict=True)]
+        box.kind, box.sealed, box.parts = "body", True, [*given, *steps, *last]
 
 
 def _grouped(ops: list[tuple[tuple[str, ...], Box]], depth: int, path: str) -> list[Box]:
@@ -189,13 +209,21 @@ def _lines(node: Node) -> tuple[str, ...]:
 def _attributes(node: Node) -> list[str]:
     """Those that are not what they are unless said, and that the result's shape does not tell; numbers among the inputs too."""
     told = [_number(value.source) for value in node.inputs if value is not None and value.kind == "number"]
-    known = {} if node.op in CONTROL else record_of(node.op).attributes
-    for (name, parameter), attribute in zip(known.items(), node.attributes, strict=False):
-        if attribute is None or name in ("shape", "size", "generator") or _usual(attribute, parameter["default"]):
+    return [*told, *_said(node.op, node.attributes)]
+
+
+def _said(op: str, attributes: tuple[Any, ...]) -> list[str]:
+    told = []
+    known = {} if op in CONTROL else record_of(op).attributes
+    for (name, parameter), attribute in zip(known.items(), attributes, strict=False):
+        if attribute is None or name in UNTOLD or _usual(attribute, parameter["default"]):
             continue
         text = attribute.name if isinstance(attribute, _core.dtype) else repr(attribute)
         told.append(f"{name}={text}")
     return told
+
+
+UNTOLD = ("shape", "size", "generator", "program", "numbers")  # what the result's shape tells, and what is no text
 
 
 def _usual(attribute: Any, default: Any) -> bool:
@@ -272,12 +300,11 @@ _PREFIXES = {
 
 def family(node: Node) -> str:
     """What kind of op it is, for its colour."""
-    if is_view(node):
-        return "shape"
-    for name, prefixes in _PREFIXES.items():
-        if node.op.startswith(prefixes):
-            return name
-    return "pointwise"
+    return "shape" if is_view(node) else family_of(node.op)
+
+
+def family_of(op: str) -> str:
+    return next((name for name, prefixes in _PREFIXES.items() if op.startswith(prefixes)), "pointwise")
 
 
 def tree_data(drawing: Drawing) -> list[dict[str, Any]]:
