@@ -17,13 +17,15 @@ def _progress(as_json: bool, quiet: bool) -> str:
 
 @click.command()
 @click.argument("source", metavar="CONFIG.toml|DATA")
+@click.option("--compile", "compiled", is_flag=True, help="Forward and backward as planned lists of kernels.")
 @changes
 @common
-def train(source: str, changes: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+def train(source: str, changes: tuple[str, ...], compiled: bool, as_json: bool, quiet: bool) -> None:
     """Train by a configuration file, or on data with everything chosen."""
     from ..train import config as configuration
     from ..train import start
 
+    changes += ("train.compile=true",) if compiled else ()
     _tell(start(configuration.of_source(source, changes), progress=_progress(as_json, quiet)), as_json)
 
 

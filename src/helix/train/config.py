@@ -102,6 +102,7 @@ class Training(Struct, kw_only=True):
     patience: Annotated[int, Meta(ge=1, description="epochs without a better monitor that end the run")] | None = None
     monitor: Annotated[str, Meta(description="what tells the best epoch, test_loss if there is a test")] | None = None
     workers: Annotated[int, Meta(ge=0, description="threads that fetch batches ahead")] = 0
+    compile: Annotated[bool, Meta(description="forward and backward as planned lists of kernels")] = False
     tensorboard: Annotated[bool, Meta(description="also write events for TensorBoard")] = False
     checkpoint_every: Annotated[int, Meta(ge=1, description="steps; without it, every epoch")] | None = None
     keep: Annotated[int, Meta(ge=2, description="good checkpoints kept")] = 3

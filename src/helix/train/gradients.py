@@ -39,6 +39,11 @@ class Gradients:
         self.precision = precision_of(settings.precision)
         half = self.precision is not None and self.precision.name == "float16"
         self.scaler = GradScaler(device.type, enabled=half)
+        self.run = self._run
+        if settings.compile:
+            from ..graph.compiling import compile
+
+            self.run = compile(self._run)
         self.rows: int | None = settings.micro_batch if isinstance(settings.micro_batch, int) else None
         self.skipped = self.in_a_row = 0
         self.compressor = (
@@ -163,14 +168,18 @@ class Gradients:
         """Adds the gradients; loss, output and target. One that does not fit has added nothing."""
         try:
             *inputs, target = (tensor.to(self.device) for tensor in piece)
-            with autocast(self.device.type, self.precision, enabled=self.precision is not None):
-                output = self.model(*inputs)
-                loss = self.loss(output, target)
-            value = loss.item()
-            self.scaler.scale(loss if share == 1.0 else loss * share).backward()
-            return value, output.detach(), target
+            output, loss = self.run(inputs, target, share, self.scaler.get_scale())
+            return loss.item(), output, target
         except OutOfMemoryError as error:
             raise with_owners(error, self.model, self.optimizer) from None
+
+    def _run(self, inputs: list[Tensor], target: Tensor, share: float, scale: float) -> tuple[Tensor, Tensor]:
+        """Forward and backward; `scale`, the scaler's, tells graphs apart that are compiled of this."""
+        with autocast(self.device.type, self.precision, enabled=self.precision is not None):
+            output = self.model(*inputs)
+            loss = self.loss(output, target)
+        self.scaler.scale(loss if share == 1.0 else loss * share).backward()
+        return output.detach(), loss.detach()
 
     def _buffers(self) -> Kept:
         """Running means and the like, which a forward pass changes, as they are."""

@@ -26,7 +26,7 @@ from .trainer import Trainer
 STDLIB = "stdlib"
 PASSED_ON = (
     "accumulate", "micro_batch", "precision", "grad_clip", "clip_norm", "clip_value", "nonfinite", "ema", "compress",
-    "compress_options", "patience", "monitor", "workers", "tensorboard",
+    "compress_options", "patience", "monitor", "workers", "tensorboard", "compile",
 )  # fmt: skip
 
 

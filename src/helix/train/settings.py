@@ -27,7 +27,7 @@ class Settings:
     averaged weights, with which the model is tested. `compress` ("topk", "int8", "sign", "powersgd" or a compressor of
     `helix.train.compression`) steps with what a wire would carry of the gradients; what was lost comes next time. `patience`
     epochs without a better `monitor` end the run; the checkpoint of the best epoch is kept. `workers` threads fetch batches
-    ahead.
+    ahead. `compile` runs forward and backward as `helix.compile` does.
     """
 
     epochs: int = 10
@@ -63,6 +63,7 @@ class Settings:
     progress: Any = "auto"
     tensorboard: bool = False
     workers: int = 0
+    compile: bool = False
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> Settings:
