@@ -65,11 +65,20 @@ class Planner:
     # ---- steps ---------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        self.take_calls(_core.plan_calls(self.lowered.trace))
+        names = [call[0] for call in self.lowered.trace.calls()]
+        calls = _core.plan_calls(self.lowered.trace)
+        self.take_calls([self.seen(name, call) for name, call in zip(names, calls, strict=True)])
         self.place_results()
         self.add_effects()
         self.find_lives()
         self.share()
+
+    def seen(self, name: str | int, call: tuple) -> tuple:
+        """The call; a clone, or a cast to the same dtype, as a copy."""
+        bits, ins, outs, *rest = call
+        if name in ("cast", "clone") and not bits & INTO and self.known[ins[0]][4][0] == self.known[outs[0]][4][0]:
+            bits |= COPY
+        return (bits, ins, outs, *rest)
 
     def take_calls(self, calls: list[tuple]) -> None:
         """Steps of the calls that something depends on; views are none."""
