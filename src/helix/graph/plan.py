@@ -164,7 +164,9 @@ class Planner:
         made, read = self.uses()
         copies = []
         for slot, v in writes:
-            if self.bound[slot] < 0 or self.bound[slot] == v:
+            if self.bound[slot] < 0:
+                raise NotImplementedError("a tensor that is written, and that no step takes, has no place in a plan")
+            if self.bound[slot] == v:
                 continue
             if self.may_write(slot, v, made, read):
                 self.home[self.root[v]] = (BOUND, slot)
