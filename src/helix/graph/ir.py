@@ -34,7 +34,7 @@ class Value:
 
     __slots__ = ("dtype", "fixed", "index", "kind", "name", "node", "shape", "source", "users")
 
-    def __init__(self, kind: str, shape: tuple, dtype: Any, name: str = "", source: Any = None) -> None:
+    def __init__(self, kind: str, shape: tuple[Any, ...], dtype: Any, name: str = "", source: Any = None) -> None:
         self.kind = kind
         self.shape = shape
         self.dtype = dtype
@@ -106,7 +106,7 @@ class Node:
         self,
         op: str,
         inputs: tuple[Value | None, ...],
-        attributes: tuple = (),
+        attributes: tuple[Any, ...] = (),
         list_length: int = 0,
         place: Place = NOWHERE,
         no_grad: bool = False,
@@ -126,7 +126,7 @@ class Node:
         self.outputs: tuple[Value, ...] = ()
         self.order = 0  # grows along the list of the graph
 
-    def gives(self, *specs: tuple[tuple, Any]) -> tuple[Value, ...]:
+    def gives(self, *specs: tuple[tuple[Any, ...], Any]) -> tuple[Value, ...]:
         """Makes the outputs, one for each (shape, dtype)."""
         made = []
         for index, (shape, dtype) in enumerate(specs):

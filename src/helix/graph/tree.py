@@ -17,7 +17,7 @@ class Tree:
 
     __slots__ = ("cls", "keys", "parts", "value")
 
-    def __init__(self, cls: Any, keys: tuple = (), parts: tuple[Tree, ...] = (), value: Any = None) -> None:
+    def __init__(self, cls: Any, keys: tuple[Any, ...] = (), parts: tuple[Tree, ...] = (), value: Any = None) -> None:
         self.cls = cls  # Tensor: a leaf; None: a value of its own; else the container
         self.keys = keys
         self.parts = parts
@@ -55,7 +55,7 @@ class Tree:
     def __hash__(self) -> int:
         return hash((self.keys, self.parts))
 
-    def _key(self) -> tuple:
+    def _key(self) -> tuple[Any, ...]:
         cls = self.cls
         named = isinstance(cls, type) and (hasattr(cls, "_fields") or is_dataclass(cls))
         return cls.__name__ if named else cls, self.keys, self.parts, type(self.value), self.value

@@ -18,7 +18,7 @@ from . import (
     fusion,
     gradients,
     layout,
-    rematerialisation,
+    """A pass: what runs it, and what it does. `last`: it runs where it is named, after all others."""
     simplification,
     subexpressions,
     views,

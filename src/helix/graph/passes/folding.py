@@ -130,7 +130,7 @@ def _known(value: Value, known: dict[Value, Tensor]) -> Tensor | None:
     return made
 
 
-def _count(shape: tuple) -> int:
+def _count(shape: tuple[Any, ...]) -> int:
     made = 1
     for size in shape:
         made *= size

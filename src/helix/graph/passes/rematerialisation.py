@@ -5,7 +5,7 @@ The same nodes run again on the same values, random ones with the same streams, 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...errors import GraphError
 from ..analysis import bytes_of, cost, is_view, liveness, peak_bytes, rounded, workspace
@@ -99,7 +99,7 @@ class _Picture:
             if shown is not None:
                 self.owner[value] = self.owner.get(shown, shown)
 
-    def _memory(self, lives: list) -> list[int]:
+    def _memory(self, lives: list[Any]) -> list[int]:
         steps = [0] * (len(self.graph.nodes) + 2)
         for life in lives:
             steps[life.first] += rounded(life.bytes)

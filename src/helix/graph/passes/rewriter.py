@@ -52,7 +52,7 @@ def is_dense(value: Value) -> bool:
     return is_plain(value)
 
 
-def is_known(shape: tuple) -> bool:
+def is_known(shape: tuple[Any, ...]) -> bool:
     """Are all its sizes told, if only by dimensions?"""
     return not any(isinstance(size, Unknown) for size in shape)
 
@@ -62,7 +62,7 @@ class Call(NamedTuple):
 
     op: str
     inputs: tuple[Value | None, ...]
-    attributes: tuple = ()
+    attributes: tuple[Any, ...] = ()
     device: Any = None  # of the node that it replaces, if None
 
 

@@ -17,7 +17,7 @@ _EITHER_WAY = frozenset(
 def run(graph: Graph) -> int:
     """Bit for bit. Nodes that write, control flow, and random nodes of different streams stay."""
     changes = Rewriter(graph)
-    known: dict[tuple, Node] = {}
+    known: dict[tuple[Any, ...], Node] = {}
     for node in list(graph.nodes):
         key = _key(node)
         if key is None:
@@ -37,7 +37,7 @@ def _merge(node: Node, first: Node, changes: Rewriter) -> bool:
     return True
 
 
-def _key(node: Node) -> tuple | None:
+def _key(node: Node) -> tuple[Any, ...] | None:
     """Equal for nodes that compute the same; None for those that are left alone."""
     if node.writes or node.graphs or ("random" in flags_of(node.op) and not _is_drawn(node)):
         return None

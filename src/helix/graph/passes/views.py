@@ -3,6 +3,8 @@ All rules hold bit for bit: no number is computed."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..analysis import is_view as shows
 from ..ir import Graph, Node, Value
 from .rewriter import RESHAPES, Call, Rule, is_dense, is_known, sweep
@@ -131,10 +133,10 @@ def _stretched(node: Node) -> Call | None:
     return None
 
 
-def _together(values: tuple[Value | None, ...]) -> tuple | None:
+def _together(values: tuple[Value | None, ...]) -> tuple[Any, ...] | None:
     """The shape to which these stretch; None where that is not certain."""
     shapes = [value.shape for value in values if value is not None]
-    made: list = []
+    made: list[Any] = []
     for axis in range(1, max(map(len, shapes)) + 1):
         sizes = {shape[-axis] for shape in shapes if len(shape) >= axis} - {1}
         if len(sizes) > 1 or not is_known(tuple(sizes)):
