@@ -18,7 +18,7 @@ from . import (
     fusion,
     gradients,
     layout,
-    """A pass: what runs it, and what it does. `last`: it runs where it is named, after all others."""
+    rematerialisation,
     simplification,
     subexpressions,
     views,
@@ -29,7 +29,7 @@ MOST_RUNS = 64  # of passes, of which few find anything after the first round
 
 
 class Pass(NamedTuple):
-    """A pass: what runs it, and what it does. `last`: it makes ops for running alone, after all others, where it is named."""
+    """A pass: what runs it, and what it does. `last`: it runs where it is named, after all others."""
 
     run: Run
     about: str
