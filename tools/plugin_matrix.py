@@ -18,10 +18,10 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import tempfile
 import time
 import tomllib
@@ -83,8 +83,7 @@ def build_plugin(name: str, out: Path) -> tuple[Path, Path]:
         wheel = hook(folder, backend, "build_wheel", out / "wheel", {"build-dir": str(out / "build")})
         return wheel, wheel
     sdist = hook(folder, backend, "build_sdist", out / "sdist")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(out / "sdist", filter="data")
+    shutil.unpack_archive(sdist, out / "sdist")
     unpacked = out / "sdist" / sdist.name.removesuffix(".tar.gz")
     wheel = hook(unpacked, backend, "build_wheel", out / "wheel")
     check_same(wheel, hook(folder, backend, "build_wheel", out / "tree"))

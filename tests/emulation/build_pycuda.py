@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -38,8 +37,7 @@ def main() -> None:
         subprocess.run([*PIP, "install", "-q", "setuptools", "wheel", "numpy"], check=True)
         download = ["download", "-q", "--no-deps", "--no-build-isolation", "--no-binary", ":all:", "pycuda", "-d", name]
         subprocess.run([*PIP, *download], check=True)
-        with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
-            archive.extractall(folder, filter="data")
+        shutil.unpack_archive(next(folder.glob("*.tar.gz")), folder)
         source = next(folder.glob("pycuda-*/"))
         empty = ["gcc", "-x", "c", "-", "-shared", "-Wl,-soname,libcuda.so.1", "-o", str(folder / "libcuda.so")]
         subprocess.run(empty, input=b"", check=True)
