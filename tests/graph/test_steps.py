@@ -213,6 +213,35 @@ def test_another_step_than_the_traced_one_is_refused() -> None:
     assert seen(model.state_dict()) == before
 
 
+@pytest.mark.parametrize("change", ["added", "removed", "groups"])
+def test_a_step_of_other_parameters_is_refused_and_compiled_anew(change: str) -> None:
+    def trained(wrap: Callable) -> list:
+        model = network()
+        optimizer = optim.AdamW(model[0].named_parameters(), lr=0.1)
+        run = wrap(step_of(model, optimizer))
+        for i, (x, y) in enumerate(data(6)):
+            if i == 3 and change == "added":
+                optimizer.add_param_group({"params": [("last", model[2].weight)], "lr": 0.5})
+            if i == 3 and change == "removed":
+                del optimizer.param_groups[0]["params"][0], optimizer.param_groups[0]["names"][0]
+            if i == 3 and change == "groups":
+                optimizer.param_groups = [{**group, "lr": 0.9} for group in optimizer.param_groups]
+            run(x, y)
+        return [seen(model.state_dict()), seen(optimizer.state_dict())]
+
+    assert trained(helix.compile) == trained(lambda step: step)
+    if change != "groups":
+        with pytest.raises(TraceError, match="AdamW.step has other parameters, or other groups of them, than when"):
+            trained(lambda step: helix.trace(step, X, Y))
+
+
+def test_averages_of_weights_are_not_traced_with_one_count() -> None:
+    model = network()
+    average = optim.swa_utils.AveragedModel(model)
+    with pytest.raises(TraceError, match="call it outside of the graph"):
+        helix.trace(lambda x: (average.update_parameters(model), average(x))[1], X)
+
+
 def test_a_graph_that_is_told_numbers_is_not_saved(tmp_path: Any) -> None:
     model = network()
     graph = helix.trace(step_of(model, optim.Adam(model.parameters())), X, Y)

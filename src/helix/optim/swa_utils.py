@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import _core, tensor
 from ..autograd import no_grad
+from ..errors import TraceError
 from ..nn import Module
 from ..nn.channelnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from ..tensor import Tensor
@@ -77,6 +78,13 @@ class AveragedModel(Module):
         return self.module(*args, **kwargs)
 
     def update_parameters(self, model: Module) -> None:
+        """Takes the weights of the model in. Raises TraceError (HX1702) within a trace: what it does depends on the count."""
+        if _core.tracing():
+            raise TraceError(
+                "HX1702 AveragedModel.update_parameters cannot be traced: the share of new weights depends on how many there "
+                "were; call it outside of the graph",
+                code="HX1702",
+            )
         with no_grad():
             mine, theirs = self._tensors(self.module), self._tensors(model)
             values = [value.detach().to(average.device) for average, value in zip(mine, theirs, strict=True)]

@@ -50,10 +50,14 @@ class TracedStep(Around):
             self.first = optimizer.planned(given)
             self._hold()
         # Of gradients a plan has only the place: from now on parameters stand there.
-        self.groups = [(group, [(name, p, p) for name, p, _ in mine]) for group, mine in given]
+        self.given = [[(name, p, p) for name, p, _ in mine] for _, mine in given]
+        self.members = self._members()
         self.form = [_form(update) for update in self.first]
         self.shapes = tuple([(len(n),) if isinstance(n, list) else () for n in _numbers(self.first)])
         self._before: list[tuple[str, dict[str, Any] | None, dict[str, Any]]] = []
+
+    def _members(self) -> list[list[int]]:
+        return [[id(parameter) for parameter in group["params"]] for group in self.optimizer.param_groups]
 
     def _hold(self) -> None:
         """The states that the graph writes: those there are, or those that begin with its first run."""
@@ -84,8 +88,10 @@ class TracedStep(Around):
     # ---- runs ----------------------------------------------------------------------------------------------
 
     def before(self) -> Sequence[Tensor]:
+        if self._members() != self.members:
+            raise Changed(f"{self.name} has other parameters, or other groups of them, than when it was traced")
         with no_grad():
-            updates = self.optimizer.planned(self.groups)
+            updates = self.optimizer.planned(zip(self.optimizer.param_groups, self.given, strict=True))
             if [_form(update) for update in updates] != self.form:
                 raise Changed(f"{self.name} is another step than the one that was traced: {self._difference(updates)}")
             self._before = []
