@@ -49,8 +49,10 @@ def lower(graph: Graph, sizes: Sizes, leaves: Sequence[Tensor], captured: Sequen
             _step(step, slots, lowered)
         for slot in program.outputs:
             trace.output(slots[slot])
-        for _, _, source in program.effects:
+        for effect, target, source in program.effects:
             trace.output(slots[source])
+            if effect.kind == "write":  # a tensor that no node takes has a number too
+                trace.output(slots[target])
     number_of = trace.number
     lowered.inputs = [number_of(slots[slot]) for slot in program.inputs]
     lowered.captured = [number_of(tensor) for tensor in captured]
