@@ -82,7 +82,7 @@ def main() -> None:
     runner = verbs.add_parser("run", help="measure and print as it goes")
     runner.add_argument(
         "--libs",
-        default="helix,torch,torch_tuned,torch_compile,numpy,jax,jax_jit,ort",
+        default="helix,helix_compile,torch,torch_tuned,torch_compile,numpy,jax,jax_jit,ort",
         help="those that are not installed are left out",
     )
     runner.add_argument("--threads", default="1,2")

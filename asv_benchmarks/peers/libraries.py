@@ -139,6 +139,28 @@ class HelixFused(Helix):
         return super().build(workload) if workload.group == "J" else None
 
 
+class HelixCompile(Helix):
+    """helix.compile, of whole steps of training (the optimizer's step too) and of inference."""
+
+    name = "helix_compile"
+
+    def planned(self, function: Callable[[], Any]) -> Callable[[], Any]:
+        self.plans = True
+        return self.t.compile(function, fallback="error")  # type: ignore[no-any-return]
+
+    def inference(self, run: Callable[[], Any]) -> Callable[[], Any]:
+        return super().inference(self.planned(run))
+
+    def training(self, net: Any, loss_of: Callable[[], Any]) -> Callable[[], Any]:
+        step = super().training(net, loss_of)
+        return self.planned(lambda: step().detach())
+
+    def build(self, workload: Any) -> Callable[[], Any] | None:
+        self.plans = False
+        call = super().build(workload) if workload.group in "EHJ" else None
+        return call if self.plans else None
+
+
 class NumPy:
     """NumPy where it has the workload: calls, elementwise, products."""
 
@@ -204,5 +226,5 @@ class NumPy:
 
 
 LIBRARIES: dict[str, type] = {
-    c.name: c for c in (Helix, HelixFused, Torch, TorchTuned, TorchCompile, NumPy, Jax, JaxCompiled, Ort)
+    c.name: c for c in (Helix, HelixFused, HelixCompile, Torch, TorchTuned, TorchCompile, NumPy, Jax, JaxCompiled, Ort)
 }
