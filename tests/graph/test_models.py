@@ -1,4 +1,4 @@
-"""Every family of models: forward and a whole training step as graphs, with eager's numbers."""
+"""Every family of models: forward and a whole training step, traced and compiled, with eager's numbers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 import helix
 from helix import models, nn
+from helix.graph.tree import flatten
 from helix.models.pretrained import FAMILIES
 
 SIZES = {"vocab_size": 23, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 12}
@@ -113,18 +114,38 @@ def close(mine: helix.Tensor, theirs: helix.Tensor, name: str) -> None:
     assert difference <= 2e-5 * (1 + theirs.abs().max().item() if theirs.numel() else 1), f"{name}: {difference}"
 
 
+def compiled(step: Callable, *inputs: helix.Tensor) -> Callable:
+    return helix.compile(step, fallback="error")
+
+
+@pytest.mark.parametrize("way", [helix.trace, compiled])
 @pytest.mark.parametrize("name", CASES)
-def test_a_training_step_of_every_family_is_one_graph(name: str) -> None:
+def test_a_training_step_of_every_family_is_one_graph(name: str, way: Callable[..., Callable]) -> None:
     make, inputs_of = CASES[name]
     helix.manual_seed(0)
     model = make().train()
     twin = copy.deepcopy(model)
     inputs = inputs_of()
-    graph, eager = helix.trace(step_of(model), *inputs), step_of(twin)
+    whole, eager = way(step_of(model), *inputs), step_of(twin)
     for seed in range(2):
         helix.manual_seed(seed)
-        mine = graph(*inputs)
+        mine = whole(*inputs)
         helix.manual_seed(seed)
         close(mine, eager(*inputs), "loss")
     for (key, value), other in zip(model.state_dict().items(), twin.state_dict().values(), strict=True):
         close(value.detach(), other.detach(), key)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_family_compiled_gives_its_results(name: str) -> None:
+    make, inputs_of = CASES[name]
+    helix.manual_seed(0)
+    model, inputs = make().eval(), inputs_of()
+    whole = compiled(model)
+    with helix.no_grad():
+        expected = flatten(model(*inputs))
+        for _ in range(2):
+            found = flatten(whole(*inputs))
+            assert found[1] == expected[1]
+            for mine, theirs in zip(found[0], expected[0], strict=True):
+                close(mine, theirs, "result")
