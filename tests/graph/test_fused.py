@@ -72,6 +72,21 @@ def test_results_far_larger_than_caches():
         assert same_bits(run_fused(program, [y, b])[0], run_apart(program, [y, b])[0])
 
 
+def test_the_longest_run_with_results_past_the_caches():
+    x = helix.ones(4 * 2**20)
+    steps = (Step("mul", (X, X)), *[Step("mul", (_step(i), _step(i))) for i in range(95)])
+    results = run_fused(Program(0, (), steps, tuple([Result(i) for i in (5, 15, 25, 35, 45, 55, 65, 95)])), [x])
+    assert all(helix.equal(result, x) for result in results)
+
+
+@pytest.mark.parametrize("sizes", [(2**32, 2**32), (2**31, 2**30)])
+def test_a_shape_between_steps_that_no_memory_has_is_refused(sizes):
+    tall, wide = helix.ones(1, 1).expand(sizes[0], 1), helix.ones(1, 1).expand(1, sizes[1])
+    steps = (Step("add", (X, B), (1,)), Step("sum", (_step(0),), (None, True, None)))
+    with pytest.raises(HelixError, match="HX1401 fused: the program works on shape"):
+        run_fused(Program(2, (), steps, (Result(1, dropped=True),)), [tall, wide])
+
+
 def test_any_number_of_threads_gives_the_same_bits():
     before = helix.get_num_threads()
     x = helix.randn(700, 900)

@@ -17,7 +17,8 @@ enum {
     MOST_SHARES = 256,        /* of the tiles, among threads */
     WORK_BYTES = 262144,      /* of a share, at least */
     PARALLEL_BYTES = 262144,
-    MOST_CONSTANTS = HX_FUSED_STEPS * HX_FUSED_OPERANDS
+    MOST_CONSTANTS = HX_FUSED_STEPS * HX_FUSED_OPERANDS,
+    MOST_LANES = 3 * HX_FUSED_STEPS + HX_MAX_OUTPUTS + 1 /* load, do, store; a result may go past the caches besides */
 };
 
 /* ---- the frame, with axes merged that every input walks as one ---- */
@@ -397,8 +398,8 @@ static hx_code run_step(const desk *d, int i, hx_err *err) {
 typedef struct lanes {
     int n;
     bool rows_alike; /* one row follows another, and values are the same for all */
-    hx_lane lane[3 * HX_FUSED_STEPS + 1];
-    int64_t from_step[3 * HX_FUSED_STEPS + 1], to_step[3 * HX_FUSED_STEPS + 1]; /* floats from row to row */
+    hx_lane lane[MOST_LANES];
+    int64_t from_step[MOST_LANES], to_step[MOST_LANES]; /* floats from row to row */
 } lanes;
 
 /* From row to row of a register, in floats. */

@@ -219,10 +219,21 @@ static hx_status read_step(reader *r, int i) {
     return require_kept(f, s, made);
 }
 
+/* Nothing that lies between steps has memory by its shape, so that nothing else bounds it. */
+static hx_status require_size(const hx_fused *f) {
+    int64_t bytes = 16 * HX_FUSED_REGISTERS; /* of one element of every register */
+    for (int d = 0; d < f->ndim; d++)
+        if (f->frame[d] && !hx_mul_ok(bytes, f->frame[d], &bytes))
+            return hx_fail(HX_E_OVERFLOW, HX1401_OVERFLOW, "the program works on shape %s, which does not fit in 64 bits",
+                           hx_shape_text(f->frame, f->ndim));
+    return HX_OK;
+}
+
 static hx_status find_frame(hx_fused *f) {
     f->ndim = 0;
     for (int i = 0; i < f->n_in + f->n_numbers + f->n_steps; i++)
         HX_TRY(hx_broadcast_into(f->frame, &f->ndim, f->made[i].shape, f->made[i].ndim));
+    HX_TRY(require_size(f));
     if (f->axes > f->ndim) return BROKEN("reduces %d axes of %d", f->axes, f->ndim);
     return HX_OK;
 }
