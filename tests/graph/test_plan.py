@@ -159,6 +159,22 @@ def test_what_is_read_afterwards_is_written_later() -> None:
     assert [run(plan, graph, helix.zeros(4))[0][0].item() for _ in range(3)] == [3.0, 6.0, 12.0]
 
 
+def test_what_is_only_written_is_written_at_each_run() -> None:
+    last, shown = helix.zeros(2), helix.zeros(2)
+
+    def keeps_the_last(x):
+        last.copy_(x)
+        shown.copy_(x.exp())
+        return x * 2
+
+    graph = helix.trace(keeps_the_last, helix.graph.Spec((2,)))
+    for number in (1.0, 2.0, 3.0):
+        x = helix.full((2,), number)
+        graph(x)
+        assert helix.equal(last, x)
+        assert helix.equal(shown, x.exp())
+
+
 def test_two_states_change_places() -> None:
     a, b = helix.zeros(3), helix.ones(3)
 
