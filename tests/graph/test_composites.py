@@ -127,6 +127,37 @@ def test_almost(name: str) -> None:
     assert composites.run(made) == 0 and graph.difference(made) is None
 
 
+@helix.no_grad()
+def _fixed(function: Callable) -> helix.Tensor:
+    return function()
+
+
+STOPPED: dict[str, tuple[Callable, tuple]] = {
+    "a product": (lambda x, w, b: _fixed(lambda: x @ w) + b, (X, V, LONG)),
+    "a gate": (lambda x: x * _fixed(x.sigmoid), (X,)),
+    "a sum": (lambda x: x - _fixed(lambda: x.logsumexp(-1, keepdim=True)), (X,)),
+}
+
+
+@pytest.mark.parametrize("name", STOPPED)
+def test_parts_that_stop_gradients_stay(name: str) -> None:
+    function, specs = STOPPED[name]
+    graph = helix.trace(function, *specs)
+    made = graph.copy()
+    assert composites.run(made) == 0 and graph.difference(made) is None
+
+
+def test_an_order_of_axes_that_stops_gradients_stays() -> None:
+    made = made_of(lambda x, w, b: x @ _fixed(lambda: w.T) + b, X, W, LONG)
+    assert ops(made) == ["permute", "addmm"]
+
+
+def test_a_mask_to_which_scores_stretch_is_no_attention() -> None:
+    one = Spec((2, 3, 1, 8))
+    for mask in (Spec((5, 5)), Spec((4, 1, 1, 1, 5))):
+        assert "scaled_dot_product_attention" not in ops(made_of(_masked, one, Q, Q, mask))
+
+
 def test_a_linear_layer_whose_result_is_returned_stays() -> None:
     made = made_of(lambda x, w, b: [(y, F.relu(y)) for y in [F.linear(x, w, b)]], X, W, LONG)
     assert "linear_activation" not in ops(made)

@@ -71,6 +71,26 @@ def test_what_differs_stays_apart(function: Callable) -> None:
     assert graph.difference(made) is None
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: (x.exp().reshape(-1), x.exp()),
+        lambda x: (x.exp()[:2], x.exp()[:2]),
+        lambda x: ((x.exp().t() * 2).t(), x.exp().t(), x.exp()),
+        lambda x: (x + helix.tensor([1.0] * 6) * 2, (helix.tensor([1.0] * 6) * 2).reshape(2, 3)),
+        lambda x: (lambda y: (x + y, y.reshape(2, 3)))(helix.tensor([1.0] * 6) * 2),
+    ],
+)
+def test_results_that_are_written_change_no_other(function: Callable) -> None:
+    graph = optimize(helix.trace(function, X))
+    wanted = [result.clone() for result in graph(helix.zeros(4, 6))]
+    for _ in range(3):
+        results = graph(helix.zeros(4, 6))
+        for i, result in enumerate(results):
+            assert same_bits(result, wanted[i])
+            result.fill_(9.0)
+
+
 def test_results_of_their_own_stay_their_own() -> None:
     made = optimize(helix.trace(lambda x: (x.exp(), x.exp() * 2, x.exp()), X))
     first, _, last = made(helix.zeros(4, 6))
@@ -95,6 +115,29 @@ def test_gradients_flow_as_before() -> None:
     made = optimize(graph)
     x = helix.randn(4, 6)
     assert near(helix.graph.grad(made, "x")(x), helix.graph.grad(graph, "x")(x))
+
+
+@helix.no_grad()
+def _fixed(function: Callable) -> helix.Tensor:
+    return function()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: -_fixed(lambda: -x) + x * 3,
+        lambda x: _fixed(lambda: x.to(helix.float64)).to(helix.float32) * x,
+        lambda x: _fixed(x.t).t() * 2 + x,
+        lambda x: (_fixed(x.t) * 2).t() + x,
+        lambda x: _fixed(lambda: x.reshape(24)).reshape(8, 3) + x.reshape(8, 3),
+        lambda x: x + _fixed(lambda: -x),
+        lambda x: x * 2 + _fixed(lambda: x[:1].expand(4, 6)),
+    ],
+)
+def test_gradients_that_were_stopped_stay_so(function: Callable) -> None:
+    graph = helix.trace(lambda x: function(x).sum(), X)
+    x = helix.randn(4, 6)
+    assert near(helix.graph.grad(optimize(graph), "x")(x), helix.graph.grad(graph, "x")(x))
 
 
 # ---- dead code ----
@@ -216,6 +259,7 @@ KEPT: dict[str, Callable] = {
     "-(x - y), which is -0 where y - x is 0": lambda x: -(x - x.exp()),
     "results that are inputs": lambda x: x.clone(),
     "a result that shows an input": lambda x: x * 1,
+    "a number that wraps around": lambda x: x.to(helix.int8) * helix.full((4, 6), 300, dtype=helix.int8),
 }
 
 
@@ -223,6 +267,11 @@ KEPT: dict[str, Callable] = {
 def test_what_only_looks_simpler_is_kept(name: str) -> None:
     graph = helix.trace(KEPT[name], X)
     assert ops(optimize(graph)) == ops(graph)
+
+
+def test_the_square_of_a_length_is_not_that_of_the_complex_number() -> None:
+    graph = helix.trace(lambda x: x.abs().square(), Spec((2,), helix.complex64))
+    assert optimize(graph)(helix.tensor([3 + 4j, 1j])).tolist() == [25.0, 1.0]
 
 
 def test_constants_from_outside_are_not_folded() -> None:
@@ -329,6 +378,8 @@ def test_orders_of_axes_meet() -> None:
         lambda x: x.t().exp().sum(0).exp(),
         lambda x: (x.t() + x.t()[:, :1]).t(),
         lambda x: x.t().softmax(1).t(),
+        lambda x: x.t().tril().t(),
+        lambda x: x.t().index_fill(0, helix.tensor([1]), 5.0).t(),
         lambda x: (lambda y: (y, y.t() * 2))(x.t().exp()),
     ],
 )

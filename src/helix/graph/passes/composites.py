@@ -40,10 +40,13 @@ class Patterns:
     # ---- words -----------------------------------------------------------------------------------------------
 
     def inner(self, value: Value | None, op: str, users: int = 1) -> Node | None:
-        """The node of that op that makes a value which only the composite takes, so many times."""
-        if value is None or value.node is None or value.node.op != op or value in self.ends:
+        """The node of that op that makes a value which only the composite takes, so many times, with gradients or without as
+        those that take it."""
+        node = value.node if value is not None else None
+        if value is None or node is None or node.op != op or value in self.ends or len(value.users) > users:
             return None
-        return value.node if len(value.users) <= users else None
+        alike = all((user.no_grad, user.device) == (node.no_grad, node.device) for user in value.users.counts)
+        return node if alike else None
 
     def either(self, node: Node) -> Iterator[tuple[Value, Value]]:
         """The two inputs of a sum or product, both ways."""
@@ -76,7 +79,7 @@ class Patterns:
             assert x is not None and w is not None
             if len(w.shape) != 2 or len(x.shape) < 2 or bias.shape != w.shape[1:] or not _alike(x, w, bias):
                 continue
-            turned = _turned(w)
+            turned = _turned(w, made)
             if turned is not None:
                 return Call("linear", (x, turned, bias))
             if len(x.shape) == 2:
@@ -275,12 +278,12 @@ class Patterns:
             return None
         scores, mask = self._masked(weights.inputs[0])
         product, scale = self._product(scores)
-        key = _turned(product.inputs[1]) if product is not None else None
+        key = _turned(product.inputs[1], product) if product is not None else None
         query = product.inputs[0] if product is not None else None
-        if query is None or key is None or not _is_attention(query, key, value):
+        if product is None or query is None or key is None or not _is_attention(query, key, value):
             return None
-        if mask is not None and len(mask.shape) > len(value.shape):
-            return None
+        if weights.outputs[0].shape != product.outputs[0].shape:
+            return None  # a mask to which the scores stretch
         return Call("scaled_dot_product_attention", (query, key, value, mask, None), (0.0, False, scale, False))
 
     def _masked(self, value: Value | None) -> tuple[Value | None, Value | None]:
@@ -371,11 +374,11 @@ def _is_last(node: Node, x: Value) -> bool:
     return _one_kept(node) == len(x.shape) - 1
 
 
-def _turned(value: Value | None) -> Value | None:
-    """Whose last two axes a value shows the other way round."""
+def _turned(value: Value | None, user: Node) -> Value | None:
+    """Whose last two axes a value shows the other way round, with gradients as its user."""
     node = value.node if value is not None else None
     rank = len(value.shape) if value is not None else 0
-    if node is None or rank < 2:
+    if node is None or rank < 2 or node.no_grad != user.no_grad:
         return None
     if node.op == "transpose" and sorted(a % rank for a in node.attributes) == [rank - 2, rank - 1]:
         return node.inputs[0]

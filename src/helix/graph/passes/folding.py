@@ -87,8 +87,8 @@ def _fold_tensors(graph: Graph) -> int:
         _compute(node, known, room)
     for node in graph.nodes:
         out = node.outputs[0] if len(node.outputs) == 1 else None
-        if out is None or out not in known or node.op in _FILL or out in changes.ends:
-            continue
+        if out is None or out not in known or node.op in _FILL or changes.is_shown(out):
+            continue  # what a run returns, its caller may write
         tensor = known[out]
         if tensor.nbytes > room or all(user.outputs and user.outputs[0] in known for user in out.users.counts):
             continue

@@ -3,11 +3,12 @@ same elements, in another order."""
 
 from __future__ import annotations
 
+from ..fused import DIMS_AT
 from ..ir import Graph, Node, Value
-from .rewriter import Rewriter, flags_of
+from .rewriter import Rewriter
 from .views import ORDERS, order_of
 
-_SELDOM = frozenset({"clone", "cast"})  # elementwise besides those whose record says so
+_BESIDES = frozenset({"clone", "masked_fill"})  # elementwise, besides what can be fused
 
 
 def run(graph: Graph) -> int:
@@ -24,7 +25,7 @@ def _sink(outer: Node, op: Node, changes: Rewriter) -> None:
     (old,), order = outer.outputs, order_of(outer)
     plain: dict[Value, Value] = {}
     found: list[Node] = []
-    if op.op in ORDERS or not _reaches(op.outputs[0], order, changes, plain, found) or not plain:
+    if op.op in ORDERS or not _reaches(op.outputs[0], outer, changes, plain, found) or not plain:
         return
     twins = []
     for node in found:
@@ -40,13 +41,11 @@ def _sink(outer: Node, op: Node, changes: Rewriter) -> None:
         changes.replace(old, new)
 
 
-def _reaches(
-    value: Value, order: tuple[int, ...], changes: Rewriter, plain: dict[Value, Value], found: list[Node]
-) -> bool:
-    """Is the value made of orders of axes that `order` undoes, by elementwise ops that nobody else needs? `plain` tells what is before
+def _reaches(value: Value, outer: Node, changes: Rewriter, plain: dict[Value, Value], found: list[Node]) -> bool:
+    """Is the value made of orders of axes that `outer` undoes, by elementwise ops that nobody else needs? `plain` tells what is before
     the orders, `found` the ops."""
-    node = value.node
-    if value in plain or node is None or len(value.shape) != len(order):
+    node, order = value.node, order_of(outer)
+    if value in plain or node is None or len(value.shape) != len(order) or node.no_grad != outer.no_grad:
         return value in plain
     if node.op in ORDERS:
         before, source = order_of(node), node.inputs[0]
@@ -57,7 +56,7 @@ def _reaches(
     if len(value.users) != 1 or value in changes.ends or len(node.outputs) != 1 or not is_elementwise(node):
         return False
     for taken in node.inputs:
-        if taken is not None and taken.kind != "number" and not _reaches(taken, order, changes, plain, found):
+        if taken is not None and taken.kind != "number" and not _reaches(taken, outer, changes, plain, found):
             return False
     found.append(node)
     return True
@@ -65,6 +64,4 @@ def _reaches(
 
 def is_elementwise(node: Node) -> bool:
     """Is each element of the result made of the elements in its place?"""
-    flags = flags_of(node.op)
-    plain = not (node.graphs or node.writes or node.list_length or flags & {"random", "mutates", "values"})
-    return plain and ("alias_ok" in flags or node.op in _SELDOM)
+    return not node.writes and (DIMS_AT.get(node.op) == -1 or node.op in _BESIDES)

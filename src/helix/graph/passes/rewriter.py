@@ -95,7 +95,7 @@ class Rewriter:
         self.changes = 0
         self.new: dict[Value, Value] = {}
         self.ends = {*graph.outputs, *[effect.value for effect in graph.effects]}
-        self._shown: dict[Value, int] | None = None
+        self._shown = {root(end) for end in self.ends}
 
     # ---- what may be done ----------------------------------------------------------------------------------
 
@@ -108,7 +108,7 @@ class Rewriter:
         if new.kind == "number" and not all(_takes_number(user, old) for user in old.users.counts):
             return False
         if alike:
-            return old not in self.ends or new not in self.ends
+            return not (self.is_shown(old) and self.is_shown(new))
         return (old not in self.ends or self._is_own(new)) and (is_dense(new) or not _reads_memory(old))
 
     def _flows_alike(self, old: Value, new: Value) -> bool:
@@ -117,14 +117,11 @@ class Rewriter:
         return old not in self.ends and all(user.no_grad and not user.graphs for user in old.users.counts)
 
     def _is_own(self, value: Value) -> bool:
-        if value in self.ends or not is_plain(value):
-            return False
-        if self._shown is None:
-            self._shown = {}
-            for end in self.ends:
-                shown = root(end)
-                self._shown[shown] = self._shown.get(shown, 0) + 1
-        return value not in self._shown
+        return value not in self.ends and is_plain(value) and not self.is_shown(value)
+
+    def is_shown(self, value: Value) -> bool:
+        """Does an output or an effect show the memory of the value?"""
+        return root(value) in self._shown
 
     # ---- doing it ------------------------------------------------------------------------------------------
 
@@ -133,17 +130,18 @@ class Rewriter:
         for user in old.users.nodes:
             user.inputs = tuple([new if value is old else value for value in user.inputs])
             new.users.append(user, old.users.drop(user))
+        if self.is_shown(old):
+            self._shown.add(root(new))
         if old in self.ends:
             self.ends.discard(old)
             self.ends.add(new)
             self.new[old] = new
-            self._shown = None
         self.changes += 1
 
     def rewrite(self, node: Node, found: Value | Call) -> bool:
         """Puts what a rule found in the place of a node's only result, where that may be done."""
         (old,) = node.outputs
-        if not old.users and old not in self.ends:
+        if not (old.users or old in self.ends) or _stops_gradients(node, found):
             return False
         if isinstance(found, Value):
             if not self.may(old, found):
@@ -199,6 +197,8 @@ def number_of(value: Value | None) -> int | float | None:
     elif value.node is not None and value.node.op in _FILLINGS:
         node = value.node
         found = node.attributes[1] if node.op == "full" else _FILLINGS[node.op]
+        if not (node.op != "full" or value.dtype.is_floating_point or _is_held(found, value.dtype)):
+            return None
     else:
         return None
     return found if type(found) in (bool, int, float) else None
@@ -212,7 +212,12 @@ def _is_small(value: Value) -> bool:
         return False
     if type(source.source) is float and not value.dtype.is_floating_point:
         return False
-    return value.dtype.name != "bool" and source.source in range(0 if value.dtype.name.startswith("u") else -100, 101)
+    return _is_held(source.source, value.dtype)
+
+
+def _is_held(number: Any, kind: Any) -> bool:
+    """Is it a small whole number, which all numeric dtypes hold?"""
+    return kind.name != "bool" and number in range(0 if kind.name.startswith("u") else -100, 101)
 
 
 def is_real(value: Value) -> bool:
@@ -224,6 +229,13 @@ def flows(value: Value) -> bool:
     if not (value.dtype.is_floating_point or value.dtype.is_complex) or value.kind == "number":
         return False
     return value.node is None or not value.node.no_grad
+
+
+def _stops_gradients(node: Node, found: Value | Call) -> bool:
+    """Does an input of the node that `found` leaves out stop gradients, which would flow now?"""
+    kept = (found,) if isinstance(found, Value) else found.inputs
+    inner = [value.node for value in node.inputs if value is not None and value not in kept]
+    return not node.no_grad and any(maker is not None and maker.no_grad and maker.inputs for maker in inner)
 
 
 def _takes_number(user: Node, value: Value) -> bool:

@@ -61,8 +61,9 @@ def _even(node: Node) -> Call | None:
     inner = _inner(node)
     if inner is None or inner.op not in ("neg", "abs"):
         return None
-    x = node.outputs[0]
-    return Call(node.op, inner.inputs, node.attributes) if is_real(x) and not x.dtype.name.startswith("u") else None
+    x = inner.outputs[0]
+    real = all(value is not None and is_real(value) for value in (*inner.inputs, x))
+    return Call(node.op, inner.inputs, node.attributes) if real and not x.dtype.name.startswith("u") else None
 
 
 def _cast(node: Node) -> Value | Call | None:
