@@ -110,7 +110,7 @@ def test_gradients_are_those_of_the_parts():
     assert same_bits(*grads)
 
 
-def test_a_device_without_such_programs_runs_the_parts():
+def test_a_device_gives_the_numbers_of_the_parts():
     x, b = helix.randn(6, 5), helix.randn(5)
     there = run_fused(AFFINE, [x.to("sim"), b.to("sim")])
     for a, wanted in zip(there, run_apart(AFFINE, [x, b]), strict=True):

@@ -72,15 +72,18 @@ typedef struct hx_fused_step {
     hx_attr attr[HX_FUSED_ATTRIBUTES]; /* as its shape rule leaves them, but for the axes */
 } hx_fused_step;
 
+typedef union hx_fused_number { int64_t i; double f; } hx_fused_number;
+typedef struct hx_fused_result { int of; bool dropped; } hx_fused_result;
+
 typedef struct hx_fused {
     int n_in, n_numbers, n_steps, n_results;
     int axes;                   /* how many of the last ones are reduced */
     int ndim;                   /* of the frame, to which everything broadcasts */
     int64_t frame[HX_MAX_RANK];
-    union { int64_t i; double f; } number[HX_FUSED_NUMBERS]; /* as the register's dtype says */
+    hx_fused_number number[HX_FUSED_NUMBERS]; /* as the register's dtype says */
     hx_fused_register made[HX_FUSED_REGISTERS];
     hx_fused_step step[HX_FUSED_STEPS];
-    struct { int of; bool dropped; } result[HX_MAX_OUTPUTS];
+    hx_fused_result result[HX_MAX_OUTPUTS];
 } hx_fused;
 
 /* The op in place i of HX_FUSED_OPS, from 0 on, or NULL behind the last; where its attribute for the axes stands, or -1. */

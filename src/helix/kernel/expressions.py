@@ -431,6 +431,7 @@ EXPRESSIONS = {
     "logsigmoid": lambda a, x: -_softplus(-x),
     "gelu": _gelu,
     "elu_scaled": _elu,
+    "sloped": lambda a, x, w: (x > 0.0).where(x, x * w),
     "slope_backward": lambda a, g, x: (x > 0.0).where(g, g * a.number("slope")),
     "inside_backward": lambda a, g, x: ((x > a.number("low")) & (x < a.number("high"))).where(g, a.const(0.0)),
     "silu_backward": _silu_backward,

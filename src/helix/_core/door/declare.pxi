@@ -484,7 +484,32 @@ cdef extern from "trace.h" nogil:
     hx_status hx_trace_replay(hx_trace *t, hx_tensor **inputs, int n_inputs, hx_tensor **outputs, int n_outputs)
 
 cdef extern from "fused.h" nogil:
+    enum: HX_FUSED_OPERANDS, HX_FUSED_ATTRIBUTES
+    ctypedef struct hx_fused_register:
+        uint8_t dtype, ndim
+        bint number
+        int64_t *shape
+    ctypedef struct hx_fused_step:
+        const hx_op *op
+        int n_in, n_attr, dims_at
+        int *in_ "in"
+        uint8_t *dtype
+        hx_attr *attr
+    ctypedef union hx_fused_number:
+        int64_t i
+        double f
+    ctypedef struct hx_fused_result:
+        int of
+        bint dropped
+    ctypedef struct hx_fused:
+        int n_in, n_numbers, n_steps, n_results, axes, ndim
+        int64_t *frame
+        hx_fused_number *number
+        hx_fused_register *made
+        hx_fused_step *step
+        hx_fused_result *result
     const char *hx_fused_op(int i, int *dims_at)
+    hx_status hx_fused_read(hx_fused *f, int n_in, const hx_attr *program, const hx_attr *floats)
 
 cdef extern from "rng.h" nogil:
     ctypedef struct hx_generator:

@@ -283,6 +283,8 @@ cdef object attribute_value(const hx_op *op, const hx_attr *a, int i):
         return Number(i, False, a.v.f == 0)
     if a.kind == HX_A_INTS:
         return tuple([a.v.ints[j] for j in range(a.count)])
+    if a.kind == HX_A_FLOATS:
+        return tuple([a.v.floats[j] for j in range(a.count)])
     if a.kind == HX_A_DTYPE:
         return kernel_dtypes[a.v.i]
     if a.kind == HX_A_STR:
@@ -354,6 +356,8 @@ cdef PackedLaunch pack_launch(KernelDevice d, object one, const hx_op_call *call
     cdef PackedLaunch p = PackedLaunch(len(references), len(one.scalars))
     cdef kernel_patch *patch
     cdef int i
+    if p.n_scalars > KERNEL_WORDS or p.n_buffers > KERNEL_BUFFERS:
+        raise UnsupportedError(f"{kernel.name} takes {p.n_buffers} buffers and {p.n_scalars} scalars")
     p.program = <void *><size_t>d.program_of(kernel)
     for i, reference in enumerate(references):
         p.buffers[i] = view_number(reference, call)
@@ -384,6 +388,61 @@ cdef PackedLaunch pack_launch(KernelDevice d, object one, const hx_op_call *call
         else:
             raise TypeError(f"no scalar comes from {source!r}")
     return p
+
+
+# ---- programs of the op `fused` ----
+
+def fused_program(list inputs, tuple program, tuple floats):
+    """A program as its template sees it, read by the core: `inputs` are (dtype, shape). Returns how many of the last axes are
+    reduced, the numbers, what each step is (op, registers, dtypes in which it takes them, attributes as a call of its own would
+    have them, the values of those that are a Number), dtype and shape of all registers, and the results (register, dropped)."""
+    cdef hx_attr ints, reals
+    cdef hx_fused *f = <hx_fused *>PyMem_Malloc(sizeof(hx_fused))
+    cdef bytearray int_room = bytearray(8 * len(program) + 8), real_room = bytearray(8 * len(floats) + 8)
+    if f == NULL:
+        raise MemoryError()
+    try:
+        memset(&ints, 0, sizeof(ints))
+        memset(&reals, 0, sizeof(reals))
+        ints.kind, ints.count, ints.v.ints = HX_A_INTS, <uint32_t>len(program), <int64_t *>PyByteArray_AS_STRING(int_room)
+        reals.kind, reals.count, reals.v.floats = HX_A_FLOATS, <uint32_t>len(floats), <double *>PyByteArray_AS_STRING(real_room)
+        for i, whole in enumerate(program):
+            (<int64_t *>ints.v.ints)[<int>i] = whole
+        for i, real in enumerate(floats):
+            (<double *>reals.v.floats)[<int>i] = real
+        for i, (kind, shape) in enumerate(inputs):
+            memset(&f.made[<int>i], 0, sizeof(f.made[0]))
+            f.made[<int>i].dtype, f.made[<int>i].ndim = dtype_codes[kind], len(shape)
+            for d, size in enumerate(shape):
+                f.made[<int>i].shape[<int>d] = size
+        if hx_fused_read(f, len(inputs), &ints, &reals):
+            raise_pending()
+        return described(f)
+    finally:
+        PyMem_Free(f)
+
+
+cdef tuple described(const hx_fused *f):
+    cdef int i, registers = f.n_in + f.n_numbers + f.n_steps
+    numbers = tuple([f.number[i].f if f.made[f.n_in + i].dtype == HX_F64 else
+                     bool(f.number[i].i) if f.made[f.n_in + i].dtype == HX_BOOL else f.number[i].i for i in range(f.n_numbers)])
+    made = [(kernel_dtypes[f.made[i].dtype], tuple([f.made[i].shape[d] for d in range(f.made[i].ndim)])) for i in range(registers)]
+    results = [(f.result[i].of, bool(f.result[i].dropped)) for i in range(f.n_results)]
+    return f.axes, numbers, [described_step(&f.step[i]) for i in range(f.n_steps)], made, results
+
+
+cdef tuple described_step(const hx_fused_step *s):
+    from helix.kernel.plan import Number
+    cdef int i
+    cdef dict attributes = {}, values = {}
+    for i in range(s.n_attr):
+        if i != s.dims_at:
+            name = s.op.info.attr_names[i].decode()
+            attributes[name] = attribute_value(s.op, &s.attr[i], i)
+            if isinstance(attributes[name], Number):
+                values[name] = attribute_number(&s.attr[i])
+    return (s.op.name.decode(), [s.in_[i] for i in range(s.n_in)], [kernel_dtypes[s.dtype[i]] for i in range(s.n_in)],
+            attributes, values)
 
 
 # ---- running ----
@@ -471,8 +530,6 @@ cdef hx_code run_launch(KernelDevice d, PackedLaunch p, void *stream, const hx_o
     cdef int32_t running = 0
     cdef int i, n
     cdef hx_code code
-    if p.n_scalars > KERNEL_WORDS or p.n_buffers > KERNEL_BUFFERS:
-        raise ValueError(f"a kernel with {p.n_buffers} buffers and {p.n_scalars} scalars")
     for i in range(p.n_buffers):
         n = p.buffers[i]
         if n == LATE_BUFFER:
