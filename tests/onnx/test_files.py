@@ -132,6 +132,17 @@ def bombs():
         [tensor("a", numpy.ones((1, 1, 2, 2))), tensor("b", numpy.ones((1, 1, 2, 2)))],
         strides=[1 << 30] * 2,
     )
+    far = [tensor("s", [1 << 40, -2, 0, 0], numpy.int64), tensor("a", numpy.ones((2, 2)))]
+    yield of("Pad", "a s", far)
+    yield of("Pad", "a s", [tensor("s", [0, 1 << 40, 0, 0], numpy.int64), tensor("a", numpy.ones((0, 2)))], mode="edge")
+    yield of(
+        "MaxRoiPool", "a b", [tensor("a", numpy.ones((1, 1, 2, 2))), tensor("b", numpy.ones((1, 5)))], pooled_shape=big
+    )
+    column, row = tensor("a", numpy.ones((1 << 13, 1))), tensor("c", numpy.ones((1, 1 << 13)))
+    yield of("Gemm", "a b c", [column, tensor("b", [[1]]), row])
+    yield of("LayerNormalization", "a s", [column, tensor("s", numpy.ones(1 << 13))])
+    yield of("PRelu", "a c", [column, row])
+    yield of("ConstantOfShape", "s", [tensor("s", [1 << 40, 0, 3], numpy.int64)])
     doubling = [node("Concat", f"v{i} v{i}", f"v{i + 1}", axis=0) for i in range(60)]
     yield model([node("Identity", "x", "v0"), *doubling, node("Identity", "v60", "y")], x, y)
 
@@ -154,6 +165,55 @@ def test_loops_without_end_end():
     )
     with pytest.raises(FormatError, match="more than 1000 steps"):
         load(proto, limits=Limits(steps=1000)).run([numpy.zeros(1, numpy.float32)])
+
+
+def slow():
+    """What goes on for long though it makes little."""
+    x, y = [value("x", [2])], [helper.make_value_info("y", onnx.TypeProto())]
+
+    def of(op, inputs, *tensors, **attributes):
+        return model([node(op, inputs, "y", **attributes)], x, y, list(tensors))
+
+    parts = [tensor("a", numpy.ones((2000, 1, 1))), tensor("w", numpy.ones((1, 1, 1)))]
+    yield of("RNN", "a w w", *parts, hidden_size=1, clip=0.5)
+    yield of("SplitToSequence", "a", parts[0])
+    yield of("SplitToSequence", "a s", parts[0], tensor("s", 1, numpy.int64))
+    numbers = {"ngram_counts": [0, 1], "ngram_indexes": [0, 1], "pool_int64s": [1, 1, 2], "mode": "TF"}
+    grams = {"min_gram_length": 1, "max_gram_length": 2, "max_skip_count": 1 << 62}
+    yield of("TfIdfVectorizer", "i", tensor("i", numpy.ones(2000), numpy.int64), **numbers, **grams)
+    rois = [tensor("a", numpy.ones((1, 1, 2, 2))), tensor("b", numpy.zeros((1, 5)))]
+    yield of("MaxRoiPool", "a b", *rois, pooled_shape=[1 << 10, 1 << 10])
+    corners = numpy.arange(2000.0)[:, None] + numpy.array([0, 0, 0.5, 0.5])
+    boxes = [tensor("b", corners[None]), tensor("s", numpy.ones((1, 1, 2000))), tensor("n", [2000], numpy.int64)]
+    yield of("NonMaxSuppression", "b s n", *boxes)
+
+
+@pytest.mark.parametrize("proto", list(slow()), ids=lambda proto: proto.graph.node[0].op_type)
+def test_rounds_within_an_operator_are_steps_too(proto):
+    with pytest.raises(FormatError, match="more than 1000 steps"):
+        load(proto, limits=Limits(steps=1000)).run([numpy.zeros(2, numpy.float32)])
+
+
+def test_bytes_that_are_no_truth_values_become_some():
+    truths = tensor("t", [True] * 8, bool)
+    truths.raw_data = bytes([0, 1, 2, 255, 0, 128, 1, 0])
+    nodes = [node("Cast", "t", "i", to=I), node("NonZero", "t", "n")]
+    made = load(model(nodes, [], [value("i", [8], I), value("n", None, I)], [truths])).run([])
+    assert [part.tolist() for part in made] == [[0, 1, 1, 1, 0, 1, 1, 0], [[1, 2, 3, 5, 6]]]
+
+
+def test_a_body_that_is_made_for_each_run_is_counted_once():
+    names = "q k v"
+    proto = model(
+        [node("Attention", f"{names} m", "y")],
+        [value(n, [1, 2, 3, 4]) for n in names.split()],
+        [value("y", None)],
+        [tensor("m", numpy.zeros((3, 3)))],
+        23,
+    )
+    made = load(proto, limits=Limits(nodes=80))
+    for _ in range(8):
+        assert made.run([weights(1, 2, 3, 4)] * 3)[0].shape == (1, 2, 3, 4)
 
 
 def test_functions_that_call_themselves_or_double():

@@ -27,7 +27,7 @@ class Model:
         graph = proto.graph
         if len(graph.input) + len(graph.output) > source.limits.list_length:
             raise broken(f"it has {len(graph.input)} inputs and {len(graph.output)} outputs")
-        self.program: Program = self.reader.graph(graph, self.reader.opsets, {}, 0, frozenset())
+        self.program: Program = self.reader.graph(graph, self.reader.opsets, {}, 0, None)
         self.tensors: dict[str, Tensor] = self.program.constants
         self.inputs: tuple[Port, ...] = tuple([port_of(v) for v in graph.input if v.name not in self.tensors])
         self.outputs: tuple[Port, ...] = tuple([port_of(v) for v in graph.output])
@@ -197,7 +197,7 @@ def load(
         if os.path.getsize(path) > limits.model_bytes:
             raise broken(f"the file has {os.path.getsize(path)} bytes, {limits.model_bytes} are allowed; see Limits")
         with open(path, "rb") as file:
-            raw = file.read()
+            raw = file.read(limits.model_bytes + 1)  # of a device, which tells no size, no more either
         place = os.path.dirname(os.path.abspath(path)) if folder is None else os.fspath(folder)
     if len(raw) > limits.model_bytes:
         raise broken(f"it has {len(raw)} bytes, {limits.model_bytes} are allowed; see Limits")

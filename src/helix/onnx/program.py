@@ -48,6 +48,23 @@ class Step:
         return f"node {short(label)} ({short(self.op)[1:-1]})"
 
 
+class Names:
+    """The names that are made already, and those that stand around a body."""
+
+    __slots__ = ("around", "own")
+
+    def __init__(self, own: set[str], around: Names | None) -> None:
+        self.own, self.around = own, around
+
+    def __contains__(self, name: str) -> bool:
+        names: Names | None = self
+        while names is not None:
+            if name in names.own:
+                return True
+            names = names.around
+        return False
+
+
 class Program:
     """Steps in the order in which they run; `constants` are the tensors that the graph itself holds."""
 
@@ -91,7 +108,7 @@ class Reader:
             raise broken("two functions have one name")
 
     def graph(
-        self, proto: Any, opsets: dict[str, int], bindings: dict[str, Any], depth: int, outer: frozenset[str]
+        self, proto: Any, opsets: dict[str, int], bindings: dict[str, Any], depth: int, outer: Names | None
     ) -> Program:
         """The program of a graph; `outer` are the names that it may take from around it."""
         if depth > self.limits.depth:
@@ -124,15 +141,15 @@ class Reader:
         opsets: dict[str, int],
         bindings: dict[str, Any],
         depth: int,
-        outer: frozenset[str],
+        outer: Names | None,
     ) -> None:
-        made = {*outer, *program.inputs, *program.constants}
+        made = Names({*program.inputs, *program.constants}, outer)
         fresh: set[str] = {*program.inputs}
         self.nodes += len(nodes)
         if self.nodes > self.limits.nodes:
             raise broken(f"it has more than {self.limits.nodes} nodes; see Limits")
         for proto in nodes:
-            step = self.step(proto, opsets, bindings, depth, frozenset(made))
+            step = self.step(proto, opsets, bindings, depth, made)
             for name in step.inputs:
                 if name and name not in made:
                     raise broken(f"{step.where} takes {short(name)}, which is not made before it")
@@ -140,7 +157,7 @@ class Reader:
                 if name and (name in fresh or name in program.constants):
                     raise broken(f"{step.where} makes {short(name)}, which is there already")
                 fresh.add(self.checked(name))
-            made.update(step.outputs)
+            made.own.update(step.outputs)
             program.steps.append(step)
         for name in program.outputs:
             if name and name not in made:
@@ -148,7 +165,7 @@ class Reader:
         _drop(program)
 
     def step(
-        self, proto: Any, opsets: dict[str, int], bindings: dict[str, Any], depth: int, made: frozenset[str]
+        self, proto: Any, opsets: dict[str, int], bindings: dict[str, Any], depth: int, made: Names | None
     ) -> Step:
         domain = "" if proto.domain == "ai.onnx" else proto.domain
         function = self.functions.get((proto.domain, proto.op_type))
@@ -215,7 +232,7 @@ class Reader:
         """The body of a function, for the attributes of one call."""
         if depth >= self.limits.depth:
             raise broken(f"{step.where}: functions call each other deeper than {self.limits.depth}")
-        bindings = {a.name: self.attribute(a, {}, {}, depth, frozenset(), step) for a in proto.attribute_proto}
+        bindings = {a.name: self.attribute(a, {}, {}, depth, None, step) for a in proto.attribute_proto}
         bindings |= dict.fromkeys(proto.attribute)
         bindings |= step.attributes
         wanted = [i < len(step.outputs) and bool(step.outputs[i]) for i in range(len(proto.output))]
@@ -223,7 +240,7 @@ class Reader:
         program = Program(proto.name, tuple(proto.input), outputs)
         opsets = _versions(proto.opset_import)
         opsets.setdefault("", self.opsets.get("") or self.onnx.defs.onnx_opset_version())
-        self.steps(program, proto.node, opsets, bindings, depth + 1, frozenset())
+        self.steps(program, proto.node, opsets, bindings, depth + 1, None)
         return program
 
     def expansion(self, step: Step, types: list[bytes], depth: int = 1) -> Program:
@@ -248,10 +265,14 @@ class Reader:
                     _latest(versions, version), node.SerializeToString(), types
                 )
             )
-        return self.function(proto, step, depth)
+        counted = self.nodes
+        try:
+            return self.function(proto, step, depth)
+        finally:
+            self.nodes = counted  # of the file; a body is made again for each run
 
     def attribute(
-        self, proto: Any, opsets: dict[str, int], bindings: dict[str, Any], depth: int, made: frozenset[str], step: Step
+        self, proto: Any, opsets: dict[str, int], bindings: dict[str, Any], depth: int, made: Names | None, step: Step
     ) -> Any:
         """Its value; None for one that refers to an attribute of a function that the call leaves out."""
         if proto.ref_attr_name:

@@ -7,6 +7,7 @@ that compute a shape do not stand in a graph, and what they give may be read whe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import helix
@@ -111,8 +112,8 @@ class Run:
         """A constant of the file, where the run is."""
         return tensor if tensor.device == self.device else tensor.to(self.device)
 
-    def tick(self) -> None:
-        self.count += 1
+    def tick(self, steps: int = 1) -> None:
+        self.count += steps
         if self.count > self.limits.steps:
             raise broken(f"the run takes more than {self.limits.steps} steps; see Limits")
 
@@ -137,6 +138,7 @@ class Run:
             AssertionError,
             AttributeError,
             LookupError,
+            MemoryError,
             RuntimeError,
             TypeError,
             ValueError,
@@ -147,8 +149,10 @@ class Run:
             ) from error
         results = made if type(made) is tuple else (made,)
         for value in results:
-            if isinstance(value, Tensor) and value.numel() > self.limits.value_elements:
-                Call(self, step, scope).require(value.numel())
+            if isinstance(value, Tensor):
+                Call(self, step, scope).require(
+                    prod([size or 1 for size in value.shape])
+                )  # empty ones may not be endless either
         return results
 
     def call(self, step: Step, inputs: list[Any], scope: Scope) -> Any:

@@ -56,13 +56,15 @@ class Source:
             raise broken(
                 f"tensor {short(proto.name)} has {len(raw)} bytes, {dtype.name}{list(shape)} needs {count * dtype.itemsize}"
             )
+        if dtype is helix.bool:
+            return numpy.frombuffer(raw, numpy.uint8).reshape(shape) != 0
         return numpy.frombuffer(raw, dtype.numpy.newbyteorder("<") if dtype.itemsize > 1 and dtype.name != "bfloat16" else dtype.numpy).reshape(shape)  # fmt: skip
 
     def shape(self, dims: Any, name: str) -> tuple[int, ...]:
         shape = tuple(dims)
         if len(shape) > self.limits.rank or any(size < 0 for size in shape):
             raise broken(f"tensor {short(name)} has shape {short(str(list(shape[:20])))}")
-        self.elements += prod(shape)
+        self.elements += prod([size or 1 for size in shape])
         if self.elements > self.limits.initializer_elements:
             raise broken(f"the tensors have more than {self.limits.initializer_elements} elements; see Limits")
         return shape

@@ -9,7 +9,7 @@ import helix.nn.functional as F
 
 from ..._core import Tensor
 from ..table import op
-from .common import axis_of
+from .common import along, axis_of, spread
 
 op("Relu")(lambda x: helix.relu(x))
 op("Sigmoid")(lambda x: helix.sigmoid(x))
@@ -20,22 +20,27 @@ op("Mish")(lambda x: x * softplus(x).tanh())
 
 @op("Softplus")
 def softplus(x: Tensor) -> Tensor:
-    return helix.logaddexp(x, x * 0)
+    return helix.logaddexp(x, helix.zeros_like(x))
 
 
 @op("Elu")
 def elu(x: Tensor, *, alpha: float = 1.0) -> Tensor:
-    return helix.where(x > 0, x, alpha * helix.expm1(x))
+    return helix.where(x > 0, x, alpha * _below(x).expm1())
+
+
+def _below(x: Tensor) -> Tensor:
+    """x where it is negative, else 0, so that an exponential that is not chosen is finite, and its gradient too."""
+    return x.clamp_max(0)
 
 
 @op("Celu")
 def celu(x: Tensor, *, alpha: float = 1.0) -> Tensor:
-    return x.clamp_min(0) + (alpha * helix.expm1(x / alpha)).clamp_max(0)
+    return x.clamp_min(0) + (alpha * helix.expm1(_below(x / alpha))).clamp_max(0)
 
 
 @op("Selu")
 def selu(x: Tensor, *, alpha: float = 1.67326319217681884765625, gamma: float = 1.05070102214813232421875) -> Tensor:
-    return gamma * helix.where(x > 0, x, alpha * helix.expm1(x))
+    return gamma * helix.where(x > 0, x, alpha * _below(x).expm1())
 
 
 @op("LeakyRelu")
@@ -44,20 +49,23 @@ def leaky_relu(x: Tensor, *, alpha: float = 0.01) -> Tensor:
 
 
 @op("PRelu")
-def prelu(x: Tensor, slope: Tensor) -> Tensor:
-    return helix.where(x < 0, slope * x, x)
+def prelu_1(call: Any, x: Tensor, slope: Tensor) -> Tensor:
+    """A vector is of the channels."""
+    return prelu(call, x, along(slope, 1, x.ndim) if slope.ndim == 1 and slope.shape[0] > 1 else slope)
 
 
-@op("PRelu", since=6)
-def prelu_6(x: Tensor, slope: Tensor) -> Tensor:
+@op("PRelu", since=7)
+def prelu(call: Any, x: Tensor, slope: Tensor) -> Tensor:
+    """A vector that does not fit the last axis is taken for the channels, as some exporters write it."""
     if slope.ndim == 1 and x.ndim > 2 and slope.shape[0] not in (1, x.shape[-1]):
-        slope = slope.reshape((-1, *[1] * (x.ndim - 2)))
-    return prelu(x, slope)
+        slope = along(slope, 1, x.ndim)
+    spread(call, x, slope)
+    return helix.where(x < 0, slope * x, x)
 
 
 @op("ThresholdedRelu")
 def thresholded_relu(x: Tensor, *, alpha: float = 1.0) -> Tensor:
-    return helix.where(x > alpha, x, x * 0)
+    return helix.where(x > alpha, x, helix.zeros_like(x))
 
 
 @op("HardSigmoid")
@@ -67,7 +75,7 @@ def hard_sigmoid(x: Tensor, *, alpha: float = 0.2, beta: float = 0.5) -> Tensor:
 
 @op("Shrink")
 def shrink(x: Tensor, *, bias: float = 0.0, lambd: float = 0.5) -> Tensor:
-    return helix.where(x < -lambd, x + bias, helix.where(x > lambd, x - bias, x * 0)).to(x.dtype)
+    return helix.where(x < -lambd, x + bias, helix.where(x > lambd, x - bias, helix.zeros_like(x))).to(x.dtype)
 
 
 @op("Gelu")
@@ -97,6 +105,8 @@ def _flattened(function: Any, x: Tensor, axis: int) -> Tensor:
 
 
 def _hardmax(x: Tensor, axis: int) -> Tensor:
+    if x.numel() == 0:
+        return x
     best = x.argmax(axis, keepdim=True)
     return helix.zeros_like(x).scatter(axis, best, helix.ones_like(best, dtype=x.dtype))
 
@@ -127,5 +137,5 @@ def dropout_12(
     if training is None or not training.item() or rate == 0:
         return dropout(call, x)
     kept = helix.rand(x.shape, device=x.device) >= rate
-    made = helix.where(kept, x / (1 - rate), x * 0)
+    made = helix.where(kept, x / (1 - rate), helix.zeros_like(x))
     return (made, kept) if call.outputs > 1 else made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import helix
@@ -49,7 +50,7 @@ def arange(start: int, end: int, like: Tensor, step: int = 1) -> Tensor:
     return helix.arange(start, end, step, dtype=helix.int64, device=like.device)
 
 
-def take(x: Tensor, axis: int, index: Tensor) -> Tensor:
-    """The slices of x along an axis that a vector names; negative ones count from the end."""
-    size = x.shape[axis]
-    return x.index_select(axis, helix.where(index < 0, index + size, index))
+def spread(call: Any, *tensors: Tensor) -> None:
+    """Raises where the tensors would be stretched to a common shape above the limits."""
+    ndim = max(t.ndim for t in tensors)
+    call.require(prod(max((t.shape[i] for t in tensors if t.ndim >= -i), default=1) for i in range(-ndim, 0)))

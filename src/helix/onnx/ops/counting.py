@@ -40,7 +40,8 @@ def tf_idf_vectorizer(
         grams = helix.tensor(pool, dtype=helix.int64, device=x.device).reshape((-1, n))
         found = helix.zeros((rows.shape[0], grams.shape[0]), device=x.device)
         if min_gram_length <= n <= max_gram_length:
-            for gap in range(1, (max_skip_count if n > 1 else 0) + 2):
+            for gap in range(1, (min(max_skip_count, rows.shape[1]) if n > 1 else 0) + 2):
+                call.run.tick()
                 found = found + _found(call, rows, grams, gap)
         counts.append(found)
     made = helix.cat(counts, 1)

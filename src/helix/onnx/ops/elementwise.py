@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import reduce
-from math import prod
 from typing import Any
 
 import helix
@@ -11,6 +10,7 @@ import helix
 from ..._core import Tensor
 from ..table import op
 from ..types import dtype_of
+from .common import spread
 
 _UNARY: dict[str, Any] = {
     "Abs": helix.abs, "Acos": helix.acos, "Acosh": helix.acosh, "Asin": helix.asin, "Asinh": helix.asinh, "Atan": helix.atan,
@@ -24,12 +24,6 @@ _BINARY: dict[str, Any] = {
     "Equal": helix.eq, "Less": helix.lt, "LessOrEqual": helix.le, "Greater": helix.gt, "GreaterOrEqual": helix.ge,
     "BitwiseAnd": helix.bitwise_and, "BitwiseOr": helix.bitwise_or, "BitwiseXor": helix.bitwise_xor,
 }  # fmt: skip
-
-
-def spread(call: Any, *tensors: Tensor) -> None:
-    """Raises where the tensors would be stretched to a common shape above the limits."""
-    ndim = max(t.ndim for t in tensors)
-    call.require(prod(max((t.shape[i] for t in tensors if t.ndim >= -i), default=1) for i in range(-ndim, 0)))
 
 
 def _unary(function: Any) -> Any:

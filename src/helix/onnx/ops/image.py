@@ -92,15 +92,17 @@ def _pooled(image: Tensor, rows: Any, columns: Any, shape: tuple[int, ...], mode
 
 
 @op("MaxRoiPool")
-def max_roi_pool(x: Tensor, rois: Tensor, *, pooled_shape: list[int], spatial_scale: float = 1.0) -> Tensor:
+def max_roi_pool(call: Any, x: Tensor, rois: Tensor, *, pooled_shape: list[int], spatial_scale: float = 1.0) -> Tensor:
     """Source: Girshick, "Fast R-CNN" (2015)."""
     made = []
+    call.require(rois.shape[0] * x.shape[1] * max(1, prod(pooled_shape)))
     for row in rois.tolist():
         image = x[int(row[0])]
         left, top, right, bottom = (int(n * spatial_scale + 0.5) for n in row[1:])
         sizes = (max(bottom - top + 1, 1), max(right - left + 1, 1))
         lines = []
         for i in range(pooled_shape[0]):
+            call.run.tick(pooled_shape[1])
             y = _bin(i, sizes[0], pooled_shape[0], top, x.shape[2])
             cells = [
                 _most(image[:, slice(*y), slice(*_bin(j, sizes[1], pooled_shape[1], left, x.shape[3]))])

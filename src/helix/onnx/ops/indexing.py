@@ -8,7 +8,7 @@ import helix
 
 from ..._core import Tensor
 from ..table import op
-from .common import arange, axis_of, flat, ints, take
+from .common import arange, axis_of, flat, ints
 
 
 def _inside(index: Tensor, size: int) -> Tensor:
@@ -19,14 +19,14 @@ def _inside(index: Tensor, size: int) -> Tensor:
 def gather(call: Any, x: Tensor, index: Tensor, *, axis: int = 0) -> Tensor:
     axis = axis_of(axis, x.ndim)
     call.require(x.numel() // max(1, x.shape[axis]) * index.numel())
-    made = take(x, axis, index.reshape((-1,)).to(helix.int64))
+    made = x.index_select(axis, index.reshape((-1,)).to(helix.int64))
     return made.reshape((*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]))
 
 
 @op("GatherElements")
 def gather_elements(x: Tensor, index: Tensor, *, axis: int = 0) -> Tensor:
     axis = axis_of(axis, x.ndim)
-    return x.gather(axis, _inside(index, x.shape[axis]))
+    return x.gather(axis, index.to(helix.int64))
 
 
 def _rows(index: Tensor, shape: tuple[int, ...], batch: int, like: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ _REDUCTIONS = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
 @op("Scatter", "ScatterElements")
 def scatter_elements(x: Tensor, index: Tensor, updates: Tensor, *, axis: int = 0, reduction: str = "none") -> Tensor:
     axis = axis_of(axis, x.ndim)
-    index = _inside(index, x.shape[axis])
+    index = index.to(helix.int64)
     if reduction == "none":
         return x.scatter(axis, index, updates)
     return x.scatter_reduce(axis, index, updates, _REDUCTIONS[reduction])
@@ -118,6 +118,7 @@ def one_hot(call: Any, index: Tensor, depth: Tensor, values: Tensor, *, axis: in
     count = int(flat(depth.tolist())[0])
     call.require(index.numel() * count)
     axis = axis_of(axis, index.ndim + 1)
+    index = index if index.dtype.is_floating_point else index.to(helix.int64)
     index = helix.where(index < 0, index + count, index).unsqueeze(axis)
     places = arange(0, count, index).reshape([-1 if i == axis else 1 for i in range(index.ndim)])
     return helix.where(index == places.to(index.dtype), values.select(0, 1), values.select(0, 0))
@@ -157,6 +158,7 @@ def unique(call: Any, x: Tensor, *, axis: int | None = None, sorted: int = 1) ->
 
 @op("NonMaxSuppression")
 def non_max_suppression(
+    call: Any,
     boxes: Tensor,
     scores: Tensor,
     most: Tensor | None = None,
@@ -171,7 +173,7 @@ def non_max_suppression(
     floor = None if least is None else float(flat(least.tolist())[0])
     found = []
     for b in range(scores.shape[0]):
-        inter = overlaps(corners(boxes[b], bool(center_point_box)))
+        places = corners(boxes[b], bool(center_point_box))
         for c in range(scores.shape[1]):
             row = scores[b, c]
             order = row.argsort(descending=True, stable=True)
@@ -181,7 +183,8 @@ def non_max_suppression(
                 best = int(order[0].item())
                 kept.append(best)
                 order = order[1:]
-                order = order[inter[best][order] <= threshold] if order.numel() else order
+                call.run.tick()
+                order = order[overlap_of(places[best], places[order]) <= threshold]
             found += [(b, c, i) for i in kept]
     return helix.tensor(found, dtype=helix.int64, device=boxes.device).reshape((len(found), 3))
 
@@ -195,10 +198,10 @@ def corners(boxes: Tensor, centers: bool) -> Tensor:
     return helix.cat([helix.minimum(first, second), helix.maximum(first, second)], 1)
 
 
-def overlaps(boxes: Tensor) -> Tensor:
-    """Intersection over union of each pair."""
+def overlap_of(box: Tensor, boxes: Tensor) -> Tensor:
+    """Intersection over union of a box with each of others."""
     low, high = boxes[:, :2], boxes[:, 2:]
-    sides = (helix.minimum(high.unsqueeze(1), high) - helix.maximum(low.unsqueeze(1), low)).clamp_min(0)
-    inter, area = sides.prod(-1), (high - low).prod(-1)
-    union = area.unsqueeze(1) + area - inter
+    sides = (helix.minimum(high, box[2:]) - helix.maximum(low, box[:2])).clamp_min(0)
+    inter = sides.prod(-1)
+    union = (box[2:] - box[:2]).prod(-1) + (high - low).prod(-1) - inter
     return helix.where(union > 0, inter / helix.where(union > 0, union, union * 0 + 1), inter * 0)

@@ -9,7 +9,7 @@ import helix.nn.functional as F
 
 from ..._core import Tensor
 from ..table import op
-from .common import along, axis_of
+from .common import along, axis_of, spread
 
 
 def _scaled(x: Tensor, mean: Tensor, var: Tensor, scale: Tensor, bias: Tensor, epsilon: float) -> Tensor:
@@ -58,7 +58,8 @@ def batch_norm(
 
 
 @op("InstanceNormalization")
-def instance_norm(x: Tensor, scale: Tensor, bias: Tensor, *, epsilon: float = 1e-5) -> Tensor:
+def instance_norm(call: Any, x: Tensor, scale: Tensor, bias: Tensor, *, epsilon: float = 1e-5) -> Tensor:
+    spread(call, x, along(scale, 1, x.ndim), along(bias, 1, x.ndim))
     axes = list(range(2, x.ndim))
     mean = x.mean(axes, keepdim=True)
     var = x.var(axes, correction=0, keepdim=True)
@@ -80,6 +81,7 @@ def layer_norm(
     shape = x.shape[axis:]
     if call.outputs == 1 and scale.shape == shape and (bias is None or bias.shape == shape):
         return F.layer_norm(x, shape, scale, bias, epsilon)
+    spread(call, x, scale)
     axes = list(range(axis, x.ndim))
     wide = x.to(helix.float32) if stash_type == 1 and x.dtype.itemsize < 4 else x
     mean = wide.mean(axes, keepdim=True)
@@ -89,10 +91,13 @@ def layer_norm(
 
 
 @op("RMSNormalization")
-def rms_norm(x: Tensor, scale: Tensor, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1) -> Tensor:
+def rms_norm(
+    call: Any, x: Tensor, scale: Tensor, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
+) -> Tensor:
     axis = axis_of(axis, x.ndim)
     if scale.shape == x.shape[axis:] and x.dtype == scale.dtype:
         return F.rms_norm(x, x.shape[axis:], scale, epsilon)
+    spread(call, x, scale)
     wide = x.to(helix.float32) if stash_type == 1 and x.dtype.itemsize < 4 else x
     made = wide * ((wide * wide).mean(list(range(axis, x.ndim)), keepdim=True) + epsilon).rsqrt()
     return made.to(x.dtype) * scale

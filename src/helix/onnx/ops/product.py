@@ -9,6 +9,7 @@ import helix
 
 from ..._core import Tensor
 from ..table import op
+from .common import spread
 
 
 def guarded_matmul(call: Any, a: Tensor, b: Tensor) -> Tensor:
@@ -45,6 +46,7 @@ def gemm(
     made = made if alpha == 1 else (made * alpha).to(a.dtype)
     if c is None:
         return made
+    spread(call, made, c)
     return made + (c if beta == 1 else (c * beta).to(a.dtype))
 
 

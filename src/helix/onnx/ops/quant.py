@@ -20,8 +20,15 @@ def _spread(part: Tensor, x: Tensor, axis: int, block: int) -> Tensor:
         return part.reshape(())
     axis = axis_of(axis, x.ndim)
     if part.ndim == 1 and not block:
+        if part.shape[0] != x.shape[axis]:
+            raise ValueError(f"{part.shape[0]} scales or zero points for the {x.shape[axis]} slices of axis {axis}")
         return along(part, axis, x.ndim)
-    size = block or -(-x.shape[axis] // part.shape[axis])
+    size = min(block or x.shape[axis], x.shape[axis])
+    if part.ndim != x.ndim or any(
+        n != (-(-m // max(1, size)) if i == axis else m)
+        for i, (n, m) in enumerate(zip(part.shape, x.shape, strict=True))
+    ):
+        raise ValueError(f"scales or zero points of shape {part.shape} for blocks of {block} in shape {x.shape}")
     return part.repeat_interleave(size, axis).narrow(axis, 0, x.shape[axis])
 
 

@@ -36,7 +36,8 @@ def _active(function: Any, alpha: float, beta: float, x: Tensor) -> Tensor:
 class Rules:
     """What the attributes of a recurrent operator say."""
 
-    def __init__(self, gates: int, default: tuple[str, ...], x: Tensor, w: Tensor, r: Tensor, b: Tensor | None, options: dict[str, Any]) -> None:  # fmt: skip
+    def __init__(self, call: Any, gates: int, default: tuple[str, ...], x: Tensor, w: Tensor, r: Tensor, b: Tensor | None, options: dict[str, Any]) -> None:  # fmt: skip
+        self.call = call
         self.direction = options.get("direction", "forward")
         self.layout = options.get("layout", 0)
         self.clip = options.get("clip")
@@ -124,6 +125,7 @@ class Rules:
             backwards = self.direction == "reverse" or d == 1
             state, made = starts[d], []
             for i in reversed(range(self.length)) if backwards else range(self.length):
+                self.call.run.tick()
                 new = step(d, self.x.select(0, i), state)
                 if lengths is not None:
                     on = (lengths > i).unsqueeze(1)
@@ -153,7 +155,7 @@ def rnn(
     call: Any, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None = None, lengths: Tensor | None = None, h: Tensor | None = None,
     **options: Any,
 ) -> Any:  # fmt: skip
-    rules = Rules(1, ("Tanh",), x, w, r, b, options)
+    rules = Rules(call, 1, ("Tanh",), x, w, r, b, options)
     starts = [(rules.state(h, d),) for d in range(rules.directions)]
     lengths = _lengths(call, lengths, rules.length)
     for name in ("tanh", "relu"):
@@ -174,7 +176,7 @@ def gru(
     call: Any, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None = None, lengths: Tensor | None = None, h: Tensor | None = None,
     *, linear_before_reset: int = 0, **options: Any,
 ) -> Any:  # fmt: skip
-    rules = Rules(3, ("Sigmoid", "Tanh"), x, w, r, b, options)
+    rules = Rules(call, 3, ("Sigmoid", "Tanh"), x, w, r, b, options)
     starts = [(rules.state(h, d),) for d in range(rules.directions)]
     lengths = _lengths(call, lengths, rules.length)
     if rules.length and linear_before_reset and rules.is_common(options, "sigmoid", "tanh"):
@@ -203,7 +205,7 @@ def lstm(
     call: Any, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None = None, lengths: Tensor | None = None, h: Tensor | None = None,
     c: Tensor | None = None, p: Tensor | None = None, *, input_forget: int = 0, **options: Any,
 ) -> Any:  # fmt: skip
-    rules = Rules(4, ("Sigmoid", "Tanh", "Tanh"), x, w, r, b, options)
+    rules = Rules(call, 4, ("Sigmoid", "Tanh", "Tanh"), x, w, r, b, options)
     starts = [(rules.state(h, d), rules.state(c, d)) for d in range(rules.directions)]
     lengths = _lengths(call, lengths, rules.length)
     if rules.length and p is None and not input_forget and rules.is_common(options, "sigmoid", "tanh", "tanh"):

@@ -12,7 +12,7 @@ from .common import arange, axes_of, axis_of, ints
 
 
 def _log_sum_exp(x: Tensor, axes: list[int], keepdim: bool) -> Tensor:
-    return helix.logsumexp(x, axes, keepdim) if axes else x
+    return helix.logsumexp(x, axes, keepdim).to(x.dtype) if axes else x
 
 
 def _extreme(function: Any, empty: Any) -> Any:
@@ -73,7 +73,7 @@ _REDUCE = {
     "ReduceL1": lambda x, axes, keepdim: _sum(x.abs(), axes, keepdim),
     "ReduceL2": lambda x, axes, keepdim: _root(_sum(x * x, axes, keepdim), x),
     "ReduceSumSquare": lambda x, axes, keepdim: _sum(x * x, axes, keepdim),
-    "ReduceLogSum": lambda x, axes, keepdim: _sum(x, axes, keepdim).log(),
+    "ReduceLogSum": lambda x, axes, keepdim: _sum(x, axes, keepdim).log().to(x.dtype),
     "ReduceLogSumExp": _log_sum_exp,
 }
 
@@ -88,8 +88,10 @@ def _by_attribute(function: Any) -> Any:
 def _by_input(function: Any) -> Any:
     def compute(x: Tensor, axes: Tensor | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Tensor:
         wanted = [] if axes is None else ints(axes)
-        if not wanted and noop_with_empty_axes:
-            return function(x, [], bool(keepdims)) if function not in (_sum, _mean, _product) else x
+        if (
+            not wanted and noop_with_empty_axes
+        ):  # reduced along an axis of one element, so that squares and logarithms are taken
+            return function(x.unsqueeze(0), [0], False)
         return function(x, axes_of(wanted or list(range(x.ndim)), x.ndim), bool(keepdims))
 
     return compute
@@ -118,15 +120,18 @@ def _arg(function: Any, x: Tensor, axis: int, keepdim: bool, last: bool) -> Tens
 
 @op("TopK")
 def top_k_1(x: Tensor, *, k: int, axis: int = -1) -> tuple[Tensor, Tensor]:
-    values, index = x.topk(k, axis)
-    return values, index
+    return _top(x, k, axis, True)
 
 
 @op("TopK", since=10, static=(1,))
 def top_k(x: Tensor, k: Tensor, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> tuple[Tensor, Tensor]:
-    """Of equal elements the first come first."""
     (count,) = ints(k)
-    values, index = x.sort(axis, descending=bool(largest), stable=True)
+    return _top(x, count, axis, bool(largest))
+
+
+def _top(x: Tensor, count: int, axis: int, largest: bool) -> tuple[Tensor, Tensor]:
+    """Of equal elements the first come first."""
+    values, index = x.sort(axis, descending=largest, stable=True)
     return values.narrow(axis, 0, count), index.narrow(axis, 0, count)
 
 

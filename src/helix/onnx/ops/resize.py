@@ -18,8 +18,8 @@ from .common import along, axes_of, floats, ints
 @op("Resize", since=10, static=(1,))
 def resize_10(call: Any, x: Tensor, scales: Tensor, *, mode: str = "nearest") -> Tensor:
     factors = floats(scales)
-    sizes = [floor(n * factor) for n, factor in zip(x.shape, factors, strict=True)]
-    _require(call, sizes)
+    sizes = [scaled(n, factor) for n, factor in zip(x.shape, factors, strict=True)]
+    require_sizes(call, sizes)
     return resized(x, sizes, factors, mode, "asymmetric", "floor")
 
 
@@ -54,8 +54,8 @@ def resize(
             wanted[axis], factors[axis] = n, ratio
     elif scales is not None:
         for factor, axis in zip(floats(scales), places, strict=True):
-            wanted[axis], factors[axis] = floor(x.shape[axis] * factor), factor
-    _require(call, wanted)
+            wanted[axis], factors[axis] = scaled(x.shape[axis], factor), factor
+    require_sizes(call, wanted)
     window = None
     if coordinate_transformation_mode == "tf_crop_and_resize" and roi is not None:
         given = floats(roi)
@@ -68,11 +68,16 @@ def resize(
     )  # fmt: skip
 
 
-def _require(call: Any, sizes: list[int]) -> None:
+def scaled(size: int, factor: float) -> int:
+    """The new size, by float32 as the factors are: 0.7 times 10 is 7."""
+    return floor(numpy.float32(size) * numpy.float32(factor))
+
+
+def require_sizes(call: Any, sizes: list[int]) -> None:
     total = 1
     for n in sizes:
         total *= max(n, 0)
-    call.require(max(total, *sizes))
+    call.require(max([total, *sizes]))
 
 
 _LINEAR = {3: "linear", 4: "bilinear", 5: "trilinear"}
@@ -118,6 +123,9 @@ def resized(
             continue
         if n < 1 or m < 0:
             raise ValueError(f"axis {axis} of size {n} cannot become {m}")
+        if m == 0:
+            x = x.narrow(axis, 0, 0)
+            continue
         at, lost = _origins(n, m, factor, transform, roi)
         if mode == "nearest":
             index = numpy.clip(_nearest(at, nearest), 0, n - 1).astype(numpy.int64)
@@ -132,7 +140,8 @@ def resized(
 
 def _origins(n: int, m: int, factor: float, transform: str, roi: tuple[float, float] | None) -> tuple[Any, Any]:
     """Where the points of the result come from, and which of them come from outside of a region."""
-    y, length = numpy.arange(m, dtype=numpy.float64), factor * n
+    y = numpy.arange(m, dtype=numpy.float32)
+    length = float(numpy.float32(factor) * n)
     if transform == "align_corners":
         return (y * 0 if length == 1 else y * (n - 1) / (length - 1)), None
     if transform == "asymmetric":

@@ -55,16 +55,20 @@ def sequence_length(call: Any, sequence: Sequence) -> Tensor:
 
 
 @op("SplitToSequence", static=(1,))
-def split_to_sequence(x: Tensor, split: Tensor | None = None, *, axis: int = 0, keepdims: int = 1) -> Sequence:
+def split_to_sequence(
+    call: Any, x: Tensor, split: Tensor | None = None, *, axis: int = 0, keepdims: int = 1
+) -> Sequence:
     axis = axis_of(axis, x.ndim)
     total = x.shape[axis]
     if split is None:
+        call.run.tick(total)
         parts = _split(x, [1] * total, axis)
         return list(parts) if keepdims else [part.squeeze(axis) for part in parts]
     sizes = ints(split)
     if split.ndim == 0:
         if sizes[0] < 1:
             raise ValueError(f"parts of {sizes[0]}")
+        call.run.tick(total // sizes[0])
         sizes = [min(sizes[0], total - at) for at in range(0, total, sizes[0])]
     return list(_split(x, sizes, axis))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import ceil, prod
 from typing import Any
 
 import helix
@@ -79,6 +79,8 @@ def _reshaped(x: Tensor, sizes: list[int], zero: bool) -> Tensor:
 
 @op("Flatten")
 def flatten(x: Tensor, *, axis: int = 1) -> Tensor:
+    if not -x.ndim <= axis <= x.ndim:
+        raise ValueError(f"axis {axis} is none of a tensor of {x.ndim} axes")
     axis = axis + x.ndim if axis < 0 else axis
     return x.reshape((prod(x.shape[:axis]), prod(x.shape[axis:])))
 
@@ -161,7 +163,8 @@ def sliced(x: Tensor, starts: list[int], ends: list[int], axes: list[int] | None
     for start, end, axis, step in zip(starts, ends, axes_of(axes, x.ndim), steps, strict=True):
         if step == 0:
             raise ValueError("a step is 0")
-        begin, stop, step = slice(start, end, step).indices(x.shape[axis])
+        size = x.shape[axis]
+        begin, stop, step = slice(start, end, max(-size - 1, min(step, size + 1))).indices(size)
         if step > 0:
             x = x[(*[slice(None)] * axis, slice(begin, max(stop, begin), step))]
         else:
@@ -219,11 +222,13 @@ def range_(call: Any, start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
     begin, end, step = start.item(), limit.item(), delta.item()
     if step == 0:
         raise ValueError("delta is 0")
-    count = max(0, -int((begin - end) // step))
-    call.require(count)
     if start.dtype.is_floating_point:
+        count = max(0, ceil((end - begin) / step))
+        call.require(count)
         return (helix.arange(count, dtype=start.dtype, device=start.device) * step + begin).to(start.dtype)
-    return helix.arange(begin, begin + count * step, step, dtype=start.dtype, device=start.device)
+    count = max(0, -((begin - end) // step))
+    call.require(count)
+    return (helix.arange(count, device=start.device) * (step if count > 1 else 0) + begin).to(start.dtype)
 
 
 @op("EyeLike")
@@ -294,14 +299,14 @@ def padded(call: Any, x: Tensor, pads: list[int], mode: str, fill: Any) -> Tenso
     n = x.ndim
     if len(pads) != 2 * n:
         raise ValueError(f"{len(pads)} pads for {n} axes")
-    call.require(prod(max(0, size + pads[i] + pads[i + n]) for i, size in enumerate(x.shape)))
-    for axis in range(n):
-        low, high = pads[axis], pads[axis + n]
-        size = x.shape[axis]
-        begin, stop = max(0, -low), size - max(0, -high)
-        if low < 0 or high < 0:
+    wanted = [max(0, size + pads[i] + pads[i + n]) for i, size in enumerate(x.shape)]
+    call.require(max(prod(wanted), *wanted, 0))
+    for axis, size in enumerate(x.shape):
+        begin, stop = max(0, -pads[axis]), size - max(0, -pads[axis + n])
+        if (begin, stop) != (0, size):
             x = x.narrow(axis, begin, max(0, stop - begin))
-            low, high, size = max(0, low), max(0, high), x.shape[axis]
+    for axis, size in enumerate(x.shape):
+        low, high = max(0, pads[axis]), max(0, pads[axis + n])
         if not low and not high:
             continue
         if mode == "constant":
@@ -341,12 +346,13 @@ def center_crop_pad(call: Any, x: Tensor, wanted: Tensor, *, axes: list[int] | N
 
 @op("Upsample", since=7, static=(1,))
 def upsample(
-    x: Tensor, factors: Tensor | None = None, *, scales: list[float] | None = None, mode: str = "nearest"
+    call: Any, x: Tensor, factors: Tensor | None = None, *, scales: list[float] | None = None, mode: str = "nearest"
 ) -> Tensor:
-    from .resize import resized
+    from .resize import require_sizes, resized, scaled
 
     wanted = floats(factors) if factors is not None else list(scales or [])
-    sizes = [int(n * factor) for n, factor in zip(x.shape, wanted, strict=True)]
+    sizes = [scaled(n, factor) for n, factor in zip(x.shape, wanted, strict=True)]
+    require_sizes(call, sizes)
     return resized(x, sizes, wanted, "linear" if mode == "bilinear" else mode, "asymmetric", "floor")
 
 
@@ -366,6 +372,8 @@ def col2im(
     dilations, strides, pads = dilations or [1] * n, strides or [1] * n, pads or [0] * 2 * n
     whole = [size[i] + pads[i] + pads[i + n] for i in range(n)]
     call.require(x.shape[0] * x.shape[1] * prod(whole))
+    if min(*size, *kernel, *dilations, *strides) < 1 or x.shape[1] % prod(kernel):
+        raise ValueError(f"{x.shape[1]} channels of blocks {kernel} of an image {size}")
     counts = [(whole[i] - dilations[i] * (kernel[i] - 1) - 1) // strides[i] + 1 for i in range(n)]
     if n == 2:
         made = F.fold(x, whole, kernel, dilation=dilations, stride=strides)
