@@ -284,3 +284,76 @@ def test_steps_of_optimizers_are_the_same_steps(kind: str) -> None:
         return [*found, *[float(p.sum()) for p in model.parameters()]]
 
     assert train(lambda f: f) == pytest.approx(train(strict), rel=1e-5)
+
+
+# ---- sizes that change ----
+
+BATCH = helix.graph.Dim("B")
+
+
+def dynamic_step(dynamic: Any, counted: list[int]) -> tuple[list[float], Any]:
+    """Losses and the weights after steps with batches of many sizes."""
+    helix.manual_seed(3)
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.GELU(), nn.Dropout(0.2), nn.Linear(8, 2))
+    optimizer = helix.optim.AdamW(model.parameters(), lr=0.01)
+
+    def step(x: helix.Tensor, y: helix.Tensor) -> helix.Tensor:
+        counted.append(x.shape[0])
+        optimizer.zero_grad()
+        loss = ((model(x) - y) ** 2).mean() / x.shape[0]
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    run = strict(step, dynamic=dynamic) if dynamic else step
+    found = [run(helix.randn(n, 4), helix.randn(n, 2)).item() for n in (6, 9, 6, 31, 9)]
+    return [*found, *[float(p.sum()) for p in model.parameters()]], run
+
+
+def test_one_trace_serves_all_sizes_of_a_dimension() -> None:
+    counted: list[int] = []
+    dynamic = (helix.graph.Spec((BATCH, 4)), helix.graph.Spec((BATCH, 2)))
+    mine, run = dynamic_step(dynamic, counted)
+    first = run.all()[0].graphs[0].outputs[0].shape
+    assert mine == pytest.approx(dynamic_step(None, [])[0], rel=1e-4)
+    assert run.compiled == 3 and first == () and not {6, 9, 31} & set(counted)
+
+
+def test_gradients_flow_through_at_every_size() -> None:
+    helix.manual_seed(4)
+    model = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.SiLU(), nn.Linear(8, 3))
+    compiled = strict(model, dynamic=helix.graph.Spec((BATCH, 4)))
+    for n in (3, 7, 1, 3):
+        x = helix.randn(n, 4)
+        for mine, theirs in zip(gradients(compiled, model, x), gradients(model, model, x), strict=True):
+            assert near(mine, theirs)
+    assert compiled.compiled == 3 and len(compiled.traces) == 1
+
+
+def test_what_does_not_fit_a_dimension_is_compiled_for_itself() -> None:
+    def function(x: helix.Tensor) -> helix.Tensor:
+        return x * 2 if x.shape[0] > 3 else -x
+
+    compiled = strict(function, dynamic=helix.graph.Spec((BATCH, 2)), cache_size=3)
+    for shape, factor in (((5, 2), 2.0), ((3, 2), -1.0), ((6, 2), 2.0), ((4, 3), 2.0), ((5, 2), 2.0)):
+        assert near(compiled(helix.ones(shape)), helix.full(shape, factor))
+    assert len(compiled.all()) == 3 and len(compiled.traces) == 1
+
+
+def test_a_module_that_changes_is_traced_again_for_all_sizes() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5))
+    compiled = strict(lambda x: model(x), dynamic=[helix.graph.Spec((BATCH, 4))])
+    with helix.no_grad():
+        for training in (True, False):
+            model.train(training)
+            for n in (4, 6):
+                helix.manual_seed(n)
+                mine = compiled(helix.ones(n, 4))
+                helix.manual_seed(n)
+                assert near(mine, model(helix.ones(n, 4)))
+
+
+@pytest.mark.parametrize("dynamic", [3, helix.graph.Spec((2, 4)), (helix.ones(2),)])
+def test_dynamic_takes_specs_with_dimensions(dynamic: Any) -> None:
+    with pytest.raises(ArgumentError, match="dynamic"):
+        strict(peeks, dynamic=dynamic)

@@ -18,10 +18,12 @@ from ..nn.module import Module, changes
 from ..precision import autocast_state, restored_autocast
 from .around import Changed
 from .control import backward
+from .dynamic import Dynamic, fits, specs_of
 from .executor import Executor, Program, draw
 from .ir import Graph
 from .joint import part
 from .passes import PASSES, optimize
+from .spec import Spec
 from .tracer import Tracer, tensors_of
 from .tracing import _name, input_names
 from .tree import Tree, flatten
@@ -33,7 +35,12 @@ SIMPLE = (bool, int, float, complex, str, bytes, type(None), _core.dtype, Tensor
 
 
 def compile(
-    function: Callable[..., Any] | None = None, *, cache_size: int = 64, fallback: str = "warn", passes: bool = True
+    function: Callable[..., Any] | None = None,
+    *,
+    cache_size: int = 64,
+    fallback: str = "warn",
+    passes: bool = True,
+    dynamic: Any = None,
 ) -> Any:
     """A function, or a module, that runs as one list of kernels: traced at its first call, made smaller and fused, with all
     memory planned. It gives the numbers of the function itself.
@@ -47,6 +54,8 @@ def compile(
     fallback: what is done where something cannot be captured: "warn" runs the function as it is, and says once which line
         it was and what to do; "error" raises TraceError.
     passes: False leaves the graph as it was traced.
+    dynamic: a `Spec` for each tensor among the arguments, with `Dim("B")` for sizes that change: the function is traced for all
+        of these, once, and a new size is planned from that graph. Calls that do not fit it are compiled for themselves.
 
     Gradients flow through: forward keeps what backward needs, and both are planned. What Python does besides calling ops (such
     as printing) is done at a first call alone.
@@ -65,8 +74,10 @@ def compile(
             f"HX1103 compile: cache_size must be 1 or more, got {cache_size}", code="HX1103", argument="cache_size"
         )
 
+    specs = None if dynamic is None else specs_of(dynamic)
+
     def decorate(wrapped: Callable[..., Any]) -> Compiled:
-        return Compiled(wrapped, cache_size, fallback, passes)
+        return Compiled(wrapped, cache_size, fallback, passes, specs)
 
     return decorate if function is None else decorate(function)
 
@@ -74,8 +85,11 @@ def compile(
 class Compiled:
     """What `helix.compile` returns: called like the function, with its attributes."""
 
-    def __init__(self, function: Callable[..., Any], cache_size: int, fallback: str, passes: bool) -> None:
+    def __init__(
+        self, function: Callable[..., Any], cache_size: int, fallback: str, passes: bool, specs: list[Spec] | None
+    ) -> None:
         self.function, self.cache_size, self.fallback, self.passes = function, cache_size, fallback, passes
+        self.specs, self.traces = specs, OrderedDict[Any, tuple[Dynamic, Guards]]()
         self.kinds: OrderedDict[Any, list[Kind]] = OrderedDict()
         self.last: Kind | None = None
         self.compiled = 0  # how often
@@ -148,7 +162,8 @@ class Compiled:
     def make(self, leaves: Leaves, tree: Tree, mode: Mode) -> Kind:
         start = time.perf_counter()
         try:
-            kind = Kind(self.function, leaves, tree, mode, self.passes)
+            function, guards = self.at_sizes(leaves, tree, mode)
+            kind = Kind(function, leaves, tree, mode, self.passes, guards)
         except (TraceError, UnsupportedOpError) as error:
             if self.fallback == "error":
                 raise
@@ -161,6 +176,20 @@ class Compiled:
             kind = Kind.of_eager(self.function, mode)
         kind.seconds = time.perf_counter() - start
         return kind
+
+    def at_sizes(self, leaves: Leaves, tree: Tree, mode: Mode) -> tuple[Callable[..., Any], Guards | None]:
+        """What is traced for these arguments: the function, or the graph of it for all sizes."""
+        if self.specs is None or not fits(self.specs, leaves):
+            return self.function, None
+        key = (mode, tuple([_spec(leaf, mode.grad)[1:] for leaf in leaves]), tree)
+        found = self.traces.get(key)
+        if found is None or not found[1].hold():
+            made = Dynamic(self.function, self.specs, leaves, tree, mode.grad)
+            found = self.traces[key] = made, Guards(self.function, made.modules)
+            if len(self.traces) > self.cache_size:
+                self.traces.popitem(last=False)
+        sizes = found[0].sizes(leaves)
+        return (self.function, None) if sizes is None else (found[0].at(sizes), found[1])
 
     # ---- looking -------------------------------------------------------------------------------------------
 
@@ -237,11 +266,19 @@ def _spec(leaf: Tensor, grad: bool) -> tuple:
 class Kind:
     """A function for one kind of arguments: what it is on condition of, and what runs."""
 
-    def __init__(self, function: Callable[..., Any], leaves: Leaves, tree: Tree, mode: Mode, passes: bool) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        leaves: Leaves,
+        tree: Tree,
+        mode: Mode,
+        passes: bool,
+        guards: Guards | None = None,
+    ) -> None:
         self.mode, self.eager, self.seconds = mode, "", 0.0
         traced = Traced(function, leaves, tree, mode.grad)
         self.out_tree, self.single = traced.out_tree, traced.out_tree.cls is Tensor
-        self.guards = Guards(function, traced.tracer.held)
+        self.guards = Guards(function, traced.tracer.held) if guards is None else guards
         self.version = changes[0]
         args, kwargs = tree.parts
         flat = all(part.cls is Tensor for part in args.parts)
