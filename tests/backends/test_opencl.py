@@ -16,6 +16,7 @@ from helix.errors import CompileError, DeviceError, DeviceLostError, OutOfMemory
 from helix.testing import conformance
 from helix.testing.case import Target
 
+from ..kernel.test_fused import chain, launches
 from ..kernel.test_samples import compare
 from ..ops.cases import named
 from ..ops.values import DTYPES, LAYOUTS, to_helix, to_numpy
@@ -354,3 +355,13 @@ def test_the_end_of_a_program_that_gives_nothing_back():
         "x = helix.ones(1000, device='opencl'); s = helix.backends.opencl\ny = (x * 2).sum(); print(y.item())"
     )
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "2000.0", "")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_chain_of_ten_is_one_launch(dtype, no_fallback):
+    x = helix.rand(64, 80).to(getattr(helix, dtype)).to("opencl")
+    compiled = helix.compile(chain)
+    want, apart = launches(lambda: chain(x))
+    got, together = launches(lambda: compiled(x))
+    assert (apart, together) == (10, 1)
+    np.testing.assert_allclose(to_numpy(got.to("cpu")), to_numpy(want.to("cpu")), rtol=1e-6)
