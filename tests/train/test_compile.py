@@ -60,6 +60,27 @@ class Branches(nn.Module):
         return self.layer(x) if x.sum() > 0 else self.layer(-x)
 
 
+class Counts(nn.Module):
+    def __init__(self, look: bool) -> None:
+        self.layer, self.look = nn.Linear(6, 3), look
+        self.register_buffer("count", helix.zeros(()))
+
+    def forward(self, x: helix.Tensor) -> helix.Tensor:
+        self.count = self.count + 1
+        if self.look:
+            float(x.sum())
+        return self.layer(x) * self.count
+
+
+@pytest.mark.parametrize("look", [False, True])
+def test_a_buffer_that_a_step_replaces_is_trained_as_it_is(look: bool) -> None:
+    helix.manual_seed(0)
+    with pytest.warns(helix.errors.CompileWarning, match="not known" if look else r"buffer \S*count was given another tensor"):
+        mine = fitted(Counts(look), compile=True)
+    helix.manual_seed(0)
+    assert mine == fitted(Counts(look))
+
+
 def test_what_cannot_be_captured_is_said_once_and_trained_as_it_is() -> None:
     helix.manual_seed(0)
     with warnings.catch_warnings(record=True) as seen:

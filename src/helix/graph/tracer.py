@@ -74,6 +74,7 @@ class Tracer:
         self.paths: dict[int, str] = outer.paths if outer else {}
         self.named: Named = outer.named if outer else {}
         self.held: list[Module] = outer.held if outer else []  # so that ids stay theirs
+        self.buffers: list[tuple[Module, str, str, Any]] = outer.buffers if outer else []  # and what they held at first
         self.places: list[Place] = []
         self.numbers: dict[Place, int] = {}
         self.regions: list[Region] = []
@@ -107,7 +108,14 @@ class Tracer:
         trace_gradients(None if inner is None else _local.tracers[0].watch)
         _watch(-1)
         with untraced():
+            assigned = self._buffers_put_back()
             self._take_gradients()
+        if error is None and assigned:
+            raise TraceError(
+                f"HX1702 the buffer {assigned[0]} was given another tensor, which would be the same at each run; write into it "
+                "with copy_()",
+                code="HX1702",
+            )
         if isinstance(error, HelixError):
             locate(error, frames)
 
@@ -192,12 +200,25 @@ class Tracer:
         for path, part in module.named_modules(prefix):
             self.paths.setdefault(id(part), path)
             self.held.append(part)
+            own = [(part, name, f"{path}.{name}".lstrip(".")) for name in part._buffers]
+            self.buffers += [(*names, part.__dict__[names[1]]) for names in own]
         for kind, tensors in (("parameter", module.named_parameters(prefix)), ("buffer", module.named_buffers(prefix))):
             for name, tensor in tensors:
                 self.named.setdefault(memory_of(tensor), (kind, name))
         return prefix
 
     # ---- the end -------------------------------------------------------------------------------------------
+
+    def _buffers_put_back(self) -> list[str]:
+        """Modules get back the buffers whose place a traced tensor took; their paths."""
+        values, found = self.trace.values(), []
+        for module, name, path, before in self.buffers:
+            now = module.__dict__.get(name)
+            number = self.trace.number(now) if isinstance(now, Tensor) and now is not before else -1
+            if number >= 0 and values[number][0] not in (CAPTURED, MADE):
+                module.__dict__[name] = before
+                found.append(path)
+        return found
 
     def _take_gradients(self) -> None:
         """Gradients that the program left with leaves become effects; the leaves get back what they had."""
