@@ -165,6 +165,33 @@ def test_kept_casts_change_no_bit():
     assert all_of(True) == all_of(False)
 
 
+@pytest.mark.parametrize("view", [lambda p: p, lambda p: p.detach(), lambda p: p.data, lambda p: p.view(-1)])
+def test_a_parameter_that_was_written_in_inference_mode_is_cast_again(view):
+    weight, x = nn.Parameter(hx.ones(4, 4)), hx.ones(1, 4)
+    double = hx.compile(lambda: view(weight).mul_(2))
+    with hx.autocast("cpu"):
+        assert (x @ weight).tolist() == (x @ weight).tolist() == [[4.0] * 4]
+        with hx.inference_mode():
+            view(weight).mul_(2)
+        assert (x @ weight).tolist() == (x @ weight).tolist() == [[8.0] * 4]
+        with hx.inference_mode():
+            double()
+            double()
+        assert (x @ weight).tolist() == [[32.0] * 4]
+
+
+def test_views_that_inference_mode_made_of_other_tensors_are_as_these():
+    x = hx.ones(2, 2, requires_grad=True)
+    y = x.exp()
+    loss = (y * y).sum()
+    with hx.inference_mode():
+        rows, apart = y.select(0, 0), y.detach()
+        apart.mul_(2)
+        assert not rows.is_inference() and not apart.is_inference() and y.clone().is_inference()
+    with pytest.raises(hx.errors.GradientError, match="in place"):
+        loss.backward()
+
+
 def test_a_parameter_that_was_written_is_cast_again():
     layer, x = nn.Linear(4, 4, bias=False), hx.ones(1, 4)
     optimizer = hx.optim.SGD(layer.parameters(), 1.0)

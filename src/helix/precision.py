@@ -25,7 +25,7 @@ class autocast:
         enabled: with False, autocast is off inside.
         cache_enabled: are parameters that were cast kept, from their second use on, until the outermost region ends? By
             default as outside of the region, and yes there. It changes no number, and a parameter that is written in
-            place is cast again; it saves work where parameters are used many times, as in the steps of a recurrence.
+            place is cast again, unless through NumPy or another library that shares its memory; it saves work where parameters are used many times, as in the steps of a recurrence.
 
     >>> layer = helix.nn.Linear(4, 2)
     >>> with helix.autocast("cpu", dtype=helix.bfloat16):

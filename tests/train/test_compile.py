@@ -75,7 +75,9 @@ class Counts(nn.Module):
 @pytest.mark.parametrize("look", [False, True])
 def test_a_buffer_that_a_step_replaces_is_trained_as_it_is(look: bool) -> None:
     helix.manual_seed(0)
-    with pytest.warns(helix.errors.CompileWarning, match="not known" if look else r"buffer \S*count was given another tensor"):
+    with pytest.warns(
+        helix.errors.CompileWarning, match="not known" if look else r"buffer \S*count was given another tensor"
+    ):
         mine = fitted(Counts(look), compile=True)
     helix.manual_seed(0)
     assert mine == fitted(Counts(look))

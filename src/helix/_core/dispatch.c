@@ -223,7 +223,9 @@ static hx_status make_view(hx_call *c) {
             release_outputs(c, i);
             return status;
         }
-        if (hx_mode.inference || s->dtype != source->dtype) continue;
+        bool inference = source->flags & HX_T_INFERENCE;
+        if (!inference) c->out[i]->flags &= (uint8_t)~HX_T_INFERENCE; /* writes to it are writes to its source, which count */
+        if ((inference && hx_mode.inference) || s->dtype != source->dtype) continue;
         c->out[i]->base = hx_tensor_retain(source->base ? source->base : source);
         c->out[i]->base_writes = source->base ? source->base_writes : source->writes;
     }

@@ -654,7 +654,8 @@ static hx_status run_in(const hx_plan *p, frame *f, hx_tensor **bound, uint64_t 
     } else {
         status = run_there(p, f, bound, seed, first);
     }
-    for (int i = 0; i < p->n_written && !hx_mode.inference; i++) hx_bump_version(bound[p->written[i]]);
+    for (int i = 0; i < p->n_written; i++)
+        if (hx_counts_writes(bound[p->written[i]])) hx_bump_version(bound[p->written[i]]);
     return status ? status : give_results(p, f, bound, results);
 }
 

@@ -103,6 +103,7 @@ hx_status hx_tensor_view(hx_storage *storage, hx_dtype dtype, const int64_t *sha
 hx_status hx_tensor_alias(const hx_tensor *t, hx_tensor **out) {
     hx_tensor *a = new_shell(t->device, (hx_dtype)t->dtype, t->ndim);
     if (!a) return HX_E_MEMORY;
+    if (!(t->flags & HX_T_INFERENCE)) a->flags = 0; /* its writes are those of t, which count */
     a->flags |= t->flags & (HX_T_CONTIGUOUS | HX_T_NUMBER);
     a->storage = t->storage ? hx_storage_retain(t->storage) : NULL;
     a->data = t->data;
