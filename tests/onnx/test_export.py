@@ -270,3 +270,13 @@ def test_nan_is_found_by_extremes(tmp_path: Path) -> None:
     x = helix.tensor([[1.0, helix.inf, helix.nan, 2.0], [0.0, 3.0, -helix.inf, 1.0]])
     done = helix.onnx.export(lambda x: (*x.max(1), *x.min(1), x.argmax(), x.amax(0)), tmp_path / "m.onnx", x)
     assert done.error == 0.0
+
+
+def test_signs_of_nan_and_of_minus_zero(tmp_path: Path) -> None:
+    x = helix.tensor([helix.nan, -helix.inf, -0.0, 2.0])
+    assert helix.onnx.export(helix.sign, tmp_path / "m.onnx", x).error == 0.0
+    assert helix.onnx.load(tmp_path / "m.onnx").run([x])[0].tolist() == [0, -1, 0, 1]
+    y, x = helix.tensor([1.0, -1.0, 0.0, -0.0, 1.0]), helix.tensor([-0.0, -0.0, -0.0, -0.0, 0.0])
+    helix.onnx.export(helix.atan2, tmp_path / "m.onnx", (y, x))
+    found = helix.onnx.load(tmp_path / "m.onnx").run([y, x])[0]
+    assert abs(found - helix.atan2(y, x).numpy()).max() < 1e-6

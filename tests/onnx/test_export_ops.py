@@ -8,6 +8,7 @@ from tests.ops.cases import named
 from tests.ops.records import has
 from tests.ops.sample import Sample
 
+from . import export_table
 from .exported_ops import is_public, outcome
 from .not_exported import DIFFERENT, NO_OPERATOR
 
@@ -53,6 +54,13 @@ def test_other_dtypes(dtype: str) -> None:
             wrong.append(f"{label} {dtype}: {found} {why}")
     assert seen > 10
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_table_in_the_docs_is_fresh() -> None:
+    """That what it calls exported is, the tests above see."""
+    assert export_table.page(lambda sample, dtype: ("ok", "")) == export_table.PAGE.read_text(encoding="utf-8"), (
+        "make onnx-table"
+    )
 
 
 def test_a_wrong_lowering_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

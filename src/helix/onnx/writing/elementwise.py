@@ -13,11 +13,11 @@ from .writer import Writer
 
 # helix op -> operator that means the same for floating types
 _SAME = {
-    "abs": "Abs", "sign": "Sign", "sqrt": "Sqrt", "exp": "Exp", "log": "Log", "sin": "Sin", "cos": "Cos",
+    "abs": "Abs", "sqrt": "Sqrt", "exp": "Exp", "log": "Log", "sin": "Sin", "cos": "Cos",
     "asin": "Asin", "atan": "Atan", "tanh": "Tanh", "erf": "Erf", "floor": "Floor", "ceil": "Ceil", "sigmoid": "Sigmoid",
     "reciprocal": "Reciprocal",
 }  # fmt: skip
-_WHOLE = ("abs", "sign")  # also of integers
+_WHOLE = ("abs",)  # also of integers
 # runtimes have kernels of these for float32 alone; in float64 their parts are exact
 _SINGLE = {
     "tan": "Tan",
@@ -47,6 +47,14 @@ def _same(name: str, operator: str) -> None:
 @writes("neg")
 def neg(w: Writer, x: Edge) -> Edge:
     return w.Sub(w.constant(0, x.dtype), x) if x.dtype.startswith("uint") else w.Neg(x)
+
+
+@writes("sign")
+def sign(w: Writer, x: Edge) -> Edge:
+    """0 for NaN, of which runtimes make NaN."""
+    x = x.to(w.dtype)
+    made = w.Sign(x)
+    return w.Where(w.IsNaN(x), w.constant(0, x.dtype), made) if x.floating else made
 
 
 @writes("relu")
@@ -251,7 +259,8 @@ def angle_of(w: Writer, y: Edge, x: Edge) -> Edge:
     zero, pi = w.constant(0, x.dtype), 3.141592653589793
     low, left = negative(w, y), negative(w, x)
     side = w.Where(low, w.constant(-pi, x.dtype), w.constant(pi, x.dtype))
-    angle = w.Atan(y / x) + w.Where(w.Less(x, 0), side, zero)
+    quotient = y / w.Where(w.Equal(x, 0), zero, x)  # of -0 too it has the sign of y
+    angle = w.Atan(quotient) + w.Where(w.Less(x, 0), side, zero)
     # where both are infinite, or zero, the quotient is not a number
     angle = w.Where(w.And(w.IsInf(x), w.IsInf(y)), w.Where(left, side * 0.75, side * 0.25), angle)
     none = w.Where(low, w.constant(-0.0, x.dtype), zero)
