@@ -23,7 +23,7 @@ class Limits:
     rank: int = 16  # axes of a tensor
     initializer_elements: int = 1 << 34  # all together
     value_elements: int = 1 << 28  # of one computed tensor, checked before it is made
-    steps: int = 2_000_000  # nodes run and rounds of loops, in one run
+    steps: int = 2_000_000  # nodes run, rounds of loops and rounds within an operator, in one run
 
 
 DEFAULT = Limits()
