@@ -149,6 +149,32 @@ def small_calls() -> Work:
     return round, lambda: True
 
 
+def planned() -> Work:
+    """Many kernels in one compiled call."""
+
+    def function(x: helix.Tensor) -> helix.Tensor:
+        for _ in range(12):
+            x = (x @ x).tanh()
+        return x
+
+    compiled, x = helix.compile(function, fallback="error"), normal(800, 800)
+    compiled(x)
+    return result(compiled, x)
+
+
+def planned_step() -> Work:
+    """A compiled call that writes two tensors: each is written whole or not at all."""
+    x, y = helix.zeros(4_000_000), helix.zeros(4_000_000)
+
+    @helix.compile(fallback="error")
+    def round() -> None:
+        x.add_(1.0)
+        y.add_(1.0)
+
+    round()
+    return round, lambda: bool((x == x[0]).all()) and bool((y == y[0]).all())
+
+
 WORKS: dict[str, Callable[[], Work]] = {
     "matmul float32": lambda: product(helix.float32, 3000),
     "matmul float64": lambda: product(helix.float64, 2000),
@@ -188,6 +214,8 @@ WORKS: dict[str, Callable[[], Work]] = {
     "AdamW": adam,
     "training": training,
     "small calls": small_calls,
+    "plan": planned,
+    "plan that writes": planned_step,
 }  # fmt: skip
 
 
