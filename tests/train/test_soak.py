@@ -50,7 +50,7 @@ class Leak(Callback):
         self.memory, self.files = [], []
 
     def on_step(self, trainer, session, values) -> None:
-        self.memory.append(b"\1" * 40_000)
+        self.memory.append(b"\1" * 100_000)
         if session.step % 50 == 0:
             self.files.append(open(os.devnull))  # noqa: SIM115
 

@@ -51,7 +51,7 @@ class Module(Called):
     """
 
     training = True
-    # Names only: the values are attributes. A buffer's entry says whether state_dict carries it.
+    # Names only: the values are attributes; each module is made with its own. A buffer's entry says whether state_dict carries it.
     _parameters: dict[str, None]
     _buffers: dict[str, bool]
     _modules: dict[str, None]
@@ -60,10 +60,8 @@ class Module(Called):
     _forward_hooks: list[Callable] = []
     _function: Callable[..., Any]  # of layers that are one function of helix.nn.functional
 
-    def __new__(cls, *args, **kwargs):
-        module = super().__new__(cls)
-        module.__dict__.update(_parameters={}, _buffers={}, _modules={})
-        return module
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
 
     def forward(self, *args, **kwargs):
         raise NotImplementedError(f"{type(self).__name__} does not say in forward() what it computes")

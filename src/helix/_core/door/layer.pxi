@@ -13,6 +13,10 @@ cdef str FORWARD = intern("forward")
 cdef class Called:
     """What is called runs its `forward`. The base of helix.nn.Module, which has `_hooked`, `_call_with_hooks` and `_locate`."""
 
+    # Not in a __new__ of Python's, whose arguments early versions of 3.11 show as those of every layer.
+    def __cinit__(self, *args, **kwargs):
+        self.__dict__.update(_parameters={}, _buffers={}, _modules={})
+
     def __call__(self, *args, **kwargs):
         if self._hooked:
             return self._call_with_hooks(args, kwargs)
