@@ -357,3 +357,50 @@ def test_a_module_that_changes_is_traced_again_for_all_sizes() -> None:
 def test_dynamic_takes_specs_with_dimensions(dynamic: Any) -> None:
     with pytest.raises(ArgumentError, match="dynamic"):
         strict(peeks, dynamic=dynamic)
+
+
+def test_the_shape_of_an_argument_whose_values_are_not_taken_counts() -> None:
+    compiled = strict(lambda x, y: x * y.shape[0])
+    x = helix.ones(2)
+    for size in (3, 3, 5, 3):
+        assert compiled(x, helix.zeros(size)).tolist() == [float(size)] * 2
+
+
+def test_what_backward_takes_goes_through_hooks() -> None:
+    compiled, packed = strict(lambda x: (x.exp() * x).sum()), []
+    x = helix.tensor([1.0, 2.0], requires_grad=True)
+    compiled(x)  # hooks are for a kind that was compiled before, too
+    with helix.autograd.saved_tensors_hooks(lambda t: packed.append(t.shape) or t.numpy(), helix.from_numpy):
+        result = compiled(x)
+    result.backward()
+    assert packed and near(x.grad, (x.exp() * (x + 1)).detach())
+
+
+@pytest.mark.parametrize("change", ["rate", "states", "eager step"])
+def test_an_optimizer_that_something_was_done_to_steps_as_it_does_eagerly(change: str) -> None:
+    found = []
+    for compiles in (False, True):
+        helix.manual_seed(0)
+        model = nn.Linear(3, 2)
+        optimizer = helix.optim.AdamW(model.parameters(), lr=0.1)
+
+        def step(x: helix.Tensor, model: Any = model, optimizer: Any = optimizer) -> helix.Tensor:
+            optimizer.zero_grad()
+            loss = model(x).square().sum()
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        run, x = strict(step) if compiles else step, helix.ones((4, 3))
+        losses = [run(x).item() for _ in range(4)]
+        if change == "rate":
+            optimizer.param_groups[0]["lr"] = 0.01
+        elif change == "states":
+            state = optimizer.state_dict()
+            for values in state["state"].values():
+                values["exp_avg"], values["step"] = values["exp_avg"] * 0.5, 9
+            optimizer.load_state_dict(state)
+        else:
+            losses.append(step(x).item())
+        found.append(losses + [run(x).item() for _ in range(3)])
+    assert found[0] == found[1]

@@ -397,6 +397,10 @@ static bool lies_like(const hx_tensor *t, const hx_tensor *like) {
     return memcmp(t->shape, like->shape, n) == 0 && memcmp(t->strides, like->strides, n) == 0;
 }
 
+bool hx_plan_takes(const hx_plan *p, int i, const hx_tensor *t) {
+    return i < p->n_bound && p->bound[i] >= 0 && lies_like(t, p->values[p->bound[i]].like);
+}
+
 bool hx_plan_fits(const hx_plan *p, hx_tensor **bound) {
     for (int i = 0; i < p->n_bound; i++)
         if (p->bound[i] >= 0 && !lies_like(bound[i], p->values[p->bound[i]].like)) return false;

@@ -58,6 +58,9 @@ typedef struct hx_plan hx_plan;
 hx_status hx_plan_new(hx_trace *trace, const hx_plan_data *data, hx_plan_region region, void *host, hx_plan **out);
 void hx_plan_release(hx_plan *p);
 
+/* Does bound tensor i lie as its value says? False where no step takes it: nothing is known of it then. */
+bool hx_plan_takes(const hx_plan *p, int i, const hx_tensor *t);
+
 /* True where the tensors lie as the bound values say: shape, strides, dtype and device. */
 bool hx_plan_fits(const hx_plan *p, hx_tensor **bound);
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from .. import _core
 from .._core import Tensor, untraced
-from ..autograd import Function, enable_grad, grad, no_grad
-from ..errors import ArgumentError, CompileWarning, TraceError, UnsupportedOpError
+from ..autograd import _Packed, _zeros, enable_grad, grad, no_grad
+from ..errors import ArgumentError, CompileWarning, GradientError, TraceError, UnsupportedOpError
 from ..nn.module import Module, changes
-from ..precision import autocast_state, restored_autocast
+from ..precision import restored_autocast
 from .around import Changed
 from .control import backward
 from .dynamic import Dynamic, fits, specs_of
@@ -98,13 +98,16 @@ class Compiled:
             update_wrapper(self, function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if _core.tracing():
-            return self.function(*args, **kwargs)
         last = self.last
-        if last is not None and not kwargs and len(args) == last.plain and last.holds() and last.mode == _mode():
-            found = last.again(args)
+        if last is not None and not kwargs and last.takes(args):
+            try:
+                found = last.again(args)
+            except Changed:
+                found = None  # nothing was changed: it is looked at again below
             if found is not None:
                 return found[0] if last.single else last.out_tree.fill(iter(found))
+        if _core.tracing():
+            return self.function(*args, **kwargs)
         leaves, tree = flatten((args, kwargs))
         kind = self.find(leaves, tree, args, kwargs)
         if kind is None:
@@ -134,8 +137,8 @@ class Compiled:
         return [kind for kinds in self.kinds.values() for kind in kinds]
 
     def find(self, leaves: Leaves, tree: Tree, args: tuple, kwargs: dict[str, Any]) -> Kind | None:
-        mode = _mode()
-        key = (mode, tuple([_spec(leaf, mode.grad) for leaf in leaves]), tree)
+        mode = _core.modes()
+        key = (mode, tuple([_spec(leaf, mode & 1) for leaf in leaves]), tree)
         kinds = self.kinds.setdefault(key, [])
         self.kinds.move_to_end(key)
         kind = next((kind for kind in kinds if kind.still_holds()), None)
@@ -159,7 +162,7 @@ class Compiled:
             if not kinds:
                 del self.kinds[key]
 
-    def make(self, leaves: Leaves, tree: Tree, mode: Mode) -> Kind:
+    def make(self, leaves: Leaves, tree: Tree, mode: int) -> Kind:
         start = time.perf_counter()
         try:
             function, guards = self.at_sizes(leaves, tree, mode)
@@ -173,18 +176,18 @@ class Compiled:
                 warnings.warn(
                     f"{_name(self.function)} cannot be compiled and runs as it is: {text}", CompileWarning, stacklevel=4
                 )
-            kind = Kind.of_eager(self.function, mode)
+            kind = Kind.of_eager(self.function)
         kind.seconds = time.perf_counter() - start
         return kind
 
-    def at_sizes(self, leaves: Leaves, tree: Tree, mode: Mode) -> tuple[Callable[..., Any], Guards | None]:
+    def at_sizes(self, leaves: Leaves, tree: Tree, mode: int) -> tuple[Callable[..., Any], Guards | None]:
         """What is traced for these arguments: the function, or the graph of it for all sizes."""
         if self.specs is None or not fits(self.specs, leaves):
             return self.function, None
-        key = (mode, tuple([_spec(leaf, mode.grad)[1:] for leaf in leaves]), tree)
+        key = (mode, tuple([_spec(leaf, mode & 1)[1:] for leaf in leaves]), tree)
         found = self.traces.get(key)
         if found is None or not found[1].hold():
-            made = Dynamic(self.function, self.specs, leaves, tree, mode.grad)
+            made = Dynamic(self.function, self.specs, leaves, tree, bool(mode & 1))
             found = self.traces[key] = made, Guards(self.function, made.modules)
             if len(self.traces) > self.cache_size:
                 self.traces.popitem(last=False)
@@ -236,28 +239,8 @@ class Statistics(NamedTuple):
     eager: str
 
 
-class Mode(NamedTuple):
-    """What a thread and the process have set that decides what a function does."""
-
-    grad: bool
-    inference: bool
-    autocast: tuple
-    dtype: Any
-    deterministic: Any
-
-
-def _mode() -> Mode:
-    return Mode(
-        _core.is_grad_enabled(),
-        _core.is_inference_mode_enabled(),
-        autocast_state(),
-        _core.get_default_dtype(),
-        _core.get_determinism(),
-    )
-
-
-def _spec(leaf: Tensor, grad: bool) -> tuple:
-    return leaf.shape, leaf.dtype, leaf.device, grad and leaf.requires_grad
+def _spec(leaf: Tensor, grad: int) -> tuple:
+    return leaf.shape, leaf.dtype, leaf.device, bool(grad and leaf.requires_grad)
 
 
 # ---- one kind of call --------------------------------------------------------------------------------------
@@ -271,21 +254,22 @@ class Kind:
         function: Callable[..., Any],
         leaves: Leaves,
         tree: Tree,
-        mode: Mode,
+        mode: int,
         passes: bool,
         guards: Guards | None = None,
     ) -> None:
-        self.mode, self.eager, self.seconds = mode, "", 0.0
-        traced = Traced(function, leaves, tree, mode.grad)
+        grad = bool(mode & 1)
+        self.eager, self.seconds = "", 0.0
+        traced = Traced(function, leaves, tree, grad)
         self.out_tree, self.single = traced.out_tree, traced.out_tree.cls is Tensor
         self.guards = Guards(function, traced.tracer.held) if guards is None else guards
+        free = [t for t in traced.taken if grad and t.requires_grad]
+        fixed = [t for t in traced.taken if grad and not t.requires_grad]
+        self.core = self.guards.of([grad and leaf.requires_grad for leaf in leaves], free, fixed)
         self.version = changes[0]
         args, kwargs = tree.parts
         flat = all(part.cls is Tensor for part in args.parts)
         self.plain = len(args.parts) if flat and not kwargs.parts else -1
-        self.wanted = tuple([mode.grad and leaf.requires_grad for leaf in leaves])
-        self.free = [t for t in traced.taken if t.requires_grad] if mode.grad else []
-        self.fixed = [t for t in traced.taken if not t.requires_grad] if mode.grad else []
         self.traced = len(traced.graph)
         self.gradient = Gradient(traced, passes) if traced.differentiable else None
         if self.gradient is None:
@@ -298,38 +282,30 @@ class Kind:
             self.graphs = [self.gradient.forward.graph, self.gradient.backward.graph]
 
     @classmethod
-    def of_eager(cls, function: Callable[..., Any], mode: Mode) -> Kind:
+    def of_eager(cls, function: Callable[..., Any]) -> Kind:
         """One that cannot be captured."""
         made = cls.__new__(cls)
-        made.mode, made.eager, made.plain = mode, "it could not be captured", -1
+        made.eager, made.plain = "it could not be captured", -1
         made.guards, made.version, made.traced = Guards(function, []), changes[0], 0
-        made.free, made.fixed, made.graphs, made.gradient = [], [], [], None
+        made.core = made.guards.core
+        made.graphs, made.gradient = [], None
         return made
 
-    def holds(self) -> bool:
-        """Is all as it was, as far as can be seen at once?"""
-        if self.version != changes[0] and not self.still_holds():
-            return False
-        return self.guards.free_hold() and self.as_before()
-
-    def as_before(self) -> bool:
-        return all(t.requires_grad for t in self.free) and not any(t.requires_grad for t in self.fixed)
+    def takes(self, args: tuple) -> bool:
+        """Is a call with these arguments of this kind, as far as can be seen at once?"""
+        return self.core.takes(args) and (self.version == changes[0] or self.still_holds())
 
     def still_holds(self) -> bool:
-        if not (self.guards.hold() and self.as_before()):
+        if not (self.guards.hold() and self.core.as_before()):
             return False
         self.version = changes[0]
         return True
 
     def again(self, args: Sequence[Any]) -> Leaves | None:
         """The results for arguments like the last ones; None where they are others."""
-        for wanted, arg in zip(self.wanted, args, strict=True):
-            if not isinstance(arg, Tensor) or (self.mode.grad and arg.requires_grad is not wanted):
-                return None
         if self.gradient is not None:
-            return self.gradient(list(args)) if self.gradient.fits(args) else None
-        last = self.executor.last
-        return None if last is None or self.executor.plain < 0 else last.again(args)
+            return self.gradient(list(args)) if self.gradient.forward.takes(args) else None
+        return self.executor.again(args)
 
     def run(self, leaves: Leaves) -> Leaves:
         if self.gradient is not None:
@@ -378,18 +354,17 @@ class Guards:
                 for name in code.__code__.co_names
                 if name in known and isinstance(known[name], SIMPLE)
             ]
+        self.core = self.of([], [], [])
 
-    def free_hold(self) -> bool:
-        for cell, value in self.cells:
-            if not _same(cell.cell_contents, value):
-                return False
-        return all(_same(names.get(name), value) for names, name, value in self.names)
+    def of(self, wanted: list[bool], free: Leaves, fixed: Leaves) -> _core.Guard:
+        """For the core: with which arguments, and which tensors from outside, require a gradient."""
+        return _core.Guard(wanted, self.cells, self.names, free, fixed)
 
     def hold(self) -> bool:
         for attributes, seen, count in self.modules:
             if len(attributes) != count or any(not _same(attributes.get(name), value) for name, value in seen):
                 return False
-        return self.free_hold()
+        return bool(self.core.free_hold())
 
 
 def _simple(attributes: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -472,15 +447,21 @@ class Gradient:
             forward, backward = optimize(forward, ALL), optimize(backward, ALL)
         self.forward, self.backward = Program(forward, {}), Program(backward, {})
         self.again, self.draws = parts.again, whole.draws
-        self.results, self.smooth, self.free = traced.results, set(traced.smooth), traced.free
+        self.results, self.smooth, self.free = traced.results, traced.smooth, traced.free
         self.asked, self.given, self.count = traced.asked, traced.given, traced.count
-
-    def fits(self, args: Sequence[Tensor]) -> bool:
-        values = self.forward.graph.inputs
-        return all(a.shape == v.shape and a.dtype is v.dtype for a, v in zip(args, values, strict=True))
+        places = [*self.asked, *range(self.count, self.count + len(self.free))]
+        self.places = [places[i] for i in self.given]  # of the gradients, among arguments and free tensors
 
     def __call__(self, leaves: Leaves) -> Leaves:
-        return list(_Call.apply(self, *leaves, *self.free))
+        streams = draw(self.draws)
+        made = run(self.forward, leaves, *streams)
+        inputs = [*leaves, *self.free]
+        known = set(map(id, inputs))
+        results = [r.detach() if r.requires_grad or id(r) in known else r for r in made[: self.results]]
+        linked = [results[i] for i in self.smooth]
+        node = Backward(self, inputs, made[self.results :], linked, streams)
+        node.place = _core.record_custom("CompiledBackward", inputs, linked, node)
+        return results
 
     def gradients_of(self, inputs: Leaves, kept: Leaves, above: Leaves, streams: tuple[int, int]) -> Leaves:
         return run(self.backward, [*above, *inputs, *kept], *streams)
@@ -488,37 +469,61 @@ class Gradient:
     def once_more(self, inputs: Leaves, above: Leaves, streams: tuple[int, int]) -> Sequence[Tensor | None]:
         """Gradients that can be differentiated: forward again, with its history."""
         results = Program(self.again, {}).run(inputs, *streams)
-        smooth = [result for i, result in enumerate(results) if i in self.smooth]
+        smooth = [results[i] for i in self.smooth]
         wanted = [*[inputs[i] for i in self.asked], *self.free]
         found = grad(smooth, [wanted[i] for i in self.given], above, create_graph=True, allow_unused=True)
         return list(found)
 
 
-class _Call(Function):
-    inline = True
+class Backward:
+    """What autograd calls: a node that holds what backward takes, and looks whether it was changed since."""
 
-    @staticmethod
-    def forward(ctx: Any, call: Gradient, *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.call, ctx.streams = call, draw(call.draws)
-        made = run(call.forward, list(tensors[: call.count]), *ctx.streams)
-        results = made[: call.results]
-        ctx.save_for_backward(*tensors, *made[call.results :])
-        ctx.count = len(tensors)
-        ctx.mark_non_differentiable(*[r for i, r in enumerate(results) if i not in call.smooth])
-        return tuple(results)
+    place: Any  # where it stands in autograd's graph
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        call, saved = ctx.call, ctx.saved_tensors
-        inputs, kept = list(saved[: call.count]), list(saved[ctx.count :])
-        above = [g for i, g in enumerate(gradients) if i in call.smooth]
+    def __init__(self, call: Gradient, inputs: Leaves, kept: Leaves, linked: Leaves, streams: tuple[int, int]) -> None:
+        self.call, self.streams, self.count = call, streams, len(inputs)
+        results = set(map(id, linked))
+        own = [tensor.detach() if id(tensor) in results else tensor for tensor in kept]
+        self.saved: list[Any] = [*inputs, *own]
+        self.shapes = [(r.shape, r.dtype) for r in linked]
+        self.versions = [tensor._version for tensor in self.saved]
+        hooks = _core.saver_mode(None)
+        if hooks is not None:
+            try:
+                self.saved = [t if t.is_leaf and t.requires_grad else _Packed(hooks, t, inputs) for t in self.saved]
+            finally:
+                _core.saver_mode(hooks)
+        self.packed = hooks is not None
+
+    def __call__(self, gradients: Sequence[Tensor | None], needed: Sequence[bool]) -> list[Tensor | None]:
+        call, saved = self.call, self._taken()
+        above = [
+            _zeros(shape, dtype) if gradient is None else gradient
+            for gradient, (shape, dtype) in zip(gradients, self.shapes, strict=True)
+        ]
+        inputs = saved[: call.count]
         if _core.is_grad_enabled():
-            found = call.once_more(inputs, above, ctx.streams)
+            found = call.once_more(inputs, above, self.streams)
         else:
-            found = call.gradients_of(inputs, kept, above, ctx.streams)
-        places = [*call.asked, *range(call.count, ctx.count)]
-        of = {places[i]: gradient for i, gradient in zip(call.given, found, strict=True)}
-        return (None, *[of.get(i) for i in range(ctx.count)])
+            found = call.gradients_of(inputs, saved[self.count :], above, self.streams)
+        made: list[Tensor | None] = [None] * self.count
+        for place, gradient in zip(call.places, found, strict=True):
+            made[place] = gradient
+        return made
+
+    def _taken(self) -> Leaves:
+        """What was saved, as it was."""
+        if not self.packed and [tensor._version for tensor in self.saved] == self.versions:
+            return self.saved
+        for tensor, version in zip(self.saved, self.versions, strict=True):
+            if isinstance(tensor, Tensor) and tensor._version != version:
+                raise GradientError(
+                    f"HX1501 compile: a tensor saved for backward, shape {tensor.shape}, was changed in place "
+                    f"afterwards (version {version} to {tensor._version}). Use an out-of-place update, or save a clone.",
+                    op="compile",
+                    code="HX1501",
+                )
+        return [one.restored(self.place) if isinstance(one, _Packed) else one for one in self.saved]
 
 
 def run(program: Program, leaves: Leaves, seed: int, first: int) -> Leaves:

@@ -127,9 +127,15 @@ class Program:
         made = self._plan_for(leaves, taken)
         return None if made is None else made.run(leaves, taken, seed, first)
 
-    def again(self, args: Sequence[Any]) -> list[Tensor] | None:
-        """The outputs for tensors like those of the last run; None where they are not."""
-        return self.plans[-1].run(args, [value.source for _, value in self.captured], 0, 0) if self.plans else None
+    def takes(self, args: Sequence[Any]) -> bool:
+        """Do these tensors, and those captured, lie like those of the plan made last?"""
+        plans = self.plans
+        return bool(plans and plans[-1].plan.takes(args, [value.source for _, value in self.captured]))
+
+    def again(self, args: Sequence[Any], seed: int = 0, first: int = 0) -> list[Tensor] | None:
+        """The outputs by the plan made last, for tensors that it takes."""
+        assert self.plans, "takes() said that there is one"
+        return self.plans[-1].run(args, [value.source for _, value in self.captured], seed, first)
 
     def _plan_for(self, leaves: list[Tensor], taken: list[Tensor]) -> Planned | None:
         from .plan import Planned
@@ -228,14 +234,14 @@ class Executor:
         self.programs: OrderedDict[tuple[int, ...], Program] = OrderedDict()
         self.last: Program | None = None  # where it can be asked at once
         plain = graph.in_tree.cls is tuple and all(part.cls is Tensor for part in graph.in_tree.parts)
-        self.plain = len(graph.in_tree.parts) if plain and not graph.draws else -1
+        self.plain = len(graph.in_tree.parts) if plain else -1
 
     def __call__(
         self, *args: Any, generator: Generator | None = None, captured: dict[str, Tensor] | None = None
     ) -> Any:
         graph = self.graph
         if self.last is not None and len(args) == self.plain and generator is captured is None and not _core.tracing():
-            results = self.last.again(args)
+            results = self.again(args)
             if results is not None:
                 return results[0] if graph.out_tree.cls is Tensor else graph.out_tree.fill(iter(results))
         leaves, tree = flatten(args)
@@ -248,8 +254,8 @@ class Executor:
         if _core.tracing():  # the graph becomes a part of the one that is traced
             leaves += told(graph)
             return graph.out_tree.fill(iter(program.run(leaves, 0, _core.trace_draws(graph.draws), captured)))
+        self.last = program
         leaves += around.begin(graph.around)
-        self.last = None if graph.around else program
         try:
             seed, first = draw(graph.draws, generator)
             results = self._run(program, leaves, seed, first, captured)
@@ -258,6 +264,22 @@ class Executor:
             raise
         around.end(graph.around)
         return graph.out_tree.fill(iter(results))
+
+    def again(self, args: Sequence[Any]) -> list[Tensor] | None:
+        """The results for tensors like those of the last run; None, with nothing done, where they are others."""
+        graph, program = self.graph, self.last
+        if program is None or self.plain < 0 or not program.takes(args):
+            return None
+        if not (graph.around or graph.draws):
+            return program.again(args)
+        given = around.begin(graph.around)
+        try:
+            results = program.again([*args, *given], *draw(graph.draws))
+        except BaseException:
+            around.undo(graph.around)
+            raise
+        around.end(graph.around)
+        return results
 
     def _run(
         self, program: Program, leaves: list[Tensor], seed: int, first: int, captured: dict[str, Tensor] | None

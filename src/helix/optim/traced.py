@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import _core, float64
@@ -11,6 +11,7 @@ from ..autograd import no_grad
 from ..errors import TraceError
 from ..graph.around import Around, Changed
 from ..graph.tracer import Tracer, active
+from .elementwise import Elementwise
 
 if TYPE_CHECKING:
     from .lookahead import Lookahead
@@ -55,6 +56,7 @@ class TracedStep(Around):
         self.form = [_form(update) for update in self.first]
         self.shapes = tuple([(len(n),) if isinstance(n, list) else () for n in _numbers(self.first)])
         self._before: list[tuple[str, dict[str, Any] | None, dict[str, Any]]] = []
+        self.buckets: list[Bucket] | None = None
 
     def _members(self) -> list[list[int]]:
         return [[id(parameter) for parameter in group["params"]] for group in self.optimizer.param_groups]
@@ -90,6 +92,28 @@ class TracedStep(Around):
     def before(self) -> Sequence[Tensor]:
         if self._members() != self.members:
             raise Changed(f"{self.name} has other parameters, or other groups of them, than when it was traced")
+        return self._again() or self._anew()
+
+    def _again(self) -> list[Tensor] | None:
+        """The numbers, where states are as the last run left them: a look at each says so, and no step is planned."""
+        if self.buckets is None:
+            return None
+        told = []
+        for bucket in self.buckets:
+            numbers = bucket.numbers(self.optimizer)
+            if numbers is None:
+                return None
+            told.append(numbers)
+        for bucket in self.buckets:
+            bucket.standing.count(1)
+        return [wrapped_numbers(numbers) for numbers in told]
+
+    def after(self) -> None:
+        if self.buckets is None and type(self.optimizer).updates is Elementwise.updates:
+            self.buckets = _buckets(self.optimizer, self.given, self.form)
+
+    def _anew(self) -> list[Tensor]:
+        self.buckets = None
         with no_grad():
             updates = self.optimizer.planned(zip(self.optimizer.param_groups, self.given, strict=True))
             if [_form(update) for update in updates] != self.form:
@@ -115,6 +139,10 @@ class TracedStep(Around):
                     values[key] = kept
 
     def undo(self) -> None:
+        if self.buckets is not None:
+            for bucket in self.buckets:
+                bucket.standing.count(-1)
+            return
         for name, before, values in reversed(self._before):
             if "step" in values:
                 values["step"] -= 1
@@ -129,6 +157,46 @@ class TracedStep(Around):
                 if now != then:
                     return f"{now[0]} is {now[1]}, it was {then[1]}"
         return "other parameters go together, or they have other states"
+
+
+class Bucket:
+    """Parameters of a group that count the same steps: one update, whose numbers follow from the group and the count."""
+
+    def __init__(self, at: int, slots: Iterable[str], states: dict[str, dict[str, Any]], form: tuple) -> None:
+        self.at, self.slots, self.form = at, tuple(slots), form
+        self.standing = _core.Standing(list(states), list(states.values()), self.slots)
+
+    def numbers(self, optimizer: Any) -> list[float] | None:
+        """The numbers of the next step; None where it is of another form, or states are others."""
+        group = optimizer.param_groups[self.at]
+        steps = self.standing.steps(optimizer.state)
+        if steps < 0 or tuple(optimizer.slots(group)) != self.slots:
+            return None
+        formula = optimizer.formula(group, {"step": steps})
+        known = _record(formula.function.__name__)
+        fixed = tuple([pair for pair in formula.options.items() if pair[0] not in known])
+        if formula.numbers or formula.function is not self.form[0] or fixed != self.form[2]:
+            return None
+        return numbers_of(formula.function.__name__, formula.options)
+
+
+def _buckets(optimizer: Any, given: list[list[Any]], form: list[tuple]) -> list[Bucket] | None:
+    """Those of a step that is one update a group; None where it is not."""
+    named = [(at, [name for name, _, _ in mine]) for at, mine in enumerate(given) if mine]
+    found = []
+    for at, names in named:
+        group = optimizer.param_groups[at]
+        mine = [one for one in form if one[3] == tuple(names)]
+        if (
+            len(mine) != 1
+            or len(form) != len(named)
+            or not isinstance(mine[0][0], Op)
+            or {*optimizer.numbers(group)} != {"step"}
+        ):
+            return None
+        states = {name: optimizer.state[name] for name in names}
+        found.append((form.index(mine[0]), Bucket(at, optimizer.slots(group), states, mine[0])))
+    return [bucket for _, bucket in sorted(found, key=lambda pair: pair[0])]
 
 
 def _form(update: Update) -> tuple:

@@ -36,6 +36,7 @@ cdef extern from "plan.h" nogil:
     ctypedef struct hx_plan
     hx_status hx_plan_new(hx_trace *trace, const hx_plan_data *data, hx_plan_region region, void *host, hx_plan **out)
     void hx_plan_release(hx_plan *p)
+    bint hx_plan_takes(const hx_plan *p, int i, const hx_tensor *t)
     bint hx_plan_fits(const hx_plan *p, hx_tensor **bound)
     hx_status hx_plan_run(hx_plan *p, hx_tensor **bound, uint64_t seed, uint64_t first, hx_tensor **results)
     int64_t hx_plan_offsets(int n, const int64_t *nbytes, const int32_t *first, const int32_t *last, int64_t *offset)
@@ -45,7 +46,7 @@ PLAN_VIEW, PLAN_INTO, PLAN_OVER, PLAN_DENSE, PLAN_COPY, PLAN_REGION = 1, 2, 4, 8
 
 
 cdef int plan_bits(const hx_trace_call *c, const hx_trace *t) noexcept:
-    """PLAN_OVER: its result may lie where an input lies; PLAN_DENSE: it takes contiguous inputs; PLAN_COPY: it copies as it is."""
+    """PLAN_OVER: its result may lie where an input lies; PLAN_DENSE: it takes contiguous inputs. PLAN_COPY is the planner's to say."""
     cdef int bits = (1 if c.view else 0) | (2 if c.into else 0)
     cdef const hx_op_support *s
     cdef hx_dtype key = HX_F32
@@ -65,8 +66,6 @@ cdef int plan_bits(const hx_trace_call *c, const hx_trace *t) noexcept:
         s = hx_own_kernel(c.op, c.device, key)
         if s != NULL and s.verdict == HX_YES_IF_CONTIGUOUS:
             bits |= 8
-    if c.n_in == 1 and c.n_out == 1 and not c.into and (<Op>OPS["cast"]).op == c.op and c.spec[0].dtype == key:
-        bits |= 16
     return bits
 
 
@@ -174,6 +173,17 @@ cdef class Plan:
 
     def __dealloc__(self):
         hx_plan_release(self.plan)
+
+    def takes(self, inputs, list captured not None):
+        """Do these lie like the first inputs, and the captured tensors, of the plan, and does it take all of those inputs?"""
+        cdef Py_ssize_t i, first = self.n_bound - len(captured)
+        for i in range(len(inputs)):
+            if not isinstance(inputs[i], Tensor) or not hx_plan_takes(self.plan, <int>i, (<Tensor>inputs[i]).t):
+                return False
+        for i in range(len(captured)):
+            if not hx_plan_takes(self.plan, <int>(first + i), (<Tensor?>captured[i]).t):
+                return False
+        return True
 
     def run(self, inputs, list captured, seed=0, first=0):
         """The results, as a list; None, with nothing done, where the tensors do not lie as the plan takes them."""
