@@ -48,6 +48,7 @@ typedef struct frame {
     hx_tensor **fresh;
     const hx_mem **mem; /* what each slot was patched with */
     void **data;
+    bool writes; /* hx_whole_begin was called */
 } frame;
 
 struct hx_plan {
@@ -515,6 +516,20 @@ static hx_status run_call(const hx_plan *p, const step *s, hx_tensor **t, const 
     return HX_OK;
 }
 
+/* Steps side by side that write what was there before are given up together or not at all. */
+static void begin_writing(frame *f, const step *s) {
+    if (!s->outside || f->writes) return;
+    f->writes = true;
+    hx_whole_begin();
+}
+
+static void end_writing(frame *f) {
+    if (f->writes) hx_whole_end();
+    f->writes = false;
+}
+
+static bool goes_on_writing(const hx_plan *p, int i) { return i + 1 < p->n_steps && p->steps[i + 1].outside; }
+
 /* Where each step is a call of its own. */
 static hx_status run_apart(const hx_plan *p, const frame *f, hx_tensor **bound, const step *s, const hx_attr *attr) {
     hx_tensor *few[FEW_TENSORS], **t = few;
@@ -531,11 +546,12 @@ static hx_status run_apart(const hx_plan *p, const frame *f, hx_tensor **bound, 
     return status;
 }
 
-static hx_status run_there(const hx_plan *p, const frame *f, hx_tensor **bound, uint64_t seed, uint64_t first) {
+static hx_status run_there(const hx_plan *p, frame *f, hx_tensor **bound, uint64_t seed, uint64_t first) {
     hx_attr attr[HX_MAX_PARAMS];
     for (int i = 0; i < p->n_steps; i++) {
         const step *s = &p->steps[i];
         HX_TRY(hx_look());
+        begin_writing(f, s);
         if (s->op) memcpy(attr, s->attr, (size_t)s->n_attr * sizeof *attr);
         if (s->draw >= 0) {
             attr[s->draw].count = 0;
@@ -543,6 +559,7 @@ static hx_status run_there(const hx_plan *p, const frame *f, hx_tensor **bound, 
             attr[s->draw].v.rng.stream += first;
         }
         HX_TRY(run_apart(p, f, bound, s, attr));
+        if (!goes_on_writing(p, i)) end_writing(f);
     }
     return HX_OK;
 }
@@ -565,15 +582,7 @@ static __attribute__((noinline, cold)) hx_status failed(const hx_err *err, hx_co
     return code == HX_E_MEMORY && hx_error_pending() ? code : hx_fail_kernel(err, code);
 }
 
-static hx_code call_kernel(const hx_plan *p, const step *s, const hx_op_call *call, hx_err *err) {
-    if (!s->outside) return s->kernel(p->device->handle, NULL, call, err);
-    hx_whole_begin(); /* what is there is written over wholly */
-    hx_code code = s->kernel(p->device->handle, NULL, call, err);
-    hx_whole_end();
-    return code;
-}
-
-static hx_status run_kernels(const hx_plan *p, const frame *f, int begin, int end, bool watched) {
+static hx_status run_kernels(const hx_plan *p, frame *f, int begin, int end, bool watched) {
     hx_err err;
     err.struct_size = sizeof err;
     bool profiling = hx_profiling();
@@ -583,7 +592,9 @@ static hx_status run_kernels(const hx_plan *p, const frame *f, int begin, int en
         err.number = 0;
         err.msg[0] = 0;
         hx_error_enter_op(s->op->name);
-        hx_code code = call_kernel(p, s, &f->calls[i], &err);
+        begin_writing(f, s);
+        hx_code code = s->kernel(p->device->handle, NULL, &f->calls[i], &err);
+        if (!goes_on_writing(p, i)) end_writing(f);
         if (__builtin_expect(code != HX_OK, 0)) return failed(&err, code);
         if (__builtin_expect(profiling, 0)) note(p, s, start);
         if (watched && s->bytes > LOOK_BYTES && hx_stopped()) break;
@@ -593,7 +604,7 @@ static hx_status run_kernels(const hx_plan *p, const frame *f, int begin, int en
 }
 
 /* Long ones let the host language go on meanwhile. */
-static hx_status run_segment(const hx_plan *p, const frame *f, int begin, int end, int64_t bytes) {
+static hx_status run_segment(const hx_plan *p, frame *f, int begin, int end, int64_t bytes) {
     const hx_blocking *blocking = bytes > HX_BLOCKING_BYTES ? hx_get_blocking() : NULL;
     if (!blocking) return run_kernels(p, f, begin, end, false);
     hx_watch watch;
@@ -604,7 +615,7 @@ static hx_status run_segment(const hx_plan *p, const frame *f, int begin, int en
     return hx_watch_end(&watch) ? hx_given_up() : status;
 }
 
-static hx_status run_here(const hx_plan *p, const frame *f, hx_tensor **bound) {
+static hx_status run_here(const hx_plan *p, frame *f, hx_tensor **bound) {
     const char *outer = hx_error_enter_op(NULL);
     hx_status status = HX_OK;
     for (int i = 0; i < p->n_steps && !status;) {
@@ -658,6 +669,7 @@ static hx_status run_in(const hx_plan *p, frame *f, hx_tensor **bound, uint64_t 
     } else {
         status = run_there(p, f, bound, seed, first);
     }
+    end_writing(f);
     for (int i = 0; i < p->n_written; i++)
         if (hx_counts_writes(bound[p->written[i]])) hx_bump_version(bound[p->written[i]]);
     return status ? status : give_results(p, f, bound, results);
