@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, overload
+
 from helix import _core
 from helix._core import Tensor
 from helix.errors import ArgumentError
 from helix.written import into
+
+if TYPE_CHECKING:
+    from helix.graph import Graph
 
 _op = _core.op_named
 
@@ -140,7 +146,11 @@ METHODS = {
 }
 
 
-def trace(input, *specs, out=None):
+@overload
+def trace(input: Tensor, *, out: Tensor | None = None) -> Tensor: ...
+@overload
+def trace(input: Callable[..., Any], *specs: Any) -> Graph: ...
+def trace(input: Any, *specs: Any, out: Tensor | None = None) -> Any:
     """The sum of a matrix's diagonal; or, of a function or module, its graph for inputs like `specs` (`helix.graph.trace`).
 
     Example:
