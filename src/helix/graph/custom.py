@@ -238,7 +238,7 @@ def _part(graph: Graph, inputs: list[Value], nodes: list[Node], outputs: list[Va
 
     for node in nodes:
         taken = tuple([None if value is None else copy_of(value) for value in node.inputs])
-        twin = Node(node.op, taken, node.attributes, node.list_length, node.place, node.no_grad, node.device, node.writes, node.graphs)  # fmt: skip
+        twin = node.twin(taken)
         for value, output in zip(node.outputs, twin.gives(*[(v.shape, v.dtype) for v in node.outputs]), strict=True):
             new[id(value)] = output
         for given in taken:

@@ -126,6 +126,11 @@ class Node:
         self.outputs: tuple[Value, ...] = ()
         self.order = 0  # grows along the list of the graph
 
+    def twin(self, inputs: tuple[Value | None, ...]) -> Node:
+        """The same call on other inputs, with no results yet."""
+        same = (self.attributes, self.list_length, self.place, self.no_grad, self.device, self.writes, self.graphs)
+        return Node(self.op, inputs, *same)
+
     def gives(self, *specs: tuple[tuple[Any, ...], Any]) -> tuple[Value, ...]:
         """Makes the outputs, one for each (shape, dtype)."""
         made = []

@@ -79,17 +79,7 @@ def _copy(
 
     for node in nodes:
         taken = tuple([None if value is None else copy_of(value) for value in node.inputs])
-        twin = Node(
-            node.op,
-            taken,
-            node.attributes,
-            node.list_length,
-            node.place,
-            node.no_grad,
-            node.device,
-            node.writes,
-            node.graphs,
-        )
+        twin = node.twin(taken)
         for value, output in zip(node.outputs, twin.gives(*[(v.shape, v.dtype) for v in node.outputs]), strict=True):
             new[id(value)] = output
         made.append(twin)

@@ -24,17 +24,7 @@ def copied(graph: Graph) -> Graph:
     made.captured = [copy_of(value) for value in graph.captured]
     for node in graph.nodes:
         inputs = tuple([None if value is None else copy_of(value) for value in node.inputs])
-        twin = Node(
-            node.op,
-            inputs,
-            node.attributes,
-            node.list_length,
-            node.place,
-            node.no_grad,
-            node.device,
-            node.writes,
-            node.graphs,
-        )
+        twin = node.twin(inputs)
         for value, output in zip(node.outputs, twin.gives(*[(v.shape, v.dtype) for v in node.outputs]), strict=True):
             output.name = value.name
             new[id(value)] = output
