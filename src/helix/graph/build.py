@@ -60,6 +60,7 @@ class Builder:
         self.place = NOWHERE
         self.leaves: dict[Memory, Tensor] = {}  # by the memory of the gradients that they have
         self.taken: set[str] = set()
+        self.lent: dict[int, Value] = {}  # what was copied as a whole into something: it has the very value
 
     def inputs(self, tensors: list[Tensor], names: list[str]) -> None:
         for tensor, name in zip(tensors, names, strict=True):
@@ -79,7 +80,36 @@ class Builder:
                 self.plain(call)
 
     def outputs(self, tensors: list[Tensor]) -> None:
-        self.graph.outputs = [self.read(self.trace.number(tensor)) for tensor in tensors]
+        numbers = [self.trace.number(tensor) for tensor in tensors]
+        self.own(numbers)
+        self.graph.outputs = [self.read(number) for number in numbers]
+
+    def own(self, numbers: list[int]) -> None:
+        """What the program made of Python values, or copied, and gives away, each run makes anew: its taker may write it."""
+        shown = {out: call[1][0] for call in self.calls if call[6] for out in call[2]}
+        for number in numbers:
+            while number in shown:
+                number = shown[number]
+            number = self.known[number][1]
+            made = self.known[number][0] == MADE and not self.known[number][6]
+            value = self.captured(number) if made and self.now[number] is None else self.now[number]
+            if value is not None and value.fixed:
+                self.renew(value)
+            root = self.root(number)
+            if value is not None and self.lent.get(root) is value:
+                self.now[root] = self.emit("clone", (value,), (), (value.shape, value.dtype))
+                self.version[root] += 1
+
+    def renew(self, value: Value) -> None:
+        """All that take a constant take a clone of it."""
+        node = Node("clone", (value,))
+        (made,) = node.gives((value.shape, value.dtype))
+        for user in value.users.nodes:
+            user.inputs = tuple([made if taken is value else taken for taken in user.inputs])
+            made.users.append(user, value.users.drop(user))
+        value.users.append(node)
+        self.graph.insert(node, 0)
+        self.now = [made if now is value else now for now in self.now]
 
     def effects(self, gradients: list[tuple[str, Tensor, Tensor]]) -> None:
         """Writes to memory that was there before, and gradients left with leaves."""
@@ -92,6 +122,7 @@ class Builder:
                         code="HX1702",
                     )
                 self.graph.effects.append(Effect("write", value, self.current(number)))
+        self.own([self.trace.number(gradient) for _, _, gradient in gradients])
         for kind, leaf, gradient in gradients:
             target = self.captured(self.trace.number(leaf))
             self.graph.effects.append(Effect(kind, target, self.read(self.trace.number(gradient))))
@@ -153,6 +184,7 @@ class Builder:
         values = tuple([None if v < 0 else self.read(v) for v in inputs])
         if op == "copy" and (source := _same_as(values[1], self.spec(targets[0]))) is not None:
             self.write(targets[0], source, None)
+            self.lent[self.root(targets[0])] = self.current(self.root(targets[0]))
             return
         node = Node(op, values, attributes, list_length, self.places[place], no_grad, device, written)
         specs = [(self.known[v][2], dtypes[i] if into else self.known[v][3]) for i, v in enumerate(targets)]

@@ -400,7 +400,8 @@ class Traced:
             self.out_tree = flatten(result)[1]
             tracer.outputs(results)
             self.taken = self._captured()
-            self.smooth = [i for i, r in enumerate(results) if r.requires_grad]
+            given = set(map(id, [*inputs, *self.taken]))  # what is returned as it came has its own history
+            self.smooth = [i for i, r in enumerate(results) if r.requires_grad and not (r.is_leaf and id(r) in given)]
             self.differentiable = mode_grad and bool(self.smooth) and not self._is_step()
             if self.differentiable:
                 self._differentiate(inputs, results)
@@ -457,7 +458,7 @@ class Gradient:
         made = run(self.forward, leaves, *streams)
         inputs = [*leaves, *self.free]
         known = set(map(id, inputs))
-        results = [r.detach() if r.requires_grad or id(r) in known else r for r in made[: self.results]]
+        results = [r.detach() if r.requires_grad and id(r) not in known else r for r in made[: self.results]]
         linked = [results[i] for i in self.smooth]
         node = Backward(self, inputs, made[self.results :], linked, streams)
         node.place = _core.record_custom("CompiledBackward", inputs, linked, node)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import _core
-from .._core import Tensor
+from .._core import Tensor, storage_number
 from ..autograd import Function, enable_grad, grad
 from ..errors import ArgumentError, ParameterError, TraceError
 from .build import Region
@@ -363,7 +363,21 @@ def runner(node: Node, sizes: Sizes, program: type[Program] = Program) -> Callab
 
         return of_function(node, sizes)
     programs = [program(graph, sizes) for graph in node.graphs]
-    return {"cond": _run_cond, "scan": _run_scan, "while_loop": _run_while}[node.op](node, programs)
+    run = {"cond": _run_cond, "scan": _run_scan, "while_loop": _run_while}[node.op](node, programs)
+    return lambda inputs, seed, first: _apart(run(inputs, seed, first), inputs)
+
+
+def _apart(results: Leaves, inputs: Leaves) -> Leaves:
+    """Results in memory of their own, as a plan has them: a choice may have chosen an operand, a loop have gone no round."""
+    if _core.tracing():
+        return results
+    given = {storage_number(tensor) for tensor in inputs}
+    made = []
+    for result in results:
+        taken = storage_number(result) in given
+        made.append(result.clone() if taken else result)
+        given.add(storage_number(made[-1]))
+    return made
 
 
 def _run_cond(node: Node, programs: list[Program]) -> Callable[[Leaves, int, int], Leaves]:

@@ -40,6 +40,18 @@ def root(value: Value) -> Value:
     return value
 
 
+def memory(value: Value) -> Value:
+    """As `root`, through those views alone that never copy."""
+    while (
+        value.node is not None
+        and is_view(value.node)
+        and value.node.op != "reshape"
+        and value.node.inputs[0] is not None
+    ):
+        value = value.node.inputs[0]
+    return value
+
+
 def is_plain(value: Value) -> bool:
     """Is its memory surely its own, row by row? Of results of control flow, and of what is given, nothing is known."""
     return value.node is not None and not value.node.graphs and not is_view(value.node)
@@ -109,7 +121,8 @@ class Rewriter:
             return False
         if alike:
             return not (self.is_shown(old) and self.is_shown(new))
-        return (old not in self.ends or self._is_own(new)) and (is_dense(new) or not _reads_memory(old))
+        own = self._is_own(new) or (old not in self.ends and (not self.is_shown(old) or memory(old) is memory(new)))
+        return own and (is_dense(new) or not _reads_memory(old))
 
     def _flows_alike(self, old: Value, new: Value) -> bool:
         if flows(old) == flows(new):
