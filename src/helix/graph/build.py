@@ -51,6 +51,7 @@ class Builder:
         self.calls = trace.calls()
         self.now: list[Value | None] = [None] * len(self.known)
         self.by_memory: dict[Memory, int] = {}
+        self.by_storage: dict[int, list[int]] = {}  # the same captured tensors
         self.lifted: list[Tensor] = []
         self.roots: dict[int, int] = {}  # what views show; only where something is written
         self.version: dict[int, int] = {}
@@ -274,13 +275,8 @@ class Builder:
         """A written tensor must not share its memory with another captured one that shows other elements."""
         if self.writing < 0:
             return
-        storage = storage_number(self.trace.tensor(v))
-        for memory, number in self.by_memory.items():
-            if (
-                number != v
-                and memory[0] == storage
-                and (self.version.get(v) or self.version.get(number) or self.writing in (v, number))
-            ):
+        for number in self.by_storage.get(storage_number(self.trace.tensor(v)), ()):
+            if number != v and (self.version.get(v) or self.version.get(number) or self.writing in (v, number)):
                 raise TraceError(
                     f"HX1702 a captured tensor is written{self.located()} that shares its memory with another one that the traced "
                     f"function takes, {self.first.get(v, self.now[v])!r} and {self.first.get(number, self.now[number])!r}; take one "
@@ -305,7 +301,9 @@ class Builder:
         else:
             memory = memory_of(tensor)
             twin = self.by_memory.setdefault(memory, v)
-            if twin != v:
+            if twin == v:
+                self.by_storage.setdefault(memory[0], []).append(v)
+            else:
                 self.roots[v] = twin
                 self.seen[v] = self.version.get(twin, 0)
                 self.now[v] = self.current(twin)

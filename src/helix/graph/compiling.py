@@ -20,6 +20,7 @@ from .around import Changed
 from .control import backward
 from .dynamic import Dynamic, fits, specs_of
 from .executor import Executor, Program, draw
+from .garbage import uncollected
 from .ir import Graph
 from .joint import part
 from .passes import PASSES, optimize
@@ -162,6 +163,7 @@ class Compiled:
             if not kinds:
                 del self.kinds[key]
 
+    @uncollected()
     def make(self, leaves: Leaves, tree: Tree, mode: int) -> Kind:
         start = time.perf_counter()
         try:

@@ -12,6 +12,7 @@ from ..autograd import enable_grad, no_grad
 from ..errors import ArgumentError, HelixError, ShapeError, TraceError, UnsupportedOpError
 from ..precision import restored_autocast
 from . import around
+from .garbage import uncollected
 from .ir import Graph, Node, Value
 from .spec import Spec
 from .symbols import Expr, Sizes, at
@@ -137,13 +138,14 @@ class Program:
         assert self.plans, "takes() said that there is one"
         return self.plans[-1].run(args, [value.source for _, value in self.captured], seed, first)
 
+    @uncollected()
     def _plan_for(self, leaves: list[Tensor], taken: list[Tensor]) -> Planned | None:
         from .plan import Planned
 
         if self.plans is None or len(self.plans) == PLANS:
             return None
         try:
-            made = Planned(self.graph, self.sizes, leaves, taken)
+            made = Planned(self, leaves, taken)
         except (TraceError, UnsupportedOpError, NotImplementedError):
             self.plans = None
             return None

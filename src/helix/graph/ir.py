@@ -413,16 +413,15 @@ class Graph:
 
     def prune(self) -> int:
         """Removes the nodes on which no output and no effect depends; returns how many."""
-        live: set[int] = set()
-        waiting = [value.node for value in (*self.outputs, *(effect.value for effect in self.effects)) if value.node]
-        while waiting:
-            node = waiting.pop()
-            if id(node) not in live:
-                live.add(id(node))
-                waiting += [value.node for value in node.inputs if value is not None and value.node is not None]
-        dead = [node for node in self.nodes if id(node) not in live]
+        live = {value.node for value in (*self.outputs, *(effect.value for effect in self.effects))}
+        dead = []
+        for node in reversed(self.nodes):
+            if node in live:
+                live.update([value.node for value in node.inputs if value is not None])
+            else:
+                dead.append(node)
         if dead:
-            self.nodes = [node for node in self.nodes if id(node) in live]
+            self.nodes = [node for node in self.nodes if node in live]
             for node in dead:
                 self._let_go(node)
             self.runner = None

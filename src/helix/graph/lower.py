@@ -10,8 +10,7 @@ from ..autograd import no_grad
 from ..errors import UnsupportedOpError
 from ..precision import restored_autocast
 from .executor import Program
-from .ir import Graph, Node
-from .symbols import Sizes
+from .ir import Node
 
 Layout = tuple[tuple[int, ...], tuple[int, ...]]  # shape and strides
 
@@ -24,40 +23,36 @@ class Lowered:
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self.inputs: list[int] = []
-        self.captured: list[int] = []  # -1: not taken
+        self.captured: list[int] = []
         self.outputs: list[int] = []
         self.effects: list[tuple[str, int, int]] = []  # kind, which bound tensor, value
         self.regions: list[Any] = []
 
 
-def lower(graph: Graph, sizes: Sizes, leaves: Sequence[Tensor], captured: Sequence[Tensor]) -> Lowered:
-    """Traces the nodes once more, for tensors that lie like `leaves` and `captured`.
+def lower(program: Program, leaves: Sequence[Tensor], captured: Sequence[Tensor]) -> Lowered:
+    """Traces the steps once more, for tensors that lie like `leaves` and `captured`. No tensor of theirs is kept.
 
     Raises what the records raise; TraceError where a composite cannot be taken to its parts on shapes alone.
     """
-    program = Program(graph, sizes)
     lowered = Lowered(Trace(True))
     trace = lowered.trace
     with no_grad(), restored_autocast((None, None)), trace:
         slots = program.start.copy()
-        for slot, leaf in zip(program.inputs, leaves, strict=True):
-            number = is_wrapped_number(leaf)
-            slots[slot] = trace.input(leaf.shape, leaf.dtype, leaf.device, number, leaf.strides)
-        for (slot, _), tensor in zip(program.captured, captured, strict=True):
-            slots[slot] = tensor
+        bound = [*program.inputs, *[slot for slot, _ in program.captured]]
+        for slot, given in zip(bound, (*leaves, *captured), strict=True):
+            number = is_wrapped_number(given)
+            slots[slot] = trace.input(given.shape, given.dtype, given.device, number, given.strides)
         for step in program.steps:
             _step(step, slots, lowered)
         for slot in program.outputs:
             trace.output(slots[slot])
-        for effect, target, source in program.effects:
+        for _, _, source in program.effects:
             trace.output(slots[source])
-            if effect.kind == "write":  # a tensor that no node takes has a number too
-                trace.output(slots[target])
     number_of = trace.number
     lowered.inputs = [number_of(slots[slot]) for slot in program.inputs]
-    lowered.captured = [number_of(tensor) for tensor in captured]
+    lowered.captured = [number_of(slots[slot]) for slot, _ in program.captured]
     lowered.outputs = [number_of(slots[slot]) for slot in program.outputs]
-    at = {slot: i for i, slot in enumerate((*program.inputs, *[slot for slot, _ in program.captured]))}
+    at = {slot: i for i, slot in enumerate(bound)}
     lowered.effects = [(e.kind, at[target], number_of(slots[source])) for e, target, source in program.effects]
     return lowered
 

@@ -4,13 +4,16 @@ needs in between."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .. import _core
 from .._core import Tensor
 from ..autograd import no_grad
 from ..errors import UnsupportedOpError
 from .lower import Lowered, lower
+
+if TYPE_CHECKING:
+    from .executor import Program
 
 VIEW, INTO, OVER, DENSE, COPY, REGION = (
     _core.PLAN_VIEW,
@@ -164,8 +167,6 @@ class Planner:
         made, read = self.uses()
         copies = []
         for slot, v in writes:
-            if self.bound[slot] < 0:
-                raise NotImplementedError("a tensor that is written, and that no step takes, has no place in a plan")
             if self.bound[slot] == v:
                 continue
             if self.may_write(slot, v, made, read):
@@ -354,8 +355,8 @@ class Planned:
 
     __slots__ = ("gradients", "memory", "outputs", "plan", "steps")
 
-    def __init__(self, graph: Any, sizes: Any, leaves: Sequence[Tensor], captured: Sequence[Tensor]) -> None:
-        lowered = lower(graph, sizes, leaves, captured)
+    def __init__(self, program: Program, leaves: Sequence[Tensor], captured: Sequence[Tensor]) -> None:
+        lowered = lower(program, leaves, captured)
         planner = Planner(lowered)
         planner.run()
         self.plan, self.memory = planner.finish()

@@ -10,6 +10,7 @@ from ..ir import Graph, Node, Value
 from ..symbols import Unknown
 
 _FLAGS: dict[str, set[str]] = {}
+_VIEWS: set[str] = set()
 # Views that keep all elements and their order.
 RESHAPES = frozenset({"reshape", "view", "squeeze", "unsqueeze"})
 _KEEP_FILLING = frozenset(
@@ -25,18 +26,22 @@ def flags_of(op: str) -> set[str]:
     """The flags of an op's record; none for control flow."""
     if not _FLAGS:
         _FLAGS.update({record["name"]: record["flags"] for record in _core.ops()})
+        _VIEWS.update([op for op, flags in _FLAGS.items() if "view" in flags])
     return _FLAGS.get(op, set())
 
 
 def is_view(node: Node) -> bool:
     """May the results of this node show the memory of its first input? A reshape may."""
-    return "view" in flags_of(node.op)
+    if not _VIEWS:
+        flags_of(node.op)
+    return node.op in _VIEWS
 
 
 def root(value: Value) -> Value:
     """The value whose memory a chain of views shows."""
-    while value.node is not None and is_view(value.node) and value.node.inputs[0] is not None:
-        value = value.node.inputs[0]
+    node = value.node
+    while node is not None and is_view(node) and (source := node.inputs[0]) is not None:
+        value, node = source, source.node
     return value
 
 
@@ -107,7 +112,7 @@ class Rewriter:
         self.changes = 0
         self.new: dict[Value, Value] = {}
         self.ends = {*graph.outputs, *[effect.value for effect in graph.effects]}
-        self._shown = {root(end) for end in self.ends}
+        self._roots: set[Value] | None = None  # of the ends; found where the first change asks for them
 
     # ---- what may be done ----------------------------------------------------------------------------------
 
@@ -134,17 +139,23 @@ class Rewriter:
 
     def is_shown(self, value: Value) -> bool:
         """Does an output or an effect show the memory of the value?"""
-        return root(value) in self._shown
+        return root(value) in self._shown()
+
+    def _shown(self) -> set[Value]:
+        if self._roots is None:
+            self._roots = {root(end) for end in self.ends}
+        return self._roots
 
     # ---- doing it ------------------------------------------------------------------------------------------
 
     def replace(self, old: Value, new: Value) -> None:
         """All that take `old` take `new`, which is made before them."""
+        shown = self._shown()
         for user in old.users.nodes:
             user.inputs = tuple([new if value is old else value for value in user.inputs])
             new.users.append(user, old.users.drop(user))
-        if self.is_shown(old):
-            self._shown.add(root(new))
+        if root(old) in shown:
+            shown.add(root(new))
         if old in self.ends:
             self.ends.discard(old)
             self.ends.add(new)
@@ -172,6 +183,7 @@ class Rewriter:
 
     def exchange(self, node: Node, inputs: tuple[Value | None, ...]) -> None:
         """The node takes other inputs."""
+        self._shown()
         for value in node.inputs:
             if value is not None:
                 value.users.drop(node)
