@@ -70,10 +70,10 @@ def export(
     input_names, output_names: one for each tensor; by default the names of parameters, and "output" or "output.0", ….
     dynamic: {input name: {axis: name}}: the same as dimensions in args.
     opset: of the standard, from 18. check: the model is checked by onnx, run by onnxruntime (by onnx's reference where that is not
-        installed, or has no kernel) on random inputs at two sizes of each dimension, and compared with what helix computes.
+        installed, or has no kernel) on random inputs at two sizes of each dimension, and compared with the graph in float64.
     external_data: weights in a file of their own beside the model; by default where they take 1.9 GB or more.
-    tolerance: largest difference to helix, as a part of the largest element of a result; by default 1e-4, of float64 1e-9, of
-        half types 2e-2. training: trace in the mode the module is in, in place of eval mode.
+    tolerance: largest difference to the module, as a part of the largest element of a result; by default what rounding explains,
+        element by element. training: trace in the mode the module is in, in place of eval mode.
 
     The file appears under its name when all is done, and not at all where something fails.
 

@@ -46,7 +46,7 @@ def model_of(graph: Graph, opset: int, input_names: Sequence[str], output_names:
             w.nodes[-1].output[0] = name + suffix
             results.append(Edge(w, name + suffix, part.dtype, value.shape))
     nodes = _needed([*w.start, *w.nodes], [edge.name for edge in results])
-    nodes = _renamed(nodes, {edge.name for edge in inputs} | set(w.initializers))
+    nodes, renamed = _renamed(nodes, {edge.name for edge in inputs} | set(w.initializers))
     used = _taken(nodes)
     held = [proto for name, proto in w.initializers.items() if name in used]
     body = w.onnx.helper.make_graph(
@@ -59,7 +59,7 @@ def model_of(graph: Graph, opset: int, input_names: Sequence[str], output_names:
     )  # fmt: skip
     w.onnx.helper.set_model_props(proto, {"helix.version": helix.__version__, "helix.dimensions": ", ".join(
         f"{dim.name}: {dim.min}..{'' if dim.max is None else dim.max}" for dim in graph.dims)})  # fmt: skip
-    names = {key: edge.name for key, edge in w.edges.items() if isinstance(edge, Edge)}
+    names = {key: renamed.get(edge.name, edge.name) for key, edge in w.edges.items() if isinstance(edge, Edge)}
     return Written(proto, graph, names, [edge.name for edge in inputs], [edge.name for edge in results])
 
 
@@ -86,10 +86,10 @@ def _taken(nodes: Sequence[Any]) -> set[str]:
     return found
 
 
-def _renamed(nodes: list[Any], fixed: set[str]) -> list[Any]:
-    """What makes a result takes its name, where the copy that would name it is the only other reader."""
+def _renamed(nodes: list[Any], fixed: set[str]) -> tuple[list[Any], dict[str, str]]:
+    """What makes a result takes its name, where the copy that would name it is the only other reader; and what it was before."""
     makers = {name: node for node in nodes for name in node.output}
-    kept = []
+    kept, renamed = [], {}
     for i, node in enumerate(nodes):
         source = node.input[0] if node.op_type == "Identity" and not node.name.startswith("sizes") else ""
         maker = makers.get(source)
@@ -99,8 +99,8 @@ def _renamed(nodes: list[Any], fixed: set[str]) -> list[Any]:
             continue
         for k, name in enumerate(maker.output):
             if name == source:
-                maker.output[k] = node.output[0]
-    return kept
+                maker.output[k] = renamed[source] = node.output[0]
+    return kept, renamed
 
 
 def _last(nodes: list[Any], i: int) -> bool:

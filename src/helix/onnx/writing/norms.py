@@ -31,7 +31,12 @@ def layer_norm(w: Writer, x: Edge, weight: Edge | None, bias: Edge | None, shape
     return made, None, None
 
 
-@writes("batch_norm_apply", when=lambda node: len(node.outputs[0].shape) > 1)
+def _single(node: Node) -> bool:
+    """epsilon is a float32 in the format."""
+    return len(node.outputs[0].shape) > 1 and node.outputs[0].dtype.name != "float64"
+
+
+@writes("batch_norm_apply", when=_single)
 def batch_norm(
     w: Writer, x: Edge, mean: Edge, variance: Edge, weight: Edge | None, bias: Edge | None, eps: float
 ) -> Edge:
