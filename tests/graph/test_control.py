@@ -135,7 +135,6 @@ REFUSED: list[tuple[Callable, type, str]] = [
     (lambda x: helix.cond(x[0] > 0, lambda: x, lambda: x[:2]), TraceError, "if_false"),
     (lambda x: helix.cond(x > 0, lambda: x, lambda: x), ParameterError, "one element"),
     (lambda x: helix.cond(x[0] > 0, lambda: BUFFER.add_(x), lambda: x), TraceError, "in place"),
-    (lambda x: helix.cond(x[0] > 0, lambda: helix.rand(3), lambda: x), TraceError, "random"),
     (lambda x: helix.scan(lambda c, r: (c.reshape(1), r), x[0], x), TraceError, "must return it"),
     (lambda x: helix.scan(lambda c, r: c + r, x[0], x), TraceError, "(carry, y)"),
     (lambda x: helix.scan(lambda c, r: (c, r), x[0], [x, x[:2]]), ArgumentError, "one length"),

@@ -531,7 +531,8 @@ static void end_writing(frame *f) {
 static bool goes_on_writing(const hx_plan *p, int i) { return i + 1 < p->n_steps && p->steps[i + 1].outside; }
 
 /* Where each step is a call of its own. */
-static hx_status run_apart(const hx_plan *p, const frame *f, hx_tensor **bound, const step *s, const hx_attr *attr) {
+static hx_status run_apart(const hx_plan *p, const frame *f, hx_tensor **bound, const step *s, const hx_attr *attr, uint64_t seed,
+                           uint64_t first) {
     hx_tensor *few[FEW_TENSORS], **t = few;
     int n = s->n_in + s->n_out;
     hx_status status = HX_OK;
@@ -540,7 +541,8 @@ static hx_status run_apart(const hx_plan *p, const frame *f, hx_tensor **bound, 
     for (int i = 0; i < n && !status; i++)
         if (value_at(s, i) >= 0) status = tensor_of(p, f, bound, value_at(s, i), &t[i]);
     if (!status)
-        status = s->op ? run_call(p, s, t, attr) : p->region(p->host, s->region, t, s->n_in, t + s->n_in, s->n_out);
+        status = s->op ? run_call(p, s, t, attr)
+                       : p->region(p->host, s->region, t, s->n_in, t + s->n_in, s->n_out, seed, first);
     release_all(t, n);
     if (t != few) hx_free(t, (size_t)n * sizeof *t);
     return status;
@@ -558,7 +560,7 @@ static hx_status run_there(const hx_plan *p, frame *f, hx_tensor **bound, uint64
             attr[s->draw].v.rng.seed = seed;
             attr[s->draw].v.rng.stream += first;
         }
-        HX_TRY(run_apart(p, f, bound, s, attr));
+        HX_TRY(run_apart(p, f, bound, s, attr, seed, first));
         if (!goes_on_writing(p, i)) end_writing(f);
     }
     return HX_OK;
@@ -615,7 +617,7 @@ static hx_status run_segment(const hx_plan *p, frame *f, int begin, int end, int
     return hx_watch_end(&watch) ? hx_given_up() : status;
 }
 
-static hx_status run_here(const hx_plan *p, frame *f, hx_tensor **bound) {
+static hx_status run_here(const hx_plan *p, frame *f, hx_tensor **bound, uint64_t seed, uint64_t first) {
     const char *outer = hx_error_enter_op(NULL);
     hx_status status = HX_OK;
     for (int i = 0; i < p->n_steps && !status;) {
@@ -625,7 +627,7 @@ static hx_status run_here(const hx_plan *p, frame *f, hx_tensor **bound) {
             i = s->segment_end;
         } else {
             hx_error_enter_op(NULL);
-            status = run_apart(p, f, bound, s, NULL);
+            status = run_apart(p, f, bound, s, NULL, seed, first);
             i++;
         }
     }
@@ -665,7 +667,7 @@ static hx_status run_in(const hx_plan *p, frame *f, hx_tensor **bound, uint64_t 
     if (p->device->id == 0) {
         patch_all(p, f, bound);
         set_attributes(p, f, seed, first);
-        status = run_here(p, f, bound);
+        status = run_here(p, f, bound, seed, first);
     } else {
         status = run_there(p, f, bound, seed, first);
     }

@@ -50,7 +50,9 @@ typedef struct hx_plan_data {
 } hx_plan_data;
 
 /* Runs a step of control flow in the host language, which copies its results into `out`. */
-typedef hx_status (*hx_plan_region)(void *host, int32_t region, hx_tensor **in, int n_in, hx_tensor **out, int n_out);
+/* Runs a step of the host language; its random streams begin at `first` of this seed. */
+typedef hx_status (*hx_plan_region)(void *host, int32_t region, hx_tensor **in, int n_in, hx_tensor **out, int n_out,
+                                    uint64_t seed, uint64_t first);
 
 typedef struct hx_plan hx_plan;
 

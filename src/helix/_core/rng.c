@@ -29,9 +29,24 @@ static void start(void) {
     hx_generator_seed(&generator, usable ? seed : random_seed());
 }
 
+static _Thread_local hx_generator *chosen;
+
 hx_generator *hx_default_generator(void) {
+    if (chosen) return chosen;
     pthread_once(&once, start);
     return &generator;
+}
+
+hx_generator *hx_generator_choose(hx_generator *g) {
+    hx_generator *before = chosen;
+    chosen = g;
+    return before;
+}
+
+uint64_t hx_derived_seed(uint64_t seed, uint64_t stream, uint64_t index) {
+    uint32_t word[4];
+    hx_philox(seed, stream, index, word);
+    return (uint64_t)word[1] << 32 | word[0];
 }
 
 void hx_generator_seed(hx_generator *g, uint64_t seed) {

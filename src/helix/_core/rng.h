@@ -40,7 +40,10 @@ typedef struct hx_generator {
     _Atomic uint64_t next_stream;
 } hx_generator;
 
-hx_generator *hx_default_generator(void);
+hx_generator *hx_default_generator(void); /* of this thread: the one that was chosen, else the process's own */
+hx_generator *hx_generator_choose(hx_generator *g); /* NULL: the process's own; the one chosen before */
+/* The seed of one of many generators that a stream stands for, of which no numbers are drawn. */
+uint64_t hx_derived_seed(uint64_t seed, uint64_t stream, uint64_t index);
 void hx_generator_seed(hx_generator *g, uint64_t seed); /* next_stream = 0 */
 uint64_t hx_generator_draw(hx_generator *g);            /* takes a stream number */
 

@@ -13,6 +13,7 @@ from ..errors import ArgumentError, TraceError
 from .executor import Program, Step, draw
 from .ir import Graph
 from .spec import Spec
+from .streams import drawing
 from .tracing import trace_once
 from .tree import Tree, flatten
 
@@ -110,7 +111,7 @@ def _row(x: Tensor, dim: int | None) -> Many:
 
 def _require_own(graph: Graph, randomness: str) -> None:
     writes = bool(graph.effects) or any(node.writes for node in graph.nodes)
-    if writes or (graph.draws and randomness == "error"):
+    if writes or (drawing(graph) and randomness == "error"):
         what = "writes tensors from outside of it, which samples cannot share"
         if not writes:
             what = "draws random numbers; say randomness='same' or 'different'"

@@ -116,12 +116,6 @@ class Builder:
         """Writes to memory that was there before, and gradients left with leaves."""
         for number, value in self.first.items():
             if self.version.get(number) and self.known[number][0] != MADE:
-                if self.lift:
-                    raise TraceError(
-                        "HX1702 a body of control flow writes a tensor from outside of it in place; return the new value instead, "
-                        f"as a result or carry ({value!r})",
-                        code="HX1702",
-                    )
                 self.graph.effects.append(Effect("write", value, self.current(number)))
         self.own([self.trace.number(gradient) for _, _, gradient in gradients])
         for kind, leaf, gradient in gradients:
@@ -240,6 +234,12 @@ class Builder:
             whole = made
         if self.first.get(root) is None and self.known[root][0] in (CAPTURED, MADE):
             self.first[root] = self.captured(root)
+        if self.lift and self.known[root][0] in (INPUT, CAPTURED):
+            raise TraceError(
+                f"HX1702 a body writes a tensor from outside of it in place{self.located()}: {self.first[root]!r}. Carry it: pass "
+                "it in as an operand, and return the new value, made out of place",
+                code="HX1702",
+            )
         if self.known[root][0] == CAPTURED:
             self.writing = root
             self.require_alone(root)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count as counted
 from typing import Any
 
 from .. import _core
 from .._core import Tensor, storage_number
 from ..autograd import Function, enable_grad, grad
-from ..errors import ArgumentError, ParameterError, TraceError
+from ..errors import ArgumentError, GradientError, ParameterError, TraceError
 from .build import Region
 from .executor import Program
 from .ir import Graph, Node
+from .streams import Streams, iteration, plain, recorded, runs
 from .symbols import Sizes
 from .tracer import Tracer, active
 from .tree import Tree, flatten
@@ -26,14 +28,31 @@ def cond(condition: Any, if_true: Callable[..., Any], if_false: Callable[..., An
     functions are recorded, and must return tensors of the same structure, shapes and dtypes. Gradients flow through the one
     that is run.
 
-    Raises TraceError (HX1702) where the two return something else, write tensors from outside in place, or draw random numbers.
+    Random numbers: a choice by a tensor takes one stream of the generator, from which what is run has a generator of its own,
+    so that a graph draws what eager code draws. `scan` and `while_loop` do so for each iteration.
+
+    Raises TraceError (HX1702) where the two return something else, or write tensors from outside in place.
 
     Example:
         >>> helix.cond(helix.tensor(2.0) > 1, lambda x: x + 1, lambda x: x - 1, helix.tensor(5.0)).item()
         6.0
     """
-    if not isinstance(condition, Tensor) or not _core.tracing() or active() is None:
+    if not isinstance(condition, Tensor):
         return (if_true if condition else if_false)(*operands)
+    return choose(condition, if_true, if_false, operands, Streams.take())
+
+
+def choose(
+    condition: Tensor,
+    if_true: Callable[..., Any],
+    if_false: Callable[..., Any],
+    operands: tuple,
+    streams: Streams | None,
+) -> Any:
+    """`cond` with streams that are taken already; None where nothing is drawn."""
+    if not _core.tracing() or active() is None:
+        with iteration(streams, 0):
+            return (if_true if condition else if_false)(*operands)
     if condition.numel() != 1:
         raise ParameterError(
             f"HX1403 cond: condition must have one element, got shape {condition.shape}", code="HX1403"
@@ -42,9 +61,9 @@ def cond(condition: Any, if_true: Callable[..., Any], if_false: Callable[..., An
     one, other = _body(if_true, leaves, tree, "if_true"), _body(if_false, leaves, tree, "if_false")
     _require_same(one, other, "cond: if_true", "if_false")
     inputs, places = _joined(leaves, one, other)
-    results = _record(
-        "cond", (len(leaves), *places), (one.graph, other.graph), [condition.reshape(()), *inputs], one.specs
-    )
+    graphs = (one.graph, other.graph)
+    attributes = (len(leaves), *places, *recorded(streams, *graphs))
+    results = _record("cond", attributes, graphs, [condition.reshape(()), *inputs], one.specs)
     return one.tree.fill(iter(results))
 
 
@@ -56,13 +75,19 @@ def scan(body: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any, revers
     whatever the length. Gradients flow through all steps.
 
     Raises ArgumentError (HX1103) for tensors of unequal length; TraceError (HX1702) where the carry changes its shape, or the
-    body writes tensors from outside in place, or draws random numbers.
+    body writes tensors from outside in place.
 
     Example:
         >>> total, sums = helix.scan(lambda c, x: (c + x, c + x), helix.tensor(0.0), helix.tensor([1.0, 2.0, 3.0]))
         >>> total.item(), sums.tolist()
         (6.0, [1.0, 3.0, 6.0])
     """
+    return _scan(body, init, xs, reverse, Streams.take())
+
+
+def _scan(
+    body: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any, reverse: bool, streams: Streams | None
+) -> tuple[Any, Any]:
     carry, carry_tree = flatten(init)
     rows, row_tree = flatten(xs)
     lengths = {row.shape[0] if row.ndim else None for row in rows}
@@ -74,36 +99,55 @@ def scan(body: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any, revers
         )
     (length,) = lengths
     if not _core.tracing() or active() is None:
-        return _scan_now(body, init, rows, row_tree, int(length or 0), reverse)
+        return _scan_now(body, init, rows, row_tree, int(length or 0), reverse, streams)
     found = _body(body, [*carry, *[_Row(row) for row in rows]], Tree(tuple, (), (carry_tree, row_tree)), "body")
     _require_carry(found, carry, carry_tree, "scan")
     n = len(carry)
     ys = [((length, *shape), dtype) for shape, dtype in found.specs[n:]]
     inputs = [*carry, *rows, *found.taken]
-    results = _record("scan", (n, len(rows), reverse), (found.graph,), inputs, found.specs[:n] + ys)
+    attributes = (n, len(rows), reverse, *recorded(streams, found.graph))
+    results = _record("scan", attributes, (found.graph,), inputs, found.specs[:n] + ys)
     last, stacked = found.tree.fill(iter(results))
     return last, stacked
 
 
-def while_loop(condition: Callable[..., Any], body: Callable[..., Any], *operands: Any) -> Any:
+def while_loop(
+    condition: Callable[..., Any], body: Callable[..., Any], *operands: Any, max_steps: int | None = None
+) -> Any:
     """`operands = body(*operands)` as long as `condition(*operands)` is true; the last operands.
 
     operands: tensors in any structure, of which shapes and dtypes stay. One operand is returned as it is, several as a tuple,
-    which is also what the body returns. Outside of a trace gradients flow through all steps. A traced loop has none, as its
-    length is not known: use `scan`.
+    which is also what the body returns. max_steps: the loop ends after so many steps at the latest.
 
-    Raises TraceError (HX1702) where an operand changes its shape, the functions write tensors from outside in place or draw
-    random numbers; GradientError (HX1503) where the gradient of a traced loop is asked for.
+    Outside of a trace gradients flow through all steps. Within one they need `max_steps`: the gradient of a loop is that of a
+    scan over so many steps, of which those after the end do nothing; it keeps the operands of each.
+
+    Raises TraceError (HX1702) where an operand changes its shape, or the functions write tensors from outside in place;
+    GradientError (HX1503) where the gradient of a traced loop without max_steps is asked for.
 
     Example:
         >>> helix.while_loop(lambda x: x < 100, lambda x: x * 2, helix.tensor(3)).item()
         192
     """
+    if max_steps is not None and (type(max_steps) is not int or max_steps < 1):
+        raise ParameterError(
+            f"HX1403 while_loop: max_steps must be a positive int or None, got {max_steps!r}",
+            code="HX1403",
+            argument="max_steps",
+            got=max_steps,
+        )
+    return _loop(condition, body, operands, max_steps, Streams.take())
+
+
+def _loop(
+    condition: Callable[..., Any],
+    body: Callable[..., Any],
+    operands: tuple,
+    max_steps: int | None,
+    streams: Streams | None,
+) -> Any:
     if not _core.tracing() or active() is None:
-        while condition(*operands):
-            result = body(*operands)
-            operands = (result,) if len(operands) == 1 else tuple(result)
-        return operands[0] if len(operands) == 1 else operands
+        return _loop_now(condition, body, operands, max_steps, streams)
     leaves, tree = flatten(operands)
     single = len(operands) == 1
     test = _body(condition, leaves, tree, "condition")
@@ -112,8 +156,10 @@ def while_loop(condition: Callable[..., Any], body: Callable[..., Any], *operand
     step = _body(lambda *given: (body(*given),) if single else tuple(body(*given)), leaves, tree, "body")
     _require_carry(step, leaves, tree, "while_loop", whole=True)
     inputs, places = _joined(leaves, test, step)
-    attributes = (len(leaves), *places)
-    results = _record("while_loop", attributes, (test.graph, step.graph), inputs, step.specs, differentiable=False)
+    graphs = (test.graph, step.graph)
+    bound = () if max_steps is None else (max_steps,)
+    attributes = (len(leaves), *places, *bound, *recorded(streams, *graphs))
+    results = _record("while_loop", attributes, graphs, inputs, step.specs)
     made = step.tree.fill(iter(results))
     return made[0] if single else made
 
@@ -144,14 +190,6 @@ def _body(function: Callable[..., Any], leaves: Sequence[Tensor | _Row], tree: T
         results, out_tree = flatten(result)
         tracer.outputs(results)
     graph, taken = tracer.graph(lift=True, name=name)
-    if graph.draws:
-        node = next((node for node in graph.nodes if any(type(a) is _core.Draw for a in node.attributes)), None)
-        where = f" at {node.where}" if node is not None else ""
-        raise TraceError(
-            f"HX1702 {name} draws random numbers{where}, which a traced step of control flow cannot; draw them before, and pass "
-            "them in as operands",
-            code="HX1702",
-        )
     return _Body(graph, taken, out_tree)
 
 
@@ -203,18 +241,13 @@ def _told(specs: Sequence[tuple[tuple, Any]]) -> str:
 
 
 def _record(
-    op: str,
-    attributes: tuple,
-    graphs: tuple[Graph, ...],
-    inputs: Leaves,
-    specs: list[tuple[tuple, Any]],
-    differentiable: bool = True,
+    op: str, attributes: tuple, graphs: tuple[Graph, ...], inputs: Leaves, specs: list[tuple[tuple, Any]]
 ) -> Leaves:
     """One step of the running trace. Its gradient is control flow again, which computes forward anew."""
     meaning = Region(op, attributes, graphs)
     if not _core.is_grad_enabled() or not any(tensor.requires_grad for tensor in inputs):
         return _here(meaning, inputs, specs)
-    made = _Step.apply(meaning, specs, differentiable, *inputs)
+    made = _Step.apply(meaning, specs, *inputs)
     return list(made)
 
 
@@ -229,26 +262,19 @@ class _Step(Function):
     inline = True
 
     @staticmethod
-    def forward(ctx: Any, meaning: Region, specs: list, differentiable: bool, *inputs: Tensor) -> tuple[Tensor, ...]:
-        ctx.meaning, ctx.differentiable = meaning, differentiable
+    def forward(ctx: Any, meaning: Region, specs: list, *inputs: Tensor) -> tuple[Tensor, ...]:
+        ctx.meaning = meaning
         ctx.save_for_backward(*inputs)
         with enable_grad():  # a graph of the trace lets gradients through
             return tuple(_here(meaning, list(inputs), specs))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        from ..errors import GradientError
-
-        if not ctx.differentiable:
-            raise GradientError(
-                "HX1503 while_loop: a traced loop has no gradient, as its length is not known; use helix.scan, or detach what goes in",
-                code="HX1503",
-            )
         inputs = list(ctx.saved_tensors)
-        needed = [i for i, wanted in enumerate(ctx.needs_input_grad[3:]) if wanted]
-        rule = _cond_gradient if ctx.meaning.op == "cond" else _scan_gradient
+        needed = [i for i, wanted in enumerate(ctx.needs_input_grad[2:]) if wanted]
+        rule = {"cond": _cond_gradient, "scan": _scan_gradient, "while_loop": _loop_gradient}[ctx.meaning.op]
         found = dict(zip(needed, rule(ctx.meaning, inputs, list(gradients), needed), strict=True))
-        return (None, None, None, *[found.get(i) for i in range(len(inputs))])
+        return (None, None, *[found.get(i) for i in range(len(inputs))])
 
 
 def _pullback(graph: Graph, inputs: Leaves, gradients: Leaves, needed: Sequence[int]) -> Leaves:
@@ -280,7 +306,7 @@ def _zeros(like: Tensor) -> Tensor:
 
 def _cond_gradient(meaning: Region, inputs: Leaves, gradients: Leaves, needed: list[int]) -> Leaves:
     condition, given = inputs[0], inputs[1:]
-    count, *places = meaning.attributes
+    count, *places = plain(meaning.attributes)
     wanted = [i - 1 for i in needed]
 
     def branch(k: int) -> Callable[..., tuple[Tensor, ...]]:
@@ -294,23 +320,24 @@ def _cond_gradient(meaning: Region, inputs: Leaves, gradients: Leaves, needed: l
 
         return pull
 
-    return list(cond(condition, branch(0), branch(1), *given, *gradients))
+    streams = Streams.of(meaning.attributes)
+    return list(choose(condition, branch(0), branch(1), (*given, *gradients), streams))
 
 
 def _scan_gradient(meaning: Region, inputs: Leaves, gradients: Leaves, needed: list[int]) -> Leaves:
     """Forward once more, keeping the carries; then a scan the other way carries the gradients of carry and taken tensors."""
-    n, rows, reverse = meaning.attributes
-    graph = meaning.graphs[0]
+    n, rows, reverse = plain(meaning.attributes)
+    graph, streams = meaning.graphs[0], Streams.of(meaning.attributes)
     carry, xs, taken = inputs[:n], inputs[n : n + rows], inputs[n + rows :]
     outer = [i for i in needed if i >= n + rows]
     inner = [i for i in needed if n <= i < n + rows]
     smooth = [i for i in range(n) if carry[i].is_floating_point() or carry[i].is_complex()]
 
     def forward(now: Leaves, x: Leaves) -> tuple[Leaves, Leaves]:
-        results = Program(graph, {}).run([*now, *x, *taken], 0, 0)
+        results = runs(Program(graph, {}), streams)([*now, *x, *taken])
         return results[:n], list(now)
 
-    _, carries = scan(forward, carry, xs, reverse)
+    _, carries = _scan(forward, carry, xs, reverse, streams)
 
     def backward(now: tuple[Leaves, Leaves], x: tuple[Leaves, Leaves, Leaves]) -> tuple[tuple[Leaves, Leaves], Leaves]:
         above, sums = now
@@ -324,7 +351,7 @@ def _scan_gradient(meaning: Region, inputs: Leaves, gradients: Leaves, needed: l
         return (found[:a], [s + g for s, g in zip(sums, found[b:], strict=True)]), found[a:b]
 
     start = ([gradients[i] for i in smooth], [_zeros(inputs[i]) for i in outer])
-    (first, sums), along = scan(backward, start, (carries, xs, gradients[n:]), not reverse)
+    (first, sums), along = _scan(backward, start, (carries, xs, gradients[n:]), not reverse, streams)
     found = {
         **dict(zip(smooth, first, strict=True)),
         **dict(zip(inner, along, strict=True)),
@@ -333,11 +360,45 @@ def _scan_gradient(meaning: Region, inputs: Leaves, gradients: Leaves, needed: l
     return [found[i] for i in needed]
 
 
+def _loop_gradient(meaning: Region, inputs: Leaves, gradients: Leaves, needed: list[int]) -> Leaves:
+    """That of a scan over as many steps as there may be, each of which is a choice between the body and nothing."""
+    count, *places = plain(meaning.attributes)
+    if len(places) == 2:
+        raise GradientError(
+            "HX1503 while_loop: a traced loop without a bound has no gradient, as its length is not known; give max_steps, use "
+            "helix.scan, or detach what goes in",
+            code="HX1503",
+        )
+    streams = Streams.of(meaning.attributes)
+    test, step = [runs(Program(graph, {}), streams) for graph in meaning.graphs]
+
+    def turn(now: Leaves, _: Tensor) -> tuple[Leaves, None]:
+        (going,) = test([*now, *[inputs[i] for i in places[0]]])
+        body = lambda *carry: step([*carry, *[inputs[i] for i in places[1]]])  # noqa: E731
+        return choose(going, body, lambda *carry: list(carry), tuple(now), Streams.take()), None
+
+    carry, tree = flatten(inputs[:count])
+    numbers = _core.op_named("arange")(places[2])
+    found = _body(turn, [*carry, _Row(numbers)], Tree(tuple, (), (tree, flatten(numbers)[1])), "body")
+    scanned = Region("scan", (count, 1, False, *recorded(streams, found.graph)), (found.graph,))
+    at = {id(tensor): count + 1 + k for k, tensor in enumerate(found.taken)}
+    places_of = {i: i if i < count else at.get(id(inputs[i])) for i in needed}
+    wanted = [place for place in places_of.values() if place is not None]
+    made = dict(zip(wanted, _scan_gradient(scanned, [*carry, numbers, *found.taken], gradients, wanted), strict=True))
+    return [_zeros(inputs[i]) if place is None else made[place] for i, place in places_of.items()]
+
+
 # ---- running -----------------------------------------------------------------------------------------------
 
 
 def _scan_now(
-    body: Callable[..., Any], init: Any, rows: Leaves, tree: Tree, length: int, reverse: bool
+    body: Callable[..., Any],
+    init: Any,
+    rows: Leaves,
+    tree: Tree,
+    length: int,
+    reverse: bool,
+    streams: Streams | None,
 ) -> tuple[Any, Any]:
     if not length:
         raise ParameterError(
@@ -346,7 +407,8 @@ def _scan_now(
     ys: list[Leaves] = []
     carry, out_tree = init, None
     for i in range(length - 1, -1, -1) if reverse else range(length):
-        carry, y = body(carry, tree.fill(iter([row[i] for row in rows])))
+        with iteration(streams, i):
+            carry, y = body(carry, tree.fill(iter([row[i] for row in rows])))
         leaves, out_tree = flatten(y)
         ys.append(leaves)
     if reverse:
@@ -354,6 +416,25 @@ def _scan_now(
     stack = _core.op_named("stack")
     stacked = [stack(list(column), 0) for column in zip(*ys, strict=True)]
     return carry, (out_tree or tree).fill(iter(stacked))
+
+
+def _loop_now(
+    condition: Callable[..., Any],
+    body: Callable[..., Any],
+    operands: tuple,
+    max_steps: int | None,
+    streams: Streams | None,
+) -> Any:
+    several = len(operands) != 1
+    for i in counted() if max_steps is None else range(max_steps):
+        with iteration(streams, i):
+            if not condition(*operands):
+                break
+            own = None if streams is None else Streams.take()
+            with iteration(own, 0):
+                result = body(*operands)
+        operands = tuple(result) if several else (result,)
+    return operands if several else operands[0]
 
 
 def runner(node: Node, sizes: Sizes, program: type[Program] = Program) -> Callable[[Leaves, int, int], Leaves]:
@@ -381,40 +462,46 @@ def _apart(results: Leaves, inputs: Leaves) -> Leaves:
 
 
 def _run_cond(node: Node, programs: list[Program]) -> Callable[[Leaves, int, int], Leaves]:
-    count, *places = node.attributes
+    count, *places = plain(node.attributes)
 
     def run(inputs: Leaves, seed: int, first: int) -> Leaves:
-        given = inputs[1:]
+        streams = Streams.of(node.attributes, seed, first)
 
         def branch(k: int) -> Callable[..., Leaves]:
-            return lambda *tensors: programs[k].run([tensors[i] for i in (*range(count), *places[k])], seed, first)
+            body = runs(programs[k], streams)
+            return lambda *tensors: body([tensors[i] for i in (*range(count), *places[k])])
 
-        return list(cond(inputs[0], branch(0), branch(1), *given))
+        return list(choose(inputs[0], branch(0), branch(1), tuple(inputs[1:]), streams))
 
     return run
 
 
 def _run_scan(node: Node, programs: list[Program]) -> Callable[[Leaves, int, int], Leaves]:
-    n, rows, reverse = node.attributes
+    n, rows, reverse = plain(node.attributes)
 
     def run(inputs: Leaves, seed: int, first: int) -> Leaves:
+        streams = Streams.of(node.attributes, seed, first)
+        one = runs(programs[0], streams)
+
         def body(carry: Leaves, x: Leaves) -> tuple[Leaves, Leaves]:
-            results = programs[0].run([*carry, *x, *inputs[n + rows :]], seed, first)
+            results = one([*carry, *x, *inputs[n + rows :]])
             return results[:n], results[n:]
 
-        carry, ys = scan(body, inputs[:n], inputs[n : n + rows], reverse)
+        carry, ys = _scan(body, inputs[:n], inputs[n : n + rows], reverse, streams)
         return [*carry, *ys]
 
     return run
 
 
 def _run_while(node: Node, programs: list[Program]) -> Callable[[Leaves, int, int], Leaves]:
-    count, *places = node.attributes
+    count, *places = plain(node.attributes)
+    max_steps = places[2] if len(places) > 2 else None
 
     def run(inputs: Leaves, seed: int, first: int) -> Leaves:
-        def call(k: int, tensors: Leaves) -> Leaves:
-            return programs[k].run([*tensors, *[inputs[i] for i in places[k]]], seed, first)
-
-        return list(while_loop(lambda now: call(0, now)[0], lambda now: call(1, now), inputs[:count]))
+        streams = Streams.of(node.attributes, seed, first)
+        test, step = [runs(program, streams) for program in programs]
+        condition = lambda now: test([*now, *[inputs[i] for i in places[0]]])[0]  # noqa: E731
+        body = lambda now: step([*now, *[inputs[i] for i in places[1]]])  # noqa: E731
+        return list(_loop(condition, body, (inputs[:count],), max_steps, streams))
 
     return run

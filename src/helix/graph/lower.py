@@ -76,5 +76,5 @@ def _region(node: Node, run: Any, inputs: list[Any], lowered: Lowered) -> list[T
     device = (
         next((tensor.device for tensor in inputs if tensor is not None), None) if node.device is None else node.device
     )
-    lowered.regions.append(lambda given: run(given, 0, 0))
+    lowered.regions.append(run)
     return trace_region(len(lowered.regions) - 1, inputs, specs, device)

@@ -7,6 +7,7 @@ from typing import Any
 from .._core import OpCall, Tensor, wrapped_number
 from .ir import Graph, Node, Value
 from .schema import broken
+from .streams import plain
 from .symbols import Expr, Sizes, Unknown, at
 from .tracer import Tracer
 
@@ -117,8 +118,8 @@ def _control(node: Node, tensors: dict[int, Tensor], sizes: Sizes) -> list[tuple
         tensor = _tensor(value, tensors, sizes)  # type: ignore[arg-type]
         given.append((tensor.shape, tensor.dtype))
     for body in node.graphs:
-        if body.effects or body.draws or body.dims:
-            raise broken(f"a body of {node.op} writes, or draws random numbers")
+        if body.effects or body.dims or not 0 <= body.draws < 1 << 31:
+            raise broken(f"a body of {node.op} writes, or has dimensions of its own")
         _verify(body, sizes)
     shapes = _CONTROL[node.op](node, given, sizes)
     found = [(shape, value.dtype) for shape, value in zip(shapes, node.outputs, strict=False)]
@@ -151,13 +152,22 @@ def _counts(node: Node, *counts: Any) -> None:
 
 def _split(node: Node, given: list[Spec]) -> list[list[Spec]]:
     """What each of the two bodies of a choice or loop takes: the operands, and its own of those from outside."""
-    if len(node.attributes) != 3 or len(node.graphs) != 2 or not all(type(a) is tuple for a in node.attributes[1:]):
-        raise broken(f"{node.op} has two bodies")
-    count, one, other = node.attributes
+    match plain(node.attributes):
+        case (int(count), tuple(one), tuple(other), *bound) if len(node.graphs) == 2 and _bounded(node, bound):
+            pass
+        case _:
+            raise broken(f"{node.op} has two bodies, and cannot have {str(node.attributes)[:80]}")
     _counts(node, count, *one, *other)
     if count > len(given) or any(i >= len(given) for i in (*one, *other)):
         raise broken(f"{node.op} takes {len(given)} tensors")
     return [[*given[:count], *[given[i] for i in own]] for own in (one, other)]
+
+
+def _bounded(node: Node, bound: list[Any]) -> bool:
+    """A loop may have a bound, a choice has none."""
+    return not bound or (
+        node.op == "while_loop" and len(bound) == 1 and type(bound[0]) is int and 1 <= bound[0] < 1 << 63
+    )
 
 
 def _cond(node: Node, given: list[Spec], sizes: Sizes) -> list[tuple[int, ...]]:
@@ -170,9 +180,10 @@ def _cond(node: Node, given: list[Spec], sizes: Sizes) -> list[tuple[int, ...]]:
 
 
 def _scan(node: Node, given: list[Spec], sizes: Sizes) -> list[tuple[int, ...]]:
-    if len(node.attributes) != 3 or len(node.graphs) != 1 or type(node.attributes[2]) is not bool:
+    attributes = plain(node.attributes)
+    if len(attributes) != 3 or len(node.graphs) != 1 or type(attributes[2]) is not bool:
         raise broken("a scan has one body")
-    n, rows, _ = node.attributes
+    n, rows, _ = attributes
     _counts(node, n, rows)
     lengths = {shape[0] if shape else -1 for shape, _ in given[n : n + rows]}
     if len(lengths) != 1 or -1 in lengths or n + rows > len(given):

@@ -128,9 +128,13 @@ def _step(
 
 
 def cond(chosen: bool | Tensor, if_true: Callable[[], Any], if_false: Callable[[], Any]) -> Any:
-    from ..graph.control import cond  # needed by this optimizer alone
+    from ..graph.control import choose  # needed by this optimizer alone
 
-    return cond(chosen, if_true, if_false)
+    return (
+        choose(chosen, if_true, if_false, (), None)
+        if isinstance(chosen, Tensor)
+        else (if_true if chosen else if_false)()
+    )
 
 
 def _put(target: Tensor, value: Tensor) -> None:

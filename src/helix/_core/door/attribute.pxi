@@ -187,7 +187,7 @@ cdef int rng_argument(Op op, int i, hx_attr *a, object v) except -1:
         fail(HX_E_TRACE, HX1702_TRACE, op.__name__, "a generator of its own cannot be traced, as each run would draw the same; "
              "leave generator out and give one to the graph's run: graph.executor()(..., generator=g).", op.names[i])
     g = v
-    if DRAWING is not None and g is not DEFAULT_GENERATOR:
+    if DRAWING is not None and g.g != hx_default_generator():
         DRAWING(g)
     a.kind = HX_A_RNG
     a.v.rng.seed = g.g.seed

@@ -516,6 +516,8 @@ cdef extern from "rng.h" nogil:
         uint64_t seed
         uint64_t next_stream
     hx_generator *hx_default_generator()
+    hx_generator *hx_generator_choose(hx_generator *g)
+    uint64_t hx_derived_seed(uint64_t seed, uint64_t stream, uint64_t index)
     void hx_generator_seed(hx_generator *g, uint64_t seed)
     uint64_t hx_generator_draw(hx_generator *g)
 

@@ -32,7 +32,7 @@ cdef extern from "plan.h" nogil:
         int n_values, n_steps, n_bound, n_inputs, n_fresh, n_results, n_written
         int64_t arena
     ctypedef hx_status (*hx_plan_region)(void *host, int32_t region, hx_tensor **inputs, int n_in, hx_tensor **out,
-                                         int n_out) noexcept
+                                         int n_out, uint64_t seed, uint64_t first) noexcept
     ctypedef struct hx_plan
     hx_status hx_plan_new(hx_trace *trace, const hx_plan_data *data, hx_plan_region region, void *host, hx_plan **out)
     void hx_plan_release(hx_plan *p)
@@ -108,13 +108,14 @@ def plan_offsets(sizes, first, last):
     return whole, o.tolist()
 
 
-cdef hx_status plan_region(void *host, int32_t region, hx_tensor **inputs, int n_in, hx_tensor **out, int n_out) noexcept with gil:
+cdef hx_status plan_region(void *host, int32_t region, hx_tensor **inputs, int n_in, hx_tensor **out, int n_out,
+                           uint64_t seed, uint64_t first) noexcept with gil:
     cdef Plan plan = <Plan>host
     cdef Tensor made
     cdef int i
     try:
         given = [None if inputs[i] == NULL else wrap(hx_tensor_retain(inputs[i])) for i in range(n_in)]
-        results = plan.regions[region](given)
+        results = plan.regions[region](given, seed, first)
         for i in range(n_out):
             made = results[i]
             check(hx_copy_into(out[i], made.t))
@@ -127,7 +128,7 @@ cdef class Plan:
     """Kernels, and where each finds its operands. See helix.graph.plan, which makes it.
 
     values: numbers, five for each: value of the trace, slot, home (hx_home), dense copy, offset. steps: (call or -1, inputs,
-    outputs, writes what was there before). results: (value or -1, slot). regions: functions of a list of tensors.
+    outputs, writes what was there before). results: (value or -1, slot). regions: functions of a list of tensors, a seed and the first stream of the run.
     """
     cdef hx_plan *plan
     cdef Trace trace

@@ -83,9 +83,31 @@ cdef Generator DEFAULT_GENERATOR = Generator(0)
 DEFAULT_GENERATOR.g = hx_default_generator()
 
 
+cdef dict CHOSEN = {}
+
+
 def default_generator():
     """The generator that random ops use when none is given."""
-    return DEFAULT_GENERATOR
+    cdef hx_generator *g = hx_default_generator()
+    return DEFAULT_GENERATOR if g == DEFAULT_GENERATOR.g else CHOSEN[<size_t>g]
+
+
+cdef class derived_generator:
+    """A context in which ops of this thread draw from a generator of its own, whose seed follows from a stream and an index."""
+    cdef Generator generator
+    cdef hx_generator *before
+
+    def __init__(self, seed, stream, index):
+        self.generator = Generator(hx_derived_seed(seed_value(seed), seed_value(stream), seed_value(index)))
+
+    def __enter__(self):
+        CHOSEN[<size_t>self.generator.g] = self.generator
+        self.before = hx_generator_choose(self.generator.g)
+        return self.generator
+
+    def __exit__(self, *exception):
+        hx_generator_choose(self.before)
+        del CHOSEN[<size_t>self.generator.g]
 
 
 cdef object DRAWING = None

@@ -100,7 +100,7 @@ def scan(w: Writer, inputs: list[Any]) -> tuple:
 def while_loop(w: Writer, inputs: list[Any]) -> tuple:
     node = w.node
     assert node is not None
-    count, ours, theirs = node.attributes
+    count, ours, theirs, *bound = node.attributes
     test, step = node.graphs
     first = _tested(w, test, inputs, count, ours)
     with w.body() as nodes:
@@ -115,7 +115,7 @@ def while_loop(w: Writer, inputs: list[Any]) -> tuple:
     w.node = node
     body = body_of(w, nodes, [turn, going, *parts(own_inputs)], [again, *results], "body")
     kinds = [edge.dtype for edge in results]
-    found = w.emit("Loop", [None, first, *parts(inputs[:count])], {"body": body, "outputs": len(kinds), "dtype": kinds})
+    found = w.emit("Loop", [w.constant(bound[0], "int64") if bound else None, first, *parts(inputs[:count])], {"body": body, "outputs": len(kinds), "dtype": kinds})
     return tuple(gathered(step.outputs, found))
 
 
