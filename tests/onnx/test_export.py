@@ -280,3 +280,24 @@ def test_signs_of_nan_and_of_minus_zero(tmp_path: Path) -> None:
     helix.onnx.export(helix.atan2, tmp_path / "m.onnx", (y, x))
     found = helix.onnx.load(tmp_path / "m.onnx").run([y, x])[0]
     assert abs(found - helix.atan2(y, x).numpy()).max() < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [helix.float32, helix.float64, helix.float16])
+def test_sorts_keep_the_order_of_equals_and_put_nan_above_infinity(dtype: Any, tmp_path: Path) -> None:
+    inf, nan, most = helix.inf, helix.nan, helix.finfo(dtype).max
+    row = [1.0, nan, inf, -inf, 2.0, nan, most, inf, 1.0, -0.0, 0.0, -nan, 2.0, -most, most, inf]
+    x = helix.tensor([row, row[::-1]], dtype=dtype)
+
+    def run(x: helix.Tensor) -> Any:
+        rising, falling = x.sort(-1, stable=True), x.sort(-1, descending=True, stable=True)
+        ends = x.topk(5, -1), x.topk(6, -1, largest=False)
+        return (*rising, *falling, *[place for pair in ends for place in pair], x.argsort(0), *x.kthvalue(12, -1), *x.median(-1))
+
+    done = helix.onnx.export(run, tmp_path / "m.onnx", x)
+    assert done.error == 0.0
+    session = onnxruntime.InferenceSession(str(done.path), providers=["CPUExecutionProvider"])
+    found = session.run(None, {"x": x.numpy()})
+    for a, b in zip(run(x), found, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b)
+    for a, b in zip(run(x), helix.onnx.load(done.path).run([x]), strict=True):
+        np.testing.assert_array_equal(a.numpy(), b)

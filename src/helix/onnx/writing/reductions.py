@@ -97,16 +97,34 @@ def cumsum(w: Writer, x: Edge, dim: int, dtype: Any) -> Edge:
 
 
 def _ranked(w: Writer, x: Edge) -> Edge:
-    """NaN counts as the largest."""
+    """Numbers that stand in helix's order: NaN after infinity. Those of 64 bits are two sorts instead."""
     if x.dtype == "bool":
         return x.to("int32")
-    return w.Where(w.IsNaN(x), w.constant(float("inf"), x.dtype), x) if x.floating else x
+    if not x.floating or x.dtype == "float64":
+        return x
+    beyond = w.Min(x.to("float64"), w.constant(1e300, "float64"))
+    return w.Where(w.IsNaN(x), w.constant(float("inf"), "float64"), beyond)
 
 
 def chosen(w: Writer, x: Edge, k: Edge, axis: int, largest: bool) -> tuple[Edge, Edge]:
-    """Values and places of the k largest or smallest."""
-    _, place = w.TopK(_ranked(w, x), k, axis=axis, largest=int(largest), outputs=2)
+    """Values and places of the k largest or smallest; of equal ones the first comes first."""
+    if x.dtype == "float64":
+        place = _sorted_wide(w, x, axis, largest)
+        place = w.Slice(place, w.ints([0]), k, w.ints([axis]))
+    else:
+        _, place = w.TopK(_ranked(w, x), k, axis=axis, largest=int(largest), outputs=2)
     return w.GatherElements(x, place, axis=axis), place
+
+
+def _sorted_wide(w: Writer, x: Edge, axis: int, largest: bool) -> Edge:
+    """The places in order: sorted with NaN as infinity, then, in that order, by whether they are NaN."""
+    size = w.sizes.one(w.sizes.of(x, axis))
+    bad = w.IsNaN(x)
+    key = w.Where(bad, w.constant(float("inf"), x.dtype), x)
+    _, place = w.TopK(key, size, axis=axis, largest=int(largest), outputs=2)
+    bad = w.GatherElements(bad.to("int32"), place, axis=axis)
+    _, again = w.TopK(bad, size, axis=axis, largest=int(largest), outputs=2)
+    return w.GatherElements(place, again, axis=axis)
 
 
 @writes("sort")
