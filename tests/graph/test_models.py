@@ -11,6 +11,7 @@ import pytest
 
 import helix
 from helix import models, nn
+from helix.graph import Dim, Spec
 from helix.graph.tree import flatten
 from helix.models.pretrained import FAMILIES
 
@@ -149,3 +150,33 @@ def test_every_family_compiled_gives_its_results(name: str) -> None:
             assert found[1] == expected[1]
             for mine, theirs in zip(found[0], expected[0], strict=True):
                 close(mine, theirs, "result")
+
+
+LENGTHS: dict[str, Callable[[], nn.Module]] = {
+    "s4d": lambda: nn.S4D(4, d_state=4, transposed=False),
+    "s5": lambda: nn.S5(4, d_state=4),
+    "h3": lambda: nn.H3(4, d_state=4),
+    "mamba2": lambda: nn.Mamba2(8, d_state=4, headdim=4, chunk_size=8),
+}
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_state_spaces_are_one_graph_for_all_lengths(name: str) -> None:
+    helix.manual_seed(0)
+    layer = LENGTHS[name]().to(helix.float64)
+    B, T = Dim("B"), Dim("T")
+    state = layer.stream(helix.zeros(2, 3, layer.d_model, dtype=helix.float64))[1]
+    specs = flatten(state)[0]
+    opened = [Spec((B, *leaf.shape[1:]), leaf.dtype) for leaf in specs]
+    tree = flatten(state)[1]
+    graph = helix.trace(
+        lambda x, *parts: layer.stream(x, tree.fill(iter(parts))), Spec((B, T, layer.d_model), helix.float64), *opened
+    )
+    for length in (3, 11, 40):
+        before = helix.randn(2, 9, layer.d_model, dtype=helix.float64)
+        x = helix.randn(2, length, layer.d_model, dtype=helix.float64)
+        leaves = flatten(layer.stream(before)[1])[0]
+        expected = flatten(layer.stream(x, tree.fill(iter(leaves))))[0]
+        found = flatten(graph(x, *leaves))[0]
+        for a, b in zip(expected, found, strict=True):
+            assert a.shape == b.shape and helix.allclose(a, b, rtol=1e-9, atol=1e-9)

@@ -18,6 +18,7 @@ from helix.models.bert import Bert
 from helix.models.gpt2 import GPT2
 from helix.models.llama import Llama
 from helix.models.mamba import Mamba
+from helix.models.mamba2 import Mamba2
 from helix.models.resnet import resnet18
 from helix.models.t5 import T5
 from helix.models.vit import ViT
@@ -62,11 +63,11 @@ MODELS: dict[str, Callable[[], tuple[nn.Module, Any]]] = {
     "lstm": lambda: (Recurrent(nn.LSTM), Spec((B, T, 6))),
     "gru": lambda: (Recurrent(nn.GRU), Spec((B, T, 6))),
     "mamba": lambda: (Mamba({"vocab_size": 31, "hidden_size": 8, "state_size": 4, "num_hidden_layers": 2}), TOKENS),
-    "hyena": lambda: (sequence("hyena", 64), TOKENS),
-    **{
-        mixer: lambda mixer=mixer: (sequence(mixer, 16), Spec((B, 16), helix.int64))
-        for mixer in ("s4", "s4d", "s5", "h3")
-    },
+    "mamba2": lambda: (
+        Mamba2({"vocab_size": 31, "hidden_size": 8, "state_size": 4, "num_hidden_layers": 1, "num_heads": 2, "head_dim": 8, "n_groups": 1}),
+        TOKENS,
+    ),
+    **{mixer: lambda mixer=mixer: (sequence(mixer, 64), TOKENS) for mixer in SEQUENCE},
 }  # fmt: skip
 
 
@@ -97,6 +98,27 @@ def _round_trip(model: nn.Module, args: Any, done: Any) -> None:
     found = helix.onnx.load(done.path).run([tensor.numpy() for tensor in given])
     for a, b in zip(made, found, strict=True):
         np.testing.assert_allclose(np.asarray(b), a.numpy(), rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["mamba", "mamba2", *SEQUENCE])
+def test_sequence_models_run_at_any_length(name: str, tmp_path: Path) -> None:
+    helix.manual_seed(0)
+    model, args = MODELS[name]()
+    done = helix.onnx.export(model, tmp_path / "m.onnx", args)
+    session = onnxruntime.InferenceSession(str(done.path), providers=["CPUExecutionProvider"])
+    for batch, length in ((1, 2), (3, 17), (2, 64)):
+        tokens = helix.randint(0, 31, (batch, length))
+        with helix.no_grad():
+            expected = model.eval()(tokens).numpy()
+        (found,) = session.run(None, {done.inputs[0]: tokens.numpy()})
+        np.testing.assert_allclose(found, expected, rtol=2e-4, atol=5e-6)
+
+
+def test_an_s4_kernel_bounds_the_length(tmp_path: Path) -> None:
+    layer = nn.S4(4, d_state=4, l_max=16)
+    with pytest.raises(helix.errors.TraceError, match=r"made for l_max=16, .* as in Dim\('T', max=16\)"):
+        helix.onnx.export(layer, tmp_path / "m.onnx", Spec((B, 4, Dim("T"))))
+    assert helix.onnx.export(layer, tmp_path / "m.onnx", Spec((B, 4, Dim("T", max=16)))).checked
 
 
 def test_recurrent_layers_are_the_operators_of_the_format(tmp_path: Path) -> None:
@@ -291,7 +313,14 @@ def test_sorts_keep_the_order_of_equals_and_put_nan_above_infinity(dtype: Any, t
     def run(x: helix.Tensor) -> Any:
         rising, falling = x.sort(-1, stable=True), x.sort(-1, descending=True, stable=True)
         ends = x.topk(5, -1), x.topk(6, -1, largest=False)
-        return (*rising, *falling, *[place for pair in ends for place in pair], x.argsort(0), *x.kthvalue(12, -1), *x.median(-1))
+        return (
+            *rising,
+            *falling,
+            *[place for pair in ends for place in pair],
+            x.argsort(0),
+            *x.kthvalue(12, -1),
+            *x.median(-1),
+        )
 
     done = helix.onnx.export(run, tmp_path / "m.onnx", x)
     assert done.error == 0.0

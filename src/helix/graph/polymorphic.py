@@ -8,6 +8,7 @@ that is not are allowed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from itertools import product
 from typing import Any
 
@@ -23,11 +24,38 @@ from .tree import Tree
 MOST = 4
 # For each dimension the two sizes to learn from and one to check at, before its bounds: unlike each other.
 _SIZES = ((5, 8, 29), (7, 12, 37), (11, 18, 43), (13, 22, 53))
+_questions: ContextVar[list[bool] | None] = ContextVar("questions", default=None)
+
+
+def same_for_all_sizes() -> bool:
+    """Must the ops be the same ones at all sizes? For functions that have a form for each size, and a slower one for any.
+
+    They are asked for the one for any only after a trace for all sizes has found others to differ.
+    """
+    questions = _questions.get()
+    if questions is None:
+        return False
+    questions.append(True)
+    return questions[0]
 
 
 def trace_symbolic(function: Callable[..., Any], specs: Sequence[Spec], tree: Tree, dims: dict[str, Dim]) -> Graph:
     if len(dims) > MOST:
         raise TraceError(f"HX1702 a graph has at most {MOST} dimensions, got {', '.join(dims)}", code="HX1702")
+    questions = [False]
+    token = _questions.set(questions)
+    try:
+        return _merged(function, specs, tree, dims)
+    except TraceError:
+        if len(questions) == 1:
+            raise
+        questions[0] = True
+        return _merged(function, specs, tree, dims)
+    finally:
+        _questions.reset(token)
+
+
+def _merged(function: Callable[..., Any], specs: Sequence[Spec], tree: Tree, dims: dict[str, Dim]) -> Graph:
     names = list(dims)
     choices = [_choose(dim, _SIZES[i]) for i, dim in enumerate(dims.values())]
     points: list[Sizes] = [
@@ -39,10 +67,10 @@ def trace_symbolic(function: Callable[..., Any], specs: Sequence[Spec], tree: Tr
         try:
             graphs.append(trace_once(function, specs, tree, point))
         except HelixError as error:
-            changed = next((name for name in names if graphs and point[name] != points[0][name]), None)
-            if changed is None:
+            changed = [name for name in names if graphs and point[name] != points[0][name]]
+            if not changed:
                 raise
-            raise located(error, changed) from error
+            raise located(error, " or ".join(changed)) from error
     base = graphs[0]
     _Merge(graphs, points, names).run()
     for value, spec in zip(base.given, specs, strict=True):

@@ -28,8 +28,7 @@ class ShiftKernel(Module):
         """(batch, d_model, length), after the N - 1 columns before it, to results and the last N - 1 columns."""
         known = u if columns is None else cat([columns, u], -1)
         y = F.fft_conv(known, self.C, D).narrow(-1, known.shape[-1] - u.shape[-1], u.shape[-1])
-        kept = F.pad(known, (max(0, self.N - 1 - known.shape[-1]), 0))
-        return y, kept.narrow(-1, kept.shape[-1] - (self.N - 1), self.N - 1)
+        return y, F.pad(known, (self.N - 1, 0)).narrow(-1, known.shape[-1], self.N - 1)
 
     def extra_repr(self) -> str:
         return f"{self.d_model}, N={self.N}"

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from .. import (
+    _core,
     arange,
     cat,
     complex,
@@ -25,6 +26,7 @@ from .. import (
     zeros,
 )
 from ..autograd import no_grad
+from ..errors import TraceError
 from ..precision import widened
 from ..tensor import Tensor
 from .hippo import diagonal_plus_low_rank
@@ -88,6 +90,7 @@ class S4Kernel(Module):
 
     def forward(self, length: int) -> Tensor:
         if length > int(self.l_kernel):
+            self._require_untraced(length)
             self.lengthen(length)
         n = int(self.l_kernel)
         C, B, P, eigenvalues = self.parts()
@@ -98,6 +101,15 @@ class S4Kernel(Module):
         sums = self._sums(stack([C * B, C * P, P.conj() * B, P.conj() * P], 1), eigenvalues, left.unsqueeze(1), right)
         cb, cp, pb, pp = sums.unbind(1)
         return fft.irfft(2 * (cb - right * cp * pb / (1 + right * pp)), n=n).narrow(-1, 0, length)
+
+    def _require_untraced(self, length: int) -> None:
+        if _core.tracing():
+            most = int(self.l_kernel)
+            raise TraceError(
+                f"HX1702 S4: the kernel was made for l_max={most}, and a trace of length {length} would change it; call lengthen() "
+                f"before, or bound the dimension, as in Dim('T', max={most})",
+                code="HX1702",
+            )
 
     @staticmethod
     def _sums(weights: Tensor, eigenvalues: Tensor, left: Tensor, right: Tensor) -> Tensor:

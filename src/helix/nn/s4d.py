@@ -13,6 +13,7 @@ from .activation import GELU, GLU
 from .containers import Sequential
 from .conv import Conv1d
 from .dropout import Dropout1d
+from .functions.scans import any_length
 from .hippo import diagonal_eigenvalues
 from .module import Module
 from .parameter import Parameter
@@ -60,6 +61,9 @@ def vandermonde(weights: Tensor, log_decay: Tensor, length: int) -> Tensor:
 
     t is i m + j, so that one product of (length / m, 2 states) and (2 states, m) does what powers for every t would.
     """
+    if any_length():
+        rows, each = _pairs(weights), powers(log_decay, _steps(range(length), log_decay))
+        return 2 * matmul(rows, _stacked(each.real, each.imag)).squeeze(-2)
     width = _width(length)
     coarse = weights.unsqueeze(-1) * powers(log_decay, width * _steps(range(-(-length // width)), log_decay))
     fine = powers(log_decay, _steps(range(width), log_decay))
@@ -73,12 +77,23 @@ def gather(log_decay: Tensor, inputs: Tensor) -> Tensor:
     As in vandermonde, rows of about the square root of the length are summed by one product, then row by row.
     """
     length, width = inputs.shape[-1], _width(inputs.shape[-1])
+    if any_length():
+        each = powers(log_decay, _steps(range(length), log_decay).flip(0))
+        real, imag = (
+            matmul(inputs.unsqueeze(-2), _stacked(each.real, each.imag).transpose(-1, -2)).squeeze(-2).chunk(2, -1)
+        )
+        return complex(real, imag)
     rows = -(-length // width)
     fine = powers(log_decay, _steps(range(width - 1, -1, -1), log_decay))
     coarse = powers(log_decay, width * _steps(range(rows - 1, -1, -1), log_decay)).transpose(-1, -2)
     padded = F.pad(inputs, (rows * width - length, 0)).unflatten(-1, (rows, width))
     real, imag = matmul(padded, _stacked(fine.real, fine.imag).transpose(-1, -2)).chunk(2, -1)
     return (complex(real, imag) * coarse).sum(-2)
+
+
+def _pairs(weights: Tensor) -> Tensor:
+    """Complex rows as (…, 1, 2 states): what a product with (2 states, length) takes the real part by."""
+    return cat([weights.real, -weights.imag], -1).unsqueeze(-2)
 
 
 def _stacked(real: Tensor, imag: Tensor) -> Tensor:

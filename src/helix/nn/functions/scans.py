@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from ... import cat, ones
+from ... import _core, cat, ones
 from ...tensor import Tensor
 from .refuse import ShapeError, refuse
 
 __all__ = ["causal_conv1d", "linear_scan", "ssd"]
+
+
+def any_length() -> bool:
+    """Is what runs recorded for all lengths at once? The ops must then not depend on the length."""
+    if not _core.tracing():
+        return False
+    from ...graph.polymorphic import same_for_all_sizes
+
+    return same_for_all_sizes()
 
 
 def linear_scan(a: Tensor, b: Tensor, initial: Tensor | None = None, dim: int = -2) -> Tensor:
@@ -33,6 +42,8 @@ def linear_scan(a: Tensor, b: Tensor, initial: Tensor | None = None, dim: int = 
     if initial is not None and length:
         first = b.narrow(dim, 0, 1) + a.narrow(dim, 0, 1) * initial
         b = cat([first, b.narrow(dim, 1, length - 1)], dim)
+    if any_length():
+        return _stepwise(a, b, dim)
     constant, step = a.shape[dim] == 1, 1
     while step < length:
         rest = length - step
@@ -44,6 +55,20 @@ def linear_scan(a: Tensor, b: Tensor, initial: Tensor | None = None, dim: int = 
             a = cat([a.narrow(dim, 0, step), late * a.narrow(dim, 0, rest)], dim)
         step *= 2
     return b
+
+
+def _stepwise(a: Tensor, b: Tensor, dim: int) -> Tensor:
+    """The same one step after the other, from zero."""
+    from ...graph.control import scan
+
+    rows, first = b.movedim(dim, 0), b.select(dim, 0)
+
+    def step(x: Tensor, now: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        x = (now[1] if len(now) > 1 else a.squeeze(dim)) * x + now[0]
+        return x, x
+
+    _, states = scan(step, first * 0, (rows,) if a.shape[dim] == 1 else (rows, a.movedim(dim, 0)))
+    return states.movedim(0, dim)
 
 
 def causal_conv1d(
@@ -99,6 +124,8 @@ def ssd(
     groups, states = B.shape[-2:]
     if heads % groups:
         refuse(ShapeError, "ssd", f"B has {groups} groups, which do not divide the {heads} heads of x.")
+    if any_length():
+        return _ssd_stepwise(x * dt.unsqueeze(-1), (dt * A).exp(), B, C, initial)
     size = max(1, min(chunk_size, length))
     chunks = -(-length // size)
 
@@ -125,6 +152,26 @@ def ssd(
     y = scores @ inputs + (c * rates.cumsum(-2).exp()) @ before.transpose(-1, -2)
     y = y.transpose(2, 3).reshape(batch, chunks * size, heads, head_dim).narrow(1, 0, length)
     return y, after.select(1, chunks - 1) if chunks else start.squeeze(1)
+
+
+def _ssd_stepwise(
+    inputs: Tensor, decays: Tensor, B: Tensor, C: Tensor, initial: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The same one step after the other: inputs are dt x, decays exp(dt A)."""
+    from ...graph.control import scan
+
+    batch, _, heads, head_dim = inputs.shape
+    each = heads // B.shape[2]
+    start = inputs.new_zeros((batch, heads, head_dim, B.shape[3])) if initial is None else initial
+
+    def step(state: Tensor, now: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        x, decay, b, c = now
+        b, c = (t.repeat_interleave(each, 1).unsqueeze(-2) for t in (b, c))
+        state = decay.unsqueeze(-1).unsqueeze(-1) * state + x.unsqueeze(-1) * b
+        return state, (state * c).sum(-1)
+
+    last, y = scan(step, start, tuple([t.transpose(0, 1) for t in (inputs, decays, B, C)]))
+    return y.transpose(0, 1), last
 
 
 def _segment_decays(rates: Tensor, size: int) -> Tensor:
