@@ -93,7 +93,7 @@ lint: $(VENV)/.checks install  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --strict examples/*.py
+	$(BIN)/mypy --strict examples/*.py tests/test_typed_use.py
 	$(BIN)/python tools/lint_c.py
 	$(BIN)/python tools/stubs.py --check
 

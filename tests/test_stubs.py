@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import helix
 
@@ -31,3 +32,23 @@ def test_stubs_name_every_function():
     names = {node.name for node in body if isinstance(node, ast.FunctionDef)}
     names |= {alias.asname for node in body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert set(helix._core.functions()) <= names
+
+
+def bound(body):
+    """The names that statements of a stub make, those for checkers alone as well."""
+    for node in body:
+        if isinstance(node, ast.If):
+            yield from bound(node.body)
+        elif isinstance(node, (ast.ImportFrom, ast.Import)):
+            yield from (alias.asname for alias in node.names if alias.asname)
+        else:
+            yield node.target.id if isinstance(node, ast.AnnAssign) else node.name
+
+
+def test_stub_has_every_public_name():
+    tool = load()
+    named = {n for n in bound(ast.parse(tool.made()[tool.ROOT / "__init__.pyi"]).body) if not n.startswith("_")}
+    public = {name: getattr(helix, name) for name in dir(helix) if not name.startswith("_")}
+    hidden = {name for name, value in public.items() if isinstance(value, ModuleType)}  # loaded by others
+    assert set(public) - hidden <= named <= set(public)
+    assert {*helix.__all__, *helix._LAZY, *helix._LAZY_NAMES} <= named

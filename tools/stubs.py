@@ -139,7 +139,7 @@ KINDS = {
 OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")
 PREAMBLE = """from builtins import bool as _bool, complex as _complex, float as _float, int as _int, str as _str, type as _type
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy
 """
@@ -328,7 +328,7 @@ def core_stub():
     return "".join(parts)
 
 
-def names_stub(module, imports, lazy=()):
+def names_stub(module, imports, lazy=(), lazy_names=None):
     """A stub of a module whose names come from records and other modules."""
     parts = [HEADER, PREAMBLE, imports, "\n"]
     for name in sorted(vars(module)):
@@ -350,12 +350,44 @@ def names_stub(module, imports, lazy=()):
             parts.append(f"from helix._core import {value.__name__} as {name}\n")
         elif isinstance(value, (int, float, str)) or value is None:
             parts.append(f"{name}: {typed(type(value).__name__) if value is not None else 'None'}\n")
-    parts += [
-        f"from helix import {name} as {name}\n"
-        for name in lazy
-        if (ROOT / name).is_dir() or (ROOT / f"{name}.py").exists()
-    ]
+    imported = [importlib.import_module(f"helix.{name}") for name in lazy]
+    parts += [f"from helix import {name} as {name}\n" for name, m in zip(lazy, imported) if not callable(m)]
+    if lazy_names:  # those modules take names from here: a checker must read this page first, as Python does
+        parts.append("if TYPE_CHECKING:\n")
+        parts += [
+            f"    from {module.__name__}.{home} import {name} as {name}\n" for name, home in sorted(lazy_names.items())
+        ]
+        parts += [callable_package(m) for m in imported if callable(m)]
     return "".join(parts)
+
+
+def callable_package(module):
+    """A package that can be called, which checkers know none of: a class that makes what the call returns, with its names."""
+    title = module.__name__.rpartition(".")[2]
+    call = getattr(module, title)
+    members = {member: getattr(module, member) for member in module.__all__}
+    said = set(re.findall(r"\w+", " ".join(call.__annotations__.values())))
+    known = members | {name: value for name, value in call.__globals__.items() if name in said and name != "Any"}
+    parts = [f"    from {one.__module__} import {one.__name__} as _{name}\n" for name, one in known.items()]
+    parts += [f"    class {title}:\n", f"        def __new__(cls, {parameters_text(call, known)}) -> "]
+    parts.append(f"_{call.__annotations__['return']}: ...  # type: ignore[misc]  # what a call of the package makes\n")
+    for member, value in members.items():
+        kind, made = (": TypeAlias", f"_{member}") if isinstance(value, type) else ("", f"staticmethod(_{member})")
+        parts.append(f"        {member}{kind} = {made}\n")
+    return "".join(parts)
+
+
+def parameters_text(function, known):
+    """The parameters of an annotated function, whose types are Python's, or names that are known with a line in front."""
+    prefix = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    parts = []
+    for p in inspect.signature(function).parameters.values():
+        default = "" if p.default is p.empty else f" = {p.default!r}"
+        kind = typed(
+            re.sub(r"\b(\w+)\b", lambda found: f"_{found[0]}" if found[0] in known else found[0], p.annotation)
+        )
+        parts.append(f"{prefix.get(p.kind, '')}{p.name}: {kind}{default}")
+    return ", ".join(parts)
 
 
 def reexport(name, value, module):
@@ -383,7 +415,7 @@ def made():
     )
     return {
         ROOT / "_core.pyi": core_stub(),
-        ROOT / "__init__.pyi": names_stub(helix, types, helix._LAZY),
+        ROOT / "__init__.pyi": names_stub(helix, types, helix._LAZY, helix._LAZY_NAMES),
         ROOT / "nn" / "functional.pyi": names_stub(functional, types),
         ROOT / "fft.pyi": names_stub(importlib.import_module("helix.fft"), types),
         ROOT / "special.pyi": names_stub(importlib.import_module("helix.special"), types),

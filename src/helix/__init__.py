@@ -112,7 +112,6 @@ _LAZY = (
     "energy",
     "fft",
     "func",
-    "functional",
     "graph",
     "io",
     "linalg",

@@ -1,7 +1,7 @@
 # Made by tools/stubs.py from the built module. Do not edit.
 from builtins import bool as _bool, complex as _complex, float as _float, int as _int, str as _str, type as _type
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy
 from helix._core import DType, Device, Number, _device, _dtype
@@ -726,4 +726,50 @@ from helix import profiler as profiler
 from helix import signal as signal
 from helix import special as special
 from helix import testing as testing
-from helix import train as train
+if TYPE_CHECKING:
+    from helix.train import Model as Model
+    from helix.train import Trainer as Trainer
+    from helix.graph import compile as compile
+    from helix.graph import cond as cond
+    from helix.graph import estimate as estimate
+    from helix.graph import scan as scan
+    from helix.graph import while_loop as while_loop
+    from helix.train.callback import Callback as _Callback
+    from helix.train.checkpoint import Checkpoint as _Checkpoint
+    from helix.train.config import Config as _Config
+    from helix.train.callback import EarlyStopping as _EarlyStopping
+    from helix.train.signals import Interrupted as _Interrupted
+    from helix.train.builder import Model as _Model
+    from helix.train.callback import Monitor as _Monitor
+    from helix.train.profiling import Profiled as _Profiled
+    from helix.train.rates import RateTest as _RateTest
+    from helix.train.run import Run as _Run
+    from helix.train.tensorboard import TensorBoard as _TensorBoard
+    from helix.train.trainer import Trainer as _Trainer
+    from helix.train.owners import memory_owners as _memory_owners
+    from helix.train.rates import rate_test as _rate_test
+    from helix.train.run import resume as _resume
+    from helix.train.run import start as _start
+    from helix.train.api import train as _train
+    from helix.train.tune import tune as _tune
+    from helix.nn.module import Module as _Module
+    class train:
+        def __new__(cls, data: Any, model: _str | _Module = 'auto', progress: Any = 'auto', **settings: Any) -> _Run: ...  # type: ignore[misc]  # what a call of the package makes
+        Callback: TypeAlias = _Callback
+        Checkpoint: TypeAlias = _Checkpoint
+        Config: TypeAlias = _Config
+        EarlyStopping: TypeAlias = _EarlyStopping
+        Interrupted: TypeAlias = _Interrupted
+        Model: TypeAlias = _Model
+        Monitor: TypeAlias = _Monitor
+        Profiled: TypeAlias = _Profiled
+        RateTest: TypeAlias = _RateTest
+        Run: TypeAlias = _Run
+        TensorBoard: TypeAlias = _TensorBoard
+        Trainer: TypeAlias = _Trainer
+        memory_owners = staticmethod(_memory_owners)
+        rate_test = staticmethod(_rate_test)
+        resume = staticmethod(_resume)
+        start = staticmethod(_start)
+        train = staticmethod(_train)
+        tune = staticmethod(_tune)

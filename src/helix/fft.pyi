@@ -1,7 +1,7 @@
 # Made by tools/stubs.py from the built module. Do not edit.
 from builtins import bool as _bool, complex as _complex, float as _float, int as _int, str as _str, type as _type
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy
 from helix._core import DType, Device, Number, _device, _dtype

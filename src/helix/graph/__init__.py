@@ -6,7 +6,7 @@ y = graph(x)
 """
 
 from ..errors import GraphError, TraceError
-from .compiling import compile
+from .compiling import Compiled, compile
 from .control import cond, scan, while_loop
 from .estimating import Estimate, estimate, largest_batch
 from .executor import Executor
@@ -22,6 +22,7 @@ from .tracing import trace
 from .universal import UniversalGraph
 
 __all__ = [
+    "Compiled",
     "Dim",
     "Effect",
     "Estimate",

@@ -97,7 +97,7 @@ class Builder:
             if value is not None and value.fixed:
                 self.renew(value)
             root = self.root(number)
-            if value is not None and self.lent.get(root) is value:
+            if value is not None and root in self.lent and self.lent[root] is value:
                 self.now[root] = self.emit("clone", (value,), (), (value.shape, value.dtype))
                 self.version[root] += 1
 

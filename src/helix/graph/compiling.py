@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import update_wrapper
 from types import CellType, FunctionType, MethodType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
 from .. import _core
 from .._core import Tensor, untraced
@@ -34,12 +34,51 @@ EARLY = [name for name, known in PASSES.items() if not known.last]
 ALL = list(PASSES)
 SIMPLE = (bool, int, float, complex, str, bytes, type(None), _core.dtype, Tensor, Module)
 
+Fallback = Literal["warn", "error"]
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+S = TypeVar("S")
+M = TypeVar("M", bound=Module)
 
+
+class Decorator(Protocol):
+    """`helix.compile` with options."""
+
+    @overload
+    def __call__(self, function: M, /) -> M: ...  # type: ignore[overload-overlap]  # as below
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Compiled[P, R]: ...
+
+
+# A module is a callable too: the first that fits decides.
+@overload
+def compile(  # type: ignore[overload-overlap]
+    function: M, *, cache_size: int = 64, fallback: Fallback = "warn", passes: bool = True, dynamic: Any = None
+) -> M: ...
+@overload
+def compile(
+    function: Callable[P, R],
+    *,
+    cache_size: int = 64,
+    fallback: Fallback = "warn",
+    passes: bool = True,
+    dynamic: Any = None,
+) -> Compiled[P, R]: ...
+@overload
+def compile(
+    function: None = None,
+    *,
+    cache_size: int = 64,
+    fallback: Fallback = "warn",
+    passes: bool = True,
+    dynamic: Any = None,
+) -> Decorator: ...
 def compile(
     function: Callable[..., Any] | None = None,
     *,
     cache_size: int = 64,
-    fallback: str = "warn",
+    fallback: Fallback = "warn",
     passes: bool = True,
     dynamic: Any = None,
 ) -> Any:
@@ -77,17 +116,17 @@ def compile(
 
     specs = None if dynamic is None else specs_of(dynamic)
 
-    def decorate(wrapped: Callable[..., Any]) -> Compiled:
+    def decorate(wrapped: Callable[..., Any]) -> Any:
         return Compiled(wrapped, cache_size, fallback, passes, specs)
 
     return decorate if function is None else decorate(function)
 
 
-class Compiled:
+class Compiled(Generic[P, R]):
     """What `helix.compile` returns: called like the function, with its attributes."""
 
     def __init__(
-        self, function: Callable[..., Any], cache_size: int, fallback: str, passes: bool, specs: list[Spec] | None
+        self, function: Callable[P, R], cache_size: int, fallback: str, passes: bool, specs: list[Spec] | None
     ) -> None:
         self.function, self.cache_size, self.fallback, self.passes = function, cache_size, fallback, passes
         self.specs, self.traces = specs, OrderedDict[Any, tuple[Dynamic, Guards]]()
@@ -98,7 +137,7 @@ class Compiled:
         if not isinstance(function, Module):
             update_wrapper(self, function)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         last = self.last
         if last is not None and not kwargs and last.takes(args):
             try:
@@ -106,7 +145,8 @@ class Compiled:
             except Changed:
                 found = None  # nothing was changed: it is looked at again below
             if found is not None:
-                return found[0] if last.single else last.out_tree.fill(iter(found))
+                result: Any = found[0] if last.single else last.out_tree.fill(iter(found))
+                return result
         if _core.tracing():
             return self.function(*args, **kwargs)
         leaves, tree = flatten((args, kwargs))
@@ -120,14 +160,20 @@ class Compiled:
         again = self.find(leaves, tree, args, kwargs)
         return self.function(*args, **kwargs) if again is None else again.out_tree.fill(iter(again.run(leaves)))
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "function":
-            raise AttributeError(name)
-        return getattr(self.function, name)
+    if not TYPE_CHECKING:  # a checker sees what a compiled function has of its own
+
+        def __getattr__(self, name):
+            if name == "function":
+                raise AttributeError(name)
+            return getattr(self.function, name)
 
     def __repr__(self) -> str:
         return f"<compiled {_name(self.function)}: {len(self.all())} kinds of calls>"
 
+    @overload
+    def __get__(self, instance: None, owner: Any = None) -> Compiled[P, R]: ...
+    @overload
+    def __get__(self: Compiled[Concatenate[S, Q], R], instance: S, owner: Any = None) -> Callable[Q, R]: ...
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else MethodType(self, instance)
 

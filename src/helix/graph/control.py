@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import count as counted
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple, overload
 
 from .. import _core
 from .._core import Tensor, storage_number
@@ -19,9 +19,19 @@ from .tracer import Tracer, active
 from .tree import Tree, flatten
 
 Leaves = list[Tensor]
+Carry = TypeVar("Carry")
+Row = TypeVar("Row")
+Made = TypeVar("Made")
+Operand = TypeVar("Operand")
+Operands = TypeVarTuple("Operands")
 
 
-def cond(condition: Any, if_true: Callable[..., Any], if_false: Callable[..., Any], *operands: Any) -> Any:
+def cond(
+    condition: Tensor | bool,
+    if_true: Callable[[*Operands], Made],
+    if_false: Callable[[*Operands], Made],
+    *operands: *Operands,
+) -> Made:
     """`if_true(*operands)` where `condition` is true, else `if_false(*operands)`; only the one is run.
 
     condition: a tensor of one element, or a bool. operands: tensors, or containers of them. Within `helix.trace` both
@@ -39,7 +49,8 @@ def cond(condition: Any, if_true: Callable[..., Any], if_false: Callable[..., An
     """
     if not isinstance(condition, Tensor):
         return (if_true if condition else if_false)(*operands)
-    return choose(condition, if_true, if_false, operands, Streams.take())
+    made: Made = choose(condition, if_true, if_false, operands, Streams.take())
+    return made
 
 
 def choose(
@@ -67,7 +78,9 @@ def choose(
     return one.tree.fill(iter(results))
 
 
-def scan(body: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any]:
+def scan(
+    body: Callable[[Carry, Row], tuple[Carry, Made]], init: Carry, xs: Row, reverse: bool = False
+) -> tuple[Carry, Made]:
     """Goes along the first axis of `xs`: `carry, y = body(carry, x)` for each; the last carry, and the y's stacked.
 
     init: the first carry, tensors in any structure, of which shapes and dtypes stay. xs: tensors in any structure, of one
@@ -111,7 +124,23 @@ def _scan(
     return last, stacked
 
 
+@overload
 def while_loop(
+    condition: Callable[[Operand], Tensor | bool],
+    body: Callable[[Operand], Operand],
+    operand: Operand,
+    /,
+    *,
+    max_steps: int | None = None,
+) -> Operand: ...
+@overload
+def while_loop(
+    condition: Callable[[*Operands], Tensor | bool],
+    body: Callable[[*Operands], tuple[*Operands]],
+    *operands: *Operands,
+    max_steps: int | None = None,
+) -> tuple[*Operands]: ...
+def while_loop(  # type: ignore[misc]  # it takes any number of operands, which a checker does not see
     condition: Callable[..., Any], body: Callable[..., Any], *operands: Any, max_steps: int | None = None
 ) -> Any:
     """`operands = body(*operands)` as long as `condition(*operands)` is true; the last operands.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from .._core import Called
 from ..errors import HelixError
@@ -12,7 +12,10 @@ from ..tensor import Tensor
 from .misfit import locate
 from .moving import move
 from .parameter import Buffer, Parameter
-from .state import load_state, state_of
+from .state import Differences, load_state, state_of
+
+if TYPE_CHECKING:
+    from .summary import Summary
 
 # How often attributes of modules changed: what rests on them need not look at each again.
 changes = [0]
@@ -60,17 +63,17 @@ class Module(Called):
     _forward_hooks: list[Callable] = []
     _function: Callable[..., Any]  # of layers that are one function of helix.nn.functional
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
 
-    def forward(self, *args, **kwargs):
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not say in forward() what it computes")
 
     def _locate(self, error: Exception, args: tuple) -> None:
         if isinstance(error, (HelixError, IndexError)):
             locate(self, error, args)
 
-    def _call_with_hooks(self, args: tuple, kwargs: dict):
+    def _call_with_hooks(self, args: tuple, kwargs: dict) -> Any:
         for hook in tuple(self._forward_pre_hooks):
             replaced = hook(self, args)
             if replaced is not None:
@@ -203,7 +206,7 @@ class Module(Called):
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         return (tensor for _, tensor in self.named_buffers(recurse=recurse))
 
-    def apply(self, function: Callable[[Module], Any]) -> Module:
+    def apply(self, function: Callable[[Module], Any]) -> Self:
         """Calls `function` on every module, children first."""
         for child in self.children():
             child.apply(function)
@@ -216,7 +219,7 @@ class Module(Called):
         """Parameters and persistent buffers under dotted names (torch's), detached, in order."""
         return state_of(self, prefix)
 
-    def load_state_dict(self, state: Mapping[str, Tensor], strict: bool = True, assign: bool = False):
+    def load_state_dict(self, state: Mapping[str, Tensor], strict: bool = True, assign: bool = False) -> Differences:
         """Copies `state` into the module; with `assign` the tensors themselves take the old ones' places.
 
         All missing, unexpected and mismatched names are reported in one error, before anything is changed.
@@ -224,15 +227,15 @@ class Module(Called):
         """
         return load_state(self, state, strict, assign)
 
-    def train(self, mode: bool = True) -> Module:
+    def train(self, mode: bool = True) -> Self:
         for module in self.modules():
             module.training = mode
         return self
 
-    def eval(self) -> Module:
+    def eval(self) -> Self:
         return self.train(False)
 
-    def requires_grad_(self, requires_grad: bool = True) -> Module:
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self
@@ -244,26 +247,26 @@ class Module(Called):
             elif parameter.grad is not None:
                 parameter.grad = parameter.grad.detach() * 0
 
-    def to(self, *args, **kwargs) -> Module:
+    def to(self, *args: Any, **kwargs: Any) -> Self:
         """Moves parameters and buffers to a device, and floating-point ones to a dtype.
 
         Parameters that move are new objects: make optimizers afterwards.
         """
         return move(self, args, kwargs)
 
-    def float(self) -> Module:
+    def float(self) -> Self:
         from .. import float32
 
         return self.to(float32)
 
-    def double(self) -> Module:
+    def double(self) -> Self:
         from .. import float64
 
         return self.to(float64)
 
     # ---- use -----------------------------------------------------------------------------------------------
 
-    def infer(self, *inputs, batch_size: int | None = None):
+    def infer(self, *inputs: Any, batch_size: int | None = None) -> Any:
         """Runs the model in eval mode without recording gradients; in slices of `batch_size` rows if given."""
         from .inference import infer
 
@@ -277,7 +280,7 @@ class Module(Called):
         """`hook(module, args, result)` runs after forward; what it returns, if not None, replaces the result."""
         return Hook(self, "_forward_hooks", hook)
 
-    def summary(self, *input_shapes, dtype=None, batch_size: int = 1):
+    def summary(self, *input_shapes: Any, dtype: Any = None, batch_size: int = 1) -> Summary:
         """A table of layers: output shapes, parameters, FLOPs and bytes, for inputs without their batch axis.
 
         `model.summary((1, 8, 8))` for one input; `dtype=helix.int64` for models that take indices.
@@ -292,7 +295,7 @@ class Module(Called):
         """What stands between the brackets of this layer in `repr`."""
         return ""
 
-    def misfit(self, *inputs) -> str | None:
+    def misfit(self, *inputs: Any) -> str | None:
         """Why these inputs do not fit this layer, for error messages; None when they do."""
         return None
 

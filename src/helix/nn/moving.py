@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..autograd import no_grad
 from ..tensor import Tensor
@@ -11,8 +11,10 @@ from .parameter import Parameter
 if TYPE_CHECKING:
     from .module import Module
 
+M = TypeVar("M", bound="Module")
 
-def move(module: Module, args: tuple, kwargs: dict) -> Module:
+
+def move(module: M, args: tuple, kwargs: dict) -> M:
     """Puts moved tensors in the places of the old ones; a shared tensor stays shared, one that fits stays itself."""
     device, dtype = _device_and_dtype(args, kwargs)
     moved: dict[int, Tensor] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._core import Tensor
 from ..autograd import no_grad
@@ -17,6 +17,9 @@ from .ports import Port, port_of
 from .program import Program, Reader
 from .running import Run
 from .tensors import Source
+
+if TYPE_CHECKING:
+    from ..graph import Graph
 
 
 class Model:
@@ -34,7 +37,7 @@ class Model:
         self.name = graph.name or "onnx"
         self.opsets = dict(self.reader.opsets)
         self.trainable = trainable(self.program)
-        self._graph: Any = None
+        self._graph: Graph | None = None
 
     def __repr__(self) -> str:
         sides = [", ".join(map(str, ports)) for ports in (self.inputs, self.outputs)]
@@ -96,7 +99,7 @@ class Model:
     # ---- graphs and modules ----------------------------------------------------------------------------------
 
     @property
-    def graph(self) -> Any:
+    def graph(self) -> Graph:
         """The model as a `helix.graph.Graph`: `trace()`, once."""
         if self._graph is None:
             self._graph = self.trace()
@@ -104,7 +107,7 @@ class Model:
 
     def trace(
         self, shapes: Mapping[str, Sequence[Any]] | None = None, constants: Mapping[str, Any] | None = None
-    ) -> Any:
+    ) -> Graph:
         """The model as a graph, with a dimension for each size that the file leaves open.
 
         shapes: sizes, or dimensions, for inputs of which the file tells none, or others. constants: values for inputs that

@@ -23,6 +23,7 @@ from .writing.faults import unwritable
 from .writing.table import ending, handler_of
 
 ROUNDS = 16
+Pair = tuple[Tensor, Tensor]
 
 
 def taken_apart(graph: Graph) -> Graph:
@@ -168,7 +169,7 @@ def _recurrence(
             fresh = tuple(helix.where(going, a, b) for a, b in zip(fresh, carry, strict=True))
         return fresh, fresh
 
-    start = (hidden,) if cell is None else (hidden, cell)
+    start: tuple[Tensor, ...] = (hidden,) if cell is None else (hidden, cell)
     _, found = scan(body, start, (gates, times), reverse)
     return found[0], found[-1], found[0]
 
@@ -188,7 +189,7 @@ def _running(name: str) -> Callable[..., tuple[Tensor, ...]]:
     def extreme(x: Tensor, dim: int) -> tuple[Tensor, ...]:
         rows = x.movedim(dim, 0)
 
-        def body(carry: tuple[Tensor, ...], now: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        def body(carry: Pair, now: Pair) -> tuple[Pair, Pair]:
             (best, place), (row, time) = carry, now
             newer = row >= best if name == "cummax" else row <= best
             newer = (newer & (best == best)) | (row != row) | (time == 0)

@@ -18,7 +18,7 @@ TABLES = ("data", "model", "optimizer", "schedule", "train", "sample")
 RENAMED = {"optimizer": ("optimizer", "name"), "schedule": ("schedule", "name"), "name": ("name",)}
 
 
-def train(data, model: str | Module = "auto", progress="auto", **settings: Any) -> Run:
+def train(data: Any, model: str | Module = "auto", progress: Any = "auto", **settings: Any) -> Run:
     """Trains on `data` and returns the finished run.
 
     `data` is what `helix.data.load` takes: "digits", a path, arrays, or a dataset. `model` is "auto", a kind of

@@ -84,10 +84,11 @@ def _kept(
     )
     zero = helix.full((), 0, dtype=helix.int64, device=call.run.device)
 
-    def test(number: Tensor, truth: Tensor, *state: Tensor) -> Tensor:
-        return truth & (number < end)
+    def test(now: tuple[Tensor, ...]) -> Tensor:
+        return now[1] & (now[0] < end)
 
-    def step(number: Tensor, truth: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+    def step(now: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        number, truth, *state = now
         made = call.body(body, [number, truth, *state])
         return (
             number + 1,
@@ -95,7 +96,7 @@ def _kept(
             *[value * 1 if value is old else value for value, old in zip(made[1:], state)],
         )
 
-    return tuple(flow.while_loop(test, step, zero, start, *carried)[2:])
+    return flow.while_loop(test, step, (zero, start, *carried))[2:]
 
 
 @op("Scan", since=9)

@@ -115,7 +115,11 @@ def while_loop(w: Writer, inputs: list[Any]) -> tuple:
     w.node = node
     body = body_of(w, nodes, [turn, going, *parts(own_inputs)], [again, *results], "body")
     kinds = [edge.dtype for edge in results]
-    found = w.emit("Loop", [w.constant(bound[0], "int64") if bound else None, first, *parts(inputs[:count])], {"body": body, "outputs": len(kinds), "dtype": kinds})
+    found = w.emit(
+        "Loop",
+        [w.constant(bound[0], "int64") if bound else None, first, *parts(inputs[:count])],
+        {"body": body, "outputs": len(kinds), "dtype": kinds},
+    )
     return tuple(gathered(step.outputs, found))
 
 
