@@ -76,6 +76,10 @@ def flops_of(op: str, inputs: tuple[Shape, ...], output: Shape) -> int:
         return 2 * out * (sizes[0][-1] if sizes[0] else 1)
     if op in ("addmm", "baddbmm", "add_matmul", "addmv"):
         return 2 * out * (sizes[1][-1] if sizes[1] else 1)
+    if op == "grouped_matmul":
+        return 2 * prod(sizes[0]) * sizes[1][-1]
+    if op == "grouped_linear":
+        return 2 * prod(sizes[0]) * sizes[2][0]
     if op == "addbmm":
         return 2 * out * sizes[1][0] * sizes[1][-1]
     if op.startswith("conv"):

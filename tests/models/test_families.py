@@ -7,6 +7,7 @@ import torch
 
 import helix as hx
 from helix.models import from_pretrained, generate
+from helix.models.mixtral import Mixtral
 from tests.nn.compare import assert_close, to_helix
 
 from .folders import FAMILIES, saved
@@ -108,3 +109,16 @@ def test_every_family_is_compared():
     from helix import models
 
     assert {case.model_type for case in FAMILIES.values()} <= set(models.FAMILIES)
+
+
+def test_experts_that_are_watched_are_called_each():
+    """Hooks of a layer within an expert see its rows; the numbers are those of all experts in one product."""
+    hx.manual_seed(0)
+    sizes = {"hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = Mixtral({"vocab_size": 11, **sizes, "num_local_experts": 4, "num_experts_per_tok": 2})
+    tokens, rows = hx.randint(0, 11, (2, 9)), []
+    wanted = model(tokens)
+    experts = next(module.experts for name, module in model.named_modules() if name.endswith("block_sparse_moe"))
+    experts[1].w2.register_forward_hook(lambda module, args, y: rows.append(len(y)))
+    assert hx.allclose(model(tokens), wanted, 1e-5, 1e-6)
+    assert len(rows) == 1 and 0 < rows[0] < 18

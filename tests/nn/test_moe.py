@@ -87,7 +87,9 @@ def test_the_mixture_is_the_loop_over_tokens(name, policy):
     assert routing.dropped == dropped and routing.counts.tolist() == [
         sum(e == i for _, e, _ in kept) for i in range(EXPERTS)
     ]
-    assert {(t, e) for t, e, _ in kept} == set(zip(routing.tokens.tolist(), routing.experts.tolist(), strict=True))
+    pairs = list(zip(routing.tokens.tolist(), routing.experts.tolist(), strict=True))
+    assert {(t, e) for t, e, _ in kept} == set(pairs[: len(kept)]) and len(pairs) == len(kept) + dropped
+    assert all(e == EXPERTS for _, e in pairs[len(kept) :])
     if layer.kind == "token":
         share = np.bincount(np.argsort(-p, 1)[:, : layer.top_k].ravel(), minlength=EXPERTS) / (TOKENS * layer.top_k)
         np.testing.assert_allclose(routing.load_balance_loss.item(), EXPERTS * (share * p.mean(0)).sum(), rtol=1e-9)

@@ -22,6 +22,8 @@ static const struct {
     {"addbmm", HX_LOWER, HX_LOWER},
     {"addmv", HX_AS_GIVEN, HX_LOWER},
     {"add_matmul", HX_LOWER, HX_LOWER},
+    {"grouped_matmul", HX_LOWER, HX_LOWER},
+    {"grouped_linear", HX_LOWER, HX_LOWER},
     {"einsum", HX_LOWER, HX_LOWER},
     {"linear", HX_LOWER, HX_LOWER},
     {"linear_activation", HX_LOWER, HX_LOWER},

@@ -288,7 +288,7 @@ static hx_status run_vjp(walk *w, hx_node *n, hx_tensor **g, const bool *need, h
         const hx_saved *s = &n->saved[i];
         in[i] = saved_input(n, i, w->options->create_graph);
         if (is_saved(s) && !in[i]) return hx_error_last()->code;
-        if (s->tensor && s->tensor->storage && s->tensor->storage->version != s->version && i < 32) v.stale |= 1ull << i;
+        if (s->tensor && s->tensor->storage && s->tensor->storage->version != s->version) v.stale |= 1ull << (i < 31 ? i : 31);
     }
     for (int i = 0; i < n->n_out; i++) {
         const hx_saved *s = &n->saved[n->n_in + i];
@@ -404,6 +404,29 @@ static bool unshared(const hx_tensor *g) {
     return g->refs == 1 && g->storage && g->storage->refs == 1 && hx_contiguous(g) && !g->history;
 }
 
+/* Is the memory that g is a part of seen by nobody but leaves' sums, each of which has a part of its own? (Weights that one product
+ * gave their gradients.) */
+static bool only_leaves_share(const walk *w, const hx_tensor *g) {
+    int holders = 0, views = 0;
+    if (g->refs != 1 || !g->storage || !g->base || !hx_contiguous(g) || g->history) return false;
+    for (int i = 0; i < w->n_leaves; i++) {
+        const hx_tensor *other = w->leaves[i].sum;
+        if (other->storage != g->storage) continue;
+        bool apart = other->offset >= g->offset + g->numel || other->offset + other->numel <= g->offset;
+        if (other != g && !(apart && hx_contiguous(other) && other->dtype == g->dtype)) return false;
+        holders++;
+        views += other->base == g->base;
+    }
+    return g->base->refs == views && g->storage->refs == holders + 1;
+}
+
+/* The sum as a tensor of its own. */
+static hx_tensor *made_own(const walk *w, hx_tensor *sum) {
+    hx_tensor *own = NULL;
+    if (!only_leaves_share(w, sum)) return CALL(clone, sum);
+    return hx_tensor_alias(sum, &own) ? NULL : hx_scope_own(own);
+}
+
 static hx_status store(walk *w, leaf_gradient *e) {
     hx_tensor *old = e->leaf->gradient;
     if (old && !w->options->create_graph && !hx_requires_grad(old)) return CALL_(add, old, e->sum) ? HX_OK : hx_error_last()->code;
@@ -428,7 +451,7 @@ static hx_status finish_leaves(walk *w) {
     for (int i = 0; i < w->n_leaves && !status && keep; i++) {
         leaf_gradient *e = &w->leaves[i];
         if (e->leaf->gradient || w->options->create_graph || unshared(e->sum)) continue;
-        hx_tensor *own = CALL(clone, e->sum);
+        hx_tensor *own = made_own(w, e->sum);
         status = own ? HX_OK : hx_error_last()->code;
         if (status) break;
         hx_tensor_release(e->sum);

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from .._core import tracing
+from .. import _core, arange, cat, zeros_like
 from ..nn import Linear, Module, ModuleList
+from ..nn.module import is_plain
 from ..tensor import Tensor
 from .activations import activation
 from .llama import Block, Llama
+
+_grouped_linear = _core.op_named("grouped_linear")
 
 
 class Expert(Module):
@@ -22,6 +25,12 @@ class Expert(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.w2(self.activation(self.w1(x)) * self.w3(x))
+
+    def is_bare(self) -> bool:
+        """Are its layers matrices that nobody watches, quantized or adapted? Then all experts' are multiplied in one call."""
+        return is_plain(self) and all(
+            type(layer) is Linear and is_plain(layer) for layer in (self.w1, self.w2, self.w3)
+        )
 
 
 class SparseExperts(Module):
@@ -37,17 +46,23 @@ class SparseExperts(Module):
         flat = x.flatten(0, 1)
         shares, numbers = self.gate(flat).softmax(-1).topk(self.chosen, -1)
         shares = shares / shares.sum(-1, keepdim=True)
-        mixed = flat * 0.0
-        for i, expert in enumerate(self.experts):
-            if (
-                tracing()
-            ):  # how many rows an expert gets depends on values: it takes all, most of them with a share of 0
-                mixed = mixed + expert(flat) * (shares * (numbers == i)).sum(-1, keepdim=True)
-                continue
-            rows, places = (numbers == i).nonzero(as_tuple=True)
-            if rows.numel():
-                mixed = mixed.index_add(0, rows, expert(flat[rows]) * shares[rows, places].unsqueeze(-1))
-        return mixed.reshape(x.shape)
+        experts, order = numbers.flatten().sort(stable=True)
+        rows = order // self.chosen
+        ends = (experts.unsqueeze(-1) <= arange(len(self.experts), device=x.device)).sum(0)
+        done = self.through(flat.index_select(0, rows), ends) * shares.flatten().index_select(0, order).unsqueeze(-1)
+        return zeros_like(flat).index_add(0, rows, done).reshape(x.shape)
+
+    def through(self, rows: Tensor, ends: Tensor) -> Tensor:
+        """Rows in the order of their experts, each through its own; `ends` of each expert's rows."""
+        experts = cast("list[Expert]", list(self.experts))
+        if all(expert.is_bare() for expert in experts):
+            gates = _grouped_linear(rows, ends, [expert.w1.weight for expert in experts])
+            values = _grouped_linear(rows, ends, [expert.w3.weight for expert in experts])
+            inner = experts[0].activation(gates) * values
+            return _grouped_linear(inner, ends, [expert.w2.weight for expert in experts])
+        bounds = [0, *ends.tolist()]
+        done = [expert(rows[i:j]) for expert, i, j in zip(experts, bounds, bounds[1:], strict=False) if i < j]
+        return cat(done) if done else rows
 
 
 class SparseBlock(Block):

@@ -11,8 +11,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .. import arange, empty, ones_like, zeros, zeros_like
-from .._core import tracing
+from .. import arange, empty, ones_like, where, zeros, zeros_like
 from ..autograd import is_grad_enabled
 from ..errors import GradientError
 from ..tensor import Tensor
@@ -29,13 +28,14 @@ POLICIES = ("drop", "pad")
 
 class Routing(NamedTuple):
     """Who does what: assignment i gives token `tokens[i]` to expert `experts[i]` with weight `weights[i]`; assignments
-    stand expert by expert. `counts` (num_experts,) are those kept, `dropped` how many had no place."""
+    stand expert by expert. `counts` (num_experts,) are those kept; the last `dropped` assignments had no place, and their
+    expert is num_experts."""
 
     tokens: Tensor
     experts: Tensor
     weights: Tensor
     counts: Tensor
-    dropped: int
+    dropped: Tensor
     load_balance_loss: Tensor
     z_loss: Tensor
 
@@ -122,7 +122,7 @@ class MixtureOfExperts(Module):
     capacity_factor: an expert takes capacity_factor tokens top_k / experts assignments at most, first choices first, then
     in the order of tokens; those beyond are dropped, and a token without any expert gives zeros (plus shared experts).
     None sets no limit. policy "drop" multiplies just the rows there are; "pad" fills each expert up to its capacity with
-    zeros, so that all shapes are fixed. The results are the same.
+    zeros and multiplies all experts at once. The results are the same. No shape depends on values, so that graphs hold both.
     shared_experts: so many further experts, in one net, that every token passes.
 
     `layer.routed(x)` returns (y, Routing) with the losses to be added to a model's; after a call in training
@@ -131,7 +131,7 @@ class MixtureOfExperts(Module):
     Example:
         >>> layer = helix.nn.MixtureOfExperts(8, 16, num_experts=4, capacity_factor=1.25)
         >>> y, routing = layer.routed(helix.randn(2, 5, 8))
-        >>> y.shape, int(routing.counts.sum()) + routing.dropped
+        >>> y.shape, int(routing.counts.sum() + routing.dropped)
         ((2, 5, 8), 20)
     """
 
@@ -213,21 +213,22 @@ class MixtureOfExperts(Module):
         weights, chosen = probabilities.topk(self.top_k, -1)
         if self.normalize:
             weights = weights / weights.sum(-1, keepdim=True)
-        experts = chosen.t().reshape(-1)  # all first choices, then all second ones
+        tokens, experts = logits.shape[0], chosen.t().reshape(-1)  # all first choices, then all second ones
+        capacity, counts = self.capacity(tokens), _counted(experts, self.num_experts)
         order = experts.argsort(stable=True)
-        sorted_experts = experts.index_select(0, order)
-        counts = _counted(experts, self.num_experts)
-        start = counts.cumsum(0) - counts
-        place = arange(experts.shape[0], device=logits.device) - start.index_select(0, sorted_experts)
-        if self.capacity(logits.shape[0]) < logits.shape[0]:
-            kept = (place < self.capacity(logits.shape[0])).nonzero().squeeze(-1)
-            order, sorted_experts = order.index_select(0, kept), sorted_experts.index_select(0, kept)
+        experts = experts.index_select(0, order)
+        if capacity < tokens:
+            place = arange(order.shape[0], device=logits.device) - (counts.cumsum(0) - counts).index_select(0, experts)
+            experts = where(place < capacity, experts, self.num_experts)
+            again = experts.argsort(stable=True)
+            order, experts = order.index_select(0, again), experts.index_select(0, again)
+        kept = counts.clamp(max=capacity)
         return Routing(
-            order % max(1, logits.shape[0]),
-            sorted_experts,
+            order % max(1, tokens),
+            experts,
             weights.t().reshape(-1).index_select(0, order),
-            counts.clamp(max=self.capacity(logits.shape[0])),
-            experts.shape[0] - order.shape[0],
+            kept,
+            (counts - kept).sum(),
             load_balance_loss(probabilities, chosen),
             router_z_loss(logits),
         )
@@ -241,7 +242,7 @@ class MixtureOfExperts(Module):
             numbers.repeat_interleave(capacity),
             weights.reshape(-1),
             numbers * 0 + capacity,
-            0,
+            numbers.sum() * 0,
             load_balance_loss(probabilities, numbers.repeat_interleave(capacity)),
             router_z_loss(logits),
         )
@@ -249,18 +250,20 @@ class MixtureOfExperts(Module):
     # ---- experts -------------------------------------------------------------------------------------------------
 
     def _done(self, rows: Tensor, routing: Routing) -> Tensor:
+        """What the experts make of their rows; zeros for those without a place."""
         ends = routing.counts.cumsum(0)
-        if self.policy == "drop" and not tracing():  # a graph knows no numbers of rows
+        if self.policy == "drop":
             return self.experts(rows, ends)
-        capacity = routing.tokens.shape[0] // self.num_experts if self.kind == "expert" else self._fixed(routing)
-        slot = arange(rows.shape[0], device=rows.device) - (ends - routing.counts).index_select(0, routing.experts)
-        at = routing.experts * capacity + slot
-        filled = rows.new_zeros((self.num_experts * capacity, self.d_model)).index_add(0, at, rows)
-        done = self.experts(filled.reshape(self.num_experts, capacity, self.d_model))
-        return done.flatten(0, 1).index_select(0, at)
+        room = self.num_experts * self._capacity_of(rows.shape[0])
+        begins = F.pad(ends, (1, 0))  # one more: of those without a place, which share the row behind all others
+        slot = arange(rows.shape[0], device=rows.device) - begins.index_select(0, routing.experts)
+        at = (routing.experts * (room // self.num_experts) + slot).clamp(max=room)
+        filled = rows.new_zeros((room + 1, self.d_model)).index_add(0, at, rows).narrow(0, 0, room)
+        done = self.experts(filled.unflatten(0, (self.num_experts, room // self.num_experts))).flatten(0, 1)
+        return F.pad(done, (0, 0, 0, 1)).index_select(0, at)
 
-    def _fixed(self, routing: Routing) -> int:
-        return self.capacity((routing.tokens.shape[0] + routing.dropped) // self.top_k)
+    def _capacity_of(self, assignments: int) -> int:
+        return assignments // self.num_experts if self.kind == "expert" else self.capacity(assignments // self.top_k)
 
     def misfit(self, x) -> str | None:
         shape = tuple(getattr(x, "shape", ()))

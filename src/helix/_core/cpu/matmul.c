@@ -252,6 +252,84 @@ HX_KERNEL(k_add_matmul) {
     return code;
 }
 
+/* ---- groups ---- */
+
+/* Do ends rise, within size? */
+static hx_code check_ends(const hx_view *ends, int64_t size, hx_err *err) {
+    const int64_t *end = ends->data;
+    for (int64_t g = 0, last = 0; g < ends->shape[0]; g++) {
+        int64_t now = end[g * ends->strides[0]];
+        if (now < last || now > size)
+            return hx_kernel_fail_about(FACTS("ends", hx_text("%lld..%lld", (long long)last, (long long)size),
+                                              hx_text("%lld", (long long)now)), err, HX_E_VALUE, HX1403_VALUE,
+                                        "ends must rise and end at %lld at most, got %lld after %lld", (long long)size,
+                                        (long long)now, (long long)last);
+        last = now;
+    }
+    return HX_OK;
+}
+
+typedef struct groups {
+    const hx_view *a, *b, *ends;
+    int64_t m, n, k, row, column; /* of all; and the strides of a matrix b */
+    bool inner;                   /* groups along k */
+    bool list;                    /* b is a view for each */
+} groups;
+
+/* Row-major, to `to`. */
+static hx_code multiply_groups(const groups *p, char *to) {
+    const int64_t size = (int64_t)hx_dtype_size((hx_dtype)p->a->dtype);
+    int64_t begin = 0;
+    for (int64_t g = 0; g < p->ends->shape[0]; g++) {
+        int64_t end = ((const int64_t *)p->ends->data)[g * p->ends->strides[0]];
+        const hx_view *b = p->list ? p->b + g : p->b;
+        int64_t row = p->list ? b->strides[1] : p->row, column = p->list ? b->strides[0] : p->column;
+        int64_t at = p->inner ? begin * row : p->list ? 0 : g * b->strides[0];
+        hx_gemm_args args = {.dtype = (hx_dtype)p->a->dtype, .out = (hx_dtype)p->a->dtype, .alpha = 1,
+                             .m = p->inner ? p->m : end - begin, .n = p->n, .k = p->inner ? end - begin : p->k,
+                             .a_row = p->a->strides[0], .a_col = p->a->strides[1], .b_row = row, .b_col = column,
+                             .c_row = p->n};
+        args.a = (const char *)p->a->data + begin * p->a->strides[p->inner] * size;
+        args.b = (const char *)b->data + at * size;
+        args.c = to + (p->inner ? g * p->m * p->n : begin * p->n) * size;
+        hx_code code = args.m && args.n ? hx_gemm(&args) : HX_OK;
+        if (code) return code;
+        begin = end;
+    }
+    if (!p->inner) memset(to + begin * p->n * size, 0, (size_t)((p->m - begin) * p->n * size));
+    return HX_OK;
+}
+
+static hx_code run_groups(const groups *p, const hx_view *out, hx_err *err) {
+    hx_code code = check_ends(p->ends, p->inner ? p->k : p->m, err);
+    if (code || !out->numel) return code;
+    if (out->contiguous) return multiply_groups(p, out->data);
+    int64_t size = (int64_t)hx_dtype_size((hx_dtype)out->dtype);
+    size_t nbytes = (size_t)(out->numel * size);
+    char *room = hx_pool_alloc(nbytes);
+    if (!room) return HX_E_MEMORY;
+    if (!(code = multiply_groups(p, room))) scatter(out, room, size);
+    hx_pool_free(room, nbytes);
+    return code;
+}
+
+HX_KERNEL(k_grouped_matmul) {
+    HX_UNUSED;
+    const hx_view *a = &call->in[0], *b = &call->in[1];
+    side r = side_of(b, false);
+    groups p = {.a = a, .b = b, .ends = &call->in[2], .m = a->shape[0], .n = r.columns, .k = a->shape[1], .row = r.row,
+                .column = r.column, .inner = b->ndim == 2};
+    return run_groups(&p, &call->out[0], err);
+}
+
+HX_KERNEL(k_grouped_linear) {
+    HX_UNUSED;
+    const hx_view *a = &call->in[0], *c = &call->out[0];
+    groups p = {.a = a, .b = &call->in[2], .ends = &call->in[1], .m = a->shape[0], .n = c->shape[1], .k = a->shape[1],
+                .list = true};
+    return run_groups(&p, c, err);
+}
+
 /* ---- bytes ---- */
 
 /* Bytes of one matrix have a sign, those of the other perhaps not. */
@@ -339,6 +417,8 @@ HX_KERNELS(matmul) = {KERNEL(matmul, k_matmul, PRODUCTS),
                       KERNEL(linear, k_linear, PRODUCTS),
                       KERNEL(linear_activation, k_linear_activation, HX_SET_FLOAT),
                       KERNEL(add_matmul, k_add_matmul, HX_SET_FLOAT),
+                      KERNEL(grouped_matmul, k_grouped_matmul, HX_SET_FLOAT),
+                      KERNEL(grouped_linear, k_grouped_linear, HX_SET_FLOAT),
                       KERNEL(int_mm, k_int_mm, BYTES),
                       KERNEL(quantized_linear, k_quantized_linear, BYTES),
                       {0}};

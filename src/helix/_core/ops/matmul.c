@@ -137,6 +137,63 @@ static hx_status add_matmul_shape(hx_call *c) {
     return stretches(base, s->shape, s->ndim) ? HX_OK : does_not_stretch(base, s->shape, s->ndim);
 }
 
+/* (m, k) with (groups, k, n), whose rows belong to groups: (m, n). (m, k) with (k, n), whose inner axis does: (groups, m, n). */
+static hx_status grouped_matmul_shape(hx_call *c) {
+    const hx_tensor *a = c->in[0], *b = c->in[1], *ends = c->in[2];
+    hx_spec *s = &c->spec[0];
+    hx_dtype dtype;
+    bool inner = b->ndim == 2;
+    HX_TRY(hx_require_rank(a, "a", 2));
+    if (!inner) HX_TRY(hx_require_rank(b, "b", 3));
+    HX_TRY(hx_require_rank(ends, "ends", 1));
+    HX_TRY(hx_require_dtype(a, "a", HX_SET_FLOAT));
+    HX_TRY(hx_require_dtype(b, "b", HX_SET_FLOAT));
+    HX_TRY(hx_require_dtype(ends, "ends", HX_BIT(HX_I32) | HX_BIT(HX_I64)));
+    HX_TRY(common_dtype(c, a, "a", b, "b", &dtype));
+    if (a->shape[1] != b->shape[b->ndim - 2]) return inner_differs(a, "a", b, "b");
+    if (!inner && ends->shape[0] != b->shape[0])
+        return hx_fail_about(FACTS("ends", hx_text("(%lld,)", (long long)b->shape[0]), hx_shape_text(ends->shape, 1)),
+                             HX_E_SHAPE, HX1002_INNER, "ends has %lld numbers, b has %lld groups (axis 0 of %s)",
+                             (long long)ends->shape[0], (long long)b->shape[0], hx_shape_text(b->shape, 3));
+    c->compute = -1;
+    c->cast[0] = c->cast[1] = (int8_t)dtype;
+    c->cast[2] = HX_I64;
+    int64_t shape[3] = {ends->shape[0], a->shape[0], b->shape[b->ndim - 1]};
+    hx_spec_set(s, dtype, shape + !inner, 2 + inner);
+    return HX_OK;
+}
+
+/* input (m, in), ends (groups), and a weight (out, in) for each group: (m, out). */
+static hx_status grouped_linear_shape(hx_call *c) {
+    const hx_tensor *x = c->in[0], *ends = c->in[1], *w = c->list_n ? c->in[c->list_at] : NULL;
+    hx_dtype dtype;
+    HX_TRY(hx_require_rank(x, "input", 2));
+    HX_TRY(hx_require_rank(ends, "ends", 1));
+    HX_TRY(hx_require_dtype(x, "input", HX_SET_FLOAT));
+    HX_TRY(hx_require_dtype(ends, "ends", HX_BIT(HX_I32) | HX_BIT(HX_I64)));
+    if (!w || ends->shape[0] != c->list_n)
+        return hx_fail_about(FACTS("ends", hx_text("(%d,)", c->list_n), hx_shape_text(ends->shape, 1)), HX_E_SHAPE,
+                             HX1002_INNER, "ends has %lld numbers, and there are %d weights", (long long)ends->shape[0],
+                             c->list_n);
+    HX_TRY(hx_require_rank(w, "weights[0]", 2));
+    dtype = (hx_dtype)x->dtype;
+    for (int i = 0; i < c->list_n; i++) {
+        const hx_tensor *other = c->in[c->list_at + i];
+        HX_TRY(hx_require_dtype(other, "weights", HX_SET_FLOAT));
+        HX_TRY(common_dtype(c, x, "input", other, "weights", &dtype));
+        if (other->ndim != 2 || other->shape[0] != w->shape[0] || other->shape[1] != x->shape[1])
+            return hx_fail_about(FACTS("weights", hx_text("(%lld, %lld)", (long long)w->shape[0], (long long)x->shape[1]),
+                                       hx_shape_text(other->shape, other->ndim)), HX_E_SHAPE, HX1002_INNER,
+                                 "weight %d has shape %s, input of %s needs (%lld, %lld)", i,
+                                 hx_shape_text(other->shape, other->ndim), hx_shape_text(x->shape, 2),
+                                 (long long)w->shape[0], (long long)x->shape[1]);
+    }
+    c->compute = (int8_t)dtype;
+    c->cast[1] = HX_I64;
+    hx_spec_set(&c->spec[0], dtype, (int64_t[]){x->shape[0], w->shape[0]}, 2);
+    return HX_OK;
+}
+
 #define BYTES (HX_BIT(HX_I8) | HX_BIT(HX_U8))
 
 static hx_status int_mm_shape(hx_call *c) {
@@ -238,6 +295,37 @@ static hx_status add_matmul_vjp(hx_vjp *v) {
     return HX_OK;
 }
 
+static hx_status grouped_matmul_vjp(hx_vjp *v) {
+    if (v->in_spec[1].ndim == 3) GIN(0, CALL(grouped_matmul, G, turned(IN(1)), IN(2)));
+    else GIN(0, turned(CALL(grouped_matmul, IN(1), turned(G), IN(2))));
+    GIN(1, CALL(grouped_matmul, turned(IN(0)), G, IN(2)));
+    return HX_OK;
+}
+
+/* The gradient of input: that of the result through each group's weight, turned. */
+static hx_tensor *through_weights(hx_vjp *v) {
+    hx_tensor **weights = hx_alloc((size_t)v->list_n * sizeof *weights), *made = NULL;
+    if (!weights) {
+        hx_fail(HX_E_MEMORY, HX1402_MEMORY, "no memory for %d weights", v->list_n);
+        return NULL;
+    }
+    for (int i = 0; i < v->list_n; i++) weights[i] = turned(IN(v->list_at + i));
+    if (!hx_error_pending()) made = CALL(grouped_linear, G, IN(1), ((hx_list){weights, v->list_n}));
+    hx_free(weights, (size_t)v->list_n * sizeof *weights);
+    return made;
+}
+
+static hx_status grouped_linear_vjp(hx_vjp *v) {
+    hx_tensor *all = NULL;
+    GIN(0, through_weights(v));
+    for (int i = 0; i < v->list_n; i++) {
+        if (!v->need[v->list_at + i]) continue;
+        if (!all) all = CALL(grouped_matmul, turned(G), IN(0), IN(1));
+        GIN(v->list_at + i, CALL(select, all, 0, i));
+    }
+    return HX_OK;
+}
+
 /* ---- composites ---- */
 
 static hx_status product_parts(hx_call *c) {
@@ -269,6 +357,37 @@ static hx_status linear_activation_parts(hx_call *c) {
 static hx_status add_matmul_parts(hx_call *c) {
     hx_tensor *product = times(CALL(matmul, c->in[1], c->in[2]), &c->attr[1]);
     RESULT(0, CALL(add, times(c->in[0], &c->attr[0]), product));
+    return HX_OK;
+}
+
+/* For each group, which of `size` places are its own: (groups, size). */
+static hx_tensor *places_of(hx_tensor *ends, int64_t size) {
+    hx_tensor *begins = CALL(constant_pad, CALL(narrow, ends, 0, 0, ends->shape[0] - 1), 0, HX_INTS(1, 0));
+    hx_tensor *place = CALL(arange, size);
+    return CALL(logical_and, CALL(ge, place, CALL(unsqueeze, begins, -1)), CALL(lt, place, CALL(unsqueeze, ends, -1)));
+}
+
+/* All groups take all, and what is not theirs is left out. */
+static hx_status grouped_matmul_parts(hx_call *c) {
+    hx_tensor *a = c->in[0], *b = c->in[1], *ends = c->in[2];
+    bool inner = b->ndim == 2;
+    if (!ends->shape[0]) {
+        RESULT(0, hx_full_like_spec(&c->spec[0], 0, a->storage->device));
+        return HX_OK;
+    }
+    hx_tensor *own = places_of(ends, a->shape[inner]);
+    if (inner) {
+        a = CALL(where, CALL(unsqueeze, own, 1), a, 0.0);
+        RESULT(0, CALL(matmul, a, CALL(where, CALL(unsqueeze, own, -1), b, 0.0)));
+        return HX_OK;
+    }
+    RESULT(0, CALL(sum, CALL(where, CALL(unsqueeze, own, -1), CALL(matmul, a, b), 0.0), 0));
+    return HX_OK;
+}
+
+static hx_status grouped_linear_parts(hx_call *c) {
+    hx_tensor *weights = CALL(stack, ((hx_list){c->in + c->list_at, c->list_n}));
+    RESULT(0, CALL(grouped_matmul, c->in[0], turned(weights), c->in[1]));
     return HX_OK;
 }
 
@@ -543,6 +662,16 @@ const hx_op hx_ops_matmul[] = {
      .saves = SAVE_IN(1) | SAVE_IN(2), .flags = HX_INTERNAL_OP,
      .params = PARAMS(TENSOR("input"), TENSOR("a"), TENSOR("b"), FLOAT("beta", 1), FLOAT("alpha", 1)),
      .doc = "beta * input + alpha * (a @ b) of floats."},
+    {.name = "grouped_matmul", .shape = grouped_matmul_shape, .vjp = grouped_matmul_vjp, .decompose = grouped_matmul_parts,
+     .saves = SAVE_IN(0) | SAVE_IN(1) | SAVE_IN(2), .flags = HX_INTERNAL_OP,
+     .params = PARAMS(TENSOR("a"), TENSOR("b"), TENSOR("ends")),
+     .doc = "Products of groups of floats; group g is places ends[g - 1] to ends[g], 0 lies beyond the last.\n\n"
+            "(m, k) with (groups, k, n): the rows of a are in groups, each meets its matrix: (m, n). (m, k) with (k, n): the\n"
+            "inner axis is in groups, each gives a product of its own: (groups, m, n). HX1403 for ends that fall or lie beyond."},
+    {.name = "grouped_linear", .shape = grouped_linear_shape, .vjp = grouped_linear_vjp, .decompose = grouped_linear_parts,
+     .saves = SAVE_IN(0) | SAVE_IN(1) | SAVE_LIST, .flags = HX_INTERNAL_OP,
+     .params = PARAMS(TENSOR("input"), TENSOR("ends"), TENSORS("weights")),
+     .doc = "input (m, in), whose rows belong to groups as those of grouped_matmul, with a weight (out, in) for each: (m, out)."},
     {.name = "int_mm", .shape = int_mm_shape, .decompose = int_mm_parts, .flags = HX_FUNCTION | HX_NON_DIFF | HX_OUT,
      .params = TWO_OPERANDS("mat2"),
      .doc = "The product of two matrices (m, k) and (k, n) of int8 or uint8, summed in int32.\n\n"

@@ -53,7 +53,7 @@ bool hx_str_is(const hx_attr *a, const char *text);
 #define OUT(i) hx_vjp_out(v, i)
 hx_tensor *hx_vjp_stale(hx_vjp *v, int i, bool output);
 static inline hx_tensor *hx_vjp_in(hx_vjp *v, int i) {
-    return v->stale >> i & 1 ? hx_vjp_stale(v, i, false) : v->in[i];
+    return v->stale >> (i < 31 ? i : 31) & 1 ? hx_vjp_stale(v, i, false) : v->in[i];
 }
 static inline hx_tensor *hx_vjp_out(hx_vjp *v, int i) {
     return v->stale >> (32 + i) & 1 ? hx_vjp_stale(v, i, true) : v->out[i];

@@ -7,7 +7,6 @@ from typing import Any
 from ... import _core, bmm, triu_indices
 from ...errors import ArgumentError, ParameterError, ShapeError
 from ...tensor import Tensor
-from .grouped import by_inner, by_rows
 from .refuse import refuse
 
 __all__ = [
@@ -17,14 +16,7 @@ __all__ = [
     "pdist",
 ]
 
-_conv1d, _normalize = _core.op_named("conv1d"), _core.op_named("normalize")
-
-
-def _bounds(offs: Tensor, size: int) -> list[int]:
-    bounds = [0, *offs.tolist()]
-    if any(b < a for a, b in zip(bounds, bounds[1:])) or bounds[-1] > size:
-        refuse(ParameterError, "grouped_mm", f"offs must rise and end at {size} at most, got {bounds[1:]}.")
-    return bounds
+_conv1d, _grouped_matmul, _normalize = map(_core.op_named, ("conv1d", "grouped_matmul", "normalize"))
 
 
 def grouped_mm(
@@ -34,7 +26,9 @@ def grouped_mm(
 
     (m, k) with (groups, k, n): rows of mat_a belong to groups; the result is (m, n). (groups, m, k) with (k, n): columns
     of mat_b do. (m, k) with (k, n): k does, and the result is (groups, m, n). (groups, m, k) with (groups, k, n):
-    no offs. What lies beyond the last end is 0. Fails with HX1103 when offs is missing or too much.
+    no offs. What lies beyond the last end is 0. All are floats, offs int32 or int64. Shapes of results do not depend on offs,
+    so that a graph holds the product. Fails with HX1103 when offs is missing or too much, with HX1403 when offs falls or ends
+    beyond the rows there are.
 
     Example:
         >>> a, b = helix.ones(3, 2), helix.tensor([[[1.0], [1.0]], [[2.0], [2.0]]])
@@ -48,12 +42,10 @@ def grouped_mm(
         refuse(ArgumentError, "grouped_mm", "offs is for operands with 2 axes: it is missing, or none of both has 2.")
     if offs is None:
         result = bmm(mat_a, mat_b)
-    elif ranks == (2, 3):
-        result = by_rows(mat_a, mat_b, _bounds(offs, mat_a.shape[0]))
     elif ranks == (3, 2):
-        result = by_rows(mat_b.t(), mat_a.transpose(1, 2), _bounds(offs, mat_b.shape[1])).t()
+        result = _grouped_matmul(mat_b.t(), mat_a.transpose(1, 2), offs).t()
     else:
-        result = by_inner(mat_a, mat_b, _bounds(offs, mat_a.shape[1]))
+        result = _grouped_matmul(mat_a, mat_b, offs)
     if bias is not None:
         result = result + bias
     return result if out_dtype is None else result.to(out_dtype)
