@@ -14,7 +14,7 @@ import helix
 from helix.errors import GradientError, HelixError, TraceError, UnsupportedOpError
 from helix.graph import Graph, Spec, grad
 from helix.graph.executor import Program
-from helix.graph.plan import Memory, Planned
+from helix.graph.plan import Memory, Planned, blueprint
 
 from .random_graphs import equal, inputs_of, program, total_of
 
@@ -24,7 +24,7 @@ MOST = 1.1  # the arena, times what lives in it at one time
 def planned(graph: Graph, inputs: list[helix.Tensor]) -> Planned | None:
     """None where an op of the graph cannot be taken to its parts on shapes alone."""
     try:
-        return Planned(Program(graph, {}), inputs, [value.source for value in graph.captured])
+        return Planned(blueprint(Program(graph, {}), inputs, [value.source for value in graph.captured]))
     except (TraceError, UnsupportedOpError, NotImplementedError):
         return None
 

@@ -14,7 +14,7 @@ from helix._core import plan_offsets
 from helix.errors import ArgumentError, IndexRangeError
 from helix.graph import Graph
 from helix.graph.executor import Program
-from helix.graph.plan import Planned, Planner, bound
+from helix.graph.plan import Planned, Planner, blueprint, bound
 
 from . import random_plans
 from .random_graphs import equal
@@ -23,7 +23,7 @@ SLICE = 60
 
 
 def planned(graph: Graph, *inputs: helix.Tensor) -> Planned:
-    return Planned(Program(graph, {}), list(inputs), [value.source for value in graph.captured])
+    return Planned(blueprint(Program(graph, {}), list(inputs), [value.source for value in graph.captured]))
 
 
 def run(plan: Planned, graph: Graph, *inputs: helix.Tensor, seed: int = 0, first: int = 0) -> list[helix.Tensor]:

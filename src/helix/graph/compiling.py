@@ -23,6 +23,7 @@ from .executor import Executor, Program, draw
 from .garbage import uncollected
 from .ir import Graph
 from .joint import part
+from .memo import Recalled, Structure
 from .passes import PASSES, optimize
 from .spec import Spec
 from .tracer import Tracer, tensors_of
@@ -321,13 +322,13 @@ class Kind:
         self.traced = len(traced.graph)
         self.gradient = Gradient(traced, passes) if traced.differentiable else None
         if self.gradient is None:
-            graph = optimize(traced.graph, ALL) if passes else traced.graph
+            graph = traced.graph
+            made = Structure(graph, leaves, passes).program("whole", lambda: optimize(graph, ALL) if passes else graph)
+            graph = graph if isinstance(made, Recalled) else made.graph
             graph.in_tree = Tree(tuple, (), tuple([Tree(Tensor)] * len(leaves)))
             graph.out_tree = Tree(tuple, (), tuple([Tree(Tensor)] * len(graph.outputs)))
             self.executor = Executor(graph, once=False)
-            self.graphs = [graph]
-        else:
-            self.graphs = [self.gradient.forward.graph, self.gradient.backward.graph]
+            self.executor.programs[()] = made
 
     @classmethod
     def of_eager(cls, function: Callable[..., Any]) -> Kind:
@@ -336,7 +337,7 @@ class Kind:
         made.eager, made.plain = "it could not be captured", -1
         made.guards, made.version, made.traced = Guards(function, []), changes[0], 0
         made.core = made.guards.core
-        made.graphs, made.gradient = [], None
+        made.gradient = None
         return made
 
     def takes(self, args: tuple) -> bool:
@@ -359,6 +360,10 @@ class Kind:
         if self.gradient is not None:
             return self.gradient(leaves)
         return list(self.executor(*leaves))
+
+    @property
+    def graphs(self) -> list[Graph]:
+        return [program.graph for program in self._programs()]
 
     def statistics(self) -> Statistics:
         programs = self._programs()

@@ -19,7 +19,7 @@ from .symbols import Expr, Sizes, at
 from .tree import flatten
 
 if TYPE_CHECKING:
-    from .plan import Planned
+    from .plan import Blueprint, Planned
 
 PROGRAMS = 64  # kept for a graph, the least recently used goes
 PLANS = 8  # of a program, for tensors that lie in different ways
@@ -37,7 +37,10 @@ class Step:
 
 
 class Program:
-    """A graph for certain sizes of its dimensions. Slot 0 is the tensor that is not there."""
+    """A graph for certain sizes of its dimensions. Slot 0 is the tensor that is not there. `read` are the inputs that anything
+    takes."""
+
+    MADE_OF_GRAPH = ("graph", "slots", "start", "inputs", "steps", "outputs", "effects", "written")
 
     def __init__(self, graph: Graph, sizes: Sizes) -> None:
         self.graph = graph
@@ -52,7 +55,10 @@ class Program:
         self.effects = [(e, self.slots[id(e.target)], self._taken(e.value, sizes)) for e in graph.effects]
         self.written = [target for effect, target, _ in self.effects if effect.kind == "write"]
         self.sizes, self.runs = sizes, 0
+        taken = {*self.outputs, *[slot for step in self.steps for slot in step.ins], *[e[2] for e in self.effects]}
+        self.read = [i for i, slot in enumerate(self.inputs) if slot in taken]
         self.plans: list[Planned] | None = []  # None: it cannot be planned
+        self.blueprints: list[Blueprint] = []  # theirs
         self._plan()
 
     def _slot(self, value: Value, content: Any) -> int:
@@ -140,16 +146,19 @@ class Program:
 
     @uncollected()
     def _plan_for(self, leaves: list[Tensor], taken: list[Tensor]) -> Planned | None:
-        from .plan import Planned
+        from .plan import Planned, blueprint
 
         if self.plans is None or len(self.plans) == PLANS:
             return None
         try:
-            made = Planned(self, leaves, taken)
+            drawn = blueprint(self, leaves, taken)
+            made = Planned(drawn)
         except (TraceError, UnsupportedOpError, NotImplementedError):
             self.plans = None
             return None
         self.plans.append(made)
+        if len(self.blueprints) < PLANS:
+            self.blueprints.append(drawn)
         return made
 
     def _require_apart(self, slots: list[Any]) -> None:

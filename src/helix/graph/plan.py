@@ -3,8 +3,9 @@ needs in between."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import _core
 from .._core import Tensor
@@ -297,7 +298,7 @@ class Planner:
 
     # ---- the plan ------------------------------------------------------------------------------------------
 
-    def finish(self) -> tuple[_core.Plan, Memory]:
+    def finish(self) -> Blueprint:
         whole, offsets = self.arena()
         made = [root for root, (kind, _) in self.home.items() if kind == BOUND]
         outside = set(made) | {self.bound[slot] for slot in self.written}
@@ -308,9 +309,9 @@ class Planner:
         values: list[int] = []
         for v in range(len(self.root)):
             values += self.told(v, offsets)
-        plan = _core.Plan(
+        arguments = (
             self.lowered.trace,
-            values,
+            array("q", values),
             steps,
             self.bound,
             len(self.lowered.inputs),
@@ -320,7 +321,14 @@ class Planner:
             whole,
             self.lowered.regions,
         )
-        return plan, Memory(whole, bound(self.blocks), sum(self.size(root) for root in self.fresh))
+        return Blueprint(
+            arguments,
+            Memory(whole, bound(self.blocks), sum(self.size(root) for root in self.fresh)),
+            len(self.root),
+            len(steps),
+            len(self.lowered.outputs),
+            [(kind, slot) for kind, slot, _ in self.lowered.effects if kind != "write"],
+        )
 
     def told(self, v: int, offsets: dict[int, int]) -> tuple[int, int, int, int, int]:
         """What the core is told of a value: number, slot, home, is a copy, offset."""
@@ -350,19 +358,33 @@ def bound(blocks: Sequence[tuple[int, int, int]]) -> int:
     return most
 
 
+class Blueprint(NamedTuple):
+    """All that a plan is made of, without a tensor of the caller's: what the core is told; the memory it needs; how many values,
+    steps and outputs it has; and the gradients among its results, each with its leaf's place among the bound tensors."""
+
+    arguments: tuple[Any, ...]
+    memory: Memory
+    values: int
+    steps: int
+    outputs: int
+    gradients: list[tuple[str, int]]
+
+
+def blueprint(program: Program, leaves: Sequence[Tensor], captured: Sequence[Tensor]) -> Blueprint:
+    """How a program runs with tensors that lie like these."""
+    planner = Planner(lower(program, leaves, captured))
+    planner.run()
+    return planner.finish()
+
+
 class Planned:
     """A plan for tensors that lie in one way, ready to run."""
 
     __slots__ = ("gradients", "memory", "outputs", "plan", "steps")
 
-    def __init__(self, program: Program, leaves: Sequence[Tensor], captured: Sequence[Tensor]) -> None:
-        lowered = lower(program, leaves, captured)
-        planner = Planner(lowered)
-        planner.run()
-        self.plan, self.memory = planner.finish()
-        self.steps = len(planner.steps)
-        self.outputs = len(lowered.outputs)
-        self.gradients = [(kind, slot) for kind, slot, _ in lowered.effects if kind != "write"]
+    def __init__(self, made: Blueprint) -> None:
+        self.plan = _core.Plan(*made.arguments)
+        self.memory, self.steps, self.outputs, self.gradients = made.memory, made.steps, made.outputs, made.gradients
 
     def run(self, leaves: Sequence[Tensor], captured: list[Tensor], seed: int, first: int) -> list[Tensor] | None:
         """The outputs; None, with nothing done, where the tensors lie in another way."""
