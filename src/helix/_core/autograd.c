@@ -102,6 +102,7 @@ void hx_node_free_saved(hx_node *n) {
             n->freed = true;
             hx_saved_drop(&n->saved[i]);
         }
+    if (n->custom.forget && n->custom.forget(n->custom.ctx)) n->freed = true;
 }
 
 /* Releasing a node may release its parents, and so on for a million ops: a list instead of recursion. */

@@ -22,9 +22,10 @@ typedef struct hx_saved {
 } hx_saved;
 
 /* A backward written in the host language. `backward` gets n_out gradients (NULL where unused) and returns owned
- * gradients for n_in inputs in gin. */
+ * gradients for n_in inputs in gin. `forget` (or NULL) lets go of what a further backward would need; false: there was nothing. */
 typedef struct hx_custom {
     hx_status (*backward)(void *ctx, hx_tensor **g, int n_out, const bool *need, hx_tensor **gin, int n_in);
+    bool (*forget)(void *ctx);
     void (*release)(void *ctx);
     void *ctx;
     const char *name;

@@ -12,27 +12,24 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, NamedTuple
 
 from .. import _core
 from .._core import Tensor, untraced
-from ..autograd import _Packed, _zeros, enable_grad, grad, no_grad
-from ..errors import ArgumentError, CompileWarning, GradientError, TraceError, UnsupportedOpError
+from ..autograd import enable_grad, no_grad
+from ..errors import ArgumentError, CompileWarning, TraceError, UnsupportedOpError
 from ..nn.module import Module, changes
-from ..precision import restored_autocast
 from .around import Changed
 from .control import backward
 from .dynamic import Dynamic, fits, specs_of
-from .executor import Executor, Program, draw
+from .executor import Executor, Program
 from .garbage import uncollected
 from .ir import Graph
-from .joint import part
+from .linked import ALL, Gradient
 from .memo import Recalled, Structure
-from .passes import PASSES, optimize
+from .passes import optimize
 from .spec import Spec
 from .tracer import Tracer, tensors_of
 from .tracing import _name, input_names
 from .tree import Tree, flatten
 
 Leaves = list[Tensor]
-EARLY = [name for name, known in PASSES.items() if not known.last]
-ALL = list(PASSES)
 SIMPLE = (bool, int, float, complex, str, bytes, type(None), _core.dtype, Tensor, Module)
 
 Fallback = Literal["warn", "error"]
@@ -353,7 +350,7 @@ class Kind:
     def again(self, args: Sequence[Any]) -> Leaves | None:
         """The results for arguments like the last ones; None where they are others."""
         if self.gradient is not None:
-            return self.gradient(list(args)) if self.gradient.forward.takes(args) else None
+            return self.gradient.again(tuple(args))
         return self.executor.again(args)
 
     def run(self, leaves: Leaves) -> Leaves:
@@ -384,7 +381,7 @@ class Kind:
         if self.eager:
             return []
         if self.gradient is not None:
-            return [self.gradient.forward, self.gradient.backward]
+            return self.gradient.programs
         return list(self.executor.programs.values())
 
 
@@ -488,102 +485,3 @@ class Traced:
         found = backward(smooth, [*[inputs[i] for i in self.asked], *self.free], above)
         self.given = [i for i, gradient in enumerate(found) if gradient is not None]
         self.tracer.outputs([*results, *[gradient for gradient in found if gradient is not None]])
-
-
-class Gradient:
-    """Forward and backward of a function, as one node of autograd."""
-
-    def __init__(self, traced: Traced, passes: bool) -> None:
-        whole = optimize(traced.graph, EARLY) if passes else traced.graph
-        parts = part(whole, traced.count, traced.results)
-        forward, backward = parts.forward, parts.backward
-        if passes:
-            forward, backward = optimize(forward, ALL), optimize(backward, ALL)
-        self.forward, self.backward = Program(forward, {}), Program(backward, {})
-        self.again, self.draws = parts.again, whole.draws
-        self.results, self.smooth, self.free = traced.results, traced.smooth, traced.free
-        self.asked, self.given, self.count = traced.asked, traced.given, traced.count
-        places = [*self.asked, *range(self.count, self.count + len(self.free))]
-        self.places = [places[i] for i in self.given]  # of the gradients, among arguments and free tensors
-
-    def __call__(self, leaves: Leaves) -> Leaves:
-        streams = draw(self.draws)
-        made = run(self.forward, leaves, *streams)
-        inputs = [*leaves, *self.free]
-        known = set(map(id, inputs))
-        results = [r.detach() if r.requires_grad and id(r) not in known else r for r in made[: self.results]]
-        linked = [results[i] for i in self.smooth]
-        node = Backward(self, inputs, made[self.results :], linked, streams)
-        node.place = _core.record_custom("CompiledBackward", inputs, linked, node)
-        return results
-
-    def gradients_of(self, inputs: Leaves, kept: Leaves, above: Leaves, streams: tuple[int, int]) -> Leaves:
-        return run(self.backward, [*above, *inputs, *kept], *streams)
-
-    def once_more(self, inputs: Leaves, above: Leaves, streams: tuple[int, int]) -> Sequence[Tensor | None]:
-        """Gradients that can be differentiated: forward again, with its history."""
-        results = Program(self.again, {}).run(inputs, *streams)
-        smooth = [results[i] for i in self.smooth]
-        wanted = [*[inputs[i] for i in self.asked], *self.free]
-        found = grad(smooth, [wanted[i] for i in self.given], above, create_graph=True, allow_unused=True)
-        return list(found)
-
-
-class Backward:
-    """What autograd calls: a node that holds what backward takes, and looks whether it was changed since."""
-
-    place: Any  # where it stands in autograd's graph
-
-    def __init__(self, call: Gradient, inputs: Leaves, kept: Leaves, linked: Leaves, streams: tuple[int, int]) -> None:
-        self.call, self.streams, self.count = call, streams, len(inputs)
-        results = set(map(id, linked))
-        own = [tensor.detach() if id(tensor) in results else tensor for tensor in kept]
-        self.saved: list[Any] = [*inputs, *own]
-        self.shapes = [(r.shape, r.dtype) for r in linked]
-        self.versions = [tensor._version for tensor in self.saved]
-        hooks = _core.saver_mode(None)
-        if hooks is not None:
-            try:
-                self.saved = [t if t.is_leaf and t.requires_grad else _Packed(hooks, t, inputs) for t in self.saved]
-            finally:
-                _core.saver_mode(hooks)
-        self.packed = hooks is not None
-
-    def __call__(self, gradients: Sequence[Tensor | None], needed: Sequence[bool]) -> list[Tensor | None]:
-        call, saved = self.call, self._taken()
-        above = [
-            _zeros(shape, dtype) if gradient is None else gradient
-            for gradient, (shape, dtype) in zip(gradients, self.shapes, strict=True)
-        ]
-        inputs = saved[: call.count]
-        if _core.is_grad_enabled():
-            found = call.once_more(inputs, above, self.streams)
-        else:
-            found = call.gradients_of(inputs, saved[self.count :], above, self.streams)
-        made: list[Tensor | None] = [None] * self.count
-        for place, gradient in zip(call.places, found, strict=True):
-            made[place] = gradient
-        return made
-
-    def _taken(self) -> Leaves:
-        """What was saved, as it was."""
-        if not self.packed and [tensor._version for tensor in self.saved] == self.versions:
-            return self.saved
-        for tensor, version in zip(self.saved, self.versions, strict=True):
-            if isinstance(tensor, Tensor) and tensor._version != version:
-                raise GradientError(
-                    f"HX1501 compile: a tensor saved for backward, shape {tensor.shape}, was changed in place "
-                    f"afterwards (version {version} to {tensor._version}). Use an out-of-place update, or save a clone.",
-                    op="compile",
-                    code="HX1501",
-                )
-        return [one.restored(self.place) if isinstance(one, _Packed) else one for one in self.saved]
-
-
-def run(program: Program, leaves: Leaves, seed: int, first: int) -> Leaves:
-    """By its plan, or node by node where it has none."""
-    found = program.planned(leaves, seed, first)
-    if found is None:
-        with no_grad(), restored_autocast((None, None)):
-            found = program.run(leaves, seed, first)
-    return found

@@ -6,7 +6,7 @@ as in eager code, have no gradient of their own; results that were saved keep th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
@@ -16,7 +16,8 @@ from ..autograd import Function, FunctionContext, enable_grad, no_grad
 from ..errors import GradientError, HelixError, TraceError
 from .build import Region
 from .executor import Program
-from .ir import Graph, Node, Value
+from .ir import Graph, Node
+from .joint import copied, origins
 from .symbols import Sizes
 from .tracer import Tracer, active
 
@@ -190,8 +191,8 @@ def _parted(graph: Graph, n: int, results: int) -> tuple[Graph, Graph]:
     """Forward: (arguments, taken) -> (results, kept). Backward: (arguments, taken, results, gradients, kept) -> gradients."""
     arguments, rest = graph.inputs[:n], graph.inputs[n:]
     shown, above, taken = rest[:results], rest[results : 2 * results], rest[2 * results :]
-    ahead = _origins(graph.outputs[:results])
-    later = _origins(graph.outputs[results:]) - ahead
+    ahead = origins(graph.outputs[:results])
+    later = origins(graph.outputs[results:]) - ahead
     behind = [node for node in graph.nodes if id(node) in later]
     crossing = dict.fromkeys(
         value
@@ -199,54 +200,14 @@ def _parted(graph: Graph, n: int, results: int) -> tuple[Graph, Graph]:
         if value is not None and value.node is not None and id(value.node) in ahead
     )
     kept = list(crossing)
-    forward = _part(
+    forward = copied(
         graph,
         [*arguments, *taken],
         [node for node in graph.nodes if id(node) in ahead],
         [*graph.outputs[:results], *kept],
     )
-    backward = _part(graph, [*arguments, *taken, *shown, *above, *kept], behind, graph.outputs[results:])
+    backward = copied(graph, [*arguments, *taken, *shown, *above, *kept], behind, graph.outputs[results:])
     return forward, backward
-
-
-def _origins(values: Sequence[Value]) -> set[int]:
-    found: set[int] = set()
-    waiting = [value.node for value in values if value.node is not None]
-    while waiting:
-        node = waiting.pop()
-        if id(node) not in found:
-            found.add(id(node))
-            waiting += [value.node for value in node.inputs if value is not None and value.node is not None]
-    return found
-
-
-def _part(graph: Graph, inputs: list[Value], nodes: list[Node], outputs: list[Value]) -> Graph:
-    """A graph of its own: copies of these nodes, with these values as inputs."""
-    made = Graph(graph.name)
-    new: dict[int, Value] = {}
-    for i, value in enumerate(inputs):
-        copy = new[id(value)] = Value("input", value.shape, value.dtype, f"input{i}")
-        made.inputs.append(copy)
-
-    def copy_of(value: Value) -> Value:
-        found = new.get(id(value))
-        if found is None:
-            found = new[id(value)] = Value(value.kind, value.shape, value.dtype, value.name, value.source)
-            if value.kind != "number":
-                made.captured.append(found)
-        return found
-
-    for node in nodes:
-        taken = tuple([None if value is None else copy_of(value) for value in node.inputs])
-        twin = node.twin(taken)
-        for value, output in zip(node.outputs, twin.gives(*[(v.shape, v.dtype) for v in node.outputs]), strict=True):
-            new[id(value)] = output
-        for given in taken:
-            if given is not None:
-                given.users.append(twin)
-        made.nodes.append(twin)
-    made.outputs = [copy_of(value) for value in outputs]
-    return made
 
 
 # ---- running -----------------------------------------------------------------------------------------------

@@ -21,20 +21,21 @@ class Parts(NamedTuple):
 def part(graph: Graph, arguments: int, results: int) -> Parts:
     """Parts a graph of (arguments, gradients of results) -> (results, gradients)."""
     given, above = graph.inputs[:arguments], graph.inputs[arguments:]
-    ahead = _origins([*graph.outputs[:results], *[effect.value for effect in graph.effects]])
-    behind = _origins(graph.outputs[results:]) - ahead
+    ahead = origins([*graph.outputs[:results], *[effect.value for effect in graph.effects]])
+    behind = origins(graph.outputs[results:]) - ahead
     first = [node for node in graph.nodes if id(node) in ahead]
     second = [node for node in graph.nodes if id(node) in behind]
     kept = _crossing(graph, second, graph.outputs[results:], ahead)
     shown = graph.outputs[:results]
-    forward = _copy(graph, given, first, [*shown, *kept], graph.effects)
-    again = _copy(graph, given, first, shown, ())
+    forward = copied(graph, given, first, [*shown, *kept], graph.effects)
+    again = copied(graph, given, first, shown)
     again.prune()
-    backward = _copy(graph, [*above, *given, *kept], second, graph.outputs[results:], ())
+    backward = copied(graph, [*above, *given, *kept], second, graph.outputs[results:])
     return Parts(forward, backward, again, len(kept))
 
 
-def _origins(values: Iterable[Value]) -> set[int]:
+def origins(values: Iterable[Value]) -> set[int]:
+    """The ids of the nodes that these depend on."""
     found: set[int] = set()
     waiting = [value.node for value in values if value.node is not None]
     while waiting:
@@ -57,8 +58,8 @@ def _crossing(graph: Graph, second: list[Node], outputs: Sequence[Value], ahead:
     return list(crossing)
 
 
-def _copy(
-    graph: Graph, inputs: Sequence[Value], nodes: list[Node], outputs: Sequence[Value], effects: Iterable[Effect]
+def copied(
+    graph: Graph, inputs: Sequence[Value], nodes: list[Node], outputs: Sequence[Value], effects: Iterable[Effect] = ()
 ) -> Graph:
     """A graph of its own of these nodes, with these values as inputs, and with the streams of the whole."""
     made = Graph(graph.name)

@@ -294,6 +294,7 @@ def record_custom(name, inputs, outputs, call):
     KEPT_NAMES.setdefault(text, text)
     made.call = call
     custom.backward = custom_backward
+    custom.forget = NULL
     custom.release = release_custom
     custom.ctx = <void *>made
     custom.name = PyBytes_AS_STRING(KEPT_NAMES[text])

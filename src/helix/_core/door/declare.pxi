@@ -383,6 +383,7 @@ cdef extern from "autograd.h" nogil:
         int32_t number
     ctypedef struct hx_custom:
         hx_status (*backward)(void *ctx, hx_tensor **g, int n_out, const c_bool *need, hx_tensor **gin, int n_in) noexcept
+        c_bool (*forget)(void *ctx) noexcept
         void (*release)(void *ctx) noexcept
         void *ctx
         const char *name
