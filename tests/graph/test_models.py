@@ -51,6 +51,33 @@ def a_graph() -> tuple:
     return helix.randn(4, 3), helix.tensor([[0, 1, 2, 2, 3], [1, 2, 0, 2, 2]])
 
 
+class Balanced(nn.Module):
+    """A mixture with its losses."""
+
+    def __init__(self, mixture: nn.MixtureOfExperts) -> None:
+        self.mixture = mixture
+
+    def forward(self, x: helix.Tensor) -> tuple:
+        y, routing = self.mixture.routed(x)
+        return y, routing.load_balance_loss, routing.z_loss, (routing.counts + routing.dropped).float()
+
+
+class Turned(nn.Module):
+    def __init__(self) -> None:
+        long = {"rope_type": "longrope", "factor": 2.0, "original_max_position_embeddings": 8}
+        self.long = nn.RotaryEmbedding(
+            6, scaling={**long, "short_factor": [1.0, 2.0, 1.5], "long_factor": [4.0, 5.0, 6.0]}
+        )
+        self.dynamic = nn.RotaryEmbedding(
+            6, scaling={"rope_type": "dynamic", "factor": 2.0, "max_position_embeddings": 8}
+        )
+        self.weight = nn.Parameter(helix.randn(6))
+
+    def forward(self, x: helix.Tensor) -> helix.Tensor:
+        positions = helix.arange(x.shape[2])
+        return self.long(x * self.weight, positions) * self.dynamic(x, positions)
+
+
 Make = Callable[[], nn.Module]
 INPUTS: dict[str, Callable[[], tuple]] = {
     "t5": lambda: words() * 2,
@@ -67,6 +94,23 @@ CASES: dict[str, tuple[Make, Callable[[], tuple]]] = {
         for mixer in ("attention", "h3", "hyena", "mamba", "s4", "s4d", "s5")
     },
     "sequence, experts": (lambda: models.SequenceDecoder(23, 8, 8, 1, "attention", experts=2), words),
+    **{
+        f"experts, {name}": (lambda more=more: Balanced(nn.MixtureOfExperts(6, 5, 4, **more)), numbers(2, 8, 6))
+        for name, more in {
+            "one choice": {"top_k": 1, "capacity_factor": 0.5},
+            "two choices": {"capacity_factor": 0.75, "gated": True, "shared_experts": 1},
+            "padded": {"capacity_factor": 1.0, "policy": "pad"},
+            "choosing": {"router": "expert", "capacity_factor": 1.5},
+        }.items()
+    },
+    "adaptive softmax": (
+        lambda: nn.AdaptiveLogSoftmaxWithLoss(6, 12, [3, 7]),
+        lambda: (helix.randn(9, 6), helix.randint(0, 12, (9,))),
+    ),
+    **{
+        f"growing turns, {length}": (lambda: Turned(), lambda length=length: (helix.randn(1, 2, length, 6),))
+        for length in (6, 12)
+    },
     "lstm": (lambda: models.RecurrentClassifier((5, 3), 4, hidden=6, depth=2, dropout=0.1), numbers(2, 5, 3)),
     "gru": (lambda: models.RecurrentClassifier((5, 3), 4, "gru", hidden=6, bidirectional=True), numbers(2, 5, 3)),
     "mlp": (lambda: models.mlp(12, 3), numbers(2, 12)),

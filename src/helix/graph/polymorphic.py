@@ -213,7 +213,7 @@ class _Merge:
         where = f" at {node.where}" if node is not None and node.where else ""
         raise TraceError(
             f"HX1702 dimension {self.which()} is fixed by the traced function{where}: {what}. Choose with helix.where or "
-            "helix.cond, compute with tensors, or pass a size instead of the dimension",
+            "helix.cond, compute with tensors, give the dimension multiple_of= where a size is rounded, or pass a size instead",
             code="HX1702",
             argument=self.which(),
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .. import cat
+from .._core import tracing
 from ..errors import ParameterError, ShapeError
 from ..tensor import Tensor
 from . import functional as F
@@ -78,6 +79,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
 
     def _found(self, rows: Tensor, target: Tensor) -> Tensor:
         """The log-probability of each row's target: that of its place in the head, and of its place in its cluster."""
+        if tracing():
+            return self._everywhere(rows, target)
         if bool(((target < 0) | (target >= self.n_classes)).any()):
             raise ParameterError(
                 f"HX1403 AdaptiveLogSoftmaxWithLoss: targets must lie between 0 and {self.n_classes - 1}, got "
@@ -95,6 +98,17 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             inner = inner.index_copy(0, numbers, scores.gather(1, (target[numbers] - first).unsqueeze(1)).squeeze(1))
         return inner + F.log_softmax(self.head(rows), dim=1).gather(1, places.unsqueeze(1)).squeeze(1)
 
+    def _everywhere(self, rows: Tensor, target: Tensor) -> Tensor:
+        """The same in a graph, where how many rows lie in a cluster is not known: each cluster looks at all of them."""
+        places, inner = target, rows.new_zeros(target.shape)
+        for i, (first, end) in enumerate(zip(self.cutoffs, self.cutoffs[1:], strict=False)):
+            inside = (target >= first) & (target < end)
+            places = places.masked_fill(inside, self.shortlist_size + i)
+            scores = F.log_softmax(self.tail[i](rows), dim=1)
+            at = (target - first).where(inside, 0).unsqueeze(1)
+            inner = inner + scores.gather(1, at).squeeze(1).where(inside, 0)
+        return inner + F.log_softmax(self.head(rows), dim=1).gather(1, places.unsqueeze(1)).squeeze(1)
+
     def log_prob(self, input: Tensor) -> Tensor:
         """Log-probabilities of all classes, (N, n_classes)."""
         head = F.log_softmax(self.head(input), dim=1)
@@ -107,6 +121,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         """The likeliest class of each row; clusters are looked into only for rows that lie in one."""
         head = self.head(input)
         found = head.argmax(1)
+        if tracing():
+            return self.log_prob(input).argmax(1).where(found >= self.shortlist_size, found)
         outside = (found >= self.shortlist_size).nonzero().reshape(-1)
         if outside.numel() == 0:
             return found

@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import bfloat16, cat, empty, float16, stack
 from .. import tensor as make
+from .._core import tracing
 from ..errors import ParameterError
 from ..tensor import Tensor
 from . import init
@@ -14,7 +15,7 @@ from .dropout import Dropout
 from .misfit import describe
 from .module import Module
 from .parameter import Parameter
-from .ropescaling import GROWING, kind_of, rotary_frequencies, rotary_magnitude
+from .ropescaling import GROWING, frequencies_within, kind_of, rotary_frequencies, rotary_magnitude
 
 LAYOUTS = ("half", "interleaved")
 MAX_ROTARY = 65_536  # features of a head: what a file says is not trusted to fit into memory
@@ -87,9 +88,13 @@ class RotaryEmbedding(Module):
         """Cosines and sines for positions (length,) or (batch, length), shaped to meet (batch, heads, length, size); angles
         are of float32 at least. Where the scaling asks for the text's length, it is that up to the last position."""
         frequencies = self.frequencies
-        if kind_of(self.scaling) in GROWING and positions.numel():
-            exact = rotary_frequencies(self.dim, self.base, self.scaling, int(positions.max().item()) + 1)
-            frequencies = make(exact, device=frequencies.device)
+        if self.scaling is not None and kind_of(self.scaling) in GROWING and positions.numel():
+            length = positions.max() + 1
+            if tracing():
+                frequencies = frequencies_within(self.dim, self.base, self.scaling, length)
+            else:
+                exact = rotary_frequencies(self.dim, self.base, self.scaling, int(length.item()))
+                frequencies = make(exact, device=frequencies.device)
         elif frequencies.dtype in (float16, bfloat16):  # which cannot tell far positions apart
             frequencies = make(self._exact, device=frequencies.device)
         angles = positions.unsqueeze(-1).to(frequencies.dtype) * frequencies

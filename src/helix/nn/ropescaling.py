@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .. import float64, tensor
 from ..errors import ParameterError
+from ..tensor import Tensor
 
 Scaling = Mapping[str, Any]
 GROWING = ("dynamic", "longrope")  # whose angles depend on the length of the text
@@ -50,6 +52,20 @@ def rotary_frequencies(
         return KINDS[kind](plain, base, scaling or {}, length)
     except KeyError as error:
         raise _missing("rotary_frequencies", scaling, error) from error
+
+
+def frequencies_within(dim: int, base: float, scaling: Scaling, length: Tensor) -> Tensor:
+    """`rotary_frequencies` of a kind that asks for the length, which is known to a run alone, as a tensor of float32."""
+    short = tensor(rotary_frequencies(dim, base, scaling), dtype=float64, device=length.device)
+    if kind_of(scaling) == "longrope":
+        trained = scaling["original_max_position_embeddings"]
+        long = tensor(rotary_frequencies(dim, base, scaling, trained + 1), dtype=float64, device=length.device)
+    else:
+        factor, trained = scaling["factor"], scaling["max_position_embeddings"]
+        powers = tensor([-2 * i / dim for i in range(dim // 2)], dtype=float64, device=length.device)
+        grown = factor * length.maximum(trained).double() / trained - (factor - 1)
+        long = (base * grown ** (dim / max(1, dim - 2))) ** powers
+    return long.where(length > trained, short).float()
 
 
 def _missing(op: str, scaling: Scaling | None, error: KeyError) -> ParameterError:
