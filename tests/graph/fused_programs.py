@@ -10,7 +10,7 @@ import helix
 from helix import _core
 from helix._core import OpCall, wrapped_number
 from helix.errors import HelixError
-from helix.graph.fused import ABSENT, DIMS_AT, Operand, Program, Result, Step, encode
+from helix.graph.fused import ABSENT, DIMS_AT, Operand, Program, Result, Step, encode, reduced
 
 FRAMES = (
     (),
@@ -70,9 +70,13 @@ def run_apart(program: Program, inputs: list[helix.Tensor]) -> list[helix.Tensor
         made.append(run_step(program, step, inputs, made))
     results = [made[r.step] for r in program.results]
     return [
-        x.reshape(x.shape[: x.ndim - program.axes]) if r.dropped else x
+        x.reshape(reduced(tuple(x.shape), program.axes, kept=False)) if r.dropped else x
         for x, r in zip(results, program.results, strict=True)
     ]
+
+
+def reduced_axes(program: Program, x: helix.Tensor) -> tuple[int, ...]:
+    return tuple(range(-program.axes) if program.axes < 0 else range(x.ndim - program.axes, x.ndim))
 
 
 def run_step(program: Program, step: Step, inputs: list, made: list) -> helix.Tensor:
@@ -84,7 +88,7 @@ def run_step(program: Program, step: Step, inputs: list, made: list) -> helix.Te
     operands = [value(o) for o in step.operands]
     attributes = list(step.attributes)
     if DIMS_AT[step.op] >= 0:
-        attributes[DIMS_AT[step.op]] = tuple(range(operands[0].ndim - program.axes, operands[0].ndim))
+        attributes[DIMS_AT[step.op]] = reduced_axes(program, operands[0])
     return OpCall(step.op, tuple(attributes), 0)(operands)[0]
 
 
@@ -123,24 +127,88 @@ def random_case(number: int) -> tuple[Program, list[helix.Tensor]]:
     frame = FRAMES[int(rng.integers(len(FRAMES)))]
     axes = int(rng.integers(0, len(frame) + 1)) if rng.random() < 0.5 else 0
     inputs = [_input(frame, rng, i == 0, common) for i in range(int(rng.integers(1, 5)))]
-    numbers = (2.0, 0.5, 3, True, -1.5)
-    program = Program(axes, numbers, (), ())
+    program = Program(axes, (2.0, 0.5, 3, True, -1.5), (), ())
+    program, made = _grown(program, inputs, int(rng.integers(2, 14)), rng, common)
+    return program._replace(results=_results(frame, axes, made, rng)), inputs
+
+
+LEADING_FRAMES = (
+    ((100, 40), 1),
+    ((9, 16), 1),
+    ((300, 700), 1),
+    ((7, 5, 48), 2),
+    ((6, 11, 3, 20), 1),
+    ((33, 5), 1),
+    ((1, 64), 1),
+    ((64, 1), 1),
+    ((0, 20), 1),
+    ((50, 0), 1),
+    ((37, 129), 2),
+    ((150, 1001), 2),
+    ((5000,), 1),
+    ((270001,), 1),
+    ((4, 3, 17), 3),
+)
+REDUCTIONS = ("sum", "sum", "mean", "amax", "amin", "prod", "nansum", "all", "any", "logsumexp")
+
+
+def leading_case(number: int) -> tuple[Program, list[helix.Tensor]]:
+    """A program that reduces over its first axes, with steps before and behind; inputs like those of `random_case`."""
+    rng = np.random.default_rng(number)
+    common = number % 2 == 1
+    frame, count = LEADING_FRAMES[int(rng.integers(len(LEADING_FRAMES)))]
+    inputs = [_input(frame, rng, i == 0, common) for i in range(int(rng.integers(1, 4)))]
+    program, made = _grown(Program(0, (2.0, 0.5, 3, True, -1.5), (), ()), inputs, int(rng.integers(1, 6)), rng, common)
+    program = program._replace(axes=-count)
+    whole = [i for i, x in enumerate(made) if tuple(x.shape) == frame]
+    ends: list[int] = []
+    for _ in range(int(rng.integers(1, 4)) if whole else 0):
+        op = REDUCTIONS[int(rng.integers(len(REDUCTIONS)))]
+        rest = {"sum": (None,), "mean": (None,), "prod": (None,), "nansum": (None,)}.get(op, ())
+        step = Step(op, (Operand("step", whole[int(rng.integers(len(whole)))]),), (None, True, *rest))
+        program = _with(program, step, inputs, made) or program
+        if program.steps[-1] is step:
+            ends.append(len(made) - 1)
+    for _ in range(int(rng.integers(0, 4)) if ends else 0):
+        one, other = (Operand("step", ends[int(rng.integers(len(ends)))]) for _ in range(2))
+        op = ("exp", "sqrt", "add", "mul", "sub")[int(rng.integers(5))]
+        operands = (one,) if op in ("exp", "sqrt") else (one, other if rng.random() < 0.5 else Operand("number", 1))
+        step = Step(op, operands, (1,) if op in ("add", "sub") else ())
+        program = _with(program, step, inputs, made) or program
+        if program.steps[-1] is step:
+            ends.append(len(made) - 1)
+    shown = [Result(i, bool(rng.random() < 0.5)) for i in ends if i == ends[-1] or rng.random() < 0.4]
+    shown += [Result(i) for i in whole if rng.random() < 0.4]
+    return program._replace(results=tuple(shown[:8]) if ends else ()), inputs
+
+
+def _with(program: Program, step: Step, inputs: list, made: list) -> Program | None:
+    """The program with one more step, if it can be done."""
+    try:
+        value = run_step(program, step, inputs, made)
+    except HelixError:
+        return None
+    if needs_casts(program, step, inputs, made):
+        return None
+    made.append(value)
+    return program._replace(steps=(*program.steps, step))
+
+
+def _grown(
+    program: Program, inputs: list, count: int, rng: np.random.Generator, common: bool
+) -> tuple[Program, list[helix.Tensor]]:
+    """The program with some random steps more, and their values."""
     made: list[helix.Tensor] = []
-    for _ in range(int(rng.integers(2, 14))):
+    for _ in range(count):
         for _ in range(8):
             step = _step(program, inputs, made, rng, common)
-            if step is None or (DIMS_AT[step.op] >= 0 and _rank(step, inputs, made) < axes):
+            if step is None or (DIMS_AT[step.op] >= 0 and _rank(step, inputs, made) < program.axes):
                 continue
-            try:
-                value = run_step(program, step, inputs, made)
-            except HelixError:
-                continue
-            if needs_casts(program, step, inputs, made):
-                continue
-            made.append(value)
-            program = program._replace(steps=(*program.steps, step))
-            break
-    return program._replace(results=_results(frame, axes, made, rng)), inputs
+            longer = _with(program, step, inputs, made)
+            if longer is not None:
+                program = longer
+                break
+    return program, made
 
 
 def _input(frame: tuple, rng: np.random.Generator, whole: bool, common: bool) -> helix.Tensor:
@@ -226,6 +294,22 @@ def _results(frame: tuple, axes: int, made: list, rng: np.random.Generator) -> t
             for i in chosen
         ]
     )
+
+
+def without_dead(program: Program) -> Program:
+    """The program without the steps that no result needs, each of which would be a kernel to compile."""
+    needed = {result.step for result in program.results}
+    for at in reversed(range(len(program.steps))):
+        if at in needed:
+            needed |= {o.at for o in program.steps[at].operands if o.kind == "step"}
+    place = {old: new for new, old in enumerate(sorted(needed))}
+    steps = [
+        step._replace(operands=tuple([o._replace(at=place[o.at]) if o.kind == "step" else o for o in step.operands]))
+        for at, step in enumerate(program.steps)
+        if at in needed
+    ]
+    results = [result._replace(step=place[result.step]) for result in program.results]
+    return program._replace(steps=tuple(steps), results=tuple(results))
 
 
 def same_bits(a: helix.Tensor, b: helix.Tensor) -> bool:

@@ -8,7 +8,7 @@ from helix._core import OpCall
 from helix.errors import HelixError
 from helix.graph.fused import Operand, Program, Result, Step, decode, encode
 
-from .fused_programs import random_case, run_apart, run_fused, same_bits
+from .fused_programs import leading_case, random_case, run_apart, run_fused, same_bits
 
 X, B = Operand("input", 0), Operand("input", 1)
 
@@ -45,6 +45,22 @@ AFFINE = Program(
 def test_random_programs_give_the_bits_of_their_steps(first):
     for number in range(first, first + 40):
         program, inputs = random_case(number)
+        if not program.results:
+            continue
+        want = run_apart(program, inputs)
+        try:
+            got = run_fused(program, inputs)
+        except HelixError as error:
+            assert "done by its parts alone" in str(error), number
+            continue
+        for a, b in zip(got, want, strict=True):
+            assert same_bits(a, b), (number, program)
+
+
+@pytest.mark.parametrize("first", range(0, 240, 40))
+def test_reductions_over_first_axes_give_the_bits_of_their_steps(first):
+    for number in range(first, first + 40):
+        program, inputs = leading_case(number)
         if not program.results:
             continue
         want = run_apart(program, inputs)
@@ -98,6 +114,54 @@ def test_any_number_of_threads_gives_the_same_bits():
     finally:
         helix.set_num_threads(before)
     assert all(same_bits(a, b) for other in results[1:] for a, b in zip(results[0], other, strict=True))
+
+
+SUMS = Program(
+    -1,
+    (0.5,),
+    (
+        Step("mul", (X, B)),
+        Step("exp", (_step(0),)),
+        Step("sum", (_step(0),), (None, True, None)),
+        Step("mean", (_step(1),), (None, True, None)),
+        Step("mul", (_step(2), _step(3))),
+        Step("add", (_step(4), _number(0)), (1,)),
+    ),
+    (Result(5, dropped=True), Result(3), Result(1)),
+)
+
+
+@pytest.mark.parametrize("shape", [(700, 300), (2000, 1100), (70, 2500)])
+def test_sums_over_first_axes_are_the_same_for_any_threads_and_where_they_do_not_depend_on_the_batch(shape):
+    before = helix.get_num_threads()
+    x, b = helix.randn(*shape), helix.randn(shape[1])
+    try:
+        for invariant in (False, True):
+            helix.use_batch_invariant(invariant)
+            want = run_apart(SUMS, [x, b])
+            for threads in (1, 2, 3):
+                helix.set_num_threads(threads)
+                assert all(map(same_bits, run_fused(SUMS, [x, b]), want)), (invariant, threads)
+    finally:
+        helix.set_num_threads(before)
+        helix.use_batch_invariant(False)
+
+
+def test_results_far_larger_than_caches_that_are_summed_too():
+    for shape in ((1501, 3001), (4100, 1024), (5 * 2**20,)):
+        x, b = helix.randn(*shape), helix.randn(shape[-1])
+        program = SUMS._replace(axes=-len(shape)) if len(shape) == 1 else SUMS
+        assert all(map(same_bits, run_fused(program, [x, b]), run_apart(program, [x, b]))), shape
+
+
+def test_what_goes_on_with_the_frame_behind_a_sum_over_first_axes_is_refused():
+    sums = Step("sum", (_step(0),), (None, True, None))
+    wide = Program(-1, (), (Step("exp", (X,)), sums, Step("add", (_step(0), _step(1)), (1,))), (Result(2),))
+    twice = Program(-1, (), (Step("exp", (X,)), sums, Step("sum", (_step(1),), (None, True, None))), (Result(2),))
+    part = Program(-1, (), (Step("exp", (B,)), Step("add", (X, X), (1,)), sums), (Result(2),))
+    for program, text in ((wide, "stretches"), (twice, "gives sum what is reduced"), (part, "reduces a part")):
+        with pytest.raises(HelixError, match=f"HX1403 fused: the program .*{text}"):
+            run_fused(program, [helix.randn(6, 20), helix.randn(1, 20)])
 
 
 def test_gradients_are_those_of_the_parts():

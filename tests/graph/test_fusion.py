@@ -59,6 +59,13 @@ WHOLE = {
     "dtypes": (lambda x: ((x > 0).to(helix.float16) * 3 + x.to(helix.float16)).to(helix.float64) / 7, (ROWS,)),
     "left out axes": (lambda x: [(y.sum(-1), y.amax(-1, keepdim=True)) for y in [x * x]], (ROWS,)),
     "several results": (lambda x: [(y, y * 2, (y + 1).log()) for y in [x.exp()]], (ROWS,)),
+    "a column sum": (lambda x: (x * 2 + 1).sum(0), (ROWS,)),
+    "a loss": (lambda x, y: ((x - y).abs() + 1).mean() * 0.5, (ROWS, ROWS)),
+    "a bias gradient and what goes on": (
+        lambda x, y: [(z, z.sum(0), z.amax(0, keepdim=True)) for z in [x * (y > 0).to(x.dtype)]],
+        (ROWS, ROWS),
+    ),
+    "statistics": (lambda x: (x * x).mean((0, 1)).sqrt() + (x * x).sum((0, 1), keepdim=True), (Spec((B, 5, 300)),)),
     "a number of the sizes": (lambda x: (x * 2) / x.shape[0], (ROWS,)),
 }
 
@@ -74,8 +81,9 @@ def test_becomes_one(name: str) -> None:
     ("function", "specs", "kept"),
     [
         (lambda x: x.exp(), (ROWS,), ["exp"]),
-        (lambda x: (x * 2 + 1).sum(0), (ROWS,), ["fused", "sum"]),
-        (lambda x: (x * x).mean(), (ROWS,), ["mul", "mean"]),
+        (lambda x: (x * 2 + 1).sum(1), (Spec((B, 70, 30)),), ["fused", "sum"]),
+        (lambda x: (x * 2 + 1).sum(0), (Spec((B, 15)),), ["fused", "sum"]),
+        (lambda x: x * 2 + x.sum(0), (ROWS,), ["fused", "sum"]),
         (lambda x: (x * 2 + 1).cumsum(0), (ROWS,), ["fused", "cumsum"]),
         (lambda x: x * 2 + helix.rand_like(x), (ROWS,), ["fused", "rand_like"]),
         (lambda x: x * 2 + 1, (Spec((3, 4)),), ["mul", "add"]),

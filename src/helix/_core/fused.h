@@ -1,14 +1,15 @@
-/* Programs of the op `fused`: elementwise ops, and reductions over the last axes, done tile by tile.
+/* Programs of the op `fused`: elementwise ops, and reductions over the last or the first axes, done tile by tile.
  *
  * A program is a list of whole numbers, and a list of floats that it points into; it may come from a file, so that
  * nothing of it is believed before hx_fused_read has run the shape rule of every op in it. In order:
- *   format (1), axes: how many of the last axes its reductions run over, 0 for none;
+ *   format (1), axes: how many of the last axes its reductions run over, 0 for none; below 0: of the first axes;
  *   count of numbers, and for each (kind, content): 0 and a bool, 1 and an int, 2 and a place in the floats;
  *   count of steps, and for each: op, by its place in HX_FUSED_OPS from 1 on; count of operands, and these: registers,
  *   or -1 for none; and for each of the op's attributes but the reduced axes a pair (kind, content): HX_A_NONE and 0,
  *   HX_A_BOOL, HX_A_INT or HX_A_DTYPE and the value, HX_A_FLOAT and a place in the floats, HX_A_STR and which choice;
  *   count of results, and for each (register, dropped): dropped is 1 where the reduced axes are left out.
- * Registers are the inputs, then the numbers, then what each step makes. Reductions keep their axes as 1. */
+ * Registers are the inputs, then the numbers, then what each step makes. Reductions keep their axes as 1. What is reduced over
+ * the first axes is known when all is done: such a reduction takes the whole frame, and only late steps take its result. */
 #ifndef HX_FUSED_H
 #define HX_FUSED_H
 
@@ -67,6 +68,7 @@ typedef struct hx_fused_step {
     int place;                         /* of the op in HX_FUSED_OPS, from 1 on */
     int n_in, n_attr;
     int dims_at;                       /* of a reduction: the attribute that names its axes; else -1 */
+    bool late;                         /* done when the whole frame is: a reduction over the first axes, and what follows from one */
     int in[HX_FUSED_OPERANDS];         /* registers; -1: none */
     uint8_t dtype[HX_FUSED_OPERANDS];  /* in which it takes each: another than the register's for numbers only */
     hx_attr attr[HX_FUSED_ATTRIBUTES]; /* as its shape rule leaves them, but for the axes */
@@ -77,7 +79,8 @@ typedef struct hx_fused_result { int of; bool dropped; } hx_fused_result;
 
 typedef struct hx_fused {
     int n_in, n_numbers, n_steps, n_results;
-    int axes;                   /* how many of the last ones are reduced */
+    int axes;                   /* how many of the last ones are reduced, or of the first */
+    bool leading;               /* of the first */
     int ndim;                   /* of the frame, to which everything broadcasts */
     int64_t frame[HX_MAX_RANK];
     hx_fused_number number[HX_FUSED_NUMBERS]; /* as the register's dtype says */

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from .. import _core
 from ..errors import GraphError
 from ..flops import flops_of
-from .fused import DIMS_AT, decode, stretched
+from .fused import DIMS_AT, decode, reduced, stretched
 from .ir import Graph, Node, Value
 from .text import spec_text
 from .workspaces import of_kernel
@@ -139,7 +139,7 @@ def _fused_flops(node: Node) -> int:
         frame = stretched(shapes)
         flops += flops_of(step.op, ((frame, ""),), (frame, ""))
         reduces = DIMS_AT[step.op] >= 0
-        made.append((*frame[: len(frame) - program.axes], *[1] * program.axes) if reduces else frame)
+        made.append(reduced(frame, program.axes) if reduces else frame)
     return flops
 
 

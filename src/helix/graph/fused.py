@@ -1,4 +1,4 @@
-"""Programs of the op `fused`, which does many elementwise ops, and reductions over the last axes, as one: written, and read.
+"""Programs of the op `fused`, which does many elementwise ops, and reductions, as one: written, and read.
 
 The core's `fused.h` says how a program lies in numbers, and checks each before it runs.
 """
@@ -52,7 +52,7 @@ class Result(NamedTuple):
 
 
 class Program(NamedTuple):
-    """A program: how many of the last axes it reduces over, its numbers, steps and results."""
+    """A program: how many of the last axes it reduces over (below 0: of the first), its numbers, steps and results."""
 
     axes: int
     numbers: tuple[bool | int | float, ...]
@@ -143,6 +143,12 @@ def decode(ints: Sequence[int], floats: Sequence[float], inputs: int) -> Program
         steps.append(Step(op, operands, tuple(attributes)))
     results = tuple([Result(next(at) - first, bool(next(at))) for _ in range(next(at))])
     return Program(axes, numbers, tuple(steps), results)
+
+
+def reduced(frame: tuple, axes: int, kept: bool = True) -> tuple:
+    """The shape without so many of its last axes, or, below 0, of its first; they are 1 where they are kept."""
+    ones = (1,) * abs(axes) if kept else ()
+    return (*ones, *frame[-axes:]) if axes < 0 else (*frame[: len(frame) - axes], *ones)
 
 
 def stretched(shapes: Sequence[tuple]) -> tuple:

@@ -1,4 +1,5 @@
-"""The fused template: a program of elementwise ops, and of reductions over the last axes, as one kernel.
+"""The fused template: a program of elementwise ops, and of reductions over the last axes, as one kernel. One that reduces over
+first axes is declined: the core then calls what comes before the reductions as a program of its own, and each reduction.
 
 Without reductions an item takes one element through all steps. With them a group takes a row (an item does, where rows are
 short): each reduction is a loop over the row, and a last loop writes the results; what lies along the row is computed again
@@ -67,6 +68,8 @@ class _Reader:
         kinds = [(x.dtype, x.shape) for x in call.inputs]
         described = fused_program(kinds, call.attributes["program"], call.attributes["numbers"])
         self.axes, self.numbers, steps, self.made, self.results = described
+        if self.axes < 0:
+            raise UnsupportedError("reductions over the first axes")
         self.n_in, self.values, self.places = len(call.inputs), [], {}
         rank = max(len(shape) for _, shape in self.made)
         aligned = [(1,) * (rank - len(shape)) + shape for _, shape in self.made]

@@ -9,6 +9,7 @@
 #include "../dispatch.h"
 #include "../kernels.h"
 #include "fused_lanes.h"
+#include "reduce_fed.h"
 #include "stream.h"
 
 enum {
@@ -30,11 +31,15 @@ typedef struct geometry {
     uint32_t spans[HX_FUSED_REGISTERS];               /* bit d: the register has axis d; else it is the same all along */
     int64_t outer, rows, run;                         /* positions before the row axis; its size; the last axis' size */
     int64_t tile_rows, tile_run, row_tiles, run_tiles, tiles;
+    int n_reduced;                                    /* of reductions over the first axes: so many come first */
 } geometry;
 
 typedef struct constant {
     _Alignas(16) char value[16];
 } constant;
+
+typedef struct desk desk;
+struct late;
 
 typedef struct machine {
     const hx_op_call *call;
@@ -45,6 +50,9 @@ typedef struct machine {
     int result[HX_FUSED_STEPS]; /* which result it is, or -1 */
     int run_end[HX_FUSED_STEPS]; /* behind the last step of the run of lanes in which a step stands; 0: it stands in none */
     bool shared[HX_FUSED_STEPS]; /* of a step in a run: others read it from memory */
+    char *home[HX_FUSED_STEPS]; /* the memory of a step that is kept whole: a result, or what a reduction reads; else NULL */
+    hx_code (*work)(desk *d, int64_t share, hx_err *err);
+    struct late *late; /* of a program that reduces over the first axes */
     bool streams[HX_MAX_OUTPUTS];
     int slots;
     int64_t slot_bytes;
@@ -56,6 +64,8 @@ typedef struct machine {
 
 static int64_t item_size(const hx_fused_register *r) { return (int64_t)hx_dtype_size((hx_dtype)r->dtype); }
 static int inputs_and_numbers(const hx_fused *f) { return f->n_in + f->n_numbers; }
+/* Are rows reduced, which a tile holds whole? */
+static bool by_rows(const hx_fused *f) { return f->axes && !f->leading; }
 
 /* ---- geometry ---- */
 
@@ -97,7 +107,7 @@ static void span_steps(machine *m) {
     for (int i = 0; i < f->n_steps; i++) {
         const hx_fused_step *s = &f->step[i];
         uint32_t spans = 0;
-        for (int k = 0; k < s->n_in; k++)
+        for (int k = 0; k < s->n_in && !s->late; k++)
             if (s->in[k] >= 0) spans |= g->spans[s->in[k]];
         g->spans[first + i] = s->dims_at >= 0 ? spans & ~inner : spans;
     }
@@ -108,12 +118,13 @@ static void find_axes(machine *m) {
     const hx_fused *f = m->f;
     g->n = 0;
     for (int i = 0; i < inputs_and_numbers(f); i++) g->spans[i] = 0;
-    for (int d = f->ndim; d > f->axes; d--) add_axis(m, d, true);
-    int outer = g->n;
-    for (int d = f->axes; d > 0; d--) add_axis(m, d, g->n > outer);
-    if (f->axes) g->n_inner = g->n - outer;
-    else g->n_inner = outer > 0;
-    if (f->axes && !g->n_inner) { /* reduced axes of size 1 */
+    int border = f->leading ? f->ndim - f->axes : f->axes; /* no axis lies on both sides of it */
+    for (int d = f->ndim; d > border; d--) add_axis(m, d, true);
+    int outer = g->n_reduced = g->n;
+    for (int d = border; d > 0; d--) add_axis(m, d, g->n > outer);
+    if (by_rows(f)) g->n_inner = g->n - outer;
+    else g->n_inner = g->n > 0;
+    if (by_rows(f) && !g->n_inner) { /* reduced axes of size 1 */
         memset(g->stride[g->n], 0, sizeof g->stride[0]);
         g->size[g->n++] = 1;
         g->n_inner = 1;
@@ -139,7 +150,7 @@ static bool cut_tiles(machine *m) {
     geometry *g = &m->g;
     int n_outer = g->n - g->n_inner;
     int64_t inner = 1;
-    bool whole = m->f->axes > 0;
+    bool whole = by_rows(m->f);
     for (int d = n_outer; d < g->n; d++) inner *= g->size[d];
     g->outer = 1;
     for (int d = 0; d < n_outer - 1; d++) g->outer *= g->size[d];
@@ -217,7 +228,7 @@ static bool is_lane(const machine *m, int i) {
     const hx_fused_step *s = &m->f->step[i];
     const hx_lane_op *op = &hx_lane_ops[s->place];
     int of = inputs_and_numbers(m->f) + i;
-    if (!(op->alone || op->value) || m->g.n_inner != 1 || m->f->made[of].dtype != HX_F32 || !spans_last(m, of)) return false;
+    if (s->late || !(op->alone || op->value) || m->g.n_inner != 1 || m->f->made[of].dtype != HX_F32 || !spans_last(m, of)) return false;
     for (int k = 0; k < s->n_in; k++)
         if (!lane_operand(m, s, k)) return false;
     return plain_attributes(s);
@@ -258,7 +269,21 @@ static bool streams(const machine *m, int i) {
     int64_t size = (int64_t)hx_dtype_size((hx_dtype)out->dtype);
     bool one_piece = g->tile_run == g->run || g->tile_rows == 1;
     bool even = g->n < 2 || (g->run * size % 16 == 0 && g->tile_run * size % 16 == 0);
-    return HX_HAS_STREAM && !m->f->axes && one_piece && even && (uintptr_t)out->data % 16 == 0 && out->numel * size >= HX_STREAM_BYTES;
+    bool late = m->f->step[m->f->result[i].of - inputs_and_numbers(m->f)].late;
+    return HX_HAS_STREAM && !by_rows(m->f) && !late && one_piece && even && (uintptr_t)out->data % 16 == 0 &&
+           out->numel * size >= HX_STREAM_BYTES;
+}
+
+/* The results are kept whole. */
+static void find_homes(machine *m) {
+    const hx_fused *f = m->f;
+    for (int i = 0; i < f->n_steps; i++) m->home[i] = NULL, m->result[i] = -1;
+    for (int i = 0; i < f->n_results; i++) {
+        int step = f->result[i].of - inputs_and_numbers(f);
+        m->streams[i] = streams(m, i);
+        m->result[step] = i;
+        m->home[step] = m->call->out[i].data;
+    }
 }
 
 /* A slot for the tile of every step, given back after the last step that reads it. */
@@ -267,20 +292,18 @@ static void assign_slots(machine *m) {
     int first = inputs_and_numbers(f), last[HX_FUSED_STEPS], free[HX_FUSED_STEPS], n_free = 0;
     for (int i = 0; i < f->n_steps; i++) {
         int done = m->run_end[i] ? m->run_end[i] - 1 : i; /* a run may do a part twice: what it reads is kept to its end */
-        last[i] = done;
-        m->result[i] = -1;
-        for (int k = 0; k < f->step[i].n_in; k++)
-            if (f->step[i].in[k] >= first) last[f->step[i].in[k] - first] = done;
-    }
-    for (int i = 0; i < f->n_results; i++) {
-        m->streams[i] = streams(m, i);
-        m->result[f->result[i].of - first] = i;
-        last[f->result[i].of - first] = f->n_steps;
+        last[i] = m->home[i] ? f->n_steps : done;
+        for (int k = 0; k < f->step[i].n_in; k++) {
+            int from = f->step[i].in[k] - first;
+            if (from >= 0 && last[from] < f->n_steps) last[from] = f->step[i].late ? f->n_steps : done;
+        }
     }
     m->slots = 0;
     for (int i = 0; i < f->n_steps; i++) {
-        bool direct = m->result[i] >= 0 && !m->streams[m->result[i]];
-        m->slot[i] = direct ? -1 : n_free ? free[--n_free] : m->slots++;
+        if (f->step[i].late) continue;
+        bool direct = m->home[i] && !(m->result[i] >= 0 && m->streams[m->result[i]]);
+        bool own = f->leading && last[i] == f->n_steps; /* what several tiles fill */
+        m->slot[i] = direct ? -1 : n_free && !own ? free[--n_free] : m->slots++;
         for (int k = 0; k <= i; k++)
             if (last[k] == i && m->slot[k] >= 0) {
                 free[n_free++] = m->slot[k];
@@ -297,13 +320,13 @@ typedef struct tile_register {
 } tile_register;
 
 /* What one thread works with. */
-typedef struct desk {
+struct desk {
     const machine *m;
     tile_register *r; /* inputs, (numbers,) steps */
     char *slots;
     int64_t rows, run; /* of the tile */
-    char *to[HX_FUSED_STEPS]; /* where a result's tile belongs; NULL when it is there */
-} desk;
+    char *to[HX_FUSED_STEPS]; /* where the tile of what is kept whole belongs; NULL when it is there */
+};
 
 /* Axis `a` of tiles: rows first where there is an outer axis, then the inner ones. */
 static int first_axis(const geometry *g) { return g->n - g->n_inner - (g->n > g->n_inner); }
@@ -360,6 +383,7 @@ static void shape_tiles(desk *d, int64_t rows, int64_t run) {
     }
     for (int i = 0; i < f->n_steps; i++) {
         int of = inputs_and_numbers(f) + i;
+        if (f->step[i].late) continue;
         if (m->slot[i] < 0) result_strides(m, of, bytes);
         shape_register(d, of, m->slot[i] < 0 ? bytes : NULL);
     }
@@ -377,20 +401,29 @@ static int64_t offset_of(const geometry *g, int64_t outer, int64_t row, int64_t 
     return g->n_inner ? offset + run * bytes[g->n - 1] : offset;
 }
 
+static hx_view number_or_none(const machine *m, int i, int k) {
+    const hx_fused_step *s = &m->f->step[i];
+    if (s->in[k] < 0) return (hx_view){.flags = HX_VIEW_ABSENT};
+    return one_value(&m->constants[i * HX_FUSED_OPERANDS + k], (hx_dtype)s->dtype[k]);
+}
+
+static hx_code run_kernel(const machine *m, int i, const hx_view *in, hx_view *out, hx_err *err) {
+    const hx_fused_step *s = &m->f->step[i];
+    hx_op_call call = {.struct_size = sizeof call, .n_in = (uint32_t)s->n_in, .n_out = 1, .n_attr = (uint32_t)s->n_attr,
+                       .op = s->op->name, .in = in, .out = out, .attr = s->attr, .attr_names = s->op->info->attr_names};
+    return m->kernel[i]->kernel(NULL, NULL, &call, err);
+}
+
 static hx_code run_step(const desk *d, int i, hx_err *err) {
     const machine *m = d->m;
     const hx_fused_step *s = &m->f->step[i];
     hx_view in[HX_FUSED_OPERANDS];
     for (int k = 0; k < s->n_in; k++) {
         int of = s->in[k];
-        if (of < 0) in[k] = (hx_view){.flags = HX_VIEW_ABSENT};
-        else if (m->f->made[of].number) in[k] = one_value(&m->constants[i * HX_FUSED_OPERANDS + k], (hx_dtype)s->dtype[k]);
-        else in[k] = d->r[of].view;
+        bool tile = of >= 0 && !m->f->made[of].number;
+        in[k] = tile ? d->r[of].view : number_or_none(m, i, k);
     }
-    hx_op_call call = {.struct_size = sizeof call, .n_in = (uint32_t)s->n_in, .n_out = 1, .n_attr = (uint32_t)s->n_attr,
-                       .op = s->op->name, .in = in, .out = &d->r[inputs_and_numbers(m->f) + i].view, .attr = s->attr,
-                       .attr_names = s->op->info->attr_names};
-    return m->kernel[i]->kernel(NULL, NULL, &call, err);
+    return run_kernel(m, i, in, &d->r[inputs_and_numbers(m->f) + i].view, err);
 }
 
 /* ---- runs of lanes on a tile ---- */
@@ -473,8 +506,12 @@ static void build_lanes(const desk *d, lanes *l, int begin, int end, bool stream
     add_lane(l, lane_end, NULL, 0, NULL, 0);
 }
 
+/* Does the tile of what is kept whole lie in one piece? */
+static bool in_one_piece(const desk *d) { return d->rows == 1 || d->run == d->m->g.run; }
+
 static bool streams_here(const desk *d, int begin, int end, int64_t n) {
     bool any = false;
+    if (!in_one_piece(d)) return false;
     for (int i = begin; i < end; i++) {
         if (d->m->result[i] < 0 || d->m->slot[i] < 0) continue;
         if ((uintptr_t)d->to[i] % HX_LANE_BYTES) return false;
@@ -506,41 +543,62 @@ static bool run_lanes(desk *d, int begin, int end) {
 
 /* ---- a tile ---- */
 
-static void place_tile(desk *d, int64_t tile) {
+typedef struct place {
+    int64_t outer, row, run; /* where the tile begins */
+    int64_t rows, width;     /* its size */
+    int64_t filled;          /* elements that lie before it in the slots */
+} place;
+
+static void place_tile(desk *d, place at) {
     const machine *m = d->m;
     const geometry *g = &m->g;
     const hx_fused *f = m->f;
-    int64_t run = tile % g->run_tiles * g->tile_run, rest = tile / g->run_tiles;
-    int64_t row = rest % g->row_tiles * g->tile_rows, outer = rest / g->row_tiles, bytes[HX_MAX_RANK + 1];
+    int64_t bytes[HX_MAX_RANK + 1];
     int first = inputs_and_numbers(f);
-    shape_tiles(d, smaller(g->tile_rows, g->rows - row), smaller(g->tile_run, g->run - run));
+    shape_tiles(d, at.rows, at.width);
     for (int i = 0; i < f->n_in; i++) {
         for (int a = 0; a < g->n; a++) bytes[a] = g->stride[a][i];
-        d->r[i].view.data = (char *)m->call->in[i].data + offset_of(g, outer, row, run, bytes);
+        d->r[i].view.data = (char *)m->call->in[i].data + offset_of(g, at.outer, at.row, at.run, bytes);
     }
     for (int i = 0; i < f->n_steps; i++) {
         d->to[i] = NULL;
-        if (m->result[i] >= 0) {
+        if (f->step[i].late) continue;
+        if (m->home[i]) {
             result_strides(m, first + i, bytes);
-            d->to[i] = (char *)m->call->out[m->result[i]].data + offset_of(g, outer, row, run, bytes);
+            d->to[i] = m->home[i] + offset_of(g, at.outer, at.row, at.run, bytes);
         }
-        d->r[first + i].view.data = m->slot[i] < 0 ? d->to[i] : d->slots + m->slot[i] * m->slot_bytes;
+        int64_t slot = m->slot[i] * m->slot_bytes + at.filled * item_size(&f->made[first + i]);
+        d->r[first + i].view.data = m->slot[i] < 0 ? d->to[i] : d->slots + slot;
     }
 }
 
-static hx_code run_tile(desk *d, int64_t tile, hx_err *err) {
+static void stream_tile(const desk *d, char *to, const hx_view *tile, int64_t size) {
+    int64_t pieces = in_one_piece(d) ? 1 : d->rows, bytes = tile->numel / pieces * size;
+    for (int64_t i = 0; i < pieces; i++) hx_stream_out(to + i * d->m->g.run * size, (char *)tile->data + i * bytes, bytes);
+}
+
+static hx_code run_tile(desk *d, place at, hx_err *err) {
     const machine *m = d->m;
     int done = 0; /* steps that a run of lanes did */
-    place_tile(d, tile);
+    place_tile(d, at);
     for (int i = 0; i < m->f->n_steps; i++) {
+        if (m->f->step[i].late) continue;
         int of = inputs_and_numbers(m->f) + i, end = m->run_end[i];
         if (end && (i == 0 || m->run_end[i - 1] != end) && run_lanes(d, i, end)) done = end;
         hx_code code = i < done ? HX_OK : run_step(d, i, err);
         if (code) return code;
-        if (d->to[i] && m->slot[i] >= 0)
-            hx_stream_out(d->to[i], d->r[of].view.data, d->r[of].view.numel * item_size(&m->f->made[of]));
+        if (d->to[i] && m->slot[i] >= 0) stream_tile(d, d->to[i], &d->r[of].view, item_size(&m->f->made[of]));
     }
     return HX_OK;
+}
+
+static hx_code run_numbered(desk *d, int64_t tile, hx_err *err) {
+    const geometry *g = &d->m->g;
+    int64_t rest = tile / g->run_tiles;
+    place at = {.outer = rest / g->row_tiles, .row = rest % g->row_tiles * g->tile_rows, .run = tile % g->run_tiles * g->tile_run};
+    at.rows = smaller(g->tile_rows, g->rows - at.row);
+    at.width = smaller(g->tile_run, g->run - at.run);
+    return run_tile(d, at, err);
 }
 
 static void fail_once(machine *m, hx_code code, const hx_err *err) {
@@ -548,7 +606,7 @@ static void fail_once(machine *m, hx_code code, const hx_err *err) {
     if (atomic_compare_exchange_strong(&m->failed, &none, code)) m->err = *err;
 }
 
-static void run_tiles(void *ctx, int64_t begin, int64_t end) {
+static void run_shares(void *ctx, int64_t begin, int64_t end) {
     machine *m = ctx;
     const hx_fused *f = m->f;
     int registers = inputs_and_numbers(f) + f->n_steps;
@@ -564,13 +622,19 @@ static void run_tiles(void *ctx, int64_t begin, int64_t end) {
     tile_register *r = (tile_register *)(room + slot_bytes);
     memset(r, 0, (size_t)registers * sizeof *r);
     desk d = {.m = m, .r = r, .slots = room, .rows = -1, .run = -1};
-    for (int64_t tile = begin; tile < end && !atomic_load_explicit(&m->failed, memory_order_relaxed); tile++) {
-        hx_code code = run_tile(&d, tile, &err);
+    for (int64_t share = begin; share < end && !atomic_load_explicit(&m->failed, memory_order_relaxed); share++) {
+        hx_code code = m->work(&d, share, &err);
         if (code) fail_once(m, code, &err);
     }
     for (int i = 0; i < f->n_results; i++)
         if (m->streams[i]) hx_stream_end();
     hx_pool_free(room, bytes);
+}
+
+static hx_code failure(machine *m, hx_err *err) {
+    hx_code code = atomic_load(&m->failed);
+    if (code) *err = m->err;
+    return code;
 }
 
 /* ---- the kernel ---- */
@@ -581,21 +645,28 @@ static void reduce_over_tiles(machine *m) {
     for (int i = 0; i < g->n_inner; i++) m->axes[i] = first + i;
     for (int i = 0; i < m->f->n_steps; i++) {
         hx_fused_step *s = &m->f->step[i];
-        if (s->dims_at >= 0)
+        if (s->dims_at >= 0 && !s->late)
             s->attr[s->dims_at] = (hx_attr){.kind = HX_A_INTS, .count = (uint32_t)g->n_inner, .v.ints = m->axes};
     }
 }
 
-static void run_all(machine *m) {
-    const geometry *g = &m->g;
-    int64_t bytes, tile = 0, numel = 0;
+static int64_t kept_elements(const machine *m) {
+    int64_t numel = 0;
     for (int i = 0; i < m->f->n_results; i++) numel |= m->call->out[i].numel;
-    if (!numel) return;
+    return numel;
+}
+
+static void run_all_tiles(machine *m) {
+    const geometry *g = &m->g;
+    int64_t bytes, tile = 0;
+    m->work = run_numbered;
     for (int i = 0; i < inputs_and_numbers(m->f) + m->f->n_steps; i++) tile += item_size(&m->f->made[i]);
     if (!hx_mul_ok(tile, m->slot_bytes / 16, &tile) || !hx_mul_ok(tile, g->tiles, &bytes)) bytes = INT64_MAX;
-    if (bytes < PARALLEL_BYTES) run_tiles(m, 0, g->tiles);
-    else hx_parallel_range(g->tiles, at_least_1(WORK_BYTES / at_least_1(tile)) + g->tiles / MOST_SHARES, run_tiles, m);
+    if (bytes < PARALLEL_BYTES) run_shares(m, 0, g->tiles);
+    else hx_parallel_range(g->tiles, at_least_1(WORK_BYTES / at_least_1(tile)) + g->tiles / MOST_SHARES, run_shares, m);
 }
+
+#include "fused_late.h"
 
 static hx_code run(machine *m, hx_err *err) {
     hx_code code = make_constants(m, err);
@@ -605,11 +676,12 @@ static hx_code run(machine *m, hx_err *err) {
     if (!cut_tiles(m)) return hx_kernel_fail(err, HX_E_OVERFLOW, HX1401_OVERFLOW, "a row of a tile does not fit in memory");
     reduce_over_tiles(m);
     find_runs(m);
+    find_homes(m);
+    if (!kept_elements(m)) return HX_OK;
+    if (m->f->leading) return run_leading(m, err);
     assign_slots(m);
-    run_all(m);
-    code = atomic_load(&m->failed);
-    if (code) *err = m->err;
-    return code;
+    run_all_tiles(m);
+    return failure(m, err);
 }
 
 static hx_code read_program(hx_fused *f, const hx_op_call *call, hx_err *err) {

@@ -345,23 +345,26 @@ static bool of_pairs(const job *j) {
            j->kept.size[last] == 2 && j->kept.step[last] == j->size && j->run_step == 2 * j->size;
 }
 
+static void plan_rows(job *j) {
+    j->pieces = up(j->run, CHUNK);
+    j->piece = j->pieces > 1 ? CHUNK : j->run;
+    j->group = j->piece < CHUNK ? CHUNK / j->piece : 1;
+    j->parts = j->count < 2 * CHUNK ? 1 : up(j->count / j->run * j->pieces, j->group);
+}
+
 static bool run_rows(job *j) {
     j->wide = of_pairs(j) ? 2 : 1;
     j->kept.n -= j->wide == 2;
     int64_t rows = j->outs / j->wide;
-    j->pieces = up(j->run, CHUNK);
-    j->piece = j->pieces > 1 ? CHUNK : j->run;
+    plan_rows(j);
     if (j->count < 2 * CHUNK) {
-        j->parts = 1;
         hx_parallel_range(rows, j->count < CHUNK ? CHUNK / j->count : 1, rows_whole, j);
         return true;
     }
-    j->group = j->piece < CHUNK ? CHUNK / j->piece : 1;
-    j->parts = up(j->count / j->run * j->pieces, j->group);
     return run_parts(j, rows * j->parts, rows_part, 1, j->parts);
 }
 
-static bool run_columns(job *j) {
+static int64_t plan_columns(job *j) {
     int last = j->kept.n - 1;
     j->width = j->kept.size[last];
     j->step = j->kept.step[last];
@@ -371,6 +374,11 @@ static bool run_columns(job *j) {
     j->rows = up(up(j->count, wanted), ROWS_AT_ONCE) * ROWS_AT_ONCE;
     if (j->rows < 64) j->rows = 64;
     j->parts = up(j->count, j->rows);
+    return blocks;
+}
+
+static bool run_columns(job *j) {
+    int64_t blocks = plan_columns(j);
     if (j->parts > 1) return run_parts(j, blocks * j->parts, columns_tile, j->outs, 1);
     hx_parallel(blocks, columns_tile, j);
     return true;
@@ -603,6 +611,84 @@ HX_KERNEL(k_vector_norm) {
     else if (p == 2) j.stage = (stage){SUM, SQUARE, ROOT};
     else if (isinf(p)) j.stage = (stage){p > 0 ? MAX : MIN, ABS, AS_IT_IS};
     return reduce(&j, call, 1, NULL, err);
+}
+
+/* ---- reductions whose elements are made piece by piece ---- */
+
+static const struct {
+    const char *op;
+    stage stage;
+    family family;
+} fed_ops[] = {{"sum", {SUM, PLAIN, AS_IT_IS}, IN_F32},   {"mean", {SUM, PLAIN, MEAN}, IN_F32},
+               {"nansum", {SUM, NAN_IS_0, AS_IT_IS}, IN_F32}, {"prod", {PROD, PLAIN, AS_IT_IS}, IN_F32},
+               {"amax", {MAX, PLAIN, AS_IT_IS}, IN_I64},  {"amin", {MIN, PLAIN, AS_IT_IS}, IN_I64},
+               {"all", {MIN, PLAIN, AS_IT_IS}, IN_TRUTH}, {"any", {MAX, PLAIN, AS_IT_IS}, IN_TRUTH}};
+
+static bool fed_job(job *j, const char *op, int dtype) {
+    for (size_t i = 0; i < sizeof fed_ops / sizeof *fed_ops; i++)
+        if (!strcmp(op, fed_ops[i].op)) {
+            *j = (job){.stage = fed_ops[i].stage, .family = fed_ops[i].family};
+            if (j->stage.op >= MAX && dtype == HX_BOOL) j->family = IN_TRUTH;
+            return true;
+        }
+    return false;
+}
+
+bool hx_fed_open(hx_fed *f, const hx_op_call *call) {
+    _Static_assert(sizeof(job) <= sizeof f->job, "the room for a job is too small");
+    job *j = (job *)f->job;
+    const hx_view *in = &call->in[0];
+    if (!in->numel || hx_is_complex((hx_dtype)in->dtype) || !fed_job(j, call->op, in->dtype)) return false;
+    geometry(j, in, &call->out[0], reduced_mask(&call->attr[0]));
+    j->with = combine_of(j->stage.op, j->family, j->dtype);
+    bool rows = !j->kept.n && j->reduced.n == 1, columns = j->kept.n == 1 && j->reduced.n == 1 && by_columns(j);
+    if (!rows && !columns) return false;
+    if (rows) plan_rows(j);
+    else plan_columns(j);
+    f->width = rows ? 0 : j->width;
+    f->count = j->count;
+    f->parts = j->parts;
+    f->part = rows ? (j->parts > 1 ? CHUNK : j->count) : j->rows;
+    size_t bytes = (size_t)(j->outs * j->parts) * sizeof(cell);
+    j->part = hx_pool_alloc(bytes);
+    return j->part;
+}
+
+void hx_fed_start(const hx_fed *f, cell *to, int64_t n) {
+    const job *j = (const job *)f->job;
+    for (int64_t i = 0; i < n; i++) to[i] = j->with.identity;
+}
+
+void hx_fed_rows(const hx_fed *f, cell *to, const char *from, int64_t row_step, int64_t count, int64_t n, bool first) {
+    const job *j = (const job *)f->job;
+    double room[ROWS_AT_ONCE * HX_FED_WIDTH];
+    const void *rows[ROWS_AT_ONCE];
+    for (int64_t at = 0; at < count; at += ROWS_AT_ONCE) {
+        int64_t here = count - at < ROWS_AT_ONCE ? count - at : ROWS_AT_ONCE;
+        for (int64_t i = 0; i < here; i++)
+            rows[i] = fetch(j, &j->stage, from + (at + i) * row_step, j->size, n, NULL, true, room + i * HX_FED_WIDTH);
+        if (j->with.widen && first && !at) memcpy(to, rows[0], (size_t)(n * j->size));
+        j->with.column(to, rows, here, n);
+    }
+}
+
+void hx_fed_run(const hx_fed *f, cell *to, const char *from, int64_t n) {
+    const job *j = (const job *)f->job;
+    double room[HX_BLOCK];
+    cell run = j->with.row(fetch(j, &j->stage, from, j->size, n, NULL, false, room), n);
+    j->with.join(to, &run, 1, 1);
+}
+
+void hx_fed_keep(const hx_fed *f, cell *from, int64_t part, int64_t column, int64_t n) {
+    const job *j = (const job *)f->job;
+    if (f->width && j->with.widen) j->with.widen(from, n);
+    memcpy(j->part + part * j->outs + column, from, (size_t)n * sizeof *from);
+}
+
+void hx_fed_close(hx_fed *f, bool done) {
+    job *j = (job *)f->job;
+    if (done) join_parts(j, j->outs, 1);
+    hx_pool_free(j->part, (size_t)(j->outs * j->parts) * sizeof(cell));
 }
 
 /* ---- the extreme value along one axis and where it first stands ---- */

@@ -5,11 +5,7 @@
 #include <math.h>
 #include "cpu.h"
 #include "lanes.h"
-
-typedef union cell {
-    double f;
-    int64_t i;
-} cell;
+#include "reduce_fed.h"
 
 enum { COLUMNS = 1024, NARROW = 256, ROWS_AT_ONCE = 8, CHUNK = 65536 };
 

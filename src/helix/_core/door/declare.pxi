@@ -504,6 +504,7 @@ cdef extern from "fused.h" nogil:
         bint dropped
     ctypedef struct hx_fused:
         int n_in, n_numbers, n_steps, n_results, axes, ndim
+        bint leading
         int64_t *frame
         hx_fused_number *number
         hx_fused_register *made

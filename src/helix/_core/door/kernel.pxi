@@ -394,7 +394,7 @@ cdef PackedLaunch pack_launch(KernelDevice d, object one, const hx_op_call *call
 
 def fused_program(list inputs, tuple program, tuple floats):
     """A program as its template sees it, read by the core: `inputs` are (dtype, shape). Returns how many of the last axes are
-    reduced, the numbers, what each step is (op, registers, dtypes in which it takes them, attributes as a call of its own would
+    reduced (below 0: of the first), the numbers, what each step is (op, registers, dtypes in which it takes them, attributes as a call of its own would
     have them, the values of those that are a Number), dtype and shape of all registers, and the results (register, dropped)."""
     cdef hx_attr ints, reals
     cdef hx_fused *f = <hx_fused *>PyMem_Malloc(sizeof(hx_fused))
@@ -428,7 +428,7 @@ cdef tuple described(const hx_fused *f):
                      bool(f.number[i].i) if f.made[f.n_in + i].dtype == HX_BOOL else f.number[i].i for i in range(f.n_numbers)])
     made = [(kernel_dtypes[f.made[i].dtype], tuple([f.made[i].shape[d] for d in range(f.made[i].ndim)])) for i in range(registers)]
     results = [(f.result[i].of, bool(f.result[i].dropped)) for i in range(f.n_results)]
-    return f.axes, numbers, [described_step(&f.step[i]) for i in range(f.n_steps)], made, results
+    return -f.axes if f.leading else f.axes, numbers, [described_step(&f.step[i]) for i in range(f.n_steps)], made, results
 
 
 cdef tuple described_step(const hx_fused_step *s):

@@ -1,4 +1,4 @@
-/* Many elementwise ops, and reductions over the last axes, as one: fused.h says what a program holds. */
+/* Many elementwise ops, and reductions over the last or the first axes, as one: fused.h says what a program holds. */
 #include "../fused.h"
 #include <string.h>
 #include "../launch.h"
@@ -135,11 +135,11 @@ static hx_status read_attributes(reader *r, hx_fused_step *s) {
     return HX_OK;
 }
 
-/* The last axes of a register, in its own counting. */
+/* The reduced axes of a register, in its own counting. */
 static hx_status axes_of(const hx_fused *f, const hx_fused_register *x, int64_t *axes) {
     if (!f->axes || x->ndim < f->axes)
         return BROKEN("reduces %d axes of shape %s", f->axes, hx_shape_text(x->shape, x->ndim));
-    for (int i = 0; i < f->axes; i++) axes[i] = x->ndim - f->axes + i;
+    for (int i = 0; i < f->axes; i++) axes[i] = f->leading ? i : x->ndim - f->axes + i;
     return HX_OK;
 }
 
@@ -238,16 +238,22 @@ static hx_status find_frame(hx_fused *f) {
     return HX_OK;
 }
 
+static bool is_reduced_axis(const hx_fused *f, int from_end) {
+    return f->leading ? from_end > f->ndim - f->axes : from_end <= f->axes;
+}
+
+/* Does a register fill the frame? `reduced`: but for the reduced axes, which are 1. */
+static bool fills(const hx_fused *f, int of, bool reduced) {
+    for (int d = 1; d <= f->ndim; d++)
+        if (hx_fused_size(&f->made[of], d) != (reduced && is_reduced_axis(f, d) ? 1 : f->frame[f->ndim - d])) return false;
+    return !reduced || f->axes > 0;
+}
+
 /* A result fills the frame, but for the reduced axes, which may be 1. */
 static hx_status check_result(const hx_fused *f, int i) {
     const hx_fused_register *x = &f->made[f->result[i].of];
-    bool whole = true, reduced = f->axes > 0;
-    for (int d = 1; d <= f->ndim; d++) {
-        int64_t size = hx_fused_size(x, d);
-        whole &= size == f->frame[f->ndim - d];
-        reduced &= size == (d <= f->axes ? 1 : f->frame[f->ndim - d]);
-    }
-    if (f->result[i].dropped ? !reduced || x->ndim < f->axes : !whole && !reduced)
+    bool reduced = fills(f, f->result[i].of, true), short_of_axes = !f->leading && x->ndim < f->axes;
+    if (f->result[i].dropped ? !reduced || short_of_axes : !reduced && !fills(f, f->result[i].of, false))
         return BROKEN("has a result of shape %s%s in a frame of shape %s", hx_shape_text(x->shape, x->ndim),
                       f->result[i].dropped ? " without its reduced axes" : "", hx_shape_text(f->frame, f->ndim));
     for (int k = 0; k < i; k++)
@@ -271,6 +277,51 @@ static hx_status read_results(reader *r) {
     return r->at == r->end ? HX_OK : BROKEN("goes on after its end");
 }
 
+/* ---- late steps ---- */
+
+static hx_fused_step *step_of(hx_fused *f, int of) {
+    return of < f->n_in + f->n_numbers ? NULL : &f->step[of - f->n_in - f->n_numbers];
+}
+
+static void follow_reductions(hx_fused *f) {
+    for (int i = 0; i < f->n_steps; i++) {
+        hx_fused_step *s = &f->step[i];
+        s->late = s->dims_at >= 0;
+        for (int k = 0; k < s->n_in; k++) {
+            hx_fused_step *from = step_of(f, s->in[k]);
+            s->late |= from && from->late;
+        }
+    }
+    for (int i = 0; i < f->n_results; i++)
+        if (!fills(f, f->result[i].of, false)) step_of(f, f->result[i].of)->late = true;
+    for (int i = f->n_steps - 1; i >= 0; i--) {
+        const hx_fused_step *s = &f->step[i];
+        for (int k = 0; k < s->n_in && s->late && s->dims_at < 0; k++) {
+            hx_fused_step *from = step_of(f, s->in[k]);
+            if (from) from->late = true;
+        }
+    }
+}
+
+/* Late steps take inputs and late steps, reductions what fills the frame, all others nothing late. */
+static hx_status check_late(hx_fused *f) {
+    for (int i = 0; i < f->n_steps; i++) {
+        const hx_fused_step *s = &f->step[i];
+        bool reduces = s->dims_at >= 0;
+        for (int k = 0; k < s->n_in; k++) {
+            const hx_fused_step *from = step_of(f, s->in[k]);
+            if (from && from->late && (reduces || !s->late)) return BROKEN("gives %s what is reduced over the first axes", s->op->name);
+        }
+        if (reduces && (f->made[s->in[0]].ndim != f->ndim || !fills(f, s->in[0], false)))
+            return BROKEN("reduces a part of shape %s of its frame of shape %s",
+                          hx_shape_text(f->made[s->in[0]].shape, f->made[s->in[0]].ndim), hx_shape_text(f->frame, f->ndim));
+        for (int d = 1; d <= f->ndim && s->late; d++)
+            if (is_reduced_axis(f, d) && hx_fused_size(&f->made[f->n_in + f->n_numbers + i], d) != 1)
+                return BROKEN("stretches what is reduced over the first axes");
+    }
+    return HX_OK;
+}
+
 hx_status hx_fused_read(hx_fused *f, int n_in, const hx_attr *program, const hx_attr *floats) {
     reader r = {f, program->v.ints, program->v.ints + program->count, floats->v.floats, (int)floats->count};
     int64_t value = 0;
@@ -278,14 +329,18 @@ hx_status hx_fused_read(hx_fused *f, int n_in, const hx_attr *program, const hx_
     f->n_in = n_in;
     f->n_numbers = f->n_steps = 0;
     HX_TRY(take_within(&r, 1, 1, "format", &value));
-    HX_TRY(take_within(&r, 0, HX_MAX_RANK, "a count of reduced axes", &value));
-    f->axes = (int)value;
+    HX_TRY(take_within(&r, -HX_MAX_RANK, HX_MAX_RANK, "a count of reduced axes", &value));
+    f->leading = value < 0;
+    f->axes = (int)(value < 0 ? -value : value);
     HX_TRY(read_numbers(&r));
     HX_TRY(take_within(&r, 1, HX_FUSED_STEPS, "a count of steps", &value));
     f->n_steps = (int)value;
     for (int i = 0; i < f->n_steps; i++) HX_TRY(read_step(&r, i));
     HX_TRY(find_frame(f));
-    return read_results(&r);
+    HX_TRY(read_results(&r));
+    if (!f->leading) return HX_OK;
+    follow_reductions(f);
+    return check_late(f);
 }
 
 /* ---- the record ---- */
@@ -301,9 +356,18 @@ static hx_status read_call(const hx_call *c, hx_fused *f) {
     return hx_fused_read(f, c->n_in, &c->attr[0], &c->attr[1]);
 }
 
-static void spec_of(const hx_fused *f, int i, hx_spec *spec) {
+/* The sizes of a result, and how many. */
+static int result_shape(const hx_fused *f, int i, const int64_t **shape) {
     const hx_fused_register *x = &f->made[f->result[i].of];
-    hx_spec_set(spec, (hx_dtype)x->dtype, x->shape, x->ndim - (f->result[i].dropped ? f->axes : 0));
+    bool dropped = f->result[i].dropped;
+    *shape = dropped && f->leading ? f->frame + f->axes : x->shape;
+    return dropped ? (f->leading ? f->ndim : x->ndim) - f->axes : x->ndim;
+}
+
+static void spec_of(const hx_fused *f, int i, hx_spec *spec) {
+    const int64_t *shape;
+    int ndim = result_shape(f, i, &shape);
+    hx_spec_set(spec, (hx_dtype)f->made[f->result[i].of].dtype, shape, ndim);
 }
 
 static hx_status shape_fused(hx_call *c) {
@@ -345,16 +409,78 @@ static hx_tensor *call_step(const hx_fused *f, const hx_fused_step *s, hx_tensor
 
 static hx_tensor *result_of(const hx_fused *f, int i, hx_tensor *const *value) {
     hx_tensor *x = value[f->result[i].of];
-    return f->result[i].dropped ? CALL(reshape, x, ((hx_ints){x->shape, x->ndim - f->axes})) : x;
+    const int64_t *shape;
+    int ndim = result_shape(f, i, &shape);
+    return f->result[i].dropped ? CALL(reshape, x, ((hx_ints){shape, ndim})) : x;
+}
+
+static int first_step(const hx_fused *f) { return f->n_in + f->n_numbers; }
+
+/* Which steps that are not late others need: results, and what is reduced; how many. */
+static int shown_steps(const hx_fused *f, int *shown) {
+    bool wanted[HX_FUSED_STEPS] = {false};
+    int n = 0;
+    for (int i = 0; i < f->n_results; i++) wanted[f->result[i].of - first_step(f)] = true;
+    for (int i = 0; i < f->n_steps; i++)
+        if (f->step[i].late && f->step[i].in[0] >= first_step(f)) wanted[f->step[i].in[0] - first_step(f)] = true;
+    for (int i = 0; i < f->n_steps; i++)
+        if (wanted[i] && !f->step[i].late) shown[n++] = i;
+    return n;
+}
+
+/* The program of the steps that are not late, out of the whole one; how many numbers it has. */
+static int write_early(const hx_fused *f, const int64_t *from, int64_t *to, const int *shown, int n_shown) {
+    int n = 3 + 2 * f->n_numbers, place[HX_FUSED_STEPS], steps = 0;
+    memcpy(to, from, sizeof *to * (size_t)n);
+    to[1] = 0;
+    from += n + 1;
+    int64_t *count = &to[n++];
+    for (int i = 0; i < f->n_steps; i++) {
+        const hx_fused_step *s = &f->step[i];
+        int length = 2 + s->n_in + 2 * (s->n_attr - (s->dims_at >= 0));
+        if (!s->late) {
+            memcpy(to + n, from, sizeof *to * (size_t)length);
+            for (int k = 0; k < s->n_in; k++)
+                if (s->in[k] >= first_step(f)) to[n + 2 + k] = first_step(f) + place[s->in[k] - first_step(f)];
+            place[i] = steps++;
+            n += length;
+        }
+        from += length;
+    }
+    *count = steps;
+    to[n++] = n_shown;
+    for (int i = 0; i < n_shown; i++) {
+        to[n++] = first_step(f) + place[shown[i]];
+        to[n++] = 0;
+    }
+    return n;
+}
+
+/* On a device what comes before the reductions is one call, for which it may have a kernel. */
+static hx_status run_early(const hx_fused *f, const hx_call *c, const int *shown, int n_shown, hx_tensor **value) {
+    hx_tensor *made[HX_MAX_OUTPUTS];
+    size_t bytes = (c->attr[0].count + 1 + 2 * HX_MAX_OUTPUTS) * sizeof(int64_t);
+    int64_t *room = hx_alloc(bytes);
+    if (!room) return HX_E_MEMORY;
+    int n = write_early(f, c->attr[0].v.ints, room, shown, n_shown);
+    hx_tensor *ran = CALLN(made, n_shown, fused, ((hx_list){c->in, c->n_in}), ((hx_ints){room, n}), &c->attr[1]);
+    hx_free(room, bytes);
+    if (!ran) return hx_error_last()->code;
+    for (int i = 0; i < n_shown; i++) value[first_step(f) + shown[i]] = made[i];
+    return HX_OK;
 }
 
 static hx_status run_steps(const hx_fused *f, hx_call *c) {
     hx_tensor *value[HX_FUSED_REGISTERS];
+    int shown[HX_FUSED_STEPS], n_shown = f->leading && c->in[0]->device != hx_cpu() ? shown_steps(f, shown) : 0;
+    bool early = n_shown > 0 && n_shown <= HX_MAX_OUTPUTS;
     memcpy(value, c->in, sizeof *value * (size_t)f->n_in);
+    if (early) HX_TRY(run_early(f, c, shown, n_shown, value));
     for (int i = 0; i < f->n_steps; i++) {
+        if (early && !f->step[i].late) continue;
         hx_tensor *made = call_step(f, &f->step[i], value);
         if (!made) return hx_error_last()->code;
-        value[f->n_in + f->n_numbers + i] = made;
+        value[first_step(f) + i] = made;
     }
     c->n_out = f->n_results;
     for (int i = 0; i < f->n_results; i++) RESULT(i, result_of(f, i, value));
@@ -373,7 +499,7 @@ static hx_status decompose_fused(hx_call *c) {
 const hx_op hx_ops_fused[] = {
     {.name = "fused",
      .params = PARAMS(TENSORS("tensors"), REQ_INTS("program"), {.name = "numbers", .kind = HX_P_FLOATS, .required = true}),
-     .doc = "Elementwise ops, and reductions over the last axes, as one pass: what helix.graph makes of chains of them.\n"
+     .doc = "Elementwise ops, and reductions over the last or the first axes, as one pass: what helix.graph makes of chains of them.\n"
             "Differentiated, it is its parts.",
      .outputs = "result0, result1, result2, result3, result4, result5, result6, result7",
      .shape = shape_fused, .decompose = decompose_fused, .flags = HX_INTERNAL_OP},

@@ -1,4 +1,7 @@
-"""Fusion: elementwise ops, and reductions of the last axes with what stands before and behind them, become one op, `fused`.
+"""Fusion: elementwise ops, and reductions with what stands before and behind them, become one op, `fused`.
+
+A group may reduce its last axes, row by row, and go on with whole rows; or its first axes, all of them too: then it goes on with
+what was reduced alone, in late members.
 
 Nodes join the groups of what they take, in the order in which they run. A group must be able to run at once: nothing that a
 member takes from outside may depend on another member. Groups are numbered as they begin, and every value knows the highest
@@ -27,6 +30,7 @@ from ..fused import (
     Result,
     Step,
     encode,
+    reduced,
 )
 from ..ir import Graph, Node, Value
 from ..symbols import Sizes, at
@@ -37,12 +41,27 @@ LEAST_ITEMS = 4096  # of the frame, where it is known: below, a group saves noth
 LONGEST_ROW = 32768  # items that are reduced to one, where they are known: a tile holds whole rows
 FEWEST_ROWS = 4  # to share out, unless the rows are short
 SHORT_ROW = 4096
+LEAST_COLUMNS = 16  # fewer sums side by side are read another way, one after another
+LATE = frozenset({"sum", "mean", "prod", "nansum", "amax", "amin", "all", "any"})  # may reduce first axes
 
 
 class Group:
-    """Nodes that become one: their frame, how many of its last axes they reduce, and what they take from outside."""
+    """Nodes that become one: their frame, how many of its last axes they reduce, or, below 0, of its first, and what they
+    take from outside."""
 
-    __slots__ = ("axes", "device", "dropped", "frame", "inputs", "into", "members", "no_grad", "number", "numbers")
+    __slots__ = (
+        "axes",
+        "device",
+        "dropped",
+        "frame",
+        "inputs",
+        "into",
+        "late",
+        "members",
+        "no_grad",
+        "number",
+        "numbers",
+    )
 
     def __init__(self, number: int, frame: tuple, first: Node) -> None:
         self.number, self.frame = number, frame
@@ -50,14 +69,19 @@ class Group:
         self.axes = 0
         self.members: list[Node] = []
         self.inputs: dict[Value, None] = {}
-        self.dropped: set[Node] = set()  # reductions without their axes: nobody inside takes them
+        self.dropped: set[Node] = set()  # without the reduced axes: nobody inside takes those that reduce last axes
+        self.late: set[Node] = set()  # those that reduce first axes, and what follows from them
         self.numbers = 0
         self.into: Group | None = None  # the group of which this one became a part
 
     @property
     def kept(self) -> tuple:
         """The shape of what was reduced."""
-        return (*self.frame[: len(self.frame) - self.axes], *[1] * self.axes) if self.axes else self.frame
+        return reduced(self.frame, self.axes)
+
+    def is_late(self, shape: tuple) -> bool:
+        """Is it the shape of what was reduced over first axes?"""
+        return self.axes < 0 and shape in (self.kept, self.frame[-self.axes :])
 
 
 class Fusion:
@@ -102,6 +126,8 @@ class Fusion:
                 near[group.number] = group
         home = self._home(node, axes, [near[number] for number in sorted(near)])
         if home is None:
+            if axes < 0:
+                return  # nothing stands before it
             home = Group(len(self.groups), frame, node)
             self.groups.append(home)
         self._enter(node, axes, home)
@@ -123,7 +149,11 @@ class Fusion:
         if (node.no_grad, node.device) != (group.no_grad, group.device):
             return False
         if axes:
-            return node.inputs[0].shape == group.frame and group.axes in (0, axes)  # type: ignore[union-attr]
+            source: Value = node.inputs[0]  # type: ignore[assignment]
+            comes_before = axes > 0 or (self.group(source.node) is group and source.node not in group.late)
+            return source.shape == group.frame and group.axes in (0, axes) and comes_before
+        if group.late and any(value is not None and value.node in group.late for value in node.inputs):
+            return group.is_late(shape)
         return shape == group.frame or (group.axes > 0 and shape == group.kept)
 
     def _joins(self, node: Node, group: Group) -> bool:
@@ -132,13 +162,13 @@ class Fusion:
         )
         if taken > MOST_INPUTS or group.numbers + len(node.inputs) > MOST_NUMBERS or len(group.members) >= MOST_STEPS:
             return False
-        return self._outside_comes_before(node.inputs, group.number, (group,))
+        return self._outside_comes_before(node.inputs, group.number, (group,), group.axes < 0)
 
-    def _outside_comes_before(self, values: Any, number: int, inside: tuple[Group, ...]) -> bool:
+    def _outside_comes_before(self, values: Any, number: int, inside: tuple[Group, ...], late: bool = False) -> bool:
         for value in values:
             own = self.group(value.node) if value is not None else None
             if own is not None and own in inside:
-                if value.node in own.dropped:
+                if not late and (value.node in own.dropped or value.node in own.late):
                     return False
             elif self._tide(value) >= number:
                 return False
@@ -162,6 +192,7 @@ class Fusion:
         home.axes = home.axes or other.axes
         home.members += other.members
         home.dropped |= other.dropped
+        home.late |= other.late
         home.numbers += other.numbers
         inputs = {**home.inputs, **other.inputs}
         home.inputs = {value: None for value in inputs if self.group(value.node) is not home}
@@ -170,8 +201,12 @@ class Fusion:
         self.of[node] = group
         group.members.append(node)
         group.axes = group.axes or axes
-        if axes and not keeps(node):
+        if axes > 0 and not keeps(node):
             group.dropped.add(node)
+        if axes < 0 or any(value is not None and value.node in group.late for value in node.inputs):
+            group.late.add(node)
+            if node.outputs[0].shape != group.kept:
+                group.dropped.add(node)
         for value in node.inputs:
             if value is None:
                 continue
@@ -267,7 +302,8 @@ def in_order(nodes: list[Node], made: dict[Node, Node]) -> list[Node]:
 
 
 def fusible(node: Node) -> int | None:
-    """How many of the last axes a node reduces, 0 for an elementwise one; None for what cannot be a part."""
+    """How many of the last axes a node reduces, below 0 of the first, 0 for an elementwise one; None for what cannot be a
+    part."""
     if node.op not in DIMS_AT or node.writes or node.graphs or len(node.outputs) != 1:
         return None
     shapes = [value.shape for value in (*node.inputs, *node.outputs) if value is not None]
@@ -276,9 +312,10 @@ def fusible(node: Node) -> int | None:
     if DIMS_AT[node.op] < 0:
         return 0
     dims, rank = node.attributes[DIMS_AT[node.op]], len(shapes[0])
-    if not dims or sorted(dims) != list(range(rank - len(dims), rank)):
-        return None
-    return len(dims) if rows_pay(shapes[0], len(dims)) else None
+    if dims and sorted(dims) == list(range(rank - len(dims), rank)) and rows_pay(shapes[0], len(dims)):
+        return len(dims)
+    first = bool(dims) and node.op in LATE and sorted(dims) == list(range(len(dims)))
+    return -len(dims) if first and columns_pay(node.inputs[0], len(dims)) else None  # type: ignore[arg-type]
 
 
 def is_unsuited(value: Value | None) -> bool:
@@ -302,6 +339,15 @@ def rows_pay(shape: tuple, axes: int) -> bool:
     items = prod(inner)
     many = not all(isinstance(size, int) for size in outer) or prod(outer) >= FEWEST_ROWS
     return items <= LONGEST_ROW and (many or items <= SHORT_ROW)
+
+
+def columns_pay(value: Value, axes: int) -> bool:
+    """Can the sums over first axes be fed as they are made? There is more than one row, and all goes into one sum, or into many
+    side by side."""
+    outer, inner = value.shape[:axes], value.shape[axes:]
+    several = not all(isinstance(size, int) for size in outer) or prod(outer) > 1
+    wide = all(isinstance(size, int) for size in inner) and prod(inner) >= LEAST_COLUMNS
+    return several and (not inner or wide) and not value.dtype.is_complex
 
 
 def pays(group: Group, members: list[Node]) -> bool:
