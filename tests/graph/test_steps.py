@@ -332,3 +332,51 @@ def test_a_step_that_was_traced_without_gradients_refuses_them() -> None:
     with pytest.raises(TraceError, match="has a gradient from before, which it had not when the function was traced"):
         graph(data(1)[0][0])
     assert seen(model.state_dict()) == before
+
+
+@pytest.mark.parametrize("frozen", [True, False], ids=["frozen", "unfrozen"])
+def test_freezing_a_parameter_needs_another_trace(frozen: bool) -> None:
+    layer, x = nn.Linear(3, 2), helix.randn(4, 3)
+    layer.weight.requires_grad_(frozen)
+
+    def step(x: helix.Tensor) -> helix.Tensor:
+        loss = (layer(x) ** 2).mean()
+        loss.backward()
+        return loss.detach()
+
+    graphs = [helix.trace(step, Spec((4, 3))), helix.trace(step, Spec((Dim("B"), 3)))]
+    graphs += [helix.graph.optimize(graphs[0]), helix.trace(lambda x: graphs[0](x), Spec((4, 3)))]
+    compiled = helix.compile(step, fallback="error")
+    for run in (*graphs, *graphs, compiled):
+        layer.zero_grad()
+        run(x)
+    layer.weight.requires_grad_(not frozen)
+    layer.weight.grad = layer.bias.grad = None
+    for graph in graphs:
+        with pytest.raises(TraceError, match="weight (was frozen|requires a gradient)"):
+            graph(x)
+        assert layer.weight.grad is layer.bias.grad is None
+    compiled(x)
+    assert (layer.weight.grad is None) is frozen and layer.bias.grad is not None
+    layer.weight.requires_grad_(frozen)
+    graphs[0](x)
+    inference = helix.trace(layer, Spec((4, 3)))
+    layer.weight.requires_grad_(not frozen)
+    inference(x)
+
+
+def test_a_step_of_lbfgs_says_what_to_compile() -> None:
+    weight = nn.Parameter(helix.randn(3))
+    optimizer = helix.optim.LBFGS([weight])
+
+    def closure() -> helix.Tensor:
+        optimizer.zero_grad()
+        loss = ((weight - 1) ** 2).sum()
+        loss.backward()
+        return loss
+
+    with pytest.raises(TraceError, match=r"helix\.compile\(closure\)"):
+        helix.trace(lambda: optimizer.step(closure))
+    assert not optimizer.state
+    optimizer.step(helix.compile(closure, fallback="error"))
+    assert helix.allclose(weight.detach(), helix.ones(3), atol=1e-5)

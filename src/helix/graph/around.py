@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._core import Tensor
+from .._core import Guard, Tensor
 from ..errors import TraceError
 
 
@@ -53,6 +53,24 @@ class Gradients(Around):
     def after(self) -> None:
         for leaf in self.cleared:
             leaf.grad = None
+
+
+class Required(Around):
+    """Which tensors required a gradient when a graph that leaves gradients was traced: freezing one takes another graph."""
+
+    def __init__(self, named: Sequence[tuple[str, Tensor]]) -> None:
+        self.free = [(name, leaf) for name, leaf in named if leaf.requires_grad]
+        self.fixed = [(name, leaf) for name, leaf in named if not leaf.requires_grad]
+        self.guard = Guard([], [], [], [leaf for _, leaf in self.free], [leaf for _, leaf in self.fixed])
+
+    def before(self) -> Sequence[Tensor]:
+        if not self.guard.as_before():
+            for name, leaf in self.free:
+                if not leaf.requires_grad:
+                    raise Changed(f"{name} was frozen since, but the graph leaves a gradient with it")
+            name = next(name for name, leaf in self.fixed if leaf.requires_grad)
+            raise Changed(f"{name} requires a gradient now, which the graph does not compute")
+        return ()
 
 
 class Watched:

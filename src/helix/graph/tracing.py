@@ -8,7 +8,8 @@ from typing import Any
 from .._core import Tensor
 from ..errors import HelixError, TraceError
 from ..nn.module import Module
-from .ir import Graph
+from .around import Required
+from .ir import Gradient, Graph
 from .spec import Spec
 from .symbols import Dim, Expr, Sizes, at
 from .tracer import Tracer, tensors_of
@@ -60,7 +61,15 @@ def trace_once(function: Callable[..., Any], specs: Sequence[Spec], tree: Tree, 
     names = function.names if isinstance(function, Derived) else input_names(function, tree)
     graph, _ = tracer.graph(names, name=_name(function))
     graph.in_tree, graph.out_tree = tree, out_tree
+    if any(effect.kind != "write" for effect in graph.effects):
+        graph.around = (*graph.around, Required(_leaves(graph)))
     return graph
+
+
+def _leaves(graph: Graph) -> list[tuple[str, Tensor]]:
+    """The captured tensors that may require a gradient, with their names."""
+    taken = [value for value in graph.captured if not (isinstance(value, Gradient) or value.fixed)]
+    return [(value.name, value.source) for value in taken if value.source.is_leaf and value.dtype.is_floating_point]
 
 
 class Derived:

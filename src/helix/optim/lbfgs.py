@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .. import cat, stack
+from .. import _core, cat, stack
 from ..autograd import enable_grad, no_grad
+from ..errors import TraceError
 from ..tensor import Tensor
 from .line_search import Point, strong_wolfe
 from .optimizer import Optimizer
@@ -57,7 +58,15 @@ class LBFGS(Optimizer):
         return shape is not None
 
     def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
-        """Goes down until an end is found; returns the loss before."""
+        """Goes down until an end is found; returns the loss before. Raises TraceError (HX1702) within a trace: where a step
+        ends depends on values. The closure can be compiled."""
+        if _core.tracing():
+            raise TraceError(
+                "HX1702 LBFGS.step cannot be traced: how often it calls the closure depends on the losses that it finds; compile "
+                "the closure, closure = helix.compile(closure), and call step(closure) outside of the graph",
+                code="HX1702",
+                op="LBFGS.step",
+            )
         self._hooks.run("step_pre", self, (closure,), {})
         loss = self._step(closure)
         self._hooks.run("step_post", self, (closure,), {})
