@@ -38,6 +38,7 @@ class Builder:
     def __init__(
         self,
         trace: Trace,
+        known: list[tuple],
         named: Named,
         places: list[Place],
         regions: list[Region],
@@ -47,7 +48,7 @@ class Builder:
         self.trace, self.named, self.places, self.regions, self.lift = trace, named, places, regions, lift
         self.graph = Graph(name)
         self.graph.draws = trace.draws
-        self.known = trace.values()
+        self.known = known
         self.calls = trace.calls()
         self.now: list[Value | None] = [None] * len(self.known)
         self.by_memory: dict[Memory, int] = {}
@@ -72,13 +73,14 @@ class Builder:
 
     def run(self) -> None:
         """Makes a node of every call."""
-        if any(call[5] or call[10] for call in self.calls):
-            for call in self.calls:
-                self.follow(call)
-                self.careful(call)
-        else:
-            for call in self.calls:
-                self.plain(call)
+        calls = self.calls
+        first = next((i for i, call in enumerate(calls) if call[5] or call[10]), len(calls))
+        for call in calls[:first]:  # nothing is written yet
+            self.follow(call)
+            self.plain(call)
+        for call in calls[first:]:
+            self.follow(call)
+            self.careful(call)
 
     def outputs(self, tensors: list[Tensor]) -> None:
         numbers = [self.trace.number(tensor) for tensor in tensors]

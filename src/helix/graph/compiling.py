@@ -466,6 +466,8 @@ class Traced:
 
     def _is_step(self) -> bool:
         """Did it leave gradients, or write what requires a gradient? Then its results are numbers to look at."""
+        if self.tracer.around:
+            return True
         trace = self.tracer.trace
         for _, ins, outs, _, _, into, _, _, _, _, written, _ in trace.calls():
             targets = [ins[i] for i in written] + (list(outs) if into else [])
@@ -475,7 +477,7 @@ class Traced:
             left = [tensor.grad for tensor in self.taken if tensor.requires_grad and tensor.is_leaf]
         known = trace.values()
         numbers = [trace.number(gradient) for gradient in left if gradient is not None]
-        return bool(self.tracer.around) or any(v >= 0 and known[v][0] not in (2, 5) for v in numbers)
+        return any(v >= 0 and known[v][0] not in (2, 5) for v in numbers)
 
     def _differentiate(self, inputs: Leaves, results: Leaves) -> None:
         smooth = [results[i] for i in self.smooth]

@@ -155,7 +155,8 @@ def key_of(graph: Graph, rest: Any) -> bytes:
             raise Unknown
         lines.append(_captured(value))
     told = set(graph.inputs[len(graph.given) :])
-    devices: set[Any] = set()
+    places: dict[Any, int] = {}
+    devices = {(value.leaf if isinstance(value, Gradient) else value.source).device for value in graph.captured}
     for node in graph.nodes:
         if node.graphs or node.op == "transfer":
             raise Unknown
@@ -163,12 +164,13 @@ def key_of(graph: Graph, rest: Any) -> bytes:
             number[output] = len(number)
         devices.add(node.device)
         is_told = bool(node.writes) and node.inputs[-1] in told
-        lines.append(_line(node, [name(value) for value in node.inputs], is_told))
+        place = places.setdefault(node.place, len(places))
+        lines.append(_line(node, [name(value) for value in node.inputs], place, is_told))
     if any(device is not None and str(device) != "cpu" for device in devices):
         raise Unknown
     lines.append([name(value) for value in graph.outputs])
     lines.append([(effect.kind, name(effect.target), name(effect.value)) for effect in graph.effects])
-    lines.append((graph.name, graph.draws, graph.told, rest))
+    lines.append((graph.name, graph.draws, graph.told, list(places), rest))
     return blake2b(marshal.dumps(lines, 2), digest_size=32).digest()
 
 
@@ -177,13 +179,11 @@ def _captured(value: Value) -> tuple:
     if isinstance(value, Gradient):
         return (*told, "gradient")
     tensor = value.source
-    if str(tensor.device) != "cpu":
-        raise Unknown
     contents = bytes(memoryview(tensor.contiguous())) if value.fixed else None
     return (*told, tensor.strides, tensor.requires_grad, contents)
 
 
-def _line(node: Node, inputs: list[Any], is_told: bool) -> tuple:
+def _line(node: Node, inputs: list[Any], place: int, is_told: bool) -> tuple:
     """`is_told`: each run sets the numbers of the node anew, so that those of the trace do not count."""
     attributes = tuple([a if type(a) in _PLAIN else _marked(a) for a in node.attributes])
     if is_told:
@@ -192,17 +192,8 @@ def _line(node: Node, inputs: list[Any], is_told: bool) -> tuple:
             [None if type(a) is float or name == "step" else a for name, a in zip(names, attributes, strict=True)]
         )
     made = [(output.shape, output.dtype.code) for output in node.outputs]
-    return (
-        node.op,
-        inputs,
-        attributes,
-        node.list_length,
-        node.no_grad,
-        node.writes,
-        node.place,
-        node.device is None,
-        made,
-    )
+    flags = node.list_length, node.no_grad, node.writes, node.device is None
+    return node.op, inputs, attributes, flags, place, made
 
 
 def _marked(attribute: Any) -> bytes:

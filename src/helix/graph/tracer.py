@@ -86,6 +86,7 @@ class Tracer:
         self.watched: dict[int, Watched] = {}
         self.gradients: list[tuple[str, Tensor, Tensor]] = []
         self.differentiable: list[tuple[int, int]] = []
+        self.known: list[tuple] = []  # of the values, once the trace has ended
         self._grad = enable_grad()
 
     # ---- recording -----------------------------------------------------------------------------------------
@@ -101,6 +102,7 @@ class Tracer:
 
     def __exit__(self, kind: Any, error: BaseException | None, frames: Any) -> None:
         self.trace.__exit__()
+        self.known = self.trace.values()
         self._grad.__exit__()
         _local.tracers.remove(self)
         inner = active()
@@ -211,7 +213,7 @@ class Tracer:
 
     def _buffers_put_back(self) -> list[str]:
         """Modules get back the buffers whose place a traced tensor took; their paths."""
-        values, found = self.trace.values(), []
+        values, found = self.known, []
         for module, name, path, before in self.buffers:
             now = module.__dict__.get(name)
             number = self.trace.number(now) if isinstance(now, Tensor) and now is not before else -1
@@ -235,7 +237,7 @@ class Tracer:
             noted.leaf.grad = noted.before
         if there or cleared:
             self.around.append(Gradients(there, cleared))
-        values = self.trace.values()
+        values = self.known
         for leaf in self._leaves():
             left = leaf.grad
             number = -1 if left is None else self.trace.number(left)
@@ -246,7 +248,7 @@ class Tracer:
     def _leaves(self) -> Iterator[Tensor]:
         """The leaves that the program took, or whose gradients it looked at."""
         yield from [noted.leaf for noted in self.watched.values()]
-        for number, known in enumerate(self.trace.values()):
+        for number, known in enumerate(self.known):
             if known[0] == CAPTURED and not known[6]:
                 leaf = self.trace.tensor(number)
                 if leaf.is_leaf and leaf.requires_grad and id(leaf) not in self.watched:
@@ -254,7 +256,7 @@ class Tracer:
 
     def graph(self, names: Sequence[str] = (), lift: bool = False, name: str = "graph") -> tuple[Graph, list[Tensor]]:
         """What was recorded, and with `lift` the tensors that follow the placeholders as inputs."""
-        builder = Builder(self.trace, self.named, [*self.places, NOWHERE], self.regions, lift, name)
+        builder = Builder(self.trace, self.known, self.named, [*self.places, NOWHERE], self.regions, lift, name)
         for first, end in self.differentiable:
             builder.calls[first:end] = [(*call[:7], False, *call[8:]) for call in builder.calls[first:end]]
         called = list(names) or [f"input{i}" for i in range(len(self.placeholders))]
