@@ -149,6 +149,13 @@ def test_other_operator_sets(opset: int, tmp_path: Path) -> None:
     for name in ("mlp", "decoder", "lstm", "hyena", "convolutions"):
         model, args = MODELS[name]()
         assert helix.onnx.export(model, tmp_path / "m.onnx", args, opset=opset).error <= 1e-5
+        assert onnx.load(tmp_path / "m.onnx").ir_version == {18: 8, 19: 9}.get(opset, 10)
+
+
+def test_an_operator_set_that_the_runtime_does_not_know_is_checked_by_the_reference(tmp_path: Path) -> None:
+    newest = onnx.defs.onnx_opset_version()
+    done = helix.onnx.export(nn.Linear(4, 2), tmp_path / "m.onnx", Spec((B, 4)), opset=newest)
+    assert done.opset == newest and ("operator set yet" in done.checked or done.checked.startswith("onnxruntime"))
 
 
 # ---- control flow ------------------------------------------------------------------------------------------
@@ -169,6 +176,12 @@ def test_choices_scans_and_loops(tmp_path: Path) -> None:
 
     done = helix.onnx.export(run, tmp_path / "m.onnx", (Spec((T, 4)), Spec((), helix.int64)))
     assert done.inputs == ("x", "n") and {"Scan", "Loop"} <= set(done.operators) and done.error <= 1e-5
+    back, given = helix.onnx.load(done.path), (helix.randn(9, 4), helix.tensor(5))
+    assert [node.op for node in back.graph.nodes if node.graphs] == ["scan", "scan", "while_loop"]
+    for found in (back.run(given), [tensor.numpy() for tensor in back.graph(*given)]):
+        for a, b in zip(run(*given), found, strict=True):
+            np.testing.assert_allclose(b, a.numpy(), rtol=1e-6)
+    assert {"Scan", "Loop"} <= set(helix.onnx.export(back.graph, tmp_path / "again.onnx").operators)
 
 
 def test_a_graph_with_dimensions_and_complex_numbers(tmp_path: Path) -> None:
@@ -217,6 +230,23 @@ def test_weights_in_a_file_beside_the_model(tmp_path: Path) -> None:
     assert done.path.stat().st_size < 2000 and sorted(p.name for p in tmp_path.iterdir()) == ["m.onnx", "m.onnx.data"]
     session = onnxruntime.InferenceSession(str(done.path), providers=["CPUExecutionProvider"])
     assert session.run(None, {"input": np.ones((1, 64), np.float32)})[0].shape == (1, 32)
+
+
+def test_weights_beyond_what_a_message_holds_are_put_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(helix.onnx.export.__globals__, "LARGE", 4000)
+    model = nn.Sequential(nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 4))
+    done = helix.onnx.export(model, tmp_path / "m.onnx", Spec((B, 32)))
+    assert done.external == tmp_path / "m.onnx.data" and done.path.stat().st_size < 4000
+    x = helix.randn(5, 32)
+    np.testing.assert_allclose(helix.onnx.load(done.path).run([x])[0], model(x).detach().numpy(), atol=1e-6)
+    with pytest.raises(helix.errors.ParameterError, match="an ONNX file ends at 2 GB"):
+        helix.onnx.export(model, tmp_path / "n.onnx", Spec((B, 32)), external_data=False)
+    from helix.onnx.writing import table
+
+    monkeypatch.setitem(table._real, "tanh", (lambda w, x: w.Sin(x), None))
+    with pytest.raises(helix.errors.ExportError, match="first node that differs is tanh"):
+        helix.onnx.export(model, tmp_path / "n.onnx", Spec((B, 32)))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.onnx", "m.onnx.data"]
 
 
 def test_what_differs_is_an_error_with_the_first_node_and_leaves_no_file(

@@ -100,9 +100,12 @@ def opened(onnx: Any, path: Path) -> tuple[Callable[[dict[str, Any], list[str]],
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             return lambda feeds, names: session.run(names, feeds), f"onnxruntime {onnxruntime.__version__}"
         except Exception as error:
-            if "NOT_IMPLEMENTED" not in str(error):
+            if "ValidateOpset" in str(error):
+                reason = f"onnxruntime {onnxruntime.__version__} does not know this operator set yet"
+            elif "NOT_IMPLEMENTED" in str(error):
+                reason = f"onnxruntime {onnxruntime.__version__} has no kernel for a dtype in it"
+            else:
                 raise differs(f"onnxruntime cannot read the model: {_first_line(error)}") from error
-            reason = f"onnxruntime {onnxruntime.__version__} has no kernel for a dtype in it"
     from onnx.reference import ReferenceEvaluator
 
     evaluator = ReferenceEvaluator(str(path))
@@ -250,7 +253,7 @@ def first_difference(
     ]
     if not pairs:
         return ""
-    proto = onnx.load(str(path))
+    proto = onnx.load(str(path), load_external_data=False)
     have = {output.name for output in proto.graph.output}
     for *_, name in pairs:
         if name not in have:

@@ -12,7 +12,7 @@ from .control import parts, placeholders
 from .edge import Edge
 from .writer import Writer
 
-IR_VERSION = 10
+NEWEST_IR = 10  # nothing that is written needs a newer one, which older runtimes refuse
 
 
 class Written:
@@ -53,9 +53,10 @@ def model_of(graph: Graph, opset: int, input_names: Sequence[str], output_names:
         nodes, graph.name, [w.info(e) for e in inputs], [w.info(e) for e in results], initializer=held
     )
     body.doc_string = f"Exported from helix {helix.__version__}"
+    sets = [w.onnx.helper.make_opsetid("", opset)]
     proto = w.onnx.helper.make_model(
-        body, producer_name="helix", producer_version=helix.__version__,
-        opset_imports=[w.onnx.helper.make_opsetid("", opset)], ir_version=IR_VERSION,
+        body, producer_name="helix", producer_version=helix.__version__, opset_imports=sets,
+        ir_version=min(w.onnx.helper.find_min_ir_version_for(sets), NEWEST_IR),
     )  # fmt: skip
     w.onnx.helper.set_model_props(proto, {"helix.version": helix.__version__, "helix.dimensions": ", ".join(
         f"{dim.name}: {dim.min}..{'' if dim.max is None else dim.max}" for dim in graph.dims)})  # fmt: skip
