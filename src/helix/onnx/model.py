@@ -13,6 +13,7 @@ from ..nn.module import Module
 from .faults import broken, library, short
 from .limits import DEFAULT, Limits
 from .module import OnnxModule, trainable
+from .planning import Plans
 from .ports import Port, port_of
 from .program import Program, Reader
 from .running import Run
@@ -37,6 +38,7 @@ class Model:
         self.name = graph.name or "onnx"
         self.opsets = dict(self.reader.opsets)
         self.trainable = trainable(self.program)
+        self.plans = Plans(self)
         self._graph: Graph | None = None
 
     def __repr__(self) -> str:
@@ -47,6 +49,8 @@ class Model:
 
     def run(self, inputs: Mapping[str, Any] | Sequence[Any], outputs: Sequence[str] | None = None) -> list[Any]:
         """The outputs as NumPy arrays, or those that are named; lists for sequences, None for optional values that are none.
+
+        The first run of its shapes goes node by node, later ones are planned, as by `helix.compile`.
 
         inputs: arrays or tensors by name, or in the order of `self.inputs`.
 
@@ -63,7 +67,9 @@ class Model:
         values = self._fed(inputs)
         wanted = self._wanted(outputs)
         with no_grad():
-            made = Run(self.reader).program(self.program, values, None)
+            made = self.plans.run(values)
+            if made is None:
+                made = Run(self.reader).program(self.program, values, None)
         return [_array(made[i]) for i in wanted]
 
     def __call__(self, *inputs: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .._core import Tensor
 from ..nn.module import Module
 from ..nn.parameter import Parameter
+from .planning import bounded
 from .program import Program
 from .running import Run
 
@@ -26,9 +27,9 @@ class Part(Module):
 class OnnxModule(Module):
     """Computes a model. Initializer `layer.0.weight` is `module.layer.0.weight`."""
 
-    def __init__(self, model: Model, constants: Mapping[str, Any]) -> None:
+    def __init__(self, model: Model, constants: Mapping[str, Any], planned: bool = False) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.planned = model, planned
         self.constants = dict(constants)
         self.paths: dict[str, tuple[Module, str]] = {}
         for name, tensor in model.tensors.items():
@@ -55,7 +56,7 @@ class OnnxModule(Module):
         """The outputs: one tensor, or a tuple."""
         model = self.model
         free = [port for port in model.inputs if port.name not in self.constants]
-        run = Run(model.reader)
+        run = bounded(Run(model.reader)) if self.planned else Run(model.reader)
         values: dict[str, Any] = dict(self.constants)
         values |= {port.name: value for port, value in zip(free, inputs, strict=True)}
         for value in self.constants.values():
@@ -73,7 +74,7 @@ class OnnxModule(Module):
 
 def _harmless(name: str) -> str:
     """A name that is no attribute of every module."""
-    return f"{name}_" if not name or name.startswith("_") or hasattr(Module, name) or name in ("model", "constants", "paths", "training") else name  # fmt: skip
+    return f"{name}_" if not name or name.startswith("_") or hasattr(Module, name) or name in ("model", "planned", "constants", "paths", "training") else name  # fmt: skip
 
 
 def _free(holder: Module, name: str) -> str:

@@ -84,7 +84,7 @@ class Run:
 
     def __init__(self, reader: Reader) -> None:
         self.reader, self.limits = reader, reader.limits
-        self.tracing = _core.tracing()
+        self.tracing, self.planned = _core.tracing(), False
         self.known: dict[int, tuple[Tensor, bool]] = {}  # id -> tensor, and whether it follows from a size
         self.count = 0
         self.device: Any = None  # where all values are: that of the first

@@ -70,6 +70,10 @@ def _kept(
     call: Any, most: Tensor | None, condition: Tensor | None, carried: tuple[Any, ...], body: Any
 ) -> tuple[Any, ...]:
     """As a loop of the graph: what it carries must keep its shape, and nothing can be collected."""
+    if call.run.planned:
+        raise helix.errors.TraceError(
+            "HX1702 a loop whose length depends on values is counted round by round", code="HX1702"
+        )
     if len(body.outputs) != 1 + len(carried):
         raise helix.errors.TraceError(
             "HX1702 a loop whose length depends on values collects results, whose shape would depend on it",

@@ -10,6 +10,8 @@ from ..._core import Tensor
 from ..table import op
 from .common import arange, axis_of, flat, ints
 
+NOWHERE = 1 << 62  # a place that no tensor has
+
 
 def _inside(index: Tensor, size: int) -> Tensor:
     return helix.where(index < 0, index + size, index).to(helix.int64)
@@ -36,9 +38,14 @@ def _rows(index: Tensor, shape: tuple[int, ...], batch: int, like: Tensor) -> Te
     for i in range(batch):
         step = arange(0, shape[i], like).reshape([-1 if k == i else 1 for k in range(index.ndim - 1)])
         at = at * shape[i] + step
+    outside = None
     for i in range(depth):
-        at = at * shape[batch + i] + _inside(index.select(-1, i), shape[batch + i])
-    return at
+        part, size = index.select(-1, i), shape[batch + i]
+        at = at * size + _inside(part, size)
+        if helix._core.tracing():  # values are not known yet: what reads or writes there refuses
+            off = (part < -size) | (part >= size)
+            outside = off if outside is None else outside | off
+    return at if outside is None else at.masked_fill(outside, NOWHERE)
 
 
 def _require_inside(index: Tensor, shape: tuple[int, ...], batch: int) -> None:

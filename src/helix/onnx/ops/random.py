@@ -13,6 +13,8 @@ from ..types import dtype_of
 
 
 def _generator(call: Any, seed: float | None) -> Any:
+    if seed is not None and call.run.planned:
+        raise helix.errors.TraceError("HX1702 a seed counts in a run node by node", code="HX1702")
     if seed is None or call.run.tracing:
         return None
     return helix.Generator().manual_seed(hash(float(seed)) & ((1 << 63) - 1))
