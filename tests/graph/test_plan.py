@@ -88,6 +88,16 @@ def test_a_chain_works_in_one_place() -> None:
     assert planned(graph, helix.zeros(64)).memory.arena == 256
 
 
+def test_what_lies_in_another_order_is_turned_once_for_fused_steps() -> None:
+    x, y = helix.randn(128, 64), helix.randn(64, 128)
+    graph = helix.trace(lambda a, b: ((a.t() * b).exp() + 1, (a.t() - b).sin()), x, y)
+    fused = helix.graph.optimize(graph, ["subexpressions", "fusion"])
+    plan = planned(fused, x, y)
+    assert plan.steps == len(fused.find("fused")) + 1
+    for mine, wanted in zip(run(plan, fused, x, y), graph(x, y), strict=True):
+        assert equal(mine, wanted)
+
+
 def counted(plan: Planned, graph: Graph, x: helix.Tensor) -> tuple[int, int]:
     """Allocations of ten runs, and how many of them asked the system."""
     captured = [value.source for value in graph.captured]

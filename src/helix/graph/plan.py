@@ -24,6 +24,7 @@ VIEW, INTO, OVER, DENSE, COPY, REGION = (
     _core.PLAN_COPY,
     _core.PLAN_REGION,
 )
+ROWS = 1 << 16  # a step that passes over its operands row by row
 NONE, ARENA, BOUND, RESULT, CONSTANT = range(5)
 LINE = 64
 
@@ -78,10 +79,12 @@ class Planner:
         self.share()
 
     def seen(self, name: str | int, call: tuple) -> tuple:
-        """The call; a clone, or a cast to the same dtype, as a copy."""
+        """The call; a clone, or a cast to the same dtype, as a copy; fused ops as what goes by rows."""
         bits, ins, outs, *rest = call
         if name in ("cast", "clone") and not bits & INTO and self.known[ins[0]][4][0] == self.known[outs[0]][4][0]:
             bits |= COPY
+        if name == "fused":
+            bits |= ROWS
         return (bits, ins, outs, *rest)
 
     def take_calls(self, calls: list[tuple]) -> None:
@@ -104,12 +107,22 @@ class Planner:
         dense: dict[int, int] = {}
         for i in reversed(kept):
             bits, ins, outs, written, _ = calls[i]
-            if bits & DENSE:
-                ins = tuple([v if v < 0 or self.known[v][2] else self.dense_copy(v, dense) for v in ins])
+            if not (bits & INTO or written):
+                ins = tuple([dense.get(v, v) for v in ins])
+            if bits & (DENSE | ROWS):
+                ins = tuple([self.dense_copy(v, dense) if v >= 0 and self.is_copied(v, bits) else v for v in ins])
             self.steps.append(Step(i, bits, ins, outs, tuple([ins[k] for k in written])))
             if bits & INTO or written:
                 changed = {root[v] for v in (*outs, *[ins[k] for k in written])}
                 dense = {v: copy for v, copy in dense.items() if root[v] not in changed}
+
+    def is_copied(self, v: int, bits: int) -> bool:
+        """Does a step take a row-major copy of this? What lies in another order of axes is turned once, tile by tile."""
+        if self.contiguous(v) or bits & DENSE:
+            return not self.contiguous(v)
+        _, shape, strides = self.known[v][4]
+        steps = [step for size, step in zip(shape, strides, strict=True) if size > 1]
+        return bool(steps) and any(0 < step < steps[-1] for step in steps)
 
     def dense_copy(self, v: int, known: dict[int, int]) -> int:
         if v not in known:
