@@ -2,8 +2,9 @@
 
 import ast
 import importlib.util
+import inspect
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 import helix
 
@@ -52,3 +53,11 @@ def test_stub_has_every_public_name():
     hidden = {name for name, value in public.items() if isinstance(value, ModuleType)}  # loaded by others
     assert set(public) - hidden <= named <= set(public)
     assert {*helix.__all__, *helix._LAZY, *helix._LAZY_NAMES} <= named
+
+
+def test_functions_in_python_say_their_types():
+    found = [value for name, value in vars(helix).items() if isinstance(value, FunctionType) and name[0] != "_"]
+    found += [getattr(helix, name) for name in helix._LAZY_NAMES if isinstance(getattr(helix, name), FunctionType)]
+    assert len(found) > 150
+    untold = [f.__name__ for f in found if {*inspect.signature(f).parameters, "return"} - set(f.__annotations__)]
+    assert untold == []

@@ -73,6 +73,21 @@ def test_control_flow() -> None:
     assert (last[0].item(), sums.tolist(), pair[0].item()) == (4.0, [1.0, 2.0, 3.0], 16.0)
 
 
+@helix.no_grad()
+def halves(x: Tensor) -> tuple[Tensor, ...]:
+    return helix.chunk(x, 2)
+
+
+def test_modes_and_parts() -> None:
+    with helix.no_grad(), helix.autocast("cpu", dtype=helix.bfloat16):
+        assert_type(halves(helix.ones(4)), tuple[Tensor, ...])
+    assert_type(helix.checkpoint(halves, helix.ones(4)), tuple[Tensor, ...])
+    assert_type(helix.finfo(helix.float32).eps, float)
+    assert_type(helix.ones(4).split(2), tuple[Tensor, ...])
+    assert_type(helix.svd(helix.ones(2, 2)).V, Tensor)
+    assert len(halves(helix.ones(4))) == 2
+
+
 def test_training() -> None:
     trainer = helix.Trainer(Net(), epochs=1, progress="none")
     assert_type(trainer, helix.train.Trainer)
@@ -100,4 +115,6 @@ if TYPE_CHECKING:
         helix.train.trainer_of("mlp")  # type: ignore[attr-defined]
         helix.train.resume(3)  # type: ignore[arg-type]
         helix.onnx.export(model, 3)  # type: ignore[arg-type]
+        halves("x")  # type: ignore[arg-type]
+        helix.split(x, size=2)  # type: ignore[call-arg]
         helix.no_such_name  # type: ignore[attr-defined]

@@ -200,6 +200,18 @@ def op_text(name, op, method, indent=""):
 # ---- functions and classes written by hand ----
 
 
+# What annotations in functions of Python may be made of, to stand in a stub as they are.
+NAMEABLE = {"Any", "Callable", "DType", "Device", "Generator", "None", "Number", "Sequence", "Tensor"} | {
+    known.__name__ for known in (bool, complex, dict, float, int, object, str, tuple)
+}
+
+
+def annotated(text, otherwise):
+    """An annotation as it stands in a stub; `otherwise` where it says nothing that the stub knows."""
+    known = isinstance(text, str) and set(re.findall(r"[A-Za-z_]\w*", text)) <= NAMEABLE
+    return typed(text) if known else otherwise
+
+
 def plain_text(name, function, indent="", method=False):
     try:
         signature = inspect.signature(function)
@@ -214,7 +226,7 @@ def plain_text(name, function, indent="", method=False):
         prefix = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
         star = star or p.kind is p.VAR_POSITIONAL
         first = method and i == 0
-        text = prefix + ("self" if first else p.name + ": Any")
+        text = prefix + ("self" if first else f"{p.name}: {annotated(p.annotation, 'Any')}")
         if p.default is not p.empty:
             text += " = ..." if not isinstance(p.default, (int, float, str, type(None))) else f" = {p.default!r}"
         parts.append(text)
@@ -222,7 +234,8 @@ def plain_text(name, function, indent="", method=False):
         if p.kind is p.POSITIONAL_ONLY and last_positional and not slash and not first:
             parts.append("/")
             slash = True
-    return f"{indent}def {name}({', '.join(parts)}) -> {typed(RETURNS.get(name, 'Any'))}: ...\n"
+    result = annotated(signature.return_annotation, typed(RETURNS.get(name, "Any")))
+    return f"{indent}def {name}({', '.join(parts)}) -> {result}: ...\n"
 
 
 def class_text(cls):

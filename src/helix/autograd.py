@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Self, TypeVar, overload
+
 from helix import _core
 from helix._core import Node, Tensor, backward, grad, is_grad_enabled, is_inference_mode_enabled
 from helix.errors import ArgumentError, GradientError
@@ -25,23 +28,26 @@ __all__ = [
 ]
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
 class _Mode:
     """A switch of the thread, as context manager and decorator."""
 
     _switch = staticmethod(_core.grad_mode)
 
-    def __init__(self, enabled=True):
+    def __init__(self, enabled: bool = True) -> None:
         self._enabled = enabled
-        self._before = []
+        self._before: list[Any] = []
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._before.append(self._switch(self._enabled))
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self._switch(self._before.pop())
 
-    def __call__(self, function):
+    def __call__(self, function: F) -> F:
         from functools import wraps
 
         @wraps(function)
@@ -52,7 +58,7 @@ class _Mode:
             finally:
                 self._switch(before)
 
-        return inside
+        return inside  # type: ignore[return-value]  # with the parameters of the function
 
 
 class _FixedMode(_Mode):
@@ -60,12 +66,16 @@ class _FixedMode(_Mode):
 
     _wanted = False
 
-    def __new__(cls, function=None):
+    @overload
+    def __new__(cls, function: None = None) -> Self: ...
+    @overload
+    def __new__(cls, function: F) -> F: ...  # type: ignore[misc]  # used as a decorator
+    def __new__(cls, function: Any = None) -> Any:
         made = super().__new__(cls)
-        made.__init__()
+        made.__init__()  # type: ignore[misc]  # which no mode of this kind changes
         return made if function is None else made(function)
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(self._wanted)
 
 
@@ -101,14 +111,14 @@ class detect_anomaly(_Mode):
 class set_grad_enabled(_Mode):
     """Switches recording on or off at once; as a context manager, until its end."""
 
-    def __init__(self, enabled):
+    def __init__(self, enabled: bool) -> None:
         super().__init__(bool(enabled))
         super().__enter__()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __call__(self, function):
+    def __call__(self, function: F) -> F:
         self.__exit__()
         return super().__call__(function)
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import CellType, FunctionType, MethodType
-from typing import Any
+from typing import Any, TypeVar
 
 from helix import _core
 from helix.autograd import enable_grad, is_grad_enabled, saved_tensors_hooks
 from helix.errors import ArgumentError, GradientError
 from helix.precision import autocast_state, restored_autocast
 from helix.random import fork_rng, get_rng_state, replayed_generators, set_rng_state, watched_generators
+
+Made = TypeVar("Made")
 
 
 class _Place:
@@ -156,7 +158,13 @@ def _outside(function: FunctionType) -> list:
     return [*cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values(), *named]
 
 
-def checkpoint(function: Callable, *args, use_reentrant=None, preserve_rng_state: bool = True, **kwargs):
+def checkpoint(
+    function: Callable[..., Made],
+    *args: Any,
+    use_reentrant: bool | None = None,
+    preserve_rng_state: bool = True,
+    **kwargs: Any,
+) -> Made:
     """`function(*args, **kwargs)`, whose intermediate results are not kept for backward but computed a second time there.
 
     Gradients have the bits of an ordinary call: helix's random state (dropout), generators that ops inside are given, and
@@ -179,21 +187,21 @@ def checkpoint(function: Callable, *args, use_reentrant=None, preserve_rng_state
     return _Segment(function, args, kwargs, preserve_rng_state).first()
 
 
-def checkpoint_sequential(functions, segments: int, input, **kwargs):
+def checkpoint_sequential(functions: Iterable[Callable[..., Any]], segments: int, input: Any, **kwargs: Any) -> Any:
     """Runs functions one after another in so many checkpointed segments; the last one is run as usual.
 
     `functions` is a Sequential or a list. With n equal layers, √n segments need the least memory.
     """
-    functions = list(functions)
-    if not 1 <= segments <= len(functions):
+    parts = list(functions)
+    if not 1 <= segments <= len(parts):
         raise ArgumentError(
-            f"HX1103 checkpoint_sequential: segments must lie between 1 and the {len(functions)} functions, got {segments}.",
+            f"HX1103 checkpoint_sequential: segments must lie between 1 and the {len(parts)} functions, got {segments}.",
             op="checkpoint_sequential",
         )
-    size = len(functions) // segments
+    size = len(parts) // segments
     for start in range(0, size * (segments - 1), size):
-        input = checkpoint(Chain(functions[start : start + size]), input, **kwargs)
-    return Chain(functions[size * (segments - 1) :])(input)
+        input = checkpoint(Chain(parts[start : start + size]), input, **kwargs)
+    return Chain(parts[size * (segments - 1) :])(input)
 
 
 class Chain:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import builtins
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from helix import _core
 from helix._core import Tensor
@@ -20,7 +21,9 @@ class MantissaAndExponent(NamedTuple):
     exponent: Tensor
 
 
-def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
+def addr(
+    input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1, out: Tensor | None = None
+) -> Tensor:
     """beta * input + alpha * outer(vec1, vec2); with beta 0 the input is not read.
 
     Raises ShapeError for vectors of another rank or an input that does not stretch to the product.
@@ -41,7 +44,7 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
     return into("addr", out, product.to(dtype) if beta == 0 else shape * beta + product)
 
 
-def adjoint(input):
+def adjoint(input: Tensor) -> Tensor:
     """The matrices transposed and conjugated.
 
     Example:
@@ -56,7 +59,7 @@ def adjoint(input):
     return op("conj")(flipped) if input.is_complex() else flipped
 
 
-def complex(real, imag, *, out=None):
+def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Complex numbers from their real and imaginary parts, which are stretched to one shape.
 
     Raises DTypeError unless both are float32, both float64 or both float16 (which gives complex64).
@@ -84,7 +87,7 @@ def _complex(name, real, imag):
 
 
 @listed_for_cpu("float32")
-def polar(abs, angle, *, out=None):
+def polar(abs: Tensor, angle: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Complex numbers from their magnitudes and angles.
 
     Example:
@@ -97,7 +100,7 @@ def polar(abs, angle, *, out=None):
     return into("polar", out, _complex("polar", abs * op("cos")(angle), abs * op("sin")(angle)))
 
 
-def frexp(input, *, out=None):
+def frexp(input: Tensor, *, out: Any = None) -> MantissaAndExponent:
     """Mantissas with 0.5 <= |mantissa| < 1 and exponents: input = mantissa * 2**exponent.
 
     Zeros, infinities and NaN have themselves as mantissa and exponent 0. The exponents are int32.
@@ -135,7 +138,7 @@ def _smallest_normal(dtype):
 # ---- arrangements ----
 
 
-def combinations(input, r=2, with_replacement=False):
+def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All choices of r elements of a vector in order, one row each; with_replacement: each may be taken again.
 
     Example:
@@ -156,7 +159,7 @@ def combinations(input, r=2, with_replacement=False):
     return op("stack")([input[op("masked_select")(grid, wanted)] for grid in grids], 1)
 
 
-def vander(x, N=None, increasing=False):
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     """The Vandermonde matrix of a vector: powers N-1, ..., 0 of each element in a row, or rising ones.
 
     Example:
@@ -176,7 +179,7 @@ def vander(x, N=None, increasing=False):
     return ones if increasing else op("flip")(ones, (1,))
 
 
-def diagflat(input, offset=0):
+def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     """The matrix with the elements of the input on a diagonal.
 
     Example:
@@ -186,7 +189,7 @@ def diagflat(input, offset=0):
     return op("diag_embed")(input.reshape(-1), offset)
 
 
-def dsplit(input, indices_or_sections):
+def dsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
     """tensor_split along axis 2.
 
     Example:
@@ -201,7 +204,7 @@ def dsplit(input, indices_or_sections):
     return tensor_split(input, indices_or_sections, 2)
 
 
-def unravel_index(indices, shape):
+def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> tuple[Tensor, ...]:
     """The coordinates of positions in the flattened tensor of a shape: one tensor for each axis.
 
     Example:
@@ -220,7 +223,7 @@ def unravel_index(indices, shape):
     return tuple(reversed(found))
 
 
-def nonzero_static(input, *, size, fill_value=-1):
+def nonzero_static(input: Tensor, *, size: int, fill_value: float = -1) -> Tensor:
     """The first `size` positions of elements that are not zero, one row each, filled up with fill_value.
 
     Example:
@@ -236,7 +239,16 @@ def nonzero_static(input, *, size, fill_value=-1):
 # ---- parts of other tensors ----
 
 
-def index_reduce(input, dim, index, source, reduce, *, include_self=True, out=None):
+def index_reduce(
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    source: Tensor,
+    reduce: str,
+    *,
+    include_self: bool = True,
+    out: Tensor | None = None,
+) -> Tensor:
     """A copy of the input with slices of source combined into its slices at `index`, by prod, mean, amax or amin.
 
     Without include_self, what the input holds at these slices does not count.
@@ -274,7 +286,17 @@ SEGMENT_START = {"sum": 0.0, "mean": 0.0, "prod": 1.0, "max": float("-inf"), "mi
 SEGMENT_REDUCE = {"sum": "sum", "mean": "sum", "prod": "prod", "max": "amax", "min": "amin"}
 
 
-def segment_reduce(data, reduce, *, lengths=None, indices=None, offsets=None, axis=0, unsafe=False, initial=None):
+def segment_reduce(
+    data: Tensor,
+    reduce: str,
+    *,
+    lengths: Tensor | None = None,
+    indices: Tensor | None = None,
+    offsets: Tensor | None = None,
+    axis: int = 0,
+    unsafe: bool = False,
+    initial: Any = None,
+) -> Tensor:
     """Sums, means, products or extremes ("sum", "mean", "prod", "max", "min") over runs along an axis.
 
     lengths, or offsets (one more, where runs begin and end): along their last axis; the axes before are those of data.
@@ -314,7 +336,9 @@ def segment_reduce(data, reduce, *, lengths=None, indices=None, offsets=None, ax
     return op("where")(count > 0, found / count.clamp(1), empty).to(data.dtype)
 
 
-def hash_tensor(input, dim=(), *, keepdim=False, mode=0, out=None):
+def hash_tensor(
+    input: Tensor, dim: int | Sequence[int] = (), *, keepdim: bool = False, mode: int = 0, out: Tensor | None = None
+) -> Tensor:
     """The exclusive or of all elements' 64 bits (floats as float64, integers as int64), or along axes, as uint64.
 
     Example:
@@ -339,7 +363,9 @@ def hash_tensor(input, dim=(), *, keepdim=False, mode=0, out=None):
 # ---- quantized and back ----
 
 
-def fake_quantize_per_tensor_affine(input, scale, zero_point, quant_min, quant_max):
+def fake_quantize_per_tensor_affine(
+    input: Tensor, scale: float | Tensor, zero_point: int | Tensor, quant_min: int, quant_max: int
+) -> Tensor:
     """What quantizing and dequantizing would leave of the input; the gradient passes where nothing was cut off.
 
     (clamp(round(input / scale) + zero_point, quant_min, quant_max) - zero_point) * scale (Jacob et al., CVPR 2018).
@@ -351,7 +377,9 @@ def fake_quantize_per_tensor_affine(input, scale, zero_point, quant_min, quant_m
     return _fake_quantize("fake_quantize_per_tensor_affine", input, scale, zero_point, quant_min, quant_max)
 
 
-def fake_quantize_per_channel_affine(input, scale, zero_point, axis, quant_min, quant_max):
+def fake_quantize_per_channel_affine(
+    input: Tensor, scale: Tensor, zero_point: Tensor, axis: int, quant_min: int, quant_max: int
+) -> Tensor:
     """As fake_quantize_per_tensor_affine, with a scale and a zero_point for each slice along an axis.
 
     Example:
@@ -383,7 +411,7 @@ def _fake_quantize(name, input, scale, zero_point, low, high):
 def _copy_of(name):
     view = getattr(Tensor, name, None) or op(name)
 
-    def copy(input, *args, out=None, **kwargs):
+    def copy(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         found = view(input, *args, **kwargs)
         if isinstance(found, tuple):
             parts = tuple(part.clone() for part in found)
@@ -395,12 +423,20 @@ def _copy_of(name):
     return copy
 
 
-def alias_copy(input, *, out=None):
+def alias_copy(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """A copy of the input."""
     return into("alias_copy", out, input.clone())
 
 
-def slice_copy(input, dim=0, start=None, end=None, step=1, *, out=None):
+def slice_copy(
+    input: Tensor,
+    dim: int = 0,
+    start: int | None = None,
+    end: int | None = None,
+    step: int = 1,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """A copy of the elements start, start + step, ... below end of an axis.
 
     Example:

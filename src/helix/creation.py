@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 from helix import _core
-from helix._core import Tensor
+from helix._core import Generator, Tensor
 from helix.errors import DTypeError, ParameterError, ShapeError
 from helix.layouts import check
 from helix.written import fail, into, op
+
+if TYPE_CHECKING:
+    from helix._core import Device, DType, Number
 
 
 def _sizes(size):
     return tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else tuple(size)
 
 
-def empty_strided(size, stride, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def empty_strided(
+    size: Sequence[int],
+    stride: Sequence[int],
+    *,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Device | None = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """A tensor with the given strides, whose values are whatever the memory held.
 
     Example:
@@ -31,7 +46,16 @@ def empty_strided(size, stride, *, dtype=None, layout=None, device=None, require
     return made.requires_grad_() if requires_grad else made
 
 
-def new_empty_strided(self, size, stride, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+def new_empty_strided(
+    self: Tensor,
+    size: Sequence[int],
+    stride: Sequence[int],
+    dtype: DType | None = None,
+    device: Device | None = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
     """`empty_strided` with this tensor's dtype and device where none is given."""
     device = self.device if device is None else device
     return empty_strided(
@@ -40,8 +64,15 @@ def new_empty_strided(self, size, stride, dtype=None, device=None, requires_grad
 
 
 def empty_permuted(
-    size, physical_layout, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
-):
+    size: Sequence[int],
+    physical_layout: Sequence[int],
+    *,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Device | None = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """A dense tensor whose axes lie in memory in the order `physical_layout`, the outermost first.
 
     Example:
@@ -58,7 +89,17 @@ def empty_permuted(
     return made.requires_grad_() if requires_grad else made
 
 
-def range_(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
+def range_(
+    start: int = 0,
+    end: Any = None,
+    step: int = 1,
+    *,
+    out: Tensor | None = None,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Device | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """start, start + step, ... up to end, which is included: as many as fit, plus one.
 
     Example:
@@ -79,7 +120,16 @@ def range_(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
 range_.__name__ = range_.__qualname__ = "range"
 
 
-def from_file(filename, shared=None, size=0, *, dtype=None, layout=None, device=None, pin_memory=False):
+def from_file(
+    filename: Any,
+    shared: bool | None = None,
+    size: int = 0,
+    *,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Device | None = None,
+    pin_memory: bool = False,
+) -> Tensor:
     """A tensor over the first `size` elements of a file; shared: writes go into the file, else they stay in memory.
 
     Example:
@@ -108,8 +158,16 @@ def from_file(filename, shared=None, size=0, *, dtype=None, layout=None, device=
 
 
 def randint_like(
-    input, low, high=None, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
-):
+    input: Tensor,
+    low: int,
+    high: int | None = None,
+    *,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Device | None = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """Whole numbers drawn evenly from low, ..., high - 1 (or 0, ..., low - 1), in the input's size and dtype.
 
     Example:
@@ -123,7 +181,15 @@ def randint_like(
     return made.requires_grad_() if requires_grad else made
 
 
-def scalar_tensor(s, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def scalar_tensor(
+    s: Number,
+    *,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Device | None = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """A tensor without dimensions that holds one number; dtype is the default float when it is not given.
 
     Example:
@@ -136,8 +202,17 @@ def scalar_tensor(s, *, dtype=None, layout=None, device=None, requires_grad=Fals
 
 
 def normal(
-    mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False
-):
+    mean: Tensor | float = 0.0,
+    std: Tensor | float = 1.0,
+    size: int | Sequence[int] | None = None,
+    *,
+    generator: Generator | None = None,
+    out: Tensor | None = None,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Device | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Normal values with the given means and standard deviations: tensors, stretched to one shape, or numbers.
 
     With two numbers, `size` is the shape. Raises ParameterError for a negative std.
@@ -155,7 +230,7 @@ def normal(
     if parts:
         if size is not None:
             fail(ShapeError, 1403, "normal", "size goes with numbers alone; tensors have a shape.")
-        like = parts[0].detach() if len(parts) == 1 else (mean + std).detach()
+        like = parts[0].detach() if len(parts) == 1 else (parts[0] + parts[1]).detach()
         noise = op("empty_like")(like).normal_(0, 1, generator=generator)
         return into("normal", out, noise * std + mean)
     if size is None:

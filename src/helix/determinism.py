@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from helix import _core
 
@@ -18,18 +19,21 @@ __all__ = [
 ]
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
 class _Switch:
     """A mode of the process that is on from the call; as a context manager or decorator, up to the end."""
 
     _before: Any
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self._set(self._before)
 
-    def __call__(self, function):
+    def __call__(self, function: F) -> F:
         self._set(self._before)
 
         @wraps(function)
@@ -37,7 +41,7 @@ class _Switch:
             with self._again():
                 return function(*args, **kwargs)
 
-        return inside
+        return inside  # type: ignore[return-value]  # with the parameters of the function
 
     @staticmethod
     def _set(value):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from helix import _core
 from helix._core import can_cast, dtype, get_default_dtype, promote_types, result_type, set_default_dtype
 from helix.errors import DTypeError
+
+if TYPE_CHECKING:
+    from helix._core import DType
 
 NAMES = (
     "bool",
@@ -67,18 +71,32 @@ class _Info:
 
 
 class FloatInfo(_Info):
-    """What a floating dtype can hold: dtype, bits, eps, max, min, tiny, smallest_normal, resolution."""
+    """What a floating dtype can hold."""
+
+    dtype: str
+    bits: int
+    eps: float
+    max: float
+    min: float
+    tiny: float
+    smallest_normal: float
+    resolution: float
 
 
 class IntInfo(_Info):
-    """What an integer dtype can hold: dtype, bits, max, min."""
+    """What an integer dtype can hold."""
+
+    dtype: str
+    bits: int
+    max: int
+    min: int
 
 
 # bits, fraction bits, largest exponent
 _FLOATS = {"float16": (16, 10, 15), "bfloat16": (16, 7, 127), "float32": (32, 23, 127), "float64": (64, 52, 1023)}
 
 
-def finfo(type=None):
+def finfo(type: DType | None = None) -> FloatInfo:
     """Bits, eps, max, min and smallest normal number of a floating or complex dtype (default: the default dtype).
 
     >>> helix.finfo(helix.float16).max
@@ -106,7 +124,7 @@ def finfo(type=None):
     )
 
 
-def iinfo(type):
+def iinfo(type: DType) -> IntInfo:
     """Bits, max and min of an integer dtype.
 
     >>> helix.iinfo(helix.int8).max

@@ -12,7 +12,7 @@ from helix.errors import ArgumentError, UnsupportedOpError
 class _Named:
     __slots__ = ("name",)
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.name = name
 
     def __repr__(self):

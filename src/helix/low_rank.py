@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from helix import _core
+from helix._core import Generator, Tensor
 from helix.errors import ParameterError, ShapeError
 from helix.precision import listed_for_cpu
 from helix.written import fail, need_floating, need_tensors, one_of, op
@@ -11,7 +12,7 @@ MODES = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot
 
 
 @listed_for_cpu("float32")
-def cdist(x1, x2, p=2.0, compute_mode=MODES[0]):
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = MODES[0]) -> Tensor:
     """The p-norms of the differences of every row of x1 and every row of x2: (..., P, M) and (..., R, M) give (..., P, R).
 
     compute_mode is taken for torch's sake; distances come from the differences themselves, so equal rows are 0 apart.
@@ -38,7 +39,7 @@ def cdist(x1, x2, p=2.0, compute_mode=MODES[0]):
     return op("linalg_vector_norm")(apart, p, -1)
 
 
-def svd_lowrank(A, q=6, niter=2, M=None):
+def svd_lowrank(A: Tensor, q: int = 6, niter: int = 2, M: Tensor | None = None) -> tuple[Tensor, ...]:
     """About the q largest singular values of matrices with their vectors: (U, S, V), A near U diag(S) V^H.
 
     By random projection with niter subspace iterations (Halko, Martinsson and Tropp, SIAM Review 2011, algorithm 5.1).
@@ -78,7 +79,7 @@ def _basis(A, q, niter):
     return Q
 
 
-def pca_lowrank(A, q=None, center=True, niter=2):
+def pca_lowrank(A: Tensor, q: int | None = None, center: bool = True, niter: int = 2) -> tuple[Tensor, ...]:
     """The q leading principal components of rows: (U, S, V), with the columns' means taken off unless center is False.
 
     Example:
@@ -95,7 +96,7 @@ def pca_lowrank(A, q=None, center=True, niter=2):
     return svd_lowrank(A - A.mean(-2, keepdim=True) if center else A, q, niter)
 
 
-def poisson(input, generator=None):
+def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     """Draws from the Poisson distribution, with the rate that each element gives.
 
     By inversion: the least k for which P(X <= k), the regularized upper incomplete gamma function of k + 1 at the rate,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
+from typing import Any, NamedTuple
 
 from helix import _core
 from helix._core import Tensor
@@ -28,7 +28,7 @@ def _empty(like):
     return _op("empty")((0,), dtype=like.dtype, device=like.device)
 
 
-def logdet(input):
+def logdet(input: Tensor) -> Tensor:
     """The logarithm of the determinant of square matrices; NaN where a real one is negative, -inf where it is 0.
 
     Example:
@@ -41,7 +41,7 @@ def logdet(input):
     return _op("where")(sign == -1.0, float("nan"), size)
 
 
-def cholesky(input, upper=False, *, out=None):
+def cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
     """The Cholesky factor of Hermitian positive definite matrices, as `helix.linalg.cholesky`.
 
     Example:
@@ -51,7 +51,7 @@ def cholesky(input, upper=False, *, out=None):
     return into("cholesky", out, _op("linalg_cholesky")(input, upper=upper))
 
 
-def cholesky_solve(input, input2, upper=False, *, out=None):
+def cholesky_solve(input: Tensor, input2: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
     """Solves A X = input, where input2 is the Cholesky factor of A.
 
     Example:
@@ -65,7 +65,7 @@ def cholesky_solve(input, input2, upper=False, *, out=None):
     return into("cholesky_solve", out, triangular(input2, first, upper, True, False, not upper))
 
 
-def cholesky_inverse(input, upper=False, *, out=None):
+def cholesky_inverse(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
     """The inverse of A, of which `input` is the Cholesky factor.
 
     Example:
@@ -76,7 +76,7 @@ def cholesky_inverse(input, upper=False, *, out=None):
     return cholesky_solve(_eye(input, input.shape[-1]), input, upper, out=out)
 
 
-def qr(input, some=True, *, out=None):
+def qr(input: Tensor, some: bool = True, *, out: Any = None) -> Any:
     """The QR factorization; some=False gives a square Q. Prefer `helix.linalg.qr`.
 
     Example:
@@ -87,10 +87,13 @@ def qr(input, some=True, *, out=None):
     return into("qr", out, _op("linalg_qr")(input, "reduced" if some else "complete"))
 
 
-SVD = namedtuple("SVD", ("U", "S", "V"))
+class SVD(NamedTuple):
+    U: Tensor
+    S: Tensor
+    V: Tensor
 
 
-def svd(input, some=True, compute_uv=True, *, out=None):
+def svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out: Any = None) -> SVD:
     """The singular value decomposition input = U diag(S) V^H. Prefer `helix.linalg.svd`, which gives V^H.
 
     some=False gives square U and V; compute_uv=False gives zeros for them.
@@ -107,7 +110,7 @@ def svd(input, some=True, compute_uv=True, *, out=None):
     return into("svd", out, SVD(zeros[0], S, zeros[1]))
 
 
-def lu(A, pivot=True, get_infos=False, *, out=None):
+def lu(A: Tensor, pivot: bool = True, get_infos: bool = False, *, out: Any = None) -> Any:
     """The packed LU factorization: (LU, pivots), and with get_infos LAPACK's info. See also `helix.linalg.lu`.
 
     Example:
@@ -118,7 +121,7 @@ def lu(A, pivot=True, get_infos=False, *, out=None):
     return into("lu", out, _op("linalg_lu_factor_ex" if get_infos else "linalg_lu_factor")(A, pivot=pivot))
 
 
-def lu_solve(b, LU_data, LU_pivots, *, out=None):
+def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Solves A X = b from the factors of A, as `helix.linalg.lu_solve`.
 
     Example:
@@ -129,7 +132,10 @@ def lu_solve(b, LU_data, LU_pivots, *, out=None):
     return into("lu_solve", out, _op("linalg_lu_solve")(LU_data, LU_pivots, b))
 
 
-Factors = namedtuple("Factors", ("P", "L", "U"))
+class Factors(NamedTuple):
+    P: Tensor
+    L: Tensor
+    U: Tensor
 
 
 def permutation(pivots, rows, like):
@@ -138,7 +144,9 @@ def permutation(pivots, rows, like):
     return _eye(like, rows)[order].mT
 
 
-def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True, *, out=None):
+def lu_unpack(
+    LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True, *, out: Any = None
+) -> Factors:
     """P, L and U of packed factors; empty tensors for what is not asked for.
 
     Example:
@@ -160,10 +168,14 @@ def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True, *, out=N
     return into("lu_unpack", out, Factors(P, L, U))
 
 
-Solution = namedtuple("Solution", ("solution", "cloned_coefficient"))
+class Solution(NamedTuple):
+    solution: Tensor
+    cloned_coefficient: Tensor
 
 
-def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False, *, out=None):
+def triangular_solve(
+    b: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False, *, out: Any = None
+) -> Solution:
     """Solves A X = b (A^T X = b with transpose) with triangular A. Prefer `helix.linalg.solve_triangular`.
 
     Example:
@@ -190,7 +202,7 @@ def reflections(V, tau, rows, columns):
 
 
 @listed_for_cpu("float32")
-def orgqr(input, tau, *, out=None):
+def orgqr(input: Tensor, tau: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The first columns of the product of Householder reflections H_1 H_2 ..., as `helix.geqrf` gives them.
 
     input: (..., m, n) with m >= n; its columns hold the reflections' vectors below the diagonal. tau: (..., k), k <= n.
@@ -216,7 +228,9 @@ def orgqr(input, tau, *, out=None):
 
 
 @listed_for_cpu("float32")
-def ormqr(input, tau, other, left=True, transpose=False, *, out=None):
+def ormqr(
+    input: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpose: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """Q other (other Q with left=False; Q^H with transpose), Q the square product of Householder reflections.
 
     Example:
@@ -233,7 +247,7 @@ def ormqr(input, tau, other, left=True, transpose=False, *, out=None):
     return into("ormqr", out, other - V @ (T @ (Vh @ other)) if left else other - ((other @ V) @ T) @ Vh)
 
 
-def matrix_power(input, n, *, out=None):
+def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
     """Square matrices to the power n; negative powers are those of the inverse, and 0 gives the identity.
 
     Example:
@@ -254,7 +268,7 @@ def matrix_power(input, n, *, out=None):
     return into("matrix_power", out, result.clone() if result is input else result)
 
 
-def cross(input, other, dim=None, *, out=None):
+def cross(input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor | None = None) -> Tensor:
     """The vector product along an axis of size 3: dim, or the first such axis.
 
     Example:
@@ -262,10 +276,9 @@ def cross(input, other, dim=None, *, out=None):
         [0.0, 0.0, 1.0]
     """
     if dim is None:
-        dim = next((axis for axis, size in enumerate(input.shape) if size == 3), None)
-        if dim is None:
+        if 3 not in input.shape:
             fail(ShapeError, 1002, "cross", f"no axis of input has size 3, got shape {tuple(input.shape)}.")
-        dim -= input.ndim
+        dim = input.shape.index(3) - input.ndim
     return into("cross", out, cross_along("cross", input, other, dim))
 
 
@@ -283,7 +296,7 @@ def cross_along(name, input, other, dim):
     return roll(a, -1, dim) * roll(b, -2, dim) - roll(a, -2, dim) * roll(b, -1, dim)
 
 
-def pinverse(input, rcond=1e-15):
+def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     """The pseudoinverse, as `helix.linalg.pinv` with rtol=rcond.
 
     Example:
@@ -295,7 +308,7 @@ def pinverse(input, rcond=1e-15):
     return pinv(input, rtol=rcond)
 
 
-def chain_matmul(*matrices, out=None):
+def chain_matmul(*matrices: Tensor, out: Tensor | None = None) -> Tensor:
     """The product of matrices in the order that takes the fewest operations, as `helix.linalg.multi_dot`.
 
     Example:

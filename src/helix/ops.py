@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from helix import _core
 from helix._core import Tensor
 from helix.errors import ArgumentError
 from helix.written import into
+
+if TYPE_CHECKING:
+    from helix._core import DType
 
 if TYPE_CHECKING:
     from helix.graph import Graph
@@ -38,7 +41,16 @@ def _extreme(name, input, dim, keepdim, axis, keepdims, out):
     return found if out is None else type(found)(into(name, place, part) for place, part in zip(out, found))
 
 
-def max(input, dim=None, keepdim=False, *, other=None, out=None, axis=None, keepdims=None):
+def max(
+    input: Tensor,
+    dim: int | Tensor | None = None,
+    keepdim: bool = False,
+    *,
+    other: Tensor | None = None,
+    out: Any = None,
+    axis: int | None = None,
+    keepdims: bool | None = None,
+) -> Any:
     """The largest element; with `dim`, the largest along it as (values, indices); `max(a, b)` is `maximum(a, b)`.
 
     NaN counts as the largest. `max` over no elements is an error.
@@ -50,7 +62,16 @@ def max(input, dim=None, keepdim=False, *, other=None, out=None, axis=None, keep
     return _extreme("max", input, dim if other is None else other, keepdim, axis, keepdims, out)
 
 
-def min(input, dim=None, keepdim=False, *, other=None, out=None, axis=None, keepdims=None):
+def min(
+    input: Tensor,
+    dim: int | Tensor | None = None,
+    keepdim: bool = False,
+    *,
+    other: Tensor | None = None,
+    out: Any = None,
+    axis: int | None = None,
+    keepdims: bool | None = None,
+) -> Any:
     """The smallest element; with `dim`, the smallest along it as (values, indices); `min(a, b)` is `minimum(a, b)`.
 
     NaN is handed on. `min` over no elements is an error.
@@ -62,7 +83,15 @@ def min(input, dim=None, keepdim=False, *, other=None, out=None, axis=None, keep
     return _extreme("min", input, dim if other is None else other, keepdim, axis, keepdims, out)
 
 
-def median(input, dim=None, keepdim=False, *, axis=None, keepdims=None, out=None):
+def median(
+    input: Tensor,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    axis: int | None = None,
+    keepdims: bool | None = None,
+    out: Any = None,
+) -> Any:
     """The lower of the two middle elements; with `dim`, along it as (values, indices). NaN where there is a NaN.
 
     Example:
@@ -76,7 +105,17 @@ def median(input, dim=None, keepdim=False, *, axis=None, keepdims=None, out=None
     return found if out is None else type(found)(into("median", place, part) for place, part in zip(out, found))
 
 
-def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None, *, axis=None, keepdims=None):
+def norm(
+    input: Tensor,
+    p: float | str = "fro",
+    dim: int | Sequence[int] | None = None,
+    keepdim: bool = False,
+    out: Tensor | None = None,
+    dtype: DType | None = None,
+    *,
+    axis: int | None = None,
+    keepdims: bool | None = None,
+) -> Tensor:
     """The p-norm over the given axes; "fro" (and 2) is the Euclidean or Frobenius norm.
 
     p: any number, inf for the largest |x|, -inf for the smallest, 0 for the count of elements that are not zero; "nuc"
@@ -95,7 +134,7 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None, *, axis=
     return into("norm", out, _op("norm")(input, 2 if p is None or p == "fro" else p, dim, keepdim, dtype))
 
 
-def equal(input, other):
+def equal(input: Tensor, other: Tensor) -> bool:
     """True when both have the same shape and all elements are equal.
 
     Example:
@@ -105,32 +144,32 @@ def equal(input, other):
     return _tensor("equal", input).shape == _tensor("equal", other).shape and bool(_op("all")(input == other))
 
 
-def is_tensor(obj):
+def is_tensor(obj: object) -> bool:
     """True for a Tensor."""
     return isinstance(obj, Tensor)
 
 
-def is_floating_point(input):
+def is_floating_point(input: Tensor) -> bool:
     """True when the dtype is a floating one."""
     return _tensor("is_floating_point", input).is_floating_point()
 
 
-def is_complex(input):
+def is_complex(input: Tensor) -> bool:
     """True when the dtype is complex."""
     return _tensor("is_complex", input).is_complex()
 
 
-def numel(input):
+def numel(input: Tensor) -> int:
     """How many elements there are."""
     return _tensor("numel", input).numel()
 
 
-def polygamma(self, n):
+def polygamma(self: Tensor, n: int) -> Tensor:
     """The n-th derivative of digamma, as helix.polygamma."""
     return _op("polygamma")(n, self)
 
 
-def polygamma_(self, n):
+def polygamma_(self: Tensor, n: int) -> Tensor:
     """polygamma in place."""
     return self.copy_(polygamma(self, n))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from helix import _core
 from helix._core import Tensor
@@ -21,7 +21,15 @@ class ValuesAndIndices(NamedTuple):
 
 
 @listed_for_cpu("float32")
-def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None):
+def quantile(
+    input: Tensor,
+    q: float | Tensor,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+    out: Tensor | None = None,
+) -> Tensor:
     """The q-quantiles along an axis, or of all elements: NaN where there is a NaN.
 
     q: a number in [0, 1], or a vector of them, which then stand along a new first axis. Between two elements,
@@ -36,7 +44,15 @@ def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=N
 
 
 @listed_for_cpu("float32")
-def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None):
+def nanquantile(
+    input: Tensor,
+    q: float | Tensor,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+    out: Tensor | None = None,
+) -> Tensor:
     """The q-quantiles of the elements that are not NaN, as `quantile`; NaN where there are none.
 
     Example:
@@ -100,7 +116,7 @@ def _at_ranks(rows, q, interpolation, skip):
     return op("lerp")(low, high, weight)
 
 
-def nanmedian(input, dim=None, keepdim=False, *, out=None):
+def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Any = None) -> Any:
     """The lower median of the elements that are not NaN; with `dim`, along it as (values, indices).
 
     Example:
@@ -134,7 +150,7 @@ def _pair(name, out, found):
     return found if out is None else ValuesAndIndices(*(into(name, o, f) for o, f in zip(out, found)))
 
 
-def mode(input, dim=-1, keepdim=False, *, out=None):
+def mode(input: Tensor, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> ValuesAndIndices:
     """The most frequent value along an axis, the smallest of several, as (values, indices): its last position.
 
     Example:
@@ -155,7 +171,16 @@ def mode(input, dim=-1, keepdim=False, *, out=None):
     return _pair("mode", out, _chosen(input, op("gather")(order, dim, run.argmax(dim, True)), dim, keepdim))
 
 
-def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=None, sorter=None, out=None):
+def searchsorted(
+    sorted_sequence: Tensor,
+    input: Tensor | float,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Tensor | None = None,
+    out: Tensor | None = None,
+) -> Tensor:
     """Where each value would go in an ascending sequence so that it stays ascending: before equal elements, or after.
 
     sorted_sequence: one for all values, or one for each row of input. right=True, or side="right": after equal ones.

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import wraps
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from helix import _core
 from helix.errors import DTypeError, ParameterError
 
+if TYPE_CHECKING:
+    from helix._core import DType
+
+F = TypeVar("F", bound=Callable[..., Any])
 LOWER = ("float16", "bfloat16")
 
 
@@ -35,7 +41,11 @@ class autocast:
     """
 
     def __init__(
-        self, device_type: str = "cpu", dtype=None, enabled: bool = True, cache_enabled: bool | None = None
+        self,
+        device_type: str = "cpu",
+        dtype: DType | None = None,
+        enabled: bool = True,
+        cache_enabled: bool | None = None,
     ) -> None:
         if not isinstance(device_type, str) or not device_type:
             raise ParameterError(
@@ -55,7 +65,7 @@ class autocast:
         self.enabled, self.cache_enabled = bool(enabled), cache_enabled
         self._before: list = []
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         wanted = self.dtype if self.enabled else None
         before = _core.autocast_mode(self.device_type != "cpu", wanted)
         kept = None if self.cache_enabled is None else _core.autocast_cache(self.cache_enabled)
@@ -63,20 +73,20 @@ class autocast:
         _core.autocast_region(True)
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         before, kept = self._before.pop()
         _core.autocast_region(False)
         if kept is not None:
             _core.autocast_cache(kept)
         _core.autocast_mode(self.device_type != "cpu", before)
 
-    def __call__(self, function):
+    def __call__(self, function: F) -> F:
         @wraps(function)
         def inside(*args, **kwargs):
             with autocast(self.device_type, self.dtype, self.enabled):
                 return function(*args, **kwargs)
 
-        return inside
+        return inside  # type: ignore[return-value]  # with the parameters of the function
 
 
 def _default(device_type: str):
@@ -113,7 +123,7 @@ def is_autocast_enabled(device_type: str = "cpu") -> bool:
     return _peek(device_type != "cpu") is not None
 
 
-def get_autocast_dtype(device_type: str = "cpu"):
+def get_autocast_dtype(device_type: str = "cpu") -> _core.dtype:
     """The dtype that autocast computes in: the one set, or the default."""
     return _peek(device_type != "cpu") or _default(device_type)
 
@@ -123,7 +133,7 @@ def widened(t):
     return t.to("float32") if t.dtype.name in LOWER else t
 
 
-def listed_for_cpu(dtype: str | None):
+def listed_for_cpu(dtype: str | None) -> Callable[[F], F]:
     """A decorator of functions made of ops that the CPU's list names as a whole: within autocast, tensors of 32 and 16 bits
     come in `dtype` ("float32"; None: autocast's own), and nothing inside is cast again."""
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from helix import _core
+from helix._core import Tensor
 from helix.errors import ParameterError, ShapeError
 from helix.written import need_tensors
+
+if TYPE_CHECKING:
+    from helix._core import Device
 
 _op = _core.op_named
 
 
-def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """True where |input - other| <= atol + rtol * |other|; shapes are stretched to one another.
 
     Equal infinities are close; NaN is close to NaN with `equal_nan`. Integers are compared without rounding.
@@ -53,7 +58,7 @@ def _dtype_error(name, input, other):
     )
 
 
-def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """True when `isclose` holds for every element.
 
     Example:
@@ -63,7 +68,7 @@ def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     return bool(_op("all")(isclose(input, other, rtol, atol, equal_nan)))
 
 
-def isreal(input):
+def isreal(input: Tensor) -> Tensor:
     """True where the imaginary part is zero: everywhere for real dtypes.
 
     Example:
@@ -73,7 +78,7 @@ def isreal(input):
     return _op("imag")(input) == 0 if input.is_complex() else _op("ones_like")(input, dtype=_core.bool)
 
 
-def is_nonzero(input):
+def is_nonzero(input: Tensor) -> bool:
     """True when the only element is not zero. Raises ParameterError (HX1403) for another number of elements.
 
     Example:
@@ -83,7 +88,7 @@ def is_nonzero(input):
     return bool(input)
 
 
-def is_conj(input):
+def is_conj(input: Tensor) -> bool:
     """Whether the values wait to be conjugated: never, `conj` computes at once.
 
     Example:
@@ -93,7 +98,7 @@ def is_conj(input):
     return False
 
 
-def is_neg(input):
+def is_neg(input: Tensor) -> bool:
     """Whether the values wait to be negated: never, `imag` of a conjugate computes at once.
 
     Example:
@@ -103,7 +108,7 @@ def is_neg(input):
     return False
 
 
-def resolve_conj(input):
+def resolve_conj(input: Tensor) -> Tensor:
     """The tensor itself: its values are conjugated already where they should be.
 
     Example:
@@ -113,7 +118,7 @@ def resolve_conj(input):
     return input
 
 
-def resolve_neg(input):
+def resolve_neg(input: Tensor) -> Tensor:
     """The tensor itself: its values are negated already where they should be.
 
     Example:
@@ -123,7 +128,7 @@ def resolve_neg(input):
     return input
 
 
-def is_inference(input):
+def is_inference(input: Tensor) -> bool:
     """True for tensors made under `inference_mode`.
 
     Example:
@@ -133,12 +138,12 @@ def is_inference(input):
     return input.is_inference()
 
 
-def is_signed(self):
+def is_signed(self: Tensor) -> bool:
     """True when the dtype has negative values."""
     return self.dtype.is_signed
 
 
-def is_same_size(input, other):
+def is_same_size(input: Tensor, other: Tensor) -> bool:
     """True when both have the same shape.
 
     Example:
@@ -148,28 +153,28 @@ def is_same_size(input, other):
     return input.shape == other.shape
 
 
-def is_set_to(self, tensor):
+def is_set_to(self: Tensor, tensor: Tensor) -> bool:
     """True when both are the same elements in memory: storage, offset, shape and strides."""
     same = self.device == tensor.device and self.dtype is tensor.dtype and self.data_ptr() == tensor.data_ptr()
     return same and self.shape == tensor.shape and self.strides == tensor.strides
 
 
-def ndimension(self):
+def ndimension(self: Tensor) -> int:
     """Number of dimensions."""
     return self.ndim
 
 
-def get_device(self):
+def get_device(self: Tensor) -> int:
     """The number of the tensor's device; -1 for the CPU."""
     return -1 if self.device.type == "cpu" else self.device.index or 0
 
 
-def is_pinned(self, device=None):
+def is_pinned(self: Tensor, device: Device | None = None) -> bool:
     """Whether the memory is pinned: helix pins none."""
     return False
 
 
-def sum_to_size(self, *size):
+def sum_to_size(self: Tensor, *size: int | Sequence[int]) -> Tensor:
     """Summed over the axes that broadcasting would stretch from `size`.
 
     Raises ShapeError (HX1003) when `size` does not broadcast to the tensor's shape.

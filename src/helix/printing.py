@@ -1,17 +1,25 @@
 """How tensors are shown: `tensor([[1., 2.]], dtype=float64, grad_fn=<MulBackward>)`."""
 
+from __future__ import annotations
+
 from helix import _core
 
 _options = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 88}
 
 
-def set_printoptions(*, precision=None, threshold=None, edgeitems=None, linewidth=None):
+def set_printoptions(
+    *,
+    precision: int | None = None,
+    threshold: int | None = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+) -> None:
     """Sets digits after the point, the size above which tensors are shortened, what stays then, and the line width."""
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     _options.update({name: value for name, value in given.items() if value is not None})
 
 
-def get_printoptions():
+def get_printoptions() -> dict[str, int]:
     """The options that set_printoptions sets."""
     return dict(_options)
 

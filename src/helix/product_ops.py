@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 from helix import _core
+from helix._core import Tensor
 from helix.errors import ParameterError, ShapeError
 from helix.written import into
 
@@ -45,7 +47,7 @@ def _pairs(a, b, dims):
     return _axes("a", a, first), _axes("b", b, second)
 
 
-def tensordot(a, b, dims=2, *, out=None):
+def tensordot(a: Tensor, b: Tensor, dims: int | Sequence[Sequence[int]] = 2, *, out: Tensor | None = None) -> Tensor:
     """Sums of products over pairs of axes: the rest of `a`'s axes, then the rest of `b`'s.
 
     dims: a number n (the last n axes of `a` with the first n of `b`), or two lists of axes of equal length.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from typing import Self
 
-from helix._core import Generator, default_generator, on_draw
+from helix._core import Generator, Tensor, default_generator, on_draw
 
 __all__ = [
     "Generator",
@@ -27,24 +28,24 @@ def manual_seed(seed: int) -> Generator:
     return default_generator().manual_seed(seed)
 
 
-def seed(value=None):
+def seed(value: int | None = None) -> int:
     """Starts the default generator over from `value`, or from a fresh seed of the operating system; returns the seed."""
     if value is None:
         return default_generator().seed()
     return manual_seed(value).initial_seed()
 
 
-def initial_seed():
+def initial_seed() -> int:
     """The seed the default generator was started from."""
     return default_generator().initial_seed()
 
 
-def get_rng_state():
+def get_rng_state() -> Tensor:
     """The state of the default generator: {"seed": ..., "stream": ...}."""
     return default_generator().get_state()
 
 
-def set_rng_state(state):
+def set_rng_state(state: Tensor) -> None:
     """Goes on from a state that get_rng_state gave."""
     default_generator().set_state(state)
 
@@ -52,11 +53,11 @@ def set_rng_state(state):
 class fork_rng:
     """A context manager: what is drawn inside does not change the default generator."""
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._state = get_rng_state()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         set_rng_state(self._state)
 
 

@@ -5,6 +5,9 @@ A record has a fixed number of results, so these are written with ops here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from helix import _core
 from helix._core import Tensor
 from helix.errors import IndexRangeError, ParameterError, ShapeError
@@ -30,7 +33,7 @@ def _cut(input, dim, bounds):
     return tuple(_narrow(input, dim, start, stop - start) for start, stop in zip(bounds, bounds[1:]))
 
 
-def split(input, split_size_or_sections, dim=0):
+def split(input: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """The parts of an axis, as views: each of a size (the last may be smaller), or of the given sizes.
 
     Example:
@@ -53,7 +56,7 @@ def split(input, split_size_or_sections, dim=0):
     return _cut(input, dim, bounds)
 
 
-def chunk(input, chunks, dim=0):
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` parts of equal size (the last may be smaller) of an axis, as views.
 
     Example:
@@ -67,7 +70,7 @@ def chunk(input, chunks, dim=0):
     return split(input, max(1, -(-size // chunks)), dim) if size else (input,) * chunks
 
 
-def tensor_split(input, indices_or_sections, dim=0):
+def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int] | Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Parts of an axis, as views: a number of nearly equal ones, or cut at the given positions.
 
     Example:
@@ -95,7 +98,7 @@ def _position(cut, size):
     return min(max(cut + size if cut < 0 else cut, 0), size)
 
 
-def hsplit(input, indices_or_sections):
+def hsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
     """tensor_split along axis 1, or axis 0 of a vector.
 
     Example:
@@ -105,7 +108,7 @@ def hsplit(input, indices_or_sections):
     return tensor_split(input, indices_or_sections, 0 if input.ndim == 1 else 1)
 
 
-def vsplit(input, indices_or_sections):
+def vsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
     """tensor_split along axis 0.
 
     Example:
@@ -115,7 +118,7 @@ def vsplit(input, indices_or_sections):
     return tensor_split(input, indices_or_sections, 0)
 
 
-def unbind(input, dim=0):
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices of an axis, as views without it.
 
     Example:
@@ -126,30 +129,30 @@ def unbind(input, dim=0):
     return tuple(_select(input, dim, i) for i in range(input.shape[dim]))
 
 
-def broadcast_shapes(*shapes):
+def broadcast_shapes(*shapes: int | Sequence[int]) -> tuple[int, ...]:
     """The shape that all shapes are stretched to.
 
     Example:
         >>> helix.broadcast_shapes((3, 1), (2,))
         (3, 2)
     """
-    shapes = [(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes]
-    result = [1] * max(map(len, shapes), default=0)
-    for shape in shapes:
+    given = [(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes]
+    result = [1] * max(map(len, given), default=0)
+    for shape in given:
         for axis, size in enumerate(shape, len(result) - len(shape)):
             if size != 1 and result[axis] not in (1, size):
                 _fail(
                     ShapeError,
                     1003,
                     "broadcast_shapes",
-                    f"cannot stretch {', '.join(map(str, shapes))} to one shape: axis {axis - len(result)} has {result[axis]} and {size}.",
+                    f"cannot stretch {', '.join(map(str, given))} to one shape: axis {axis - len(result)} has {result[axis]} and {size}.",
                 )
             if size != 1:
                 result[axis] = size
     return tuple(result)
 
 
-def broadcast_tensors(*tensors):
+def broadcast_tensors(*tensors: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
     """All tensors stretched to one shape, as views.
 
     Example:
@@ -162,12 +165,12 @@ def broadcast_tensors(*tensors):
     return tuple(_expand(t, shape) for t in tensors)
 
 
-def _several(tensors):
+def _several(tensors: tuple[Any, ...]) -> tuple[Tensor, ...]:
     """Tensors given one by one, or as one list."""
     return tuple(tensors[0]) if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
 
 
-def meshgrid(*tensors, indexing="ij"):
+def meshgrid(*tensors: Tensor | Sequence[Tensor], indexing: str = "ij") -> tuple[Tensor, ...]:
     """Coordinate grids of vectors, as views: grid i holds tensor i along axis i.
 
     indexing: "ij" for matrix order, "xy" for the order of NumPy, in which the first two axes change places.
@@ -194,7 +197,7 @@ def meshgrid(*tensors, indexing="ij"):
     )
 
 
-def cartesian_prod(*tensors):
+def cartesian_prod(*tensors: Tensor | Sequence[Tensor]) -> Tensor:
     """All combinations of the elements of vectors, one row each.
 
     Example:
@@ -207,7 +210,7 @@ def cartesian_prod(*tensors):
     return _core.op_named("stack")([grid.reshape(-1) for grid in meshgrid(*tensors)], 1)
 
 
-def block_diag(*tensors):
+def block_diag(*tensors: Tensor) -> Tensor:
     """A matrix with the given matrices on its diagonal and zeros elsewhere.
 
     Example:
@@ -226,7 +229,7 @@ def _at_least(rank):
     name = f"atleast_{rank}d"
     plain = _core.op_named(name)
 
-    def atleast(*tensors, **keywords):
+    def atleast(*tensors: Tensor | Sequence[Tensor], **keywords: Any) -> Any:
         if len(tensors) == 1 and not isinstance(tensors[0], list | tuple):
             return plain(tensors[0], **keywords)
         return tuple(plain(t, **keywords) for t in _several(tensors)) if tensors else plain(**keywords)
@@ -245,7 +248,7 @@ def _at_least(rank):
 atleast_1d, atleast_2d, atleast_3d = (_at_least(rank) for rank in (1, 2, 3))
 
 
-def nonzero(input, *, as_tuple=False, out=None):
+def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None) -> Any:
     """The positions of the elements that are not zero: one row each, or with as_tuple one vector for each axis.
 
     Example:
@@ -259,7 +262,7 @@ def nonzero(input, *, as_tuple=False, out=None):
     return unbind(_argwhere(input if input.ndim else input.reshape(1)), 1)
 
 
-def index_put(input, indices, values, accumulate=False):
+def index_put(input: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
     """A copy of the input with `values` written, or added, at input[indices]; `indices` is a tuple of tensors.
 
     Example:
@@ -270,7 +273,7 @@ def index_put(input, indices, values, accumulate=False):
     return _index_put(input, values, list(indices), accumulate)
 
 
-def index_put_(input, indices, values, accumulate=False):
+def index_put_(input: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
     """Writes or adds `values` at input[indices] in place."""
     return _index_put_(input, values, list(indices), accumulate)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helix import _core
 from helix._core import Tensor
 from helix.errors import ArgumentError, DTypeError, ParameterError, ShapeError
 from helix.signal.windows import cosines, kaiser_shape, made, triangle
 from helix.written import fail, op
+
+if TYPE_CHECKING:
+    from helix._core import Device, DType
 
 # ---- windows ----
 
@@ -22,8 +25,15 @@ def _window(name: str, window_length: int, periodic: bool, shape: Any, more: dic
 
 
 def hann_window(
-    window_length, periodic=True, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False
-):
+    window_length: int,
+    periodic: bool = True,
+    *,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Device | None = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:
     """0.5 - 0.5 cos(x), one period; or, not periodic, symmetric. `pin_memory` is accepted and changes nothing.
 
     Example:
@@ -35,17 +45,17 @@ def hann_window(
 
 
 def hamming_window(
-    window_length,
-    periodic=True,
-    alpha=0.54,
-    beta=0.46,
+    window_length: int,
+    periodic: bool = True,
+    alpha: float = 0.54,
+    beta: float = 0.46,
     *,
-    dtype=None,
-    layout=None,
-    device=None,
-    pin_memory=False,
-    requires_grad=False,
-):
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Device | None = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:
     """alpha - beta cos(x), one period; or, not periodic, symmetric.
 
     Example:
@@ -57,8 +67,15 @@ def hamming_window(
 
 
 def blackman_window(
-    window_length, periodic=True, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False
-):
+    window_length: int,
+    periodic: bool = True,
+    *,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Device | None = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:
     """0.42 - 0.5 cos(x) + 0.08 cos(2 x), one period; or, not periodic, symmetric.
 
     Example:
@@ -70,8 +87,15 @@ def blackman_window(
 
 
 def bartlett_window(
-    window_length, periodic=True, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False
-):
+    window_length: int,
+    periodic: bool = True,
+    *,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Device | None = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:
     """A triangle, one period; or, not periodic, symmetric.
 
     Example:
@@ -83,16 +107,16 @@ def bartlett_window(
 
 
 def kaiser_window(
-    window_length,
-    periodic=True,
-    beta=12.0,
+    window_length: int,
+    periodic: bool = True,
+    beta: float = 12.0,
     *,
-    dtype=None,
-    layout=None,
-    device=None,
-    pin_memory=False,
-    requires_grad=False,
-):
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Device | None = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:
     """I0(beta sqrt(1 - x^2)) / I0(beta), one period; or, not periodic, symmetric.
 
     Example:
@@ -139,18 +163,18 @@ def _check_signal(name: str, input: Tensor) -> None:
 
 
 def stft(
-    input,
-    n_fft,
-    hop_length=None,
-    win_length=None,
-    window=None,
-    center=True,
-    pad_mode="reflect",
-    normalized=False,
-    onesided=None,
-    return_complex=None,
-    align_to_window=None,
-):
+    input: Tensor,
+    n_fft: int,
+    hop_length: int | None = None,
+    win_length: int | None = None,
+    window: Tensor | None = None,
+    center: bool = True,
+    pad_mode: str = "reflect",
+    normalized: bool = False,
+    onesided: bool | None = None,
+    return_complex: bool | None = None,
+    align_to_window: bool | None = None,
+) -> Tensor:
     """The spectra of windowed frames of a signal: (batch, length) or (length,) gives (..., frequencies, frames).
 
     Frame t holds the n_fft samples around (center) or from t * hop_length on; hop_length is n_fft // 4 by default. A
@@ -205,17 +229,17 @@ def _summed(frames: Tensor, hop: int) -> Tensor:
 
 
 def istft(
-    input,
-    n_fft,
-    hop_length=None,
-    win_length=None,
-    window=None,
-    center=True,
-    normalized=False,
-    onesided=None,
-    length=None,
-    return_complex=False,
-):
+    input: Tensor,
+    n_fft: int,
+    hop_length: int | None = None,
+    win_length: int | None = None,
+    window: Tensor | None = None,
+    center: bool = True,
+    normalized: bool = False,
+    onesided: bool | None = None,
+    length: int | None = None,
+    return_complex: bool = False,
+) -> Tensor:
     """The signal whose short-time spectra come closest to `input`: the inverse of stft with the same arguments.
 
     input: complex, (batch, frequencies, frames) or (frequencies, frames). length: of the result, which is cut or

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from helix import _core
 from helix._core import Tensor
@@ -24,7 +25,9 @@ class HistogramDD(NamedTuple):
     bin_edges: tuple
 
 
-def cov(input, *, correction=1, fweights=None, aweights=None):
+def cov(
+    input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None
+) -> Tensor:
     """The covariance matrix of variables in rows and observations in columns; a number for one variable.
 
     correction: the divisor is the number of observations minus it. fweights: how often each observation was made
@@ -74,7 +77,7 @@ def _weights(name, weights, count, integers):
     return weights
 
 
-def corrcoef(input):
+def corrcoef(input: Tensor) -> Tensor:
     """The matrix of Pearson's correlations of variables in rows; 1 for one variable.
 
     Example:
@@ -97,7 +100,15 @@ def corrcoef(input):
 # ---- histograms ----
 
 
-def histogram(input, bins, *, range=None, weight=None, density=False, out=None):
+def histogram(
+    input: Tensor,
+    bins: int | Tensor,
+    *,
+    range: Any = None,
+    weight: Tensor | None = None,
+    density: bool = False,
+    out: Any = None,
+) -> Histogram:
     """How much weight falls into each bin, as (hist, bin_edges); elements outside are not counted.
 
     bins: a number of bins of equal width over `range` (or from the smallest to the largest element), or their borders
@@ -119,7 +130,9 @@ def histogram(input, bins, *, range=None, weight=None, density=False, out=None):
     return found if out is None else Histogram(*(into("histogram", o, f) for o, f in zip(out, found)))
 
 
-def histogramdd(input, bins, *, range=None, weight=None, density=False):
+def histogramdd(
+    input: Tensor, bins: Any, *, range: Any = None, weight: Tensor | None = None, density: bool = False
+) -> HistogramDD:
     """How much weight falls into each cell of a grid, as (hist, bin_edges); points are rows of the last axis.
 
     bins: a number for every axis, or one for all, or a sequence of increasing vectors of borders. range: the smallest
@@ -198,7 +211,7 @@ def _edges(name, values, bins, i, count, range):
 # ---- sampled functions ----
 
 
-def trapezoid(y, x=None, *, dx=None, dim=-1):
+def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: int = -1) -> Tensor:
     """The integral along an axis by the trapezoidal rule, at the points x, or at distances dx (default 1).
 
     Example:
@@ -208,7 +221,7 @@ def trapezoid(y, x=None, *, dx=None, dim=-1):
     return _trapezoids("trapezoid", y, x, dx, dim).sum(axis("trapezoid", dim, y.ndim))
 
 
-def cumulative_trapezoid(y, x=None, *, dx=None, dim=-1):
+def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: int = -1) -> Tensor:
     """The integrals from the first point to every later one along an axis, as `trapezoid`.
 
     Example:
@@ -243,7 +256,13 @@ def _trapezoids(name, y, x, dx, dim):
     return sums * 0 if x.ndim == 0 else sums * x.narrow(at, 0, 0) / 2
 
 
-def gradient(input, *, spacing=1, dim=None, edge_order=1):
+def gradient(
+    input: Tensor,
+    *,
+    spacing: float | Sequence[Any] | Tensor = 1,
+    dim: int | Sequence[int] | None = None,
+    edge_order: int = 1,
+) -> tuple[Tensor, ...]:
     """Estimates of the derivative along each axis by central differences, exact for parabolas: a tuple of tensors.
 
     spacing: the distance of neighbours, one for each axis, or the coordinates as vectors. dim: the axes; all when None.
@@ -309,7 +328,7 @@ def _differences(input, dim, step, edge_order):
 # ---- norms ----
 
 
-def dist(input, other, p=2):
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The p-norm of input - other, stretched to one shape.
 
     Example:
@@ -321,7 +340,7 @@ def dist(input, other, p=2):
     return op("linalg_vector_norm")(op("abs")(apart) if apart.is_complex() else apart, p)
 
 
-def renorm(input, p, dim, maxnorm, *, out=None):
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float, *, out: Tensor | None = None) -> Tensor:
     """The parts along an axis, scaled down to the p-norm maxnorm where theirs is larger.
 
     Raises ParameterError for p <= 0 or a negative maxnorm, ShapeError for fewer than two dimensions.

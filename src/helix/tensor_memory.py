@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 from helix import _core
+from helix._core import Tensor
 from helix.errors import ArgumentError, ParameterError, ShapeError
 from helix.layouts import check
 from helix.written import fail, op
+
+if TYPE_CHECKING:
+    from helix._core import Device, DType
 
 VIEWS = "squeeze unsqueeze t transpose swapaxes swapdims as_strided"
 
@@ -23,38 +30,44 @@ def _sizes(size):
     return tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else tuple(size)
 
 
-def resize_(self, *size, memory_format=None):
+def resize_(self: Tensor, *size: int | Sequence[int], memory_format: Any = None) -> Tensor:
     """Gives the tensor another size, row-major: the memory is kept as far as it goes, and what is new is undefined."""
     check("resize_", "memory_format", memory_format)
-    size = _sizes(size)
+    wanted = _sizes(size)
     if self.requires_grad:
         fail(ParameterError, 1504, "resize_", "a tensor that requires grad cannot be resized.")
-    if any(n < 0 for n in size):
-        fail(ShapeError, 1403, "resize_", f"size must not be negative, got {size}.")
-    if size == tuple(self.shape):
+    if any(n < 0 for n in wanted):
+        fail(ShapeError, 1403, "resize_", f"size must not be negative, got {wanted}.")
+    if wanted == tuple(self.shape):
         return self
     count = 1
-    for n in size:
+    for n in wanted:
         count *= n
     room = _core.storage_elements(self)
     if self.storage_offset() + count <= room:
-        strides = [1] * len(size)
-        for i in range(len(size) - 2, -1, -1):
-            strides[i] = strides[i + 1] * max(size[i + 1], 1)
-        return _core.become(self, self.detach().as_strided(size, strides, self.storage_offset()))
+        strides = [1] * len(wanted)
+        for i in range(len(wanted) - 2, -1, -1):
+            strides[i] = strides[i + 1] * max(wanted[i + 1], 1)
+        return _core.become(self, self.detach().as_strided(wanted, strides, self.storage_offset()))
     grown = op("empty")((count,), dtype=self.dtype, device=self.device)
     kept = room - self.storage_offset()
     if kept > 0:
         grown[:kept].copy_(self.detach().as_strided((kept,), (1,), self.storage_offset()))
-    return _core.become(self, grown.reshape(size))
+    return _core.become(self, grown.reshape(wanted))
 
 
-def resize_as_(self, the_template, *, memory_format=None):
+def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
     """`resize_` to the shape of another tensor."""
     return resize_(self, tuple(the_template.shape), memory_format=memory_format)
 
 
-def set_(self, source=None, storage_offset=0, size=None, stride=None):
+def set_(
+    self: Tensor,
+    source: Any = None,
+    storage_offset: int = 0,
+    size: Sequence[int] | None = None,
+    stride: Sequence[int] | None = None,
+) -> Tensor:
     """Shows the memory of another tensor of the same dtype from now on; without one, nothing."""
     if source is None:
         return _core.become(self, op("empty")((0,), dtype=self.dtype, device=self.device))
@@ -72,20 +85,20 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
     return _core.become(self, found)
 
 
-def apply_(self, callable):
+def apply_(self: Tensor, callable: Callable[..., Any]) -> Tensor:
     """Replaces each element by callable(element), one after another in Python: slow, and on the CPU alone."""
     values = [callable(value) for value in self.reshape(-1).tolist()]
     return self.copy_(_core.tensor(values, dtype=self.dtype).reshape(self.shape))
 
 
-def map_(self, tensor, callable):
+def map_(self: Tensor, tensor: Tensor, callable: Callable[..., Any]) -> Tensor:
     """Replaces each element by callable(element, element of tensor), one after another in Python."""
     pairs = zip(self.reshape(-1).tolist(), tensor.expand(self.shape).reshape(-1).tolist())
     values = [callable(a, b) for a, b in pairs]
     return self.copy_(_core.tensor(values, dtype=self.dtype).reshape(self.shape))
 
 
-def fill_diagonal_(self, fill_value, wrap=False):
+def fill_diagonal_(self: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
     """Writes a number on the main diagonal; wrap: it begins again below the square part of a tall matrix."""
     if self.ndim < 2:
         fail(ShapeError, 1001, "fill_diagonal_", f"needs 2 dimensions or more, got shape {tuple(self.shape)}.")
@@ -128,22 +141,22 @@ class Storage:
         return f"helix.Storage({self.nbytes()} bytes on {self.device})"
 
 
-def untyped_storage(self):
+def untyped_storage(self: Tensor) -> Storage:
     """The memory that the tensor shows a part of."""
     return Storage(self)
 
 
-def pin_memory(self, device=None):
+def pin_memory(self: Tensor, device: Device | None = None) -> Tensor:
     """The tensor itself: helix copies from ordinary memory, which the CPU device's drivers pin where they need to."""
     return self
 
 
-def to_dense(self, dtype=None, *, masked_grad=True):
+def to_dense(self: Tensor, dtype: DType | None = None, *, masked_grad: bool = True) -> Tensor:
     """The tensor itself, which is dense, as `dtype` where one is given."""
     return self if dtype is None else self.to(dtype)
 
 
-def where(self, condition, other):
+def where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
     """The tensor's elements where condition holds, and those of other elsewhere."""
     return op("where")(condition, self, other)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from helix.errors import ParameterError
 
 
-def get_num_interop_threads():
+def get_num_interop_threads() -> int:
     """How many ops of one program run beside each other: one; each op shares its work over `get_num_threads`.
 
     Example:
@@ -15,7 +15,7 @@ def get_num_interop_threads():
     return 1
 
 
-def set_num_interop_threads(n):
+def set_num_interop_threads(n: int) -> None:
     """Takes 1, which is what there is; raises ParameterError (HX1403) for other numbers.
 
     Example:
@@ -29,7 +29,7 @@ def set_num_interop_threads(n):
         )
 
 
-def set_flush_denormal(mode):
+def set_flush_denormal(mode: bool) -> bool:
     """Whether the processor was told to take numbers below the normal ones for 0: never, so False.
 
     Example:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from copy import copy
 from pathlib import Path
@@ -50,9 +50,9 @@ class Trainer:
     def __init__(
         self,
         model: Module,
-        loss="auto",
-        optimizer="adamw",
-        metrics=None,
+        loss: str | Callable[..., Tensor] = "auto",
+        optimizer: Any = "adamw",
+        metrics: Any = None,
         callbacks: Iterable[Callback] = (),
         **settings: Any,
     ) -> None:
@@ -68,7 +68,7 @@ class Trainer:
 
     # ---- fitting -------------------------------------------------------------------------------------------
 
-    def fit(self, data, test=None, resume: bool = False) -> dict[str, Any]:
+    def fit(self, data: Any, test: Any = None, resume: bool = False) -> dict[str, Any]:
         """Trains for the epochs set, testing after each; returns the last epoch's record.
 
         `data` and `test` are what `helix.data.load` takes, or a Loader, whose batches are taken as they are, from its first epoch on.
