@@ -1,4 +1,5 @@
-"""Gradient rules that other engines had wrong: the gradient graph beside finite differences, and beside the fault itself."""
+"""Gradient rules that other engines had wrong: eager, graph and compiled gradients beside finite differences, and beside the fault
+itself; then every op's gradient in a graph beside its eager one, which gradcheck has seen."""
 
 from __future__ import annotations
 
@@ -9,8 +10,15 @@ import pytest
 
 import helix
 from helix import nn
+from helix.autograd import gradcheck
 from helix.errors import GradientError, TraceError
 from helix.graph import Spec, grad
+
+from ..ops.cases import each_sample
+from ..ops.records import has
+from ..ops.sample import Sample
+from ..ops.test_gradients import as_function, is_differentiable
+from ..ops.values import seed_of
 
 F = nn.functional
 RNG = np.random.default_rng(7)
@@ -88,23 +96,40 @@ WRONG: list[tuple[Callable, tuple[int, ...], Callable]] = [
 def test_rules_beside_their_known_faults(index: int) -> None:
     function, shape, fault = WRONG[index]
     x = RNG.uniform(0.3, 1.5, shape)
-    found = grad(
-        helix.trace(function, Spec(shape, helix.float64)), "x" if "x" in _names(function) else _names(function)[0]
-    )
     expected = numerical(function, [x], 0)
-    np.testing.assert_allclose(found(helix.tensor(x)).numpy(), expected, rtol=1e-6, atol=1e-8)
+    for found in gradients(function, x):
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8)
     assert not np.allclose(fault(x), expected, rtol=1e-3)  # the fault would be seen
 
 
-def _names(function: Callable) -> list[str]:
-    return list(function.__code__.co_varnames[: function.__code__.co_argcount])
+def gradients(function: Callable, x: np.ndarray) -> list[np.ndarray]:
+    """Of one number: eagerly, by the graph of the gradient, and through a compiled function."""
+    given = [helix.tensor(x, requires_grad=True) for _ in range(2)]
+    function(given[0]).backward()
+    helix.compile(function, fallback="error")(given[1]).backward()
+    graph = helix.trace(function, Spec(x.shape, helix.float64))
+    slope = grad(graph, graph.inputs[0].name)(helix.tensor(x))
+    return [slope.numpy(), *[leaf.grad.numpy() for leaf in given if leaf.grad is not None]]
 
+
+UP = nn.ConvTranspose2d(2, 3, 3, 2, padding=1, groups=1, dtype=helix.float64)
+CNN = nn.Sequential(
+    nn.Conv2d(2, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)
+).double()
+CNN.eval()
 
 DROPPED: dict[str, Callable] = {
     "adaptive_avg_pool2d": lambda x: (F.adaptive_avg_pool2d(x, 2) ** 2).sum(),
     "conv_transpose2d": lambda x: (F.conv_transpose2d(x, KERNEL[:2]) ** 2).sum(),
+    "AdaptiveAvgPool2d": lambda x: (nn.AdaptiveAvgPool2d((1, 3))(x) ** 2).sum(),
+    "ConvTranspose2d": lambda x: (UP(x) ** 2).sum(),
+    "a small CNN": lambda x: F.cross_entropy(CNN(x), helix.tensor([1])),
     "var of an axis": lambda x: (x.var(1) * x.var(1)).sum(),
+    "var of two axes, kept": lambda x: (x.var((0, 2), correction=0, keepdim=True) * x).sum(),
+    "standard deviation": lambda x: (x.std(-1) ** 2 * x.mean(-1)).sum(),
     "var of all": lambda x: x.var() ** 2,
+    "var and mean": lambda x: sum(part.square().sum() for part in helix.var_mean(x, -1)),
+    "exponent of both": lambda x: (x.abs() ** (x * 0.5)).sum(),
     "mean of an axis": lambda x: (x.mean(2) ** 3).sum(),
 }
 
@@ -112,9 +137,85 @@ DROPPED: dict[str, Callable] = {
 @pytest.mark.parametrize("name", DROPPED)
 def test_no_op_drops_its_gradient(name: str) -> None:
     x = RNG.normal(size=(1, 2, 4, 4))
-    found = grad(helix.trace(DROPPED[name], Spec(x.shape, helix.float64)), "x")(helix.tensor(x)).numpy()
-    np.testing.assert_allclose(found, numerical(DROPPED[name], [x], 0), rtol=1e-5, atol=1e-7)
-    assert np.abs(found).max() > 1e-3
+    expected = numerical(DROPPED[name], [x], 0)
+    assert np.abs(expected).max() > 1e-3
+    for found in gradients(DROPPED[name], x):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_layer_before_a_pool_gets_its_gradient() -> None:
+    """The convolution of a classifier, in eager code, in one graph of the step, and compiled."""
+    x, target = helix.tensor(RNG.normal(size=(2, 2, 5, 5))), helix.tensor([0, 1])
+
+    def step(x: helix.Tensor) -> helix.Tensor:
+        loss = F.cross_entropy(CNN(x), target)
+        loss.backward()
+        return loss.detach()
+
+    found = []
+    for run in (step, helix.trace(step, Spec(x.shape, x.dtype)), helix.compile(step, fallback="error")):
+        CNN.zero_grad()
+        run(x)
+        found.append([parameter.grad.numpy().copy() for parameter in CNN.parameters()])
+    parameters = [p.detach().clone().requires_grad_() for p in CNN.parameters()]
+    names = [name for name, _ in CNN.named_parameters()]
+    loss = lambda *p: F.cross_entropy(helix.func.functional_call(CNN, dict(zip(names, p, strict=True)), x), target)  # noqa: E731
+    assert gradcheck(loss, tuple(parameters))
+    for gradients_of_run in found[1:]:
+        for mine, eager in zip(gradients_of_run, found[0], strict=True):
+            np.testing.assert_allclose(mine, eager, rtol=1e-9, atol=1e-12)
+    assert all(np.abs(g).max() > 1e-6 for g in found[0])
+
+
+# ---- every op --------------------------------------------------------------------------------------------------
+
+
+def needs_values(sample: Sample) -> bool:
+    return has(sample.op, "values") or (sample.op == "ctc_loss" and sample.name == "one list")
+
+
+def weighed(results: tuple[helix.Tensor, ...]) -> helix.Tensor:
+    """A number in which every element of the results has another weight."""
+    total = helix.zeros((), dtype=helix.float64)
+    for result in results:
+        real = result.real + 2 * result.imag if result.is_complex() else result
+        weights = helix.linspace(0.5, 1.5, real.numel(), dtype=helix.float64).reshape(real.shape)
+        total = total + (real * weights).sum()
+    return total
+
+
+def check_gradient_graph(sample: Sample, function: Callable, leaves: list[helix.Tensor]) -> None:
+    expected = helix.autograd.grad(weighed(function(*leaves)), leaves, allow_unused=True)
+    trace_of = lambda *xs: weighed(function(*[x.requires_grad_() for x in xs]))  # noqa: E731
+    graph = helix.trace(trace_of, *[Spec(x.shape, x.dtype) for x in leaves])
+    helix.manual_seed(seed_of(sample))
+    found = grad(graph, [value.name for value in graph.inputs])(*[x.detach() for x in leaves])
+    for mine, eager in zip(found, expected, strict=True):
+        theirs = helix.zeros_like(mine) if eager is None else eager
+        assert helix.allclose(mine, theirs, rtol=1e-7, atol=1e-9, equal_nan=True), sample.op
+
+
+@each_sample(lambda sample: is_differentiable(sample) and not needs_values(sample))
+def test_the_gradient_graph_of_every_op_is_its_gradient(sample: Sample) -> None:
+    check_gradient_graph(sample, *as_function(sample))
+
+
+def test_a_fault_planted_in_the_graph_alone_is_seen() -> None:
+    sample = Sample("softmax", ())
+    wrong = lambda x: ((x if not helix._core.tracing() else x * 1.001).softmax(-1),)  # noqa: E731
+    with pytest.raises(AssertionError, match="softmax"):
+        check_gradient_graph(sample, wrong, [helix.tensor(RNG.normal(size=(3, 4)), requires_grad=True)])
+
+
+@pytest.mark.parametrize("name", ["special_airy_ai", "signbit", "isnan", "argmax", "count_nonzero", "zeros_like"])
+def test_a_missing_rule_is_an_error(name: str) -> None:
+    """Never a gradient of zeros: neither eagerly nor in a graph."""
+    function = lambda x: helix._core.op_named(name)(x).sum() + 0.0  # noqa: E731
+    x = helix.tensor([0.3, 0.7], dtype=helix.float64, requires_grad=True)
+    with pytest.raises(GradientError):
+        function(x).backward()
+    with pytest.raises(GradientError):
+        grad(helix.trace(function, Spec((2,), helix.float64)), "x")
 
 
 def test_what_has_no_rule_is_an_error() -> None:
