@@ -11,6 +11,7 @@
 #include "late.h"
 #include "kernels.h"
 #include "threads.h"
+#include "workspace.h"
 
 static struct {
     hx_backend backends[HX_MAX_BACKENDS];
@@ -79,7 +80,7 @@ static void host_log(const char *backend, int32_t level, const char *text) {
     if (logger) logger(backend, level, text);
 }
 static void *host_alloc(uint64_t nbytes) {
-    void *block = nbytes <= SIZE_MAX ? hx_pool_alloc((size_t)nbytes) : NULL;
+    void *block = nbytes <= SIZE_MAX ? hx_pool_keep((size_t)nbytes) : NULL;
     if (!block) hx_error_clear();
     return block;
 }

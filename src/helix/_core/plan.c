@@ -8,6 +8,7 @@
 #include "launch.h"
 #include "profile.h"
 #include "threads.h"
+#include "workspace.h"
 #include "written.h"
 
 enum { KEPT_FRAMES = 4, FEW_TENSORS = 16, LOOK_BYTES = 1 << 14 };
@@ -29,7 +30,7 @@ typedef struct step {
     int32_t draw;        /* which of the attributes is a stream of the run; -1: none */
     int32_t told;        /* which input holds the numbers among the attributes, as a run has them; -1: none */
     int32_t segment_end; /* of the first step between two regions: where the next region stands */
-    int64_t segment_bytes, bytes;
+    int64_t segment_bytes, bytes, work_at, work_bytes;
     bool outside;
 } step;
 
@@ -48,6 +49,7 @@ typedef struct frame {
     hx_tensor **fresh;
     const hx_mem **mem; /* what each slot was patched with */
     void **data;
+    hx_workspace work;
     bool writes; /* hx_whole_begin was called */
 } frame;
 
@@ -67,6 +69,8 @@ struct hx_plan {
     int64_t arena;
     hx_plan_region region;
     void *host;
+    _Atomic int64_t *needed; /* of the steps */
+    atomic_bool wants;
     pthread_mutex_t lock;
     frame *frames;
     int n_frames;
@@ -111,7 +115,8 @@ static hx_status take_numbers(hx_plan *p, const hx_plan_data *d) {
     p->numbers = hx_alloc(p->n_numbers * sizeof *p->numbers + 1);
     p->steps = hx_alloc_zeroed((size_t)d->n_steps * sizeof *p->steps + 1);
     p->results = copy_of(d->results, (size_t)d->n_results, sizeof *p->results);
-    return p->numbers && p->steps && p->results ? HX_OK : HX_E_MEMORY;
+    p->needed = hx_alloc_zeroed((size_t)d->n_steps * sizeof *p->needed + 1);
+    return p->numbers && p->steps && p->results && p->needed ? HX_OK : HX_E_MEMORY;
 }
 
 static const int32_t *keep(int32_t **room, const int32_t *numbers, int n) {
@@ -179,6 +184,8 @@ static hx_status take_steps(hx_plan *p, const hx_plan_data *d) {
         s->in = keep(&room, told->in, told->n_in);
         s->out = keep(&room, told->out, told->n_out);
         s->outside = told->outside;
+        s->work_at = told->work_at;
+        s->work_bytes = told->work_bytes;
         s->draw = s->told = -1;
         s->first_view = p->n_views;
         p->n_views += s->n_in + s->n_out;
@@ -384,6 +391,7 @@ void hx_plan_release(hx_plan *p) {
     drop(p->numbers, p->n_numbers, sizeof *p->numbers);
     drop(p->steps, (size_t)p->n_steps, sizeof *p->steps);
     drop(p->results, (size_t)p->n_results, sizeof *p->results);
+    drop(p->needed, (size_t)p->n_steps, sizeof *p->needed);
     drop(p->first_patch, (size_t)(p->n_bound + p->n_fresh + 1), sizeof *p->first_patch);
     drop(p->patches, (size_t)p->n_patches, sizeof *p->patches);
     pthread_mutex_destroy(&p->lock);
@@ -584,7 +592,26 @@ static __attribute__((noinline, cold)) hx_status failed(const hx_err *err, hx_co
     return code == HX_E_MEMORY && hx_error_pending() ? code : hx_fail_kernel(err, code);
 }
 
-static hx_status run_kernels(const hx_plan *p, frame *f, int begin, int end, bool watched) {
+int64_t hx_plan_needed(const hx_plan *p, int step) { return atomic_load(&p->needed[step]); }
+bool hx_plan_wants(const hx_plan *p) { return atomic_load_explicit(&p->wants, memory_order_relaxed); }
+
+static __attribute__((noinline, cold)) void note_needed(hx_plan *p, int i, int64_t bytes) {
+    int64_t known = atomic_load(&p->needed[i]);
+    while (bytes > known && !atomic_compare_exchange_weak(&p->needed[i], &known, bytes)) {}
+    atomic_store(&p->wants, true);
+}
+
+static hx_code run_kernel(hx_plan *p, frame *f, int i, hx_err *err) {
+    const step *s = &p->steps[i];
+    char *arena = f->arena->mem.host_ptr;
+    hx_workspace_open(&f->work, arena + s->work_at, (size_t)s->work_bytes);
+    hx_code code = s->kernel(p->device->handle, NULL, &f->calls[i], err);
+    int64_t needed = (int64_t)hx_workspace_close(&f->work);
+    if (__builtin_expect(needed > s->work_bytes, 0)) note_needed(p, i, needed);
+    return code;
+}
+
+static hx_status run_each(hx_plan *p, frame *f, int begin, int end, bool watched) {
     hx_err err;
     err.struct_size = sizeof err;
     bool profiling = hx_profiling();
@@ -595,7 +622,7 @@ static hx_status run_kernels(const hx_plan *p, frame *f, int begin, int end, boo
         err.msg[0] = 0;
         hx_error_enter_op(s->op->name);
         begin_writing(f, s);
-        hx_code code = s->kernel(p->device->handle, NULL, &f->calls[i], &err);
+        hx_code code = run_kernel(p, f, i, &err);
         if (!goes_on_writing(p, i)) end_writing(f);
         if (__builtin_expect(code != HX_OK, 0)) return failed(&err, code);
         if (__builtin_expect(profiling, 0)) note(p, s, start);
@@ -605,8 +632,15 @@ static hx_status run_kernels(const hx_plan *p, frame *f, int begin, int end, boo
     return HX_OK;
 }
 
+static hx_status run_kernels(hx_plan *p, frame *f, int begin, int end, bool watched) {
+    hx_workspace *before = hx_workspace_set(&f->work);
+    hx_status status = run_each(p, f, begin, end, watched);
+    hx_workspace_set(before);
+    return status;
+}
+
 /* Long ones let the host language go on meanwhile. */
-static hx_status run_segment(const hx_plan *p, frame *f, int begin, int end, int64_t bytes) {
+static hx_status run_segment(hx_plan *p, frame *f, int begin, int end, int64_t bytes) {
     const hx_blocking *blocking = bytes > HX_BLOCKING_BYTES ? hx_get_blocking() : NULL;
     if (!blocking) return run_kernels(p, f, begin, end, false);
     hx_watch watch;
@@ -617,7 +651,7 @@ static hx_status run_segment(const hx_plan *p, frame *f, int begin, int end, int
     return hx_watch_end(&watch) ? hx_given_up() : status;
 }
 
-static hx_status run_here(const hx_plan *p, frame *f, hx_tensor **bound, uint64_t seed, uint64_t first) {
+static hx_status run_here(hx_plan *p, frame *f, hx_tensor **bound, uint64_t seed, uint64_t first) {
     const char *outer = hx_error_enter_op(NULL);
     hx_status status = HX_OK;
     for (int i = 0; i < p->n_steps && !status;) {
@@ -659,7 +693,7 @@ static hx_status give_results(const hx_plan *p, const frame *f, hx_tensor **boun
     return HX_OK;
 }
 
-static hx_status run_in(const hx_plan *p, frame *f, hx_tensor **bound, uint64_t seed, uint64_t first, hx_tensor **results) {
+static hx_status run_in(hx_plan *p, frame *f, hx_tensor **bound, uint64_t seed, uint64_t first, hx_tensor **results) {
     HX_TRY(check_writes(p, bound));
     HX_TRY(make_fresh(p, f));
     if (hx_profiling()) HX_TRY(hx_profile_enter_call());

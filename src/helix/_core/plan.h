@@ -30,6 +30,7 @@ typedef struct hx_plan_step {
     int32_t call, n_in, n_out;
     const int32_t *in, *out;
     bool outside; /* it writes what was there before the run */
+    int64_t work_at, work_bytes; /* where in the arena its kernel may work */
 } hx_plan_step;
 
 /* What a run returns: bound tensor `slot` itself (value -1), or a tensor that shows a value. */
@@ -69,6 +70,11 @@ bool hx_plan_fits(const hx_plan *p, hx_tensor **bound);
 /* One run, of tensors that fit. Random streams begin at `first` of `seed`. The caller owns the results. Several threads may
  * run one plan: each run works in memory of its own, which is kept for the next. */
 hx_status hx_plan_run(hx_plan *p, hx_tensor **bound, uint64_t seed, uint64_t first, hx_tensor **results);
+
+/* Bytes that the kernel of a step has asked for to work in, at one time, in the runs so far; hx_plan_wants: for some step that
+ * is more than it has. */
+int64_t hx_plan_needed(const hx_plan *p, int step);
+bool hx_plan_wants(const hx_plan *p);
 
 /* Offsets, 64-byte aligned, for blocks of `bytes[i]` that live from step first[i] to last[i], so that those which live at the
  * same time lie apart; returns the bytes of the whole, -1 with an error pending without memory. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "pool.h"
+#include "workspace.h"
 
 #define STEP 64
 #define HEADER ((sizeof(hx_storage) + STEP - 1) / STEP * STEP)
@@ -339,6 +340,11 @@ static void *take_large(local *t, size_t nbytes) {
 }
 
 void *hx_pool_alloc(size_t nbytes) {
+    void *block = hx_workspace_take(nbytes);
+    return block ? block : hx_pool_keep(nbytes);
+}
+
+void *hx_pool_keep(size_t nbytes) {
     local *t = this_thread();
     void *block = may_take(t, nbytes) ? take_large(t, nbytes) : NULL;
     if (block) count_large_taken(t, nbytes);
@@ -346,7 +352,7 @@ void *hx_pool_alloc(size_t nbytes) {
 }
 
 void hx_pool_free(void *block, size_t nbytes) {
-    if (!block) return;
+    if (!block || hx_workspace_give(block, nbytes)) return;
     count_large_given(this_thread(), nbytes);
     hx_pool_give(block, nbytes);
 }

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "error.h"
+#include "workspace.h"
 
 #define MOST_THREADS 64
 #define SPIN_NANOSECONDS 100000
@@ -40,6 +41,7 @@ static struct {
     _Alignas(CACHE_LINE) hx_body body;
     void *ctx;
     const atomic_bool *stopped; /* of the caller's kernel; NULL where it cannot be given up */
+    hx_workspace *workspace; /* the caller's */
     int helpers;          /* workers with a smaller index may join */
     _Alignas(CACHE_LINE) atomic_int parked;
     atomic_bool busy;     /* a caller owns the pool */
@@ -110,6 +112,8 @@ int hx_threads_get(void) {
     atomic_compare_exchange_strong(&pool.threads, &none, default_threads());
     return atomic_load(&pool.threads);
 }
+
+bool hx_inside_body(void) { return inside; }
 
 void hx_threads_set(int n) { atomic_store(&pool.threads, within_bounds(n)); }
 
@@ -242,8 +246,10 @@ static void *worker(void *argument) {
         seen = job_of(gate);
         if (!join(gate)) continue;
         duty.stopped = pool.stopped;
+        hx_workspace_set(pool.workspace);
         if (index < pool.helpers) run_chunks(place, pool.helpers + 1, pool.body, pool.ctx);
         duty.stopped = NULL;
+        hx_workspace_set(NULL);
         hx_error_clear(); /* bodies do not fail; nothing may reach the next job */
         atomic_fetch_sub_explicit(&pool.gate, 1, memory_order_release);
     }
@@ -284,6 +290,7 @@ static void post(int64_t chunks, hx_body body, void *ctx, int threads) {
     pool.ctx = ctx;
     pool.stopped = duty.whole ? NULL : duty.stopped;
     pool.helpers = threads - 1;
+    pool.workspace = hx_workspace_get();
     uint32_t gate = atomic_load_explicit(&pool.gate, memory_order_relaxed);
     atomic_store(&pool.gate, (gate & ~(GATE_NEXT - 1)) + GATE_NEXT + GATE_OPEN);
     if (atomic_load(&pool.parked) > 0) futex(FUTEX_WAKE, INT_MAX);

@@ -27,6 +27,7 @@ VIEW, INTO, OVER, DENSE, COPY, REGION = (
 ROWS = 1 << 16  # a step that passes over its operands row by row
 NONE, ARENA, BOUND, RESULT, CONSTANT = range(5)
 LINE = 64
+SETTLED = 4  # how often a plan is made again
 
 
 class Memory(NamedTuple):
@@ -66,6 +67,8 @@ class Planner:
         self.steps: list[Step] = []
         self.written: set[int] = set()  # bound tensors
         self.buffer: dict[int, int] = {}  # root -> the root in whose memory it lies
+        self.works: Sequence[int] = ()  # of each step, what its kernel works in
+        self.settled = 0  # how often they were asked for
 
     # ---- steps ---------------------------------------------------------------------------------------------
 
@@ -265,10 +268,12 @@ class Planner:
     def share(self) -> None:
         """Results take the place of operands that are not needed any more; a copy that does so is no step."""
         kept = []
+        self.moments = []
         for i, step in enumerate(self.steps):
             over = step.outs and not step.bits & (INTO | REGION) and self.taken_over(step, i)
             if not (over and step.bits & COPY):
                 kept.append(step)
+                self.moments.append(i)
         self.steps = kept
 
     def taken_over(self, step: Step, i: int) -> bool:
@@ -293,8 +298,9 @@ class Planner:
             root = self.buffer[root]
         return root
 
-    def arena(self) -> tuple[int, dict[int, int]]:
-        """Bytes, and the offset of every root. Each lives on as long as what is written over it."""
+    def arena(self, works: Sequence[int]) -> tuple[int, dict[int, int], list[int]]:
+        """Bytes, and the offset of every root, and of what each step works in. A root lives on as long as what is written over
+        it."""
         first: dict[int, int] = {}
         last: dict[int, int] = {}
         for root, begin in self.first.items():
@@ -302,23 +308,28 @@ class Planner:
             first[owner] = min(first.get(owner, begin), begin)
             last[owner] = max(last.get(owner, 0), self.last[root])
         owners = list(first)
+        working = [i for i, size in enumerate(works) if size]
         self.blocks = [(-(-self.size(r) // LINE) * LINE, first[r], last[r]) for r in owners]
-        whole, offsets = _core.plan_offsets(
-            [b for b, _, _ in self.blocks], list(first.values()), [last[r] for r in owners]
-        )
-        at = dict(zip(owners, offsets, strict=True))
-        return whole, {root: at[self.owner(root)] for root in self.first}
+        self.blocks += [(works[i], self.moments[i], self.moments[i]) for i in working]
+        whole, offsets = _core.plan_offsets(*[[block[k] for block in self.blocks] for k in range(3)])
+        at = dict(zip(owners, offsets[: len(owners)], strict=True))
+        work_at = [0] * len(works)
+        for i, offset in zip(working, offsets[len(owners) :], strict=True):
+            work_at[i] = offset
+        return whole, {root: at[self.owner(root)] for root in self.first}, work_at
 
     # ---- the plan ------------------------------------------------------------------------------------------
 
-    def finish(self) -> Blueprint:
-        whole, offsets = self.arena()
+    def finish(self, works: Sequence[int] = ()) -> Blueprint:
+        """`works`: for each step, the bytes that its kernel works in; none are set aside without."""
+        self.works = works or [0] * len(self.steps)
+        whole, offsets, work_at = self.arena(self.works)
         made = [root for root, (kind, _) in self.home.items() if kind == BOUND]
         outside = set(made) | {self.bound[slot] for slot in self.written}
         steps = []
-        for step in self.steps:
+        for step, at, size in zip(self.steps, work_at, self.works, strict=True):
             writes = any(self.root[v] in outside for v in (*step.outs, *step.written))
-            steps.append((step.call, step.ins, step.outs, writes))
+            steps.append((step.call, step.ins, step.outs, writes, at, size))
         values: list[int] = []
         for v in range(len(self.root)):
             values += self.told(v, offsets)
@@ -334,7 +345,8 @@ class Planner:
             whole,
             self.lowered.regions,
         )
-        return Blueprint(
+        self.drawn = Blueprint(
+            self,
             arguments,
             Memory(whole, bound(self.blocks), sum(self.size(root) for root in self.fresh)),
             len(self.root),
@@ -342,6 +354,7 @@ class Planner:
             len(self.lowered.outputs),
             [(kind, slot) for kind, slot, _ in self.lowered.effects if kind != "write"],
         )
+        return self.drawn
 
     def told(self, v: int, offsets: dict[int, int]) -> tuple[int, int, int, int, int]:
         """What the core is told of a value: number, slot, home, is a copy, offset."""
@@ -372,9 +385,10 @@ def bound(blocks: Sequence[tuple[int, int, int]]) -> int:
 
 
 class Blueprint(NamedTuple):
-    """All that a plan is made of, without a tensor of the caller's: what the core is told; the memory it needs; how many values,
+    """All that a plan is made of, without a tensor of the caller's: who drew it; what the core is told; the memory it needs; how many values,
     steps and outputs it has; and the gradients among its results, each with its leaf's place among the bound tensors."""
 
+    planner: Planner
     arguments: tuple[Any, ...]
     memory: Memory
     values: int
@@ -391,17 +405,26 @@ def blueprint(program: Program, leaves: Sequence[Tensor], captured: Sequence[Ten
 
 
 class Planned:
-    """A plan for tensors that lie in one way, ready to run."""
+    """A plan for tensors that lie in one way, ready to run.
 
-    __slots__ = ("gradients", "memory", "outputs", "plan", "steps")
+    What kernels work in is known when they have run: the plan is made again then, with room for it."""
+
+    __slots__ = ("gradients", "memory", "outputs", "plan", "planner", "steps")
 
     def __init__(self, made: Blueprint) -> None:
+        self.planner = made.planner
+        self._take(self.planner.drawn)
+
+    def _take(self, made: Blueprint) -> None:
         self.plan = _core.Plan(*made.arguments)
         self.memory, self.steps, self.outputs, self.gradients = made.memory, made.steps, made.outputs, made.gradients
 
     def run(self, leaves: Sequence[Tensor], captured: list[Tensor], seed: int, first: int) -> list[Tensor] | None:
         """The outputs; None, with nothing done, where the tensors lie in another way."""
-        found: list[Tensor] | None = self.plan.run(leaves, captured, seed, first)
+        plan = self.plan
+        found: list[Tensor] | None = plan.run(leaves, captured, seed, first)
+        if plan.wants and self.planner.settled < SETTLED:
+            self._settle(plan)
         if found is None or not self.gradients:
             return found
         bound = [*leaves, *captured]
@@ -413,3 +436,9 @@ class Planned:
                 else:
                     leaf.grad.add_(gradient)
         return found[: self.outputs]
+
+    def _settle(self, plan: _core.Plan) -> None:
+        """Sets aside what kernels have asked for; with another number of threads they may ask for more."""
+        planner = self.planner
+        planner.settled += 1
+        self._take(planner.finish([max(pair) for pair in zip(planner.works, plan.needed(), strict=True)]))

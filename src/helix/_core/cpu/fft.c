@@ -4,6 +4,7 @@
  * such lines (fft_plan.h). What the method of a length is depends on the length alone, and lanes do not see one another, so a
  * line has the same bits in any batch and for any number of threads. Tables are kept for the lengths used last. */
 #include <pthread.h>
+#include "../workspace.h"
 #include "cpu.h"
 #include "turn.h"
 

@@ -217,7 +217,7 @@ static bool FFT(plan_kernel)(FFT(plan) *p) {
     const FFT(plan) *inner = (const FFT(plan) *)p->entry.inner;
     int64_t n = p->entry.n, m = inner->entry.n, bytes = FFT(split_bytes)(inner);
     FFT(t) *b = (FFT(t) *)p->kernel;
-    FFT(c) *room = hx_pool_alloc((size_t)bytes);
+    FFT(c) *room = hx_pool_keep((size_t)bytes);
     if (!room) return false;
     memset(b, 0, (size_t)m * 2 * sizeof *b);
     for (int64_t j = 0; j < n; j++) {
@@ -236,7 +236,7 @@ static fft_entry *FFT(make_plan)(int64_t n, fft_kind kind, bool real) {
     fft_arena arena = {0};
     FFT(plan_tables)(&draft, &arena);
     draft.entry.bytes = (size_t)fft_rounded((int64_t)sizeof draft) + (size_t)arena.used;
-    FFT(plan) *p = hx_pool_alloc(draft.entry.bytes);
+    FFT(plan) *p = hx_pool_keep(draft.entry.bytes);
     if (!p) return NULL;
     *p = draft;
     arena = (fft_arena){(char *)p + fft_rounded((int64_t)sizeof draft), 0};

@@ -696,7 +696,7 @@ static hx_code read_program(hx_fused *f, const hx_op_call *call, hx_err *err) {
 
 HX_KERNEL(k_fused) {
     HX_UNUSED;
-    struct { machine m; hx_fused f; } *room = hx_alloc(sizeof *room);
+    struct { machine m; hx_fused f; } *room = hx_pool_alloc(sizeof *room);
     if (!room) return HX_E_MEMORY;
     machine *m = &room->m;
     m->call = call;
@@ -704,7 +704,7 @@ HX_KERNEL(k_fused) {
     atomic_init(&m->failed, HX_OK);
     hx_code code = read_program(&room->f, call, err);
     if (!code) code = run(m, err);
-    hx_free(room, sizeof *room);
+    hx_pool_free(room, sizeof *room);
     return code;
 }
 

@@ -19,6 +19,7 @@ cdef extern from "plan.h" nogil:
         const int32_t *in_ "in"
         const int32_t *out
         bint outside
+        int64_t work_at, work_bytes
     ctypedef struct hx_plan_result:
         int32_t value, slot
     ctypedef struct hx_plan_data:
@@ -39,6 +40,8 @@ cdef extern from "plan.h" nogil:
     bint hx_plan_takes(const hx_plan *p, int i, const hx_tensor *t)
     bint hx_plan_fits(const hx_plan *p, hx_tensor **bound)
     hx_status hx_plan_run(hx_plan *p, hx_tensor **bound, uint64_t seed, uint64_t first, hx_tensor **results)
+    int64_t hx_plan_needed(const hx_plan *p, int step)
+    bint hx_plan_wants(const hx_plan *p)
     int64_t hx_plan_offsets(int n, const int64_t *nbytes, const int32_t *first, const int32_t *last, int64_t *offset)
 
 # What a call of a trace is to a plan.
@@ -128,13 +131,14 @@ cdef class Plan:
     """Kernels, and where each finds its operands. See helix.graph.plan, which makes it.
 
     values: numbers, five for each: value of the trace, slot, home (hx_home), dense copy, offset. steps: (call or -1, inputs,
-    outputs, writes what was there before). results: (value or -1, slot). regions: functions of a list of tensors, a seed and the first stream of the run.
+    outputs, writes what was there before, where in the arena its kernel works, bytes). results: (value or -1, slot). regions: functions
+    of a list of tensors, a seed and the first stream of the run.
     """
     cdef hx_plan *plan
     cdef Trace trace
     cdef list regions
     cdef readonly int64_t arena
-    cdef int n_bound, n_results
+    cdef int n_bound, n_results, n_steps
 
     def __init__(self, Trace trace not None, values, list steps, bound, int n_inputs, fresh, list results, written, int64_t arena,
                  list regions):
@@ -152,12 +156,13 @@ cdef class Plan:
         cdef const long long *told = v.data.as_longlongs
         cdef int i
         self.trace, self.regions, self.arena = trace, regions, arena
+        self.n_steps = <int>len(steps)
         self.n_bound, self.n_results = <int>len(b), <int>len(results)
         for i in range(len(v) // 5):
             value[i].number, value[i].slot, value[i].home = <int32_t>told[5 * i], <int32_t>told[5 * i + 1], <uint8_t>told[5 * i + 2]
             value[i].dense, value[i].at = told[5 * i + 3] != 0, told[5 * i + 4]
         for i in range(len(steps)):
-            call, ins, outs, outside = steps[i]
+            call, ins, outs, outside, step[i].work_at, step[i].work_bytes = steps[i]
             step[i].call, step[i].n_in, step[i].n_out, step[i].outside = call, <int32_t>len(ins), <int32_t>len(outs), outside
             step[i].in_ = at
             step[i].out = at + step[i].n_in
@@ -174,6 +179,15 @@ cdef class Plan:
 
     def __dealloc__(self):
         hx_plan_release(self.plan)
+
+    @property
+    def wants(self):
+        """Has a kernel asked for more memory to work in than its step has?"""
+        return hx_plan_wants(self.plan)
+
+    def needed(self):
+        """For each step, the bytes that its kernel has asked for at one time."""
+        return [hx_plan_needed(self.plan, i) for i in range(self.n_steps)]
 
     def takes(self, inputs, list captured not None):
         """Do these lie like the first inputs, and the captured tensors, of the plan, and does it take all of those inputs?"""
