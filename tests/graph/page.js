@@ -17,6 +17,7 @@ class Element {
   getBoundingClientRect() { return {width: 800, height: 600, left: 0, top: 0}; }
   querySelector() { return null; }
   querySelectorAll() { return []; }
+  prepend(...parts) { this.children.unshift(...parts); }
   focus() {}
 }
 
@@ -36,10 +37,16 @@ const walk = element => {
   element.children.forEach(walk);
 };
 walk(elements.canvas);
-const wires = [];
-const gather = element => {
-  if (/wire/.test(element.attributes.class || "")) wires.push(element.attributes["data-from"]);
-  element.children.forEach(gather);
+const gather = (element, wires = []) => {
+  if (/wire/.test(element.attributes.class || "")) wires.push(+element.attributes["data-from"]);
+  element.children.forEach(part => gather(part, wires));
+  return wires;
 };
-gather(elements.canvas);
-process.stdout.write(JSON.stringify({boxes: found, wires: wires.length}));
+const wires = gather(elements.canvas);
+elements.close.listeners.click();
+elements.search.value = process.argv[2] || "";
+elements.search.listeners.input();
+const status = elements.status.textContent;
+elements.search.listeners.keydown({key: "Enter"});
+const panel = (elements.panel.children || []).map(part => [part.name, part.textContent]);
+process.stdout.write(JSON.stringify({boxes: found, wires, closed: gather(elements.canvas), status, at: elements.status.textContent, panel}));

@@ -21,6 +21,7 @@ from helix.data import DataInfo
 from helix.errors import ConfigError
 from helix.graph import Dim, Graph, Spec
 from helix.graph.drawing import Drawing
+from helix.graph.ir import NOWHERE
 from helix.graph.layout import FAR, Layout
 from helix.graph.svg import deeper_than, drawn
 from helix.graph.view import first_open
@@ -62,7 +63,10 @@ def long() -> Graph:
         parts = [(y * i).exp() for i in range(30)]
         return helix.stack(parts).sum(0) + x
 
-    return helix.trace(run, Spec((3,)))
+    graph = helix.trace(run, Spec((3,)))
+    for node in graph.nodes:
+        node.place = NOWHERE
+    return graph
 
 
 GRAPHS: dict[str, Callable[[], Graph]] = {
@@ -126,9 +130,26 @@ def test_modules_open_and_close() -> None:
     assert any(line.startswith("→ bn1.running_mean") for box in drawing.boxes for line in box.lines)
     closed = ElementTree.fromstring(graph.to_svg(depth=0))
     assert len(closed.findall(".//*[@data-box]")) == len(drawing.root.parts)
-    assert f">{drawing.root.parts[5].ops} ops<" in graph.to_svg(depth=0)
+    assert f">{drawing.root.parts[5].ops} ops · " in graph.to_svg(depth=0)
     assert deeper_than(drawing, 1) and drawn(drawing, deeper_than(drawing, 1)) == graph.to_svg(1)
     assert not set(first_open(drawing)) - {box.number for box in drawing.boxes if box.parts}
+
+
+def test_wires_of_a_closed_group_are_one() -> None:
+    drawing = Drawing(step())
+    closed = Layout(drawing, deeper_than(drawing, 0))
+    (layers,) = [box for box in drawing.root.parts if box.title == "layers"]
+    (backward,) = [box for box in drawing.root.parts if box.title.startswith("test_pictures.py:")]
+    ends = [b.box.title for _, b, source in closed.frames[0].links if source == layers.number and b.box is not None]
+    assert ends == [backward.title] and backward.ops > 20
+    assert len([a for a, _ in drawing.wires if drawing.boxes[a] in set(layers.walk())]) > 20
+
+
+def test_costs_of_open_sizes_are_those_of_the_smallest() -> None:
+    model = nn.Linear(4, 8)
+    drawing = Drawing(helix.trace(model, Spec((Dim("B", min=3, multiple_of=2), 4))))
+    assert drawing.sizes == {"B": 4} and drawing.total == helix.trace(model, Spec((4, 4))).cost()
+    assert drawing.told.endswith("at B = 4")
 
 
 def test_bodies_are_drawn_inside() -> None:
@@ -189,7 +210,7 @@ def test_nothing_comes_from_the_network() -> None:
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node runs the page's script")
-@pytest.mark.parametrize("name", ["resnet18", "flow", "long"])
+@pytest.mark.parametrize("name", ["resnet18", "flow", "long", "step"])
 def test_the_page_draws_what_the_picture_shows(name: str) -> None:
     graph = GRAPHS[name]()
     script = Path(__file__).with_name("page.js")
@@ -202,7 +223,25 @@ def test_the_page_draws_what_the_picture_shows(name: str) -> None:
         here = [float(rectangle.get(key, "")) for key in ("x", "y", "width", "height")]
         there = found["boxes"][group.get("data-box")]
         assert [there[0] + 20, there[1] + 20, *there[2:]] == pytest.approx(here, abs=0.21)
-    assert found["wires"] == len([p for p in root.iter(f"{svg}path") if "wire" in p.get("class", "")])
+    assert sorted(found["wires"]) == begins(root)
+    assert sorted(found["closed"]) == begins(ElementTree.fromstring(graph.to_svg(depth=0)))
+
+
+def begins(picture: ElementTree.Element) -> list[int]:
+    """The boxes at which wires begin."""
+    return sorted(int(part.get("data-from", "")) for part in picture.iter() if part.get("class") == "wire")
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node runs the page's script")
+def test_the_page_finds() -> None:
+    graph = GRAPHS["step"]()
+    command = ["node", str(Path(__file__).with_name("page.js")), "layers.1 linear2"]
+    done = subprocess.run(command, input=graph.to_html(), capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    wanted = [box for box in Drawing(graph).boxes if "layers.1.linear2" in f"{box.tip} {box.lines}"]
+    assert found["status"] == f"{len(wanted)} found" and found["at"] == f"1 of {len(wanted)}"
+    names = [text for tag, text in found["panel"] if tag in ("h2", "h3", "button")]
+    assert names == ["linear2 · linear", "takes", "dropout · dropout_apply", "goes to", "dropout2 · dropout_apply"]
 
 
 # ---- the command ----

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import groupby
 from math import prod
 from typing import Any
 
 from .. import _core
-from ..errors import GraphError
+from ..errors import GraphError, HelixError
 from .analysis import NOTHING, Cost, bytes_of, cost, is_view
 from .fused import decode
 from .ir import Graph, Node, Value
@@ -16,6 +17,7 @@ from .records import CONTROL, record_of
 from .text import spec_text
 
 LONGEST = 44  # characters of a line
+TOGETHER = 12  # ops without a module that one line of a program makes, from which on they are a group
 BODIES, MODULES = 8, 16  # levels that are drawn
 
 
@@ -42,6 +44,14 @@ class Box:
         """How many ops it holds."""
         return 1 if self.kind == "op" else sum(part.ops for part in self.parts)
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        """Its lines while it is closed; a group tells what is in it."""
+        if not self.parts:
+            return self.lines
+        done = f" · {number_text(self.cost.flops, 'FLOP')}" if self.cost.flops else ""
+        return (*self.lines, f"{self.ops} op{'s' if self.ops != 1 else ''}{done}")
+
     def walk(self) -> Iterator[Box]:
         """Itself and all boxes within."""
         yield self
@@ -50,10 +60,17 @@ class Box:
 
 
 class Drawing:
-    """All boxes by number, the outermost first, and the wires as pairs of numbers of boxes that are no groups, or sealed."""
+    """All boxes by number, the outermost first, and the wires as pairs of numbers of boxes that are no groups, or sealed.
+
+    Costs of a graph with dimensions are those at `sizes`, the smallest that there are.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self.root = Box("graph", graph.name)
+        self.sizes = {
+            dim.name: max(-(-dim.min // dim.multiple_of) * dim.multiple_of, dim.multiple_of) for dim in graph.dims
+        }
+        self._sized = _sized(graph, self.sizes)
         self.wires: list[tuple[int, int]] = []
         self._pairs: list[tuple[Box, Box]] = []
         self._fill(self.root, graph, 0)
@@ -66,6 +83,12 @@ class Drawing:
         self.wires = list(dict.fromkeys((a.number, b.number) for a, b in self._pairs))
         self.total = _summed(self.root)
 
+    @property
+    def told(self) -> str:
+        """How many ops, and what they cost."""
+        at = f" at {', '.join(f'{name} = {size}' for name, size in self.sizes.items())}" if self.sizes else ""
+        return f"{self.root.ops} ops · {number_text(self.total.flops, 'FLOP')} · {number_text(self.total.bytes, 'B')} moved{at}"
+
     def _fill(self, root: Box, graph: Graph, depth: int) -> None:
         made: dict[int, Box] = {}
         first = [_input(value) for value in graph.inputs]
@@ -73,7 +96,7 @@ class Drawing:
         ops: list[tuple[tuple[str, ...], Box]] = []
         for node in graph.nodes:
             box = self._op(node, depth)
-            ops.append((tuple(part for part in node.place[0].split(".") if part)[:MODULES], box))
+            ops.append((_path(node), box))
             self._take(box, node.inputs, made)
             made.update({id(value): box for value in node.outputs})
         for effect in graph.effects:
@@ -81,14 +104,15 @@ class Drawing:
         last = [_output(f"output {i}" if i else "output", value) for i, value in enumerate(graph.outputs)]
         for box, value in zip(last, graph.outputs, strict=True):
             self._take(box, (value,), made)
-        root.parts = [*first, *_grouped(ops, 0, ""), *last]
+        root.parts = [*first, *_grouped(_by_line(ops, graph), 0, ""), *last]
 
     def _take(self, box: Box, values: tuple[Value | None, ...], made: dict[int, Box]) -> None:
         self._pairs += [(made[id(value)], box) for value in values if value is not None and id(value) in made]
 
     def _op(self, node: Node, depth: int) -> Box:
-        box = Box("op", node.op, family(node), _lines(node), _tip(node))
-        box.cost = _cost(node)
+        done = _cost(self._sized.get(id(node), node))
+        box = Box("op", node.op, family(node), _lines(node), _tip(node, done))
+        box.cost = done
         if node.graphs and depth < BODIES:
             box.kind, box.sealed = "body", True
             for body in node.graphs:
@@ -118,6 +142,21 @@ class Drawing:
         last = [_output(f"output {i}" if i else "output", value) for i, value in enumerate(node.outputs)]
         self._pairs += [(steps[result.step], end) for result, end in zip(program.results, last, strict=True)]
         box.kind, box.sealed, box.parts = "body", True, [*given, *steps, *last]
+
+
+def _path(node: Node) -> tuple[str, ...]:
+    return tuple(part for part in node.place[0].split(".") if part)[:MODULES]
+
+
+def _by_line(ops: list[tuple[tuple[str, ...], Box]], graph: Graph) -> list[tuple[tuple[str, ...], Box]]:
+    """Many neighbours of no module that one line made, such as those of a backward pass, are a group of that line's name."""
+    made: list[tuple[tuple[str, ...], Box]] = []
+    for (module, file, line), run in groupby(zip(graph.nodes, ops, strict=True), lambda pair: pair[0].place):
+        found = [op for _, op in run]
+        name = f"{os.path.basename(file)}:{line}"
+        grouped = not module and file and TOGETHER <= len(found) < len(ops)
+        made += [((name,), box) for _, box in found] if grouped else found
+    return made
 
 
 def _grouped(ops: list[tuple[tuple[str, ...], Box]], depth: int, path: str) -> list[Box]:
@@ -185,6 +224,30 @@ def number_text(number: float, unit: str) -> str:
     return f"{number:.3g} {unit}"
 
 
+def _sized(graph: Graph, sizes: dict[str, int]) -> dict[int, Node]:
+    """The nodes at these sizes, by the identity of those without."""
+    if not sizes:
+        return {}
+    try:
+        twin = graph.at(**sizes)
+    except HelixError:  # an old file, or a graph changed by hand: pictures are drawn all the same
+        return {}
+    pairs = list(zip(graph.nodes, twin.nodes, strict=False))
+    found: dict[int, Node] = {}
+    while pairs:
+        node, other = pairs.pop()
+        if node.op == other.op:
+            found[id(node)] = other
+            for a, b in zip(node.graphs, other.graphs, strict=False):
+                pairs += zip(a.nodes, b.nodes, strict=False)
+    return found if len(graph.nodes) == len(twin.nodes) else {}
+
+
+def name_of(box: Box) -> str:
+    """What a wire that is not drawn is said to come from."""
+    return box.caption or box.title
+
+
 def _cost(node: Node) -> Cost:
     try:
         return cost(node)
@@ -218,7 +281,7 @@ def _said(op: str, attributes: tuple[Any, ...]) -> list[str]:
     for (name, parameter), attribute in zip(known.items(), attributes, strict=False):
         if attribute is None or name in UNTOLD or _usual(attribute, parameter["default"]):
             continue
-        text = attribute.name if isinstance(attribute, _core.dtype) else repr(attribute)
+        text = attribute.name if isinstance(attribute, _core.dtype) else _number(attribute)
         told.append(f"{name}={text}")
     return told
 
@@ -232,21 +295,20 @@ def _usual(attribute: Any, default: Any) -> bool:
 
 
 def _number(source: Any) -> str:
-    return f"{source:.6g}" if type(source) is float else str(source)
+    return f"{source:.6g}" if type(source) is float else repr(source)
 
 
-def _tip(node: Node) -> str:
+def _tip(node: Node, done: Cost) -> str:
     left = ", ".join(map(_spec, node.outputs))
     given = ", ".join(
         "none" if v is None else _number(v.source) if v.kind == "number" else _named(v) for v in node.inputs
     )
-    lines = [f"{node.op}({given}) -> {left}"[:2000], *_attributes(node)]
+    lines = [f"{node.op}({given}) → {left}"[:2000], *_attributes(node)]
     module, file, line = node.place
     if module:
         lines.append(f"module {module}")
     if file:
         lines.append(f"{os.path.basename(file)}:{line}")
-    done = _cost(node)
     if done != NOTHING:
         lines.append(
             f"{number_text(done.flops, 'FLOP')}, {number_text(done.bytes_read, 'B')} read, "
@@ -289,9 +351,9 @@ _PREFIXES = {
     "product": ("linear", "matmul", "mm", "bmm", "addmm", "baddbmm", "conv", "scaled_dot", "attention", "einsum", "mv", "dot"),
     "norm": ("layer_norm", "batch_norm", "group_norm", "rms_norm", "native_layer", "native_rms", "softmax", "log_softmax"),
     "reduction": ("sum", "mean", "amax", "amin", "prod", "var", "std", "argmax", "argmin", "any", "all", "logsumexp", "cum", "max_pool",
-                  "avg_pool", "adaptive", "norm", "cross_entropy", "linear_cross"),
+                  "avg_pool", "adaptive", "norm", "cross_entropy", "native_cross", "linear_cross"),
     "move": ("index", "gather", "scatter", "embedding", "cat", "stack", "copy", "clone", "contiguous", "cast", "constant_pad", "where",
-             "take", "roll", "flip", "repeat", "arange", "full", "zeros", "ones", "empty"),
+             "take", "roll", "reshape", "slice", "flip", "repeat", "arange", "full", "zeros", "ones", "empty"),
     "random": ("rand", "dropout", "bernoulli", "normal", "uniform", "multinomial"),
     "control": ("cond", "scan", "while_loop", "function"),
     "fused": ("fused",),
@@ -315,7 +377,7 @@ def tree_data(drawing: Drawing) -> list[dict[str, Any]]:
             "title": box.title,
             "caption": box.caption,
             "family": box.family,
-            "lines": list(box.lines),
+            "lines": list(box.said),
             "tip": box.tip,
             "flops": box.cost.flops,
             "bytes": box.cost.bytes,

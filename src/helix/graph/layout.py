@@ -55,7 +55,7 @@ class Layout:
         self.closed = closed
         self.frames: dict[int, Frame] = {}
         self.sizes: dict[int, tuple[float, float]] = {}
-        routes = _routes(drawing)
+        routes = _routes(drawing, self._outermost())
         for box in reversed(drawing.boxes):  # what is inside comes before what is around it
             if self.is_open(box):
                 frame = self.frames[box.number] = _framed(box, routes.get(box.number, {}))
@@ -63,6 +63,15 @@ class Layout:
                 self.sizes[box.number] = (frame.width, frame.height)
             else:
                 self.sizes[box.number] = size_of(box)
+
+    def _outermost(self) -> list[int]:
+        """For each box the outermost closed group around it, or itself: where its wires are seen to begin."""
+        found: list[int] = []
+        for box in self.drawing.boxes:  # what is around comes before what is inside
+            above = box.parent
+            hidden = above is not None and (found[above.number] != above.number or not self.is_open(above))
+            found.append(found[above.number] if above is not None and hidden else box.number)
+        return found
 
     def is_open(self, box: Box) -> bool:
         return bool(box.parts or box.kind == "graph") and box.number not in self.closed
@@ -86,14 +95,8 @@ class Layout:
 
 def size_of(box: Box) -> tuple[float, float]:
     """Width and height of a box that is closed."""
-    lines = (*box.lines, *closed_lines(box))
-    wide = max([TITLE * len(box.title), *[LINE * len(line) for line in (*lines, box.caption)]])
-    return max(88.0, float(int(wide + 26.5))), 29.0 + 14 * len(lines) + (13 if box.caption else 0)
-
-
-def closed_lines(box: Box) -> tuple[str, ...]:
-    """What a group says of itself while it is closed."""
-    return (f"{box.ops} op{'s' if box.ops != 1 else ''}",) if box.parts else ()
+    wide = max([TITLE * len(box.title), *[LINE * len(line) for line in (*box.said, box.caption)]])
+    return max(88.0, float(int(wide + 26.5))), 29.0 + 14 * len(box.said) + (13 if box.caption else 0)
 
 
 # ---- rows --------------------------------------------------------------------------------------------------
@@ -101,10 +104,12 @@ def closed_lines(box: Box) -> tuple[str, ...]:
 Route = tuple[int, int, int]  # source; from and to: number of a box, -1 for the edge of the group
 
 
-def _routes(drawing: Drawing) -> dict[int, dict[Route, None]]:
-    """What wires do in each group: from box to box, from the edge to a box, from a box to the edge."""
+def _routes(drawing: Drawing, outermost: list[int]) -> dict[int, dict[Route, None]]:
+    """What wires do in each group: from box to box, from the edge to a box, from a box to the edge. Those of a closed group are one."""
     found: dict[int, dict[Route, None]] = {}
-    for a, b in drawing.wires:
+    for a, b in dict.fromkeys((outermost[a], outermost[b]) for a, b in drawing.wires):
+        if a == b:
+            continue
         left, right = _path(drawing.boxes[a]), _path(drawing.boxes[b])
         shared = 0
         while left[shared + 1] == right[shared + 1]:
@@ -126,7 +131,7 @@ def _path(box: Box) -> list[int]:
 
 
 def _ranks(box: Box, routes: Iterable[Route]) -> dict[int, int]:
-    """The row of each part: below all that it takes, and near what takes it where it takes nothing."""
+    """The row of each part: below all that it takes; views, and what takes nothing, near what takes them."""
     before: dict[int, list[int]] = {part.number: [] for part in box.parts}
     after: dict[int, list[int]] = {part.number: [] for part in box.parts}
     entered = set()
@@ -150,7 +155,8 @@ def _ranks(box: Box, routes: Iterable[Route]) -> dict[int, int]:
         if count[row] >= WIDEST:
             full[row] = row + 1
     for part in reversed(box.parts):
-        if part.kind != "input" and not before[part.number] and part.number not in entered and after[part.number]:
+        idle = part.family == "shape" or (not before[part.number] and part.number not in entered)
+        if part.kind != "input" and idle and after[part.number]:
             ranks[part.number] = max(ranks[part.number], min(ranks[b] for b in after[part.number]) - 1)
     return ranks
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .drawing import FAMILIES, Box, Drawing, number_text
+from .drawing import FAMILIES, Box, Drawing, name_of, short
 from .ir import Graph
-from .layout import Cell, Frame, Layout, closed_lines
+from .layout import Cell, Frame, Layout
 
 MARGIN = 20.0
 
@@ -52,12 +52,11 @@ def drawn(drawing: Drawing, closed: Iterable[int] = ()) -> str:
     layout = Layout(drawing, frozenset(closed))
     width, height = (size + 2 * MARGIN for size in layout.sizes[0])
     root = drawing.root
-    total = f"{number_text(drawing.total.flops, 'FLOP')}, {number_text(drawing.total.bytes, 'B')} moved"
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="helix-graph" viewBox="0 0 {_n(width)} {_n(height)}" '
         f'width="{_n(width)}" height="{_n(height)}" role="img">',
         f"<title>{escaped(root.title)}</title>",
-        f"<desc>{escaped(f'{root.ops} ops, {total}')}</desc>",
+        f"<desc>{escaped(drawing.told)}</desc>",
         f"<style>{style()}</style>",
         f'<rect class="paper" width="{_n(width)}" height="{_n(height)}"/>',
     ]
@@ -77,7 +76,7 @@ _FONTS = (
     ".helix-graph .line{font-family:ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;font-size:10.4px}"
     ".helix-graph .caption{font-size:10px}"
     ".helix-graph .wire{fill:none;stroke-width:1.25}"
-    ".helix-graph .far{stroke-dasharray:2 4}"
+    ".helix-graph .from{font-size:10px;font-style:italic;paint-order:stroke;stroke-width:3px}"
 )
 
 
@@ -87,6 +86,7 @@ def _inks(scheme: str) -> str:
         f".paper{{fill:{ink['group'] if scheme == 'dark' else '#ffffff'}}}",
         f".title{{fill:{ink['ink']}}}",
         f".line,.caption{{fill:{ink['soft']}}}",
+        f".from{{fill:{ink['soft']};stroke:{ink['group']}}}",
         f".wire{{stroke:{ink['wire']}}}",
         f".head{{fill:{ink['wire']}}}",
         f".group{{fill:{ink['group']};stroke:{ink['edge']}}}",
@@ -114,8 +114,9 @@ def _frame(lines: list[str], layout: Layout, frame: Frame, x: float, y: float) -
             end = x + layout.anchor(b, 0, source), y + _top(layout, frame, b)
             heads.append(f"M{_n(end[0])} {_n(end[1])}l-3.5 -6.5h7z")
     lines += [f'<path class="wire" data-from="{source}" d="{"".join(pieces)}"/>' for source, pieces in paths.items()]
-    for a, b, source in frame.far:
-        lines.append(f'<path class="wire far" data-from="{source}" d="{_far(layout, frame, a, b, source, x, y)}"/>')
+    far: dict[Cell, list[str]] = {}
+    for _, b, source in frame.far:
+        far.setdefault(b, []).append(name_of(layout.drawing.boxes[source]))
     if heads:
         lines.append(f'<path class="head" d="{"".join(heads)}"/>')
     for row in frame.rows:
@@ -123,6 +124,11 @@ def _frame(lines: list[str], layout: Layout, frame: Frame, x: float, y: float) -
             if cell.box is not None:
                 width = layout.sizes[cell.box.number][0]
                 _box(lines, layout, cell.box, x + cell.x - width / 2, y + _top(layout, frame, cell))
+    for cell, names in far.items():
+        left = x + cell.x - (layout.sizes[cell.box.number][0] / 2 if cell.box is not None else 0)
+        lines.append(
+            _text("from", left, y + _top(layout, frame, cell) - 5, f"from {short(', '.join(dict.fromkeys(names)))}")
+        )
 
 
 def _top(layout: Layout, frame: Frame, cell: Cell) -> float:
@@ -141,12 +147,6 @@ def _link(layout: Layout, frame: Frame, a: Cell, b: Cell, source: int, x: float,
     start = f"M{_n(x1)} {_n(y1)}" + (f"V{_n(low)}" if low != y1 else "")
     curve = f"C{_n(x1)} {_n(middle)} {_n(x2)} {_n(middle)} {_n(x2)} {_n(high)}" if x1 != x2 else f"V{_n(high)}"
     return start + curve + (f"V{_n(y2)}" if y2 != high else "")
-
-
-def _far(layout: Layout, frame: Frame, a: Cell, b: Cell, source: int, x: float, y: float) -> str:
-    x1, x2 = x + layout.anchor(a, 1, source), x + layout.anchor(b, 0, source)
-    y1, y2 = y + frame.tops[a.row][1], y + frame.tops[b.row][0]
-    return f"M{_n(x1)} {_n(y1)}C{_n(x1)} {_n(y1 + 60)} {_n(x2)} {_n(y2 - 60)} {_n(x2)} {_n(y2)}"
 
 
 def _box(lines: list[str], layout: Layout, box: Box, x: float, y: float) -> None:
@@ -172,6 +172,8 @@ def _open(lines: list[str], layout: Layout, box: Box, x: float, y: float) -> Non
 
 def _closed(lines: list[str], layout: Layout, box: Box, x: float, y: float, width: float, height: float) -> None:
     pill = box.kind in ("input", "output")
+    if box.parts:
+        lines.append(_rectangle("box under", x + 3, y + 3, width, height, 6))
     lines.append(_rectangle("pill" if pill else "box", x, y, width, height, height / 2 if pill else 6))
     if box.family:
         lines.append(_rectangle(box.family, x + 5, y + 6, 3.5, height - 12, 1.75))
@@ -184,7 +186,7 @@ def _closed(lines: list[str], layout: Layout, box: Box, x: float, y: float, widt
         lines.append(_text("caption", left, base - 2, box.caption))
         base += 13
     lines.append(_text("title", left, base, box.title, anchor))
-    for i, line in enumerate((*box.lines, *closed_lines(box))):
+    for i, line in enumerate(box.said):
         lines.append(_text("line", left, base + 14.5 + 14 * i, line, anchor))
 
 

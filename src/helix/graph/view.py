@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 from . import layout as places
-from .drawing import FAMILIES, Box, Drawing, number_text, tree_data
+from .drawing import FAMILIES, Box, Drawing, tree_data
 from .ir import Graph
 from .layout import Cell, Frame, Layout
 from .svg import COLOURS, drawn, escaped, style
@@ -24,6 +24,7 @@ def to_html(graph: Graph) -> str:
     data = {
         "boxes": tree_data(drawing),
         "frames": {str(number): _frame_data(frame) for number, frame in layout.frames.items()},
+        "wires": drawing.wires,
         "open": first_open(drawing),
         "total": {"flops": drawing.total.flops, "bytes": drawing.total.bytes},
         "sizes": {
@@ -41,7 +42,6 @@ def to_html(graph: Graph) -> str:
     }
     script = _file("viewer.js")
     digest = b64encode(sha256(script.encode()).digest()).decode()
-    legend = "".join([f'<span class="{name}">{name}</span>' for name in FAMILIES])
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     return "\n".join(
         [
@@ -56,7 +56,7 @@ def to_html(graph: Graph) -> str:
             "<main>",
             '<div id="canvas" tabindex="0" aria-label="the graph"></div>',
             '<aside id="panel" aria-live="polite" hidden></aside>',
-            f"<footer>{legend}</footer>",
+            f"<footer>{_legend(drawing)}</footer>",
             f"<noscript>{drawn(drawing)}</noscript>",
             "</main>",
             f'<script type="application/json" id="graph">{_inert(data)}</script>',
@@ -87,8 +87,6 @@ def first_open(drawing: Drawing) -> list[int]:
 
 
 def _header(drawing: Drawing) -> str:
-    root, total = drawing.root, drawing.total
-    told = f"{root.ops} ops · {number_text(total.flops, 'FLOP')} · {number_text(total.bytes, 'B')} moved"
     buttons = [
         ("close", "close all", "c"),
         ("open", "open all", "e"),
@@ -99,10 +97,20 @@ def _header(drawing: Drawing) -> str:
     ]
     made = "".join([f'<button id="{name}" title="key {key}">{text}</button>' for name, text, key in buttons])
     return (
-        f'<header><h1>{escaped(root.title)}</h1><span class="sum">{escaped(told)}</span><div class="tools">'
+        f'<header><h1>{escaped(drawing.root.title)}</h1><span class="sum">{escaped(drawing.told)}</span><div class="tools">'
         f'<span id="status" role="status"></span><input id="search" type="search" placeholder="search ( / )" '
         f'aria-label="search">{made}</div></header>'
     )
+
+
+def _legend(drawing: Drawing) -> str:
+    """The colours that are there, and what else a box shows."""
+    there = {box.family for box in drawing.boxes}
+    told = [f'<span class="dot {name}">{name}</span>' for name in FAMILIES if name in there]
+    if any(box.parts for box in drawing.boxes[1:]):
+        told.append('<span class="stack">closed group: double-click or Enter opens it</span>')
+    told.append(f'<span class="bar">share of {"operations" if drawing.total.flops else "bytes moved"}</span>')
+    return "".join(told)
 
 
 def _dots() -> str:

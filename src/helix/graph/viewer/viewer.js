@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("graph").textContent);
-  const {boxes, frames, sizes: S, total} = data;
+  const {boxes, frames, wires, sizes: S, total} = data;
   const SVG = "http://www.w3.org/2000/svg";
   const canvas = document.getElementById("canvas");
   const panel = document.getElementById("panel");
@@ -13,28 +13,41 @@
   // ---- places: the same arithmetic as in layout.py ----
 
   const isOpen = number => number in frames && (number === 0 || open.has(number));
-  const closedLines = box => box.parts.length ? [...box.lines, `${box.ops} op${box.ops === 1 ? "" : "s"}`] : box.lines;
-
   function sizeOf(box) {
-    const lines = closedLines(box);
-    const wide = Math.max(S.title * box.title.length, ...[...lines, box.caption].map(line => S.line * line.length));
-    return [Math.max(88, Math.round(wide + 26)), 29 + 14 * lines.length + (box.caption ? 13 : 0)];
+    const wide = Math.max(S.title * box.title.length, ...[...box.lines, box.caption].map(line => S.line * line.length));
+    return [Math.max(88, Math.round(wide + 26)), 29 + 14 * box.lines.length + (box.caption ? 13 : 0)];
   }
 
+  // The outermost closed group around a box, where its wires are seen to begin, or itself.
+  function outermost(number) {
+    let found = number;
+    for (let above = boxes[number].parent; above; above = boxes[above].parent) if (!open.has(above)) found = above;
+    return found;
+  }
+
+  // A frame's cells and links; the lanes and ports of all wires that begin at one closed group are one.
   function cellsOf(number) {
     const frame = frames[number];
-    const rows = frame.rows.map((row, r) => row.map(ref => ({row: r, box: ref >= 0 ? ref : -1, port: ref < -1 ? -2 - ref : -1, x: 0, width: 2, before: [], after: []})));
-    const links = frame.links.map(([r, i, j, source]) => {
-      const a = rows[r][i], b = rows[r + 1][j];
+    const rows = frame.rows.map((row, r) => row.map(ref => ({row: r, box: ref >= 0 ? ref : -1, x: 0, width: 2, before: [], after: []})));
+    const lanes = rows.map(() => new Map()), seen = new Map();
+    const from = source => seen.get(source) ?? (seen.set(source, outermost(source)), seen.get(source));
+    const cellAt = (r, i, source) => {
+      const cell = rows[r][i];
+      if (cell.box >= 0) return cell;
+      if (!lanes[r].has(source)) lanes[r].set(source, cell);
+      return lanes[r].get(source);
+    };
+    const links = [], far = [];
+    for (const [r, i, j, begin] of frame.links) {
+      const source = from(begin), a = cellAt(r, i, source), b = cellAt(r + 1, j, source);
+      if (a.after.includes(b) && source !== begin) continue;
       a.after.push(b);
       b.before.push(a);
-      return [a, b, source];
-    });
-    const far = frame.far.map(([r, i, q, j, source]) => [rows[r][i], rows[q][j], source]);
-    const ports = [new Map(), new Map()];
-    rows[0].forEach(cell => { if (cell.port >= 0) ports[0].set(cell.port, cell); });
-    rows[rows.length - 1].forEach(cell => { if (cell.port >= 0) ports[1].set(cell.port, cell); });
-    return {number, rows, links, far, ports, tops: [], width: 0, height: 0};
+      links.push([a, b, source]);
+    }
+    for (const [r, i, q, j, begin] of frame.far) far.push([cellAt(r, i, from(begin)), cellAt(q, j, from(begin)), from(begin)]);
+    rows.forEach((row, r) => { const kept = new Set(lanes[r].values()); rows[r] = row.filter(cell => cell.box >= 0 || kept.has(cell)); });
+    return {number, rows, links, far, ports: [lanes[0], lanes[rows.length - 1]], tops: [], width: 0, height: 0};
   }
 
   const gap = (a, b) => (a.width + b.width) / 2 + (a.box >= 0 && b.box >= 0 ? S.boxGap : S.laneGap);
@@ -104,7 +117,7 @@
   }
 
   function laidOut() {
-    const layout = {frames: {}, sizes: {}};
+    const layout = {frames: {}, sizes: {}, far: []};
     place(0, layout);
     return layout;
   }
@@ -148,14 +161,20 @@
         heads += `M${n(x + anchor(layout, b, 0, source))} ${n(y + topOf(layout, frame, b))}l-3.5 -6.5h7z`;
     }
     for (const [source, d] of paths) parent.append(make("path", {class: "wire", "data-from": source, d}));
+    const far = new Map();
     for (const [a, b, source] of frame.far) {
+      far.set(b, new Set([...(far.get(b) || []), boxes[source].caption || boxes[source].title]));
       const x1 = n(x + anchor(layout, a, 1, source)), x2 = n(x + anchor(layout, b, 0, source));
       const y1 = n(y + frame.tops[a.row][1]), y2 = n(y + frame.tops[b.row][0]);
-      parent.append(make("path", {class: "wire far", "data-from": source, d: `M${x1} ${y1}C${x1} ${y1 + 60} ${x2} ${y2 - 60} ${x2} ${y2}`}));
+      layout.far.push({parent, source, target: b.box, d: `M${x1} ${y1}C${x1} ${y1 + 60} ${x2} ${y2 - 60} ${x2} ${y2}`});
     }
     if (heads) parent.append(make("path", {class: "head", d: heads}));
     for (const row of frame.rows) for (const cell of row)
       if (cell.box >= 0) drawBox(parent, layout, boxes[cell.box], x + cell.x - layout.sizes[cell.box][0] / 2, y + topOf(layout, frame, cell));
+    for (const [cell, names] of far) {
+      const text = [...names].join(", "), left = x + cell.x - (cell.box >= 0 ? layout.sizes[cell.box][0] / 2 : 0);
+      parent.append(make("text", {class: "from", x: n(left), y: n(y + topOf(layout, frame, cell) - 5)}, `from ${text.length > 44 ? `${text.slice(0, 43)}…` : text}`));
+    }
   }
 
   const share = box => total.flops ? box.flops / total.flops : total.bytes ? box.bytes / total.bytes : 0;
@@ -195,19 +214,19 @@
       base += 13;
     }
     group.append(make("text", {class: "title", x: left, y: n(base), ...middle}, box.title));
-    closedLines(box).forEach((line, i) => group.append(make("text", {class: "line", x: left, y: n(base + 14.5 + 14 * i), ...middle}, line)));
+    box.lines.forEach((line, i) => group.append(make("text", {class: "line", x: left, y: n(base + 14.5 + 14 * i), ...middle}, line)));
   }
 
   // ---- the view: what part of the drawing is seen ----
 
-  let scale = 1, originX = 0, originY = 0, chosen = -1, svg = null;
+  let scale = 1, originX = 0, originY = 0, chosen = -1, svg = null, layout = null;
 
   function apply() {
     svg.firstChild.setAttribute("transform", `translate(${originX} ${originY}) scale(${scale})`);
   }
 
   function draw() {
-    const layout = laidOut();
+    layout = laidOut();
     const [width, height] = layout.sizes[0];
     svg = make("svg", {class: "helix-graph", width: "100%", height: "100%", "data-width": width, "data-height": height});
     const all = make("g", {});
@@ -215,15 +234,19 @@
     svg.append(all);
     canvas.replaceChildren(svg);
     apply();
+    mark();
     choose(chosen, false);
   }
 
+  // As much as can be read; of what is larger the top, with the inputs in the middle.
   function fit() {
     const width = +svg.dataset.width, height = +svg.dataset.height;
     const room = canvas.getBoundingClientRect();
-    scale = Math.min(1.25, Math.max(0.5, Math.min((room.width - 40) / width, (room.height - 40) / height)));
-    originX = (room.width - scale * width) / 2;
-    originY = Math.max(20, (room.height - scale * height) / 2);
+    scale = Math.min(1.25, Math.max(0.85, Math.min((room.width - 40) / width, (room.height - 100) / height)));
+    const top = layout.frames[0].rows[1] || [], wide = scale * width > room.width - 40 && top.length;
+    const middle = wide ? top.reduce((sum, cell) => sum + cell.x, 0) / top.length : width / 2;
+    originX = room.width / 2 - scale * middle;
+    originY = Math.max(20, (room.height - 40 - scale * height) / 2);
     apply();
   }
 
@@ -249,7 +272,8 @@
     const [x, y, width, height] = boxes[number].at;
     const room = canvas.getBoundingClientRect();
     if (scale < 0.6) scale = 1;
-    originX = room.width / 2 - scale * (x + width / 2);
+    const free = room.width - (panel.hidden || room.width < 700 ? 0 : panel.offsetWidth);
+    originX = free / 2 - scale * (x + width / 2);
     originY = room.height / 2 - scale * (y + Math.min(height / 2, room.height / scale / 3));
     apply();
   }
@@ -279,6 +303,7 @@
 
   // ---- what is chosen ----
 
+  const MOST = 24; // neighbours that are named
   const prefixes = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
   function amount(value, unit) {
     const found = prefixes.find(([factor]) => value >= factor);
@@ -295,11 +320,14 @@
 
   function choose(number, tell = true) {
     chosen = number;
+    canvas.querySelectorAll(".far").forEach(element => element.remove());
     canvas.querySelectorAll(".chosen, .lit").forEach(element => element.classList.remove("chosen", "lit"));
     if (number < 0) { panel.hidden = true; return; }
     const element = canvas.querySelector(`[data-box="${number}"]`);
     if (element) element.classList.add("chosen");
     canvas.querySelectorAll(`.wire[data-from="${number}"]`).forEach(wire => wire.classList.add("lit"));
+    for (const {parent, source, target, d} of layout.far)
+      if (source === number || target === number) parent.prepend(make("path", {class: "wire far lit", "data-from": source, d}));
     if (!tell) return;
     const box = boxes[number], list = document.createElement("dl"), title = document.createElement("h2"), text = document.createElement("pre");
     title.textContent = [box.caption, box.title].filter(Boolean).join(" · ");
@@ -310,24 +338,59 @@
     }
     if (box.parts.length) list.append(row("ops", box.ops));
     panel.replaceChildren(title, text, list);
+    if (box.parts.length) panel.append(button(isOpen(number) ? "close" : "open", () => { toggle(number); choose(number); }));
+    neighbours(number);
     panel.hidden = false;
+  }
+
+  function button(text, act) {
+    const made = document.createElement("button");
+    made.textContent = text;
+    made.addEventListener("click", act);
+    return made;
+  }
+
+  // Buttons that lead to what a box takes, and to what takes it.
+  function neighbours(number) {
+    const inside = new Set([number]);
+    for (const member of inside) boxes[member].parts.forEach(part => inside.add(part));
+    const ends = [new Set(), new Set()];
+    for (const [a, b] of wires) if (inside.has(a) !== inside.has(b)) inside.has(a) ? ends[1].add(outermost(b)) : ends[0].add(outermost(a));
+    ["takes", "goes to"].forEach((name, side) => {
+      if (!ends[side].size) return;
+      const heading = document.createElement("h3");
+      heading.textContent = `${name}${ends[side].size > MOST ? ` (${ends[side].size}, the first ${MOST})` : ""}`;
+      panel.append(heading, ...[...ends[side]].slice(0, MOST).map(end => button([boxes[end].caption, boxes[end].title].filter(Boolean).join(" · "), () => go(end))));
+    });
+  }
+
+  function go(number) {
+    reveal(number);
+    choose(number);
+    show(number);
   }
 
   let found = [], at = -1;
   function look() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const text = box => [box.title, box.caption, ...box.lines, box.tip].join(" ").toLowerCase();
+    const text = box => [box.title, box.caption, box.family, ...box.lines, box.tip].join(" ").toLowerCase();
     found = words.length ? boxes.filter(box => box.number && words.every(word => text(box).includes(word))).map(box => box.number) : [];
     at = -1;
     status.textContent = words.length ? `${found.length} found` : "";
+    mark();
+  }
+
+  function mark() {
+    canvas.querySelectorAll(".hit").forEach(element => element.classList.remove("hit"));
+    if (!found.length) return;
+    const wanted = new Set(found);
+    canvas.querySelectorAll("[data-box]").forEach(element => { if (wanted.has(+element.dataset.box)) element.classList.add("hit"); });
   }
 
   function next(step) {
     if (!found.length) return;
     at = (at + step + found.length) % found.length;
-    reveal(found[at]);
-    choose(found[at]);
-    show(found[at]);
+    go(found[at]);
     status.textContent = `${at + 1} of ${found.length}`;
   }
 
@@ -363,7 +426,7 @@
     dragged = null;
     if (!moved) choose(boxAt(event));
   });
-  canvas.addEventListener("dblclick", event => { const number = boxAt(event); if (number > 0) toggle(number); });
+  canvas.addEventListener("dblclick", event => { const number = boxAt(event); if (number > 0) { toggle(number); choose(number); } });
   canvas.addEventListener("focusin", event => {
     const number = boxAt(event);
     if (number > 0 && number !== chosen && event.target.matches(":focus-visible")) { choose(number); show(number); }
