@@ -372,6 +372,16 @@ def test_orders_of_axes_meet() -> None:
     assert ops(made) == ["add", "mul"]
 
 
+@pytest.mark.parametrize("join", [helix.stack, helix.cat])
+@pytest.mark.parametrize("dim", [0, 1, 2])
+def test_parts_are_joined_in_the_order_that_is_wanted(join: Callable, dim: int) -> None:
+    parts = [Spec((2, 3, 4))] * 3
+    made = through("layout", lambda *x: join(x, dim).transpose(0, 2).reshape(-1), *parts)
+    assert ops(made) == ["permute"] * 3 + [join.__name__, "reshape"]
+    made = through("layout", lambda *x: join(x, dim).transpose(0, 2).sum(0), *parts)
+    assert ops(made) == [join.__name__, "transpose", "sum"]
+
+
 @pytest.mark.parametrize(
     "function",
     [
@@ -416,7 +426,21 @@ def test_parts_of_gradients_are_joined() -> None:
     assert near(made(x), step(x)) and PASSES["gradients"].run(made) == 0
 
 
+def test_rows_of_gradients_are_stacked() -> None:
+    def function(x: helix.Tensor) -> helix.Tensor:
+        c, a, b = (x[row] for row in (2, 0, -1))
+        return (a.exp() * b * x[1] + c.sin()).sum()
+
+    step = helix.graph.grad(helix.trace(function, X), "x")
+    made = optimize(step, ["gradients"])
+    assert not made.find("select_backward") and len(made.find("stack")) == 1
+    x = helix.randn(4, 6)
+    assert near(made(x), step(x))
+
+
 def test_parts_that_do_not_cover_stay() -> None:
+    step = helix.graph.grad(helix.trace(lambda x: (x[:3].exp() * x[0]).sum() + x[1].sum(), X), "x")
+    assert {"slice_backward", "select_backward"} <= set(ops(optimize(step, ["gradients"])))
     step = helix.graph.grad(helix.trace(lambda x: (x[:, :3].exp() * x[:, 2:5]).sum(), X), "x")
     assert optimize(step, ["gradients"]).find("slice_backward")
 

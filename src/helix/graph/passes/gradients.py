@@ -54,7 +54,7 @@ RULES: dict[str, tuple[Rule, ...]] = {"add": (_zeros_added,), "sum": (_sum_of_on
 
 
 def _join_parts(graph: Graph) -> int:
-    """Sums of `slice_backward` whose parts cover an axis, each place once, are one `cat`."""
+    """Sums of `slice_backward`, or of `select_backward`, whose parts cover an axis, each place once, are one `cat` or `stack`."""
     changes = Rewriter(graph)
     for node in reversed(graph.nodes):
         (old, *more) = node.outputs or (None,)
@@ -65,7 +65,8 @@ def _join_parts(graph: Graph) -> int:
         if joined is None:
             continue
         dim, tensors = joined
-        made = Node("cat", tuple(tensors), (dim,), len(tensors), node.place, node.no_grad, node.device)
+        op = "cat" if parts and parts[0].op == "slice_backward" else "stack"
+        made = Node(op, tuple(tensors), (dim,), len(tensors), node.place, node.no_grad, node.device)
         (new,) = made.gives((old.shape, old.dtype))
         if changes.may(old, new):
             graph.insert(made, graph.position(node))
@@ -79,7 +80,7 @@ def _parts(node: Node, found: list[Node]) -> list[Node] | None:
         inner = value.node if value is not None else None
         if inner is None or value is None or len(value.users) != 1 or node.attributes != (1,):
             return None
-        if inner.op == "slice_backward":
+        if inner.op in ("slice_backward", "select_backward"):
             found.append(inner)
         elif inner.op != "add" or _parts(inner, found) is None:
             return None
@@ -88,23 +89,36 @@ def _parts(node: Node, found: list[Node]) -> list[Node] | None:
 
 def _covering(parts: list[Node], whole: Value) -> tuple[int, list[Value]] | None:
     """The axis and the parts along it, if they cover it."""
-    dim, *_ = parts[0].attributes
+    op, dim = parts[0].op, parts[0].attributes[0]
     spans: list[tuple[int, int, Value]] = []
     for part in parts:
-        axis, start, end, step, _ = part.attributes
-        value = part.inputs[0]
+        span, value = _span(part), part.inputs[0]
         if (
-            axis != dim
-            or step != 1
+            part.op != op
+            or part.attributes[0] != dim
+            or span is None
             or value is None
             or value.dtype is not whole.dtype
-            or part.outputs[0].shape != whole.shape
         ):
             return None
-        if not isinstance(start, int) or not isinstance(end, int) or end <= start:
+        if part.outputs[0].shape != whole.shape:
             return None
-        spans.append((start, end, value))
+        spans.append((*span, value))
     spans.sort(key=lambda span: span[0])
     ends = [0, *[end for _, end, _ in spans]]
     whole_axis = [start for start, _, _ in spans] == ends[:-1] and ends[-1] == whole.shape[dim]
     return (dim, [value for _, _, value in spans]) if whole_axis else None
+
+
+def _span(part: Node) -> tuple[int, int] | None:
+    """From where to where a part lies along its axis, if it has no gaps and lies within."""
+    if part.op == "select_backward":
+        _, index, _ = part.attributes
+        size = part.outputs[0].shape[part.attributes[0]]
+        if not isinstance(index, int) or not isinstance(size, int):
+            return None
+        return index % size, index % size + 1
+    _, start, end, step, _ = part.attributes
+    if step != 1 or not isinstance(start, int) or not isinstance(end, int) or end <= start:
+        return None
+    return start, end

@@ -8,6 +8,8 @@ from ..ir import Graph, Node, Value
 from .rewriter import Rewriter
 from .views import ORDERS, order_of
 
+JOINS = frozenset({"cat", "stack"})
+COPIES = frozenset({"clone", "reshape"})
 _BESIDES = frozenset({"clone", "masked_fill"})  # elementwise, besides what can be fused
 
 
@@ -17,7 +19,39 @@ def run(graph: Graph) -> int:
     for node in list(graph.nodes):
         if node.op in ORDERS and node.inputs[0] is not None and node.inputs[0].node is not None:
             _sink(node, node.inputs[0].node, changes)
+            _join(node, node.inputs[0].node, changes)
     return changes.finish()
+
+
+def _join(outer: Node, op: Node, changes: Rewriter) -> None:
+    """Parts that are joined, then put in another order of axes and copied: the parts in that order are joined."""
+    (old,) = outer.outputs
+    if (
+        op.op not in JOINS
+        or len(op.outputs[0].users) != 1
+        or op.outputs[0] in changes.ends
+        or op.no_grad != outer.no_grad
+    ):
+        return
+    if old in changes.ends or not old.users or any(user.op not in COPIES for user in old.users.nodes):
+        return
+    order, dim = order_of(outer), op.attributes[0] % len(old.shape)
+    at, inner = order.index(dim), order
+    if op.op == "stack":
+        inner = tuple([axis - (axis > dim) for axis in order if axis != dim])
+    parts = []
+    for part in op.inputs:
+        if part is None:
+            return
+        turned = Node("permute", (part,), (inner,), 0, outer.place, outer.no_grad, outer.device)
+        turned.gives((tuple([part.shape[axis] for axis in inner]), part.dtype))
+        parts.append(turned)
+    made = Node(op.op, tuple([p.outputs[0] for p in parts]), (at,), len(parts), op.place, op.no_grad, op.device)
+    (new,) = made.gives((old.shape, old.dtype))
+    if changes.may(old, new):
+        for node in (*parts, made):
+            changes.graph.insert(node, changes.graph.position(outer))
+        changes.replace(old, new)
 
 
 def _sink(outer: Node, op: Node, changes: Rewriter) -> None:
