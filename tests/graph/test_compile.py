@@ -21,6 +21,14 @@ def strict(function: Callable[..., Any], **options: Any) -> Any:
     return helix.compile(function, fallback="error", **options)
 
 
+def test_places_are_lines_of_the_program() -> None:
+    layer = nn.Linear(4, 3)
+    compiled = strict(layer)
+    compiled(helix.ones(2, 4)).sum().backward()
+    places = {node.place[1] for graph in compiled.all()[-1].graphs for node in graph.nodes}
+    assert places == {__file__}
+
+
 MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "mlp": (lambda: nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.LayerNorm(8), nn.Linear(8, 3)), (5, 4)),
     "cnn": (

@@ -147,6 +147,52 @@ def test_tensors_that_lie_in_another_way() -> None:
         assert helix.allclose(third(x.t()), third.function(x.t()), atol=1e-6) and recalled(third)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_gradients_of_a_second_instance(name: str) -> None:
+    make, shape = MODELS[name]
+
+    def instance() -> tuple[Compiled, list[bytes], Any]:
+        helix.manual_seed(1)
+        model = make()
+        compiled, x = strict(model), helix.randn(shape).requires_grad_()
+        found = []
+        for _ in range(2):
+            model.zero_grad()
+            result = compiled(x)
+            result = result[0] if isinstance(result, tuple) else result
+            result.sin().sum().backward()
+            found += bits([result, x.grad, *[p.grad for p in model.parameters()]])
+        return compiled, found, (model, x)
+
+    cold, expected, _ = instance()
+    warm, found, (model, x) = instance()
+    assert not recalled(cold) and recalled(warm)
+    assert found == expected
+    for mine, first in zip(warm.all()[-1].graphs, cold.all()[-1].graphs, strict=True):
+        assert str(mine) == str(first) and mine.difference(first) is None
+    for p in list(model.parameters())[1:]:
+        p.requires_grad_(False)
+    model.zero_grad()
+    for call in (warm, model):
+        x.grad = None
+        result = call(x)
+        (result[0] if isinstance(result, tuple) else result).cos().sum().backward()
+        expected.append(x.grad)
+    assert helix.allclose(expected[-2], expected[-1], rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_of_gradients_of_a_second_instance() -> None:
+    def curved(x: helix.Tensor) -> helix.Tensor:
+        return (x**3).sum()
+
+    for _ in range(2):
+        compiled, x = strict(curved), helix.tensor([2.0], requires_grad=True)
+        (slope,) = helix.autograd.grad(compiled(x), [x], create_graph=True)
+        assert helix.autograd.grad(slope, [x])[0].tolist() == [12.0]
+        compiled(x).backward()
+    assert recalled(compiled)
+
+
 # ---- what differs is told apart ----------------------------------------------------------------------------
 
 X = helix.tensor([[-0.0, 1.0], [2.0, -3.0]])

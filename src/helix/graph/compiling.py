@@ -207,12 +207,12 @@ class Compiled(Generic[P, R]):
             if not kinds:
                 del self.kinds[key]
 
-    @uncollected()
     def make(self, leaves: Leaves, tree: Tree, mode: int) -> Kind:
         start = time.perf_counter()
         try:
-            function, guards = self.at_sizes(leaves, tree, mode)
-            kind = Kind(function, leaves, tree, mode, self.passes, guards)
+            with uncollected():
+                function, guards = self.at_sizes(leaves, tree, mode)
+                kind = Kind(function, leaves, tree, mode, self.passes, guards)
         except (TraceError, UnsupportedOpError) as error:
             if self.fallback == "error":
                 raise
@@ -320,7 +320,8 @@ class Kind:
         self.gradient = Gradient(traced, passes) if traced.differentiable else None
         if self.gradient is None:
             graph = traced.graph
-            made = Structure(graph, leaves, passes).program("whole", lambda: optimize(graph, ALL) if passes else graph)
+            structure = Structure(graph, traced.tracer.placeholders, passes)
+            made = structure.program("whole", lambda: optimize(graph, ALL) if passes else graph)
             graph = graph if isinstance(made, Recalled) else made.graph
             graph.in_tree = Tree(tuple, (), tuple([Tree(Tensor)] * len(leaves)))
             graph.out_tree = Tree(tuple, (), tuple([Tree(Tensor)] * len(graph.outputs)))

@@ -144,15 +144,15 @@ class Program:
         assert self.plans, "takes() said that there is one"
         return self.plans[-1].run(args, [value.source for _, value in self.captured], seed, first)
 
-    @uncollected()
     def _plan_for(self, leaves: list[Tensor], taken: list[Tensor]) -> Planned | None:
         from .plan import Planned, blueprint
 
         if self.plans is None or len(self.plans) == PLANS:
             return None
         try:
-            drawn = blueprint(self, leaves, taken)
-            made = Planned(drawn)
+            with uncollected():
+                drawn = blueprint(self, leaves, taken)
+                made = Planned(drawn)
         except (TraceError, UnsupportedOpError, NotImplementedError):
             self.plans = None
             return None

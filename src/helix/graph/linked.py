@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .. import _core, zeros
@@ -9,9 +10,11 @@ from .._core import Tensor
 from ..autograd import _Packed, grad, no_grad
 from ..precision import restored_autocast
 from .executor import Program, draw
-from .ir import Graph, Value
-from .joint import copied, part
+from .ir import NOWHERE, Graph, Value
+from .joint import Parts, copied, part
+from .memo import Structure
 from .passes import PASSES, optimize
+from .spec import Spec
 from .tracer import Tracer
 
 if TYPE_CHECKING:
@@ -31,13 +34,14 @@ class Gradient:
     """
 
     def __init__(self, traced: Traced, passes: bool) -> None:
-        whole = optimize(traced.graph, EARLY) if passes else traced.graph
-        parts = part(whole, traced.count, traced.results)
-        self.passes, self.draws, self.count = passes, whole.draws, traced.count
+        self.graph, self.results, self.passes = traced.graph, traced.results, passes
+        self.draws, self.count = traced.graph.draws, traced.count
         self.smooth, self.asked, self.free, self.given = traced.smooth, traced.asked, traced.free, traced.given
-        self.forward = Program(optimize(parts.forward, ALL) if passes else parts.forward, {})
-        self.parts = parts
-        backward = self._backward(parts.backward)
+        self.structure = structure = Structure(
+            traced.graph, traced.tracer.placeholders, passes, traced.count, traced.results
+        )
+        self.forward = structure.program("forward", lambda: self._ready(self.parts.forward))
+        backward = structure.program("backward", lambda: self._ready(self.parts.backward))
         self.behind = _sources(backward)
         inputs = [*self.asked, *range(self.count, self.count + len(self.free))]
         self.places = [inputs[i] for i in self.given]  # of the gradients, among arguments and free tensors
@@ -54,6 +58,12 @@ class Gradient:
         )
         self.backwards: dict[bytes, tuple[Program, list[int]]] = {}
         self._keep(b"\1" * (len(self.smooth) + len(self.given)), backward, self.places)
+
+    @cached_property
+    def parts(self) -> Parts:
+        """Made where no program of the same structure was there, or where somebody looks."""
+        whole = optimize(self.graph, EARLY) if self.passes else self.graph
+        return part(whole, self.count, self.results)
 
     @property
     def programs(self) -> list[Program]:
@@ -80,8 +90,15 @@ class Gradient:
 
     def prepare(self, key: bytes, above: Gradients, arguments: Leaves, kept: Leaves) -> None:
         """Backward for other gradients that come in, or are wanted."""
-        graph, gives = self._chosen(key, [*above, *arguments, *kept])
-        self._keep(key, self._backward(graph), [self.places[i] for i in gives])
+
+        given = [None if t is None else Spec(t.shape, t.dtype, t.device) for t in (*above, *arguments, *kept)]
+
+        def chosen() -> tuple[Graph, list[int]]:
+            graph, gives = self._chosen(key, given)
+            return self._ready(graph), gives
+
+        program, gives = self.structure.noted(("backward", key), chosen)
+        self._keep(key, program, [self.places[i] for i in gives])
 
     def gradients(
         self, key: bytes, above: Gradients, arguments: Leaves, kept: Leaves, streams: tuple[int, int]
@@ -123,22 +140,23 @@ class Gradient:
 
     # ---- backward for some gradients ---------------------------------------------------------------------------
 
-    def _backward(self, graph: Graph) -> Program:
-        return Program(optimize(graph, ALL) if self.passes else graph, {})
+    def _ready(self, graph: Graph) -> Graph:
+        return optimize(graph, ALL) if self.passes else graph
 
-    def _chosen(self, key: bytes, given: Gradients) -> tuple[Graph, list[int]]:
+    def _chosen(self, key: bytes, given: list[Spec | None]) -> tuple[Graph, list[int]]:
         """Backward of the gradients that are given to those that are wanted, and the numbers of what it gives. As gradients
         are linear, what depends on absent ones alone is zero, and a gradient that does is none."""
         whole, tracer, count = self.parts.backward, Tracer(), len(self.smooth)
         nothing = _silent(whole, key[:count])
         silent = {id(value) for value in nothing}
         gives = [i for i, value in enumerate(whole.outputs) if key[count + i] and id(value) not in silent]
-        inputs = [value for value, tensor in zip(whole.inputs, given, strict=True) if tensor is not None]
+        there = [spec for spec in given if spec is not None]
+        inputs = [value for value, spec in zip(whole.inputs, given, strict=True) if spec is not None]
         nodes = [node for node in whole.nodes if id(node.outputs[0]) not in silent]
         graph = copied(whole, [*inputs, *nothing], nodes, [whole.outputs[i] for i in gives])
-        device = next(tensor.device for tensor in given if tensor is not None)
+        device, tracer.fixed = there[0].device, NOWHERE
         with tracer, no_grad():
-            leaves = [tracer.input(t.shape, t.dtype, t.device) for t in given if t is not None]
+            leaves = [tracer.input(t.shape, t.dtype, t.device) for t in there]
             zero = [zeros(value.shape, dtype=value.dtype, device=device) for value in nothing]
             tracer.outputs(Program(graph, {}).run([*leaves, *zero], 0, _core.trace_draws(whole.draws)))
         return tracer.graph(name=whole.name)[0], gives

@@ -11,14 +11,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from .. import _core
 from .._core import Draw, Tensor, dtype
 from .executor import Program
 from .ir import Gradient, Graph, Node, Value
+from .passes.folding import MOST_BYTES
 from .plan import Blueprint, Planned
 from .records import record_of
+
+T = TypeVar("T")
 
 MOST_PROGRAMS = 256
 MOST_VALUES = 1 << 17  # of all plans that are kept together
@@ -36,6 +39,7 @@ class Entry(NamedTuple):
     captured: list[str | Value]
     blueprints: list[Blueprint]  # the program's own list: it grows as the program meets tensors that lie in other ways
     read: list[int]
+    note: Any = None
 
 
 class Recalled(Program):
@@ -65,9 +69,8 @@ class Memo:
     def find(self, key: bytes) -> Entry | None:
         with self.lock:
             found = self.entries.get(key)
-            if found is None or not found.blueprints:
-                return None
-            self.entries.move_to_end(key)
+            if found is not None:
+                self.entries.move_to_end(key)
             return found
 
     def keep(self, key: bytes, entry: Entry) -> None:
@@ -101,39 +104,50 @@ class Structure:
 
     def program(self, part: Any, make: Callable[[], Graph]) -> Program:
         """The program of the graph that `make` makes of the traced one; `part` tells which of them it is."""
+        return self.noted(part, lambda: (make(), None))[0]
+
+    def noted(self, part: Any, make: Callable[[], tuple[Graph, T]]) -> tuple[Program, T]:
+        """A program, and what else `make` says of it: numbers, of which none depends on a tensor's values."""
         if self.key is None:
-            return Program(make(), {})
+            graph, note = make()
+            return Program(graph, {}), note
         key = self.key + marshal.dumps(part, 2)
-        values = {value.name: value for value in self.graph.captured}
         entry = MEMO.find(key)
         if entry is not None:
-            return Recalled(entry, values, make)
-        program = Program(make(), {})
-        captured = [_reference(value, values) for _, value in program.captured]
-        if all(one is not None for one in captured):
-            MEMO.keep(key, Entry([one for one in captured if one is not None], program.blueprints, program.read))
-        return program
+            values = {value.name: value for value in self.graph.captured}
+            return Recalled(entry, values, lambda: make()[0]), entry.note
+        graph, note = make()
+        program = Program(graph, {})
+        captured = _references(program, self.graph)
+        if captured is not None:
+            MEMO.keep(key, Entry(captured, program.blueprints, program.read, note))
+        return program, note
 
 
-def _reference(value: Value, values: dict[str, Value]) -> str | Value | None:
-    """The name of a tensor that the traced graph has captured; or a value that was folded from numbers."""
-    known = values.get(value.name)
-    if known is None:
-        return value.twin() if value.name.startswith("folded") else None
-    same = (
-        value.leaf is known.leaf
-        if isinstance(value, Gradient) and isinstance(known, Gradient)
-        else value.source is known.source
-    )
-    return value.name if same else None
+def _references(program: Program, graph: Graph) -> list[str | Value] | None:
+    """What the program has captured, by the names that the traced graph has for it; what passes made of numbers as it is. None
+    where that is large."""
+    names = {_identity(value): value.name for value in graph.captured}
+    made: list[str | Value] = []
+    for _, value in program.captured:
+        name = names.get(_identity(value))
+        if name is None and value.source.nbytes > MOST_BYTES:
+            return None
+        made.append(value.twin() if name is None else name)
+    return made
+
+
+def _identity(value: Value) -> tuple[bool, int]:
+    return (True, id(value.leaf)) if isinstance(value, Gradient) else (False, id(value.source))
 
 
 # ---- keys --------------------------------------------------------------------------------------------------
 
 
 def key_of(graph: Graph, rest: Any) -> bytes:
-    """Equal for graphs that are the same in all that decides how they run, in names and in places; of the tensors of the program
-    itself, which may be folded, in their contents too.
+    """Equal for graphs that are the same in all that decides how they run; of the tensors of the program itself, which may be
+    folded, in their contents too. Lines of the program, and names of inputs, do not count: a graph that somebody looks at has
+    its own.
 
     Raises Unknown, ValueError or BufferError for a graph that is not looked at.
     """
@@ -147,7 +161,7 @@ def key_of(graph: Graph, rest: Any) -> bytes:
         return value.source, value.dtype.code
 
     room = MOST_CONSTANTS
-    lines: list[Any] = [(value.name, value.shape, value.dtype.code) for value in graph.inputs]
+    lines: list[Any] = [(value.shape, value.dtype.code) for value in graph.inputs]
     for value in graph.captured:
         if value.fixed:
             room -= value.source.nbytes
@@ -155,7 +169,6 @@ def key_of(graph: Graph, rest: Any) -> bytes:
             raise Unknown
         lines.append(_captured(value))
     told = set(graph.inputs[len(graph.given) :])
-    places: dict[Any, int] = {}
     devices = {(value.leaf if isinstance(value, Gradient) else value.source).device for value in graph.captured}
     for node in graph.nodes:
         if node.graphs or node.op == "transfer":
@@ -164,13 +177,12 @@ def key_of(graph: Graph, rest: Any) -> bytes:
             number[output] = len(number)
         devices.add(node.device)
         is_told = bool(node.writes) and node.inputs[-1] in told
-        place = places.setdefault(node.place, len(places))
-        lines.append(_line(node, [name(value) for value in node.inputs], place, is_told))
+        lines.append(_line(node, [name(value) for value in node.inputs], is_told))
     if any(device is not None and str(device) != "cpu" for device in devices):
         raise Unknown
     lines.append([name(value) for value in graph.outputs])
     lines.append([(effect.kind, name(effect.target), name(effect.value)) for effect in graph.effects])
-    lines.append((graph.name, graph.draws, graph.told, list(places), rest))
+    lines.append((graph.draws, graph.told, rest))
     return blake2b(marshal.dumps(lines, 2), digest_size=32).digest()
 
 
@@ -183,7 +195,7 @@ def _captured(value: Value) -> tuple:
     return (*told, tensor.strides, tensor.requires_grad, contents)
 
 
-def _line(node: Node, inputs: list[Any], place: int, is_told: bool) -> tuple:
+def _line(node: Node, inputs: list[Any], is_told: bool) -> tuple:
     """`is_told`: each run sets the numbers of the node anew, so that those of the trace do not count."""
     attributes = tuple([a if type(a) in _PLAIN else _marked(a) for a in node.attributes])
     if is_told:
@@ -193,7 +205,7 @@ def _line(node: Node, inputs: list[Any], place: int, is_told: bool) -> tuple:
         )
     made = [(output.shape, output.dtype.code) for output in node.outputs]
     flags = node.list_length, node.no_grad, node.writes, node.device is None
-    return node.op, inputs, attributes, flags, place, made
+    return node.op, inputs, attributes, flags, made
 
 
 def _marked(attribute: Any) -> bytes:
