@@ -126,7 +126,16 @@ class Model:
         fixed = {name: port_named(self.inputs, name).value(value) for name, value in (constants or {}).items()}
         free = [port for port in self.inputs if port.name not in fixed]
         specs = [_spec(port, (shapes or {}).get(port.name, port.shape)) for port in free]
-        made = graph.trace(self.module(fixed), *specs)
+        try:
+            made = graph.trace(self.module(fixed), *specs)
+        except HelixError as error:
+            opened = sorted({str(n) for spec in specs for n in spec.shape if not isinstance(n, int)})
+            if opened:
+                error.add_note(
+                    f"{', '.join(opened)}: sizes that the file leaves open. Where only some of them fit, say which: "
+                    f"trace(shapes={{{free[0].name!r}: (…, Dim({opened[-1]!r}, multiple_of=32), …)}}), or give numbers"
+                )
+            raise
         for value, port in zip(made.inputs, free, strict=True):
             value.name = port.name
         made.name = self.name

@@ -10,6 +10,12 @@ from . import table
 from .faults import broken, library, short, unsupported
 from .tensors import Source
 
+# Sets of operators that are met, and what to do about them.
+FOREIGN = {
+    "ai.onnx.ml": ": classical machine learning, such as trees, encoders and scalers. Run that part with the tool it came from",
+    "com.microsoft": ": onnxruntime's own, which its optimiser and quantiser write. Load the model as it was before them",
+}
+
 
 class Step:
     """A node: which handler or body computes it, what it takes and gives, and what nobody needs after it."""
@@ -189,6 +195,11 @@ class Reader:
     def resolve(self, step: Step, proto: Any) -> None:
         """Finds what computes an operator, and completes its attributes."""
         schema = schema_of(step.domain, step.op, step.version)
+        if step.domain in FOREIGN or (schema is None and step.domain):
+            raise unsupported(
+                f"{step.where} is of the operator set {short(step.domain)}, which is not supported"
+                f"{FOREIGN.get(step.domain, '')}", step.op[:80],
+            )  # fmt: skip
         if schema is None:
             raise unsupported(f"{step.where}: there is no operator of this name in version {step.version} of "
                               f"{short(step.domain or 'ai.onnx')}", step.op[:80])  # fmt: skip

@@ -84,7 +84,7 @@ _LINEAR = {3: "linear", 4: "bilinear", 5: "trilinear"}
 
 
 def _native(
-    x: Tensor, sizes: list[int], factors: list[float], mode: str, transform: str, nearest: str
+    x: Tensor, sizes: list[int], factors: list[float], mode: str, transform: str, nearest: str, a: float
 ) -> Tensor | None:
     """What interpolate computes in the same way, also for sizes that are dimensions of a graph."""
     if x.ndim not in _LINEAR or sizes[:2] != list(x.shape[:2]) or min(*sizes, *x.shape) < 1:
@@ -92,11 +92,20 @@ def _native(
     exact = all(n * factor == m for n, factor, m in zip(x.shape, factors, sizes))
     if not exact or not x.dtype.is_floating_point:
         return None
-    if mode == "nearest" and transform == "asymmetric" and nearest == "floor":
-        return F.interpolate(x, size=sizes[2:], mode="nearest")
-    if mode == "linear" and transform in ("half_pixel", "align_corners"):
-        return F.interpolate(x, size=sizes[2:], mode=_LINEAR[x.ndim], align_corners=transform == "align_corners")
-    return None
+    if transform == "pytorch_half_pixel" and min(sizes[2:]) > 1:
+        transform = "half_pixel"
+    if mode == "nearest":
+        name = {("asymmetric", "floor"): "nearest", ("half_pixel", "round_prefer_ceil"): "nearest-exact"}.get(
+            (transform, nearest)
+        )
+        return None if name is None else F.interpolate(x, size=sizes[2:], mode=name)
+    if transform not in ("half_pixel", "align_corners"):
+        return None
+    corners = transform == "align_corners"
+    if mode == "cubic":
+        fits = x.ndim == 4 and a == -0.75
+        return F.interpolate(x, size=sizes[2:], mode="bicubic", align_corners=corners) if fits else None
+    return F.interpolate(x, size=sizes[2:], mode=_LINEAR[x.ndim], align_corners=corners)
 
 
 def resized(
@@ -113,7 +122,7 @@ def resized(
     outside: float = 0.0,
 ) -> Tensor:
     if not antialias and not exclude and window is None:
-        made = _native(x, sizes, factors, mode, transform, nearest)
+        made = _native(x, sizes, factors, mode, transform, nearest, a)
         if made is not None:
             return made
     gone = None
