@@ -21,6 +21,7 @@ from . import (
     rematerialisation,
     simplification,
     subexpressions,
+    updates,
     views,
 )
 
@@ -53,6 +54,9 @@ PASSES: dict[str, Pass] = {
     "composites": Pass(
         composites.run, "norms, softmax, attention and the like, written by hand, become helix's ops; to 1e-6", True
     ),
+    "updates": Pass(
+        updates.run, "optimizer steps written by hand become the ops that update lists of tensors; to 1e-6", True
+    ),
     "fusion": Pass(
         fusion.run, "elementwise ops and reductions of rows are done as one, tile by tile; bit for bit", True
     ),
@@ -63,7 +67,7 @@ def optimize(graph: Graph, passes: Sequence[str | Run] | None = None, *, memory:
     """A copy of a graph that does less and computes the same; bodies of control flow too.
 
     passes: names of `helix.graph.passes.PASSES`, or functions like theirs, in the order in which they run; all of the table if
-        None but `gradients` and `composites`, whose last bits differ, and `fusion`. They run in turn until none of them finds anything to change.
+        None but `gradients`, `composites` and `updates`, whose last bits differ, and `fusion`. They run in turn until none of them finds anything to change.
 
     memory: bytes that a run may hold at a time, by `graph.peak_bytes()`: values that wait long for their next use are let go and
         computed again, the cheapest first, until it fits.
