@@ -93,12 +93,22 @@ hx_status hx_axes(const int64_t *axes, int n, int ndim, uint32_t *mask) {
     return HX_OK;
 }
 
+/* Of two shapes that meet at their first axes, as rows and one number for each, the way to say so. */
+static const char *meets_in_front(const int64_t *a, int a_ndim, const int64_t *b, int b_ndim) {
+    const int64_t *few = a_ndim < b_ndim ? a : b, *many = a_ndim < b_ndim ? b : a;
+    int n = a_ndim < b_ndim ? a_ndim : b_ndim;
+    if (a_ndim - b_ndim != 1 && b_ndim - a_ndim != 1) return "";
+    for (int i = 0; i < n; i++)
+        if (few[i] != many[i] && few[i] != 1 && many[i] != 1) return "";
+    return hx_text(". Use .unsqueeze(-1) on what has shape %s", hx_shape_text(few, n));
+}
+
 static hx_status cannot_stretch(const int64_t *a, int a_ndim, const int64_t *b, int b_ndim, int from_end) {
     return hx_fail_about(FACTS(NULL, hx_shape_text(a, a_ndim), hx_shape_text(b, b_ndim), true, -from_end), HX_E_SHAPE,
                          HX1003_BROADCAST,
-                   "cannot stretch %s and %s to one shape: axis -%d has %lld and %lld; each axis must match or be 1",
+                   "cannot stretch %s and %s to one shape: axis -%d has %lld and %lld; each axis must match or be 1%s",
                    hx_shape_text(a, a_ndim), hx_shape_text(b, b_ndim), from_end, (long long)a[a_ndim - from_end],
-                   (long long)b[b_ndim - from_end]);
+                   (long long)b[b_ndim - from_end], meets_in_front(a, a_ndim, b, b_ndim));
 }
 
 hx_status hx_broadcast_into(int64_t *r, int *r_ndim, const int64_t *b, int b_ndim) {

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 from .. import _core
 from .._core import Generator, OpCall, Tensor, default_generator, storage_number, wrapped_number
 from ..autograd import enable_grad, no_grad
-from ..errors import ArgumentError, HelixError, ShapeError, TraceError, UnsupportedOpError
+from ..errors import (
+    ArgumentError,
+    DeviceError,
+    HelixError,
+    OutOfMemoryError,
+    ShapeError,
+    TraceError,
+    UnsupportedOpError,
+)
 from ..precision import restored_autocast
 from . import around
 from .garbage import uncollected
@@ -112,8 +120,13 @@ class Program:
         if _core.tracing():
             self._trace(slots, seed, first, grad)
         else:
-            for step in self.steps:
-                self.step(step, slots, seed, first, grad)
+            step: Step | None = None
+            try:
+                for step in self.steps:
+                    self.step(step, slots, seed, first, grad)
+            except HelixError as error:
+                _blame(error, step)
+                raise
         self._write(slots)
         return [slots[slot] for slot in self.outputs]
 
@@ -127,12 +140,16 @@ class Program:
             taken = [captured.get(value.name, value.source) for _, value in self.captured]
         else:
             taken = [value.source for _, value in self.captured]
-        for plan in self.plans:
-            found = plan.run(leaves, taken, seed, first)
-            if found is not None:
-                return found
-        made = self._plan_for(leaves, taken)
-        return None if made is None else made.run(leaves, taken, seed, first)
+        try:
+            for plan in self.plans:
+                found = plan.run(leaves, taken, seed, first)
+                if found is not None:
+                    return found
+            made = self._plan_for(leaves, taken)
+            return None if made is None else made.run(leaves, taken, seed, first)
+        except HelixError as error:
+            self._locate(error, leaves, taken, seed, first)
+            raise
 
     def takes(self, args: Sequence[Any]) -> bool:
         """Do these tensors, and those captured, lie like those of the plan made last?"""
@@ -142,7 +159,30 @@ class Program:
     def again(self, args: Sequence[Any], seed: int = 0, first: int = 0) -> list[Tensor] | None:
         """The outputs by the plan made last, for tensors that it takes."""
         assert self.plans, "takes() said that there is one"
-        return self.plans[-1].run(args, [value.source for _, value in self.captured], seed, first)
+        taken = [value.source for _, value in self.captured]
+        try:
+            return self.plans[-1].run(args, taken, seed, first)
+        except HelixError as error:
+            self._locate(error, args, taken, seed, first)
+            raise
+
+    def _locate(
+        self, error: HelixError, leaves: Sequence[Tensor], taken: Sequence[Tensor], seed: int, first: int
+    ) -> None:
+        """Says with an error of a plan which node it is of: the one at which the graph fails that way, step by step."""
+        if isinstance(error, (OutOfMemoryError, DeviceError)):
+            return
+        slots = self.start.copy()
+        for slot, tensor in zip([*self.inputs, *[slot for slot, _ in self.captured]], [*leaves, *taken], strict=True):
+            slots[slot] = tensor
+        with no_grad(), restored_autocast((None, None)):
+            for step in self.steps:
+                try:
+                    self.step(step, slots, seed, first, False)
+                except HelixError as found:
+                    if type(found) is type(error):
+                        _blame(error, step)
+                    return
 
     def _plan_for(self, leaves: list[Tensor], taken: list[Tensor]) -> Planned | None:
         from .plan import Planned, blueprint
@@ -189,7 +229,7 @@ class Program:
                 try:
                     self.step(step, slots, seed, first, grad)
                 except HelixError as error:
-                    error.add_note(f"in {step.node!r}{f', made at {step.node.where}' if step.node.where else ''}")
+                    _blame(error, step)
                     raise
         finally:
             if tracer is not None:
@@ -358,6 +398,11 @@ def _misfit(value: Value, leaf: Any, sizes: Sizes) -> ArgumentError | ShapeError
     kind = ShapeError if leaf.dtype is value.dtype else ArgumentError
     code = "HX1002" if leaf.dtype is value.dtype else "HX1103"
     return kind(f"{code} {value.name} was traced as {expected}, got {got}", code=code, argument=value.name)
+
+
+def _blame(error: HelixError, step: Step | None) -> None:
+    if step is not None:
+        error.add_note(f"in {step.node!r}{f', made at {step.node.where}' if step.node.where else ''}")
 
 
 def _overlap(a: Tensor, b: Tensor) -> bool:

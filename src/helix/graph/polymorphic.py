@@ -69,6 +69,7 @@ def _merged(function: Callable[..., Any], specs: Sequence[Spec], tree: Tree, dim
         except HelixError as error:
             changed = [name for name in names if graphs and point[name] != points[0][name]]
             if not changed:
+                error.add_note(f"traced with {', '.join(f'{name} = {size}' for name, size in point.items())}")
                 raise
             raise located(error, " or ".join(changed)) from error
     base = graphs[0]

@@ -9,14 +9,22 @@ static hx_status none_given(void) { return hx_fail_about(FACTS("tensors", "one t
 
 static bool left_out(const hx_tensor *t, int ndim) { return t->ndim == 1 && t->shape[0] == 0 && ndim != 1; }
 
+/* Where shapes differ in one axis alone, they could be joined along it. */
+static const char *along(const hx_tensor *a, const hx_tensor *b) {
+    int at = -1, count = 0;
+    for (int i = 0; a->ndim == b->ndim && i < a->ndim; i++)
+        if (a->shape[i] != b->shape[i]) at = i, count++;
+    return count == 1 ? hx_text(". cat along axis %d takes them", at) : "";
+}
+
 static hx_status differs(const hx_call *c, int i, const hx_tensor *first, int axis) {
     const hx_tensor *t = c->in[i];
     char but[48] = "";
     if (axis >= 0) snprintf(but, sizeof but, " in every axis but %d", axis);
     return hx_fail_about(FACTS("tensors", hx_shape_text(first->shape, first->ndim), hx_shape_text(t->shape, t->ndim)),
                          HX_E_SHAPE, HX1002_INNER,
-                         "shapes must be equal%s: tensors[%d] is %s, and one before it is %s", but, i,
-                         hx_shape_text(t->shape, t->ndim), hx_shape_text(first->shape, first->ndim));
+                         "shapes must be equal%s: tensors[%d] is %s, and one before it is %s%s", but, i,
+                         hx_shape_text(t->shape, t->ndim), hx_shape_text(first->shape, first->ndim), along(t, first));
 }
 
 static hx_dtype common_dtype(const hx_call *c) {

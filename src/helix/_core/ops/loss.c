@@ -39,8 +39,9 @@ static hx_status check_indices(const hx_tensor *x, const hx_tensor *target, cons
         return hx_fail_about(FACTS(.argument = "target", .got = hx_shape_text(target->shape, target->ndim),
                                    .on_axis = true, .axis = axis), HX_E_SHAPE, HX1002_INNER,
                        "target has shape %s; class indices for input %s need input's shape without axis %d (the "
-                       "classes)",
-                       hx_shape_text(target->shape, target->ndim), hx_shape_text(x->shape, x->ndim), axis);
+                       "classes)%s",
+                       hx_shape_text(target->shape, target->ndim), hx_shape_text(x->shape, x->ndim), axis,
+                       target->ndim == x->ndim && target->shape[axis] == 1 ? hx_text(". Call target.squeeze(%d)", axis) : "");
     if (x->shape[axis] == 0)
         return hx_fail(HX_E_VALUE, HX1404_EMPTY, "input %s has no classes", hx_shape_text(x->shape, x->ndim));
     if (weight && (weight->ndim != 1 || weight->shape[0] != x->shape[axis]))

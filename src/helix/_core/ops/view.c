@@ -50,7 +50,9 @@ static hx_status outside(int64_t index, int axis, int64_t size) {
 
 /* ---- shape changes ---- */
 
-hx_status hx_infer_shape(hx_ints wanted, int64_t numel, int64_t *shape) {
+hx_status hx_infer_shape(hx_ints wanted, hx_ints whole, int64_t *shape) {
+    int64_t numel;
+    HX_TRY(hx_numel(whole.v, whole.n, &numel));
     if (wanted.n > HX_MAX_RANK)
         return hx_fail(HX_E_SHAPE, HX1001_RANK, "shape %d axes long; a tensor can have %d", wanted.n, HX_MAX_RANK);
     int64_t known = 1;
@@ -81,8 +83,8 @@ hx_status hx_infer_shape(hx_ints wanted, int64_t numel, int64_t *shape) {
     if (unknown >= 0 || known != numel)
         return hx_fail_about(FACTS("shape", hx_text("%lld elements", (long long)numel),
                                    hx_shape_text(wanted.v, wanted.n)), HX_E_SHAPE, HX1005_RESHAPE,
-                             "shape %s does not fit the input's %lld elements", hx_shape_text(wanted.v, wanted.n),
-                             (long long)numel);
+                             "shape %s does not fit the %lld elements of %s", hx_shape_text(wanted.v, wanted.n),
+                             (long long)numel, hx_shape_text(whole.v, whole.n));
     return HX_OK;
 }
 
@@ -90,7 +92,7 @@ hx_status hx_infer_shape(hx_ints wanted, int64_t numel, int64_t *shape) {
 static hx_status lay_out(hx_call *c, hx_ints wanted) {
     const hx_tensor *t = c->in[0];
     hx_spec *s = &c->spec[0];
-    HX_TRY(hx_infer_shape(wanted, t->numel, s->shape));
+    HX_TRY(hx_infer_shape(wanted, SHAPE_OF(t), s->shape));
     s->dtype = t->dtype;
     s->ndim = (uint8_t)wanted.n;
     bool fits = hx_view_strides(t->shape, t->strides, t->ndim, s->shape, s->ndim, s->strides);
@@ -123,7 +125,7 @@ static hx_status view_vjp(hx_vjp *v) {
 
 static hx_tensor *reshaped(hx_tensor *t, hx_ints wanted) {
     int64_t shape[HX_MAX_RANK], strides[HX_MAX_RANK];
-    if (!t || hx_infer_shape(wanted, t->numel, shape)) return NULL;
+    if (!t || hx_infer_shape(wanted, SHAPE_OF(t), shape)) return NULL;
     if (!hx_view_strides(t->shape, t->strides, t->ndim, shape, wanted.n, strides)) t = CALL(clone, t);
     return CALL(view, t, ((hx_ints){shape, wanted.n}));
 }
@@ -167,7 +169,7 @@ static hx_status unflatten_parts(hx_call *c) {
     int axis, n = 0;
     HX_TRY(real_axis(c->attr[0].v.i, t->ndim, "unflatten", &axis));
     int64_t part[HX_MAX_RANK], shape[2 * HX_MAX_RANK];
-    HX_TRY(hx_infer_shape(sizes, t->shape[axis], part));
+    HX_TRY(hx_infer_shape(sizes, (hx_ints){&t->shape[axis], 1}, part));
     for (int i = 0; i < axis; i++) shape[n++] = t->shape[i];
     for (int i = 0; i < sizes.n; i++) shape[n++] = part[i];
     for (int i = axis + 1; i < t->ndim; i++) shape[n++] = t->shape[i];

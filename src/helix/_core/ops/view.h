@@ -12,8 +12,8 @@ enum { HX_COUNT_CHUNK = 65536 };
 /* Output 0's spec, with the geometry of in[0]. */
 hx_spec *hx_view_start(hx_call *c);
 
-/* A wanted shape with at most one -1, worked out for numel elements. */
-hx_status hx_infer_shape(hx_ints wanted, int64_t numel, int64_t *shape);
+/* A wanted shape with at most one -1, worked out for the elements of another. */
+hx_status hx_infer_shape(hx_ints wanted, hx_ints whole, int64_t *shape);
 
 /* Narrow the geometry in `s` by the attributes at the front of c->attr, which are normalised. */
 hx_status hx_slice_spec(hx_call *c, hx_spec *s);    /* dim, start, end, step */
