@@ -234,5 +234,5 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[int], tuple[Tensor, ..
     "mobilenet": (MobileNet, lambda k: (torch.randn(1 + k, 3, 32 + 8 * k, 32 + 16 * k),), {"x": IMAGE}, 1, 14),
     "yolo": (Yolo, lambda k: (torch.randn(1 + k, 3, 32 + 16 * k, 32),), {"x": {0: "B", 2: "H"}}, 4, 17),
     "windows": (Windows, lambda k: (torch.randn(1 + k, 8 + 4 * k, 8, 8),), {"x": {0: "B", 1: "H"}}, 4, 16),
-    "rounds": (Rounds, lambda k: (torch.randn(3 + k, 4),), {"x": {0: "N"}}, 1, 15),
+    "rounds": (Rounds, lambda k: (torch.randn(8 + 2 * k, 4),), {"x": {0: "N"}}, 1, 15),
 }  # fmt: skip
