@@ -137,11 +137,8 @@ class Compiled(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         last = self.last
-        if last is not None and not kwargs and last.takes(args):
-            try:
-                found = last.again(args)
-            except Changed:
-                found = None  # nothing was changed: it is looked at again below
+        if last is not None and not kwargs:
+            found = last.once_more(args)
             if found is not None:
                 result: Any = found[0] if last.single else last.out_tree.fill(iter(found))
                 return result
@@ -306,6 +303,7 @@ class Kind:
     ) -> None:
         grad = bool(mode & 1)
         self.eager, self.seconds = "", 0.0
+        self.recent: _core.Recent | None = None
         traced = Traced(function, leaves, tree, grad)
         self.out_tree, self.single = traced.out_tree, traced.out_tree.cls is Tensor
         self.guards = Guards(function, traced.tracer.held) if guards is None else guards
@@ -348,16 +346,29 @@ class Kind:
         self.version = changes[0]
         return True
 
-    def again(self, args: Sequence[Any]) -> Leaves | None:
-        """The results for arguments like the last ones; None where they are others."""
+    def once_more(self, args: tuple[Any, ...]) -> Leaves | None:
+        """The results for arguments like the last ones; None, with nothing changed, where they may be others."""
+        found: Leaves | None = None if self.recent is None else self.recent.run(args)
+        if found is not None or not self.takes(args):
+            return found
+        try:
+            found = self.executor.again(args) if self.gradient is None else self.gradient.again(args)
+        except Changed:
+            return None
+        self.recent = self.direct()
+        return found
+
+    def direct(self) -> _core.Recent | None:
+        """For calls like the last one, where they draw no numbers and tell nobody of their run."""
         if self.gradient is not None:
-            return self.gradient.again(tuple(args))
-        return self.executor.again(args)
+            return None if self.gradient.draws else _core.Recent(self.core, changes, None, None, self.gradient.link)
+        direct = self.executor.direct()
+        return None if direct is None else _core.Recent(self.core, changes, *direct, None)
 
     def run(self, leaves: Leaves) -> Leaves:
-        if self.gradient is not None:
-            return self.gradient(leaves)
-        return list(self.executor(*leaves))
+        found = list(self.executor(*leaves)) if self.gradient is None else self.gradient(leaves)
+        self.recent = self.direct()
+        return found
 
     @property
     def graphs(self) -> list[Graph]:

@@ -21,7 +21,7 @@ from ..errors import (
 from ..precision import restored_autocast
 from . import around
 from .garbage import uncollected
-from .ir import Graph, Node, Value
+from .ir import Gradient, Graph, Node, Value
 from .spec import Spec
 from .symbols import Expr, Sizes, at
 from .tree import flatten
@@ -331,6 +331,16 @@ class Executor:
             raise
         around.end(graph.around)
         return results
+
+    def direct(self) -> tuple[_core.Plan, list[Tensor]] | None:
+        """The plan of the last run, with the tensors that it captured, where a run is nothing else."""
+        graph, program = self.graph, self.last
+        if program is None or not program.plans or graph.around or graph.draws:
+            return None
+        made, captured = program.plans[-1], [value for _, value in program.captured]
+        if made.gradients or any(isinstance(value, Gradient) for value in captured):
+            return None
+        return made.plan, [value.source for value in captured]
 
     def _run(
         self, program: Program, leaves: list[Tensor], seed: int, first: int, captured: dict[str, Tensor] | None

@@ -337,3 +337,23 @@ cdef hx_status link_backward(void *ctx, hx_tensor **g, int n_out, const c_bool *
                 gin[i] = NULL
         return keep_callback_error(error)
     return HX_OK
+
+
+cdef class Recent:
+    """The kind of the last call, for calls that run by its plan: what it is on condition of, and the plan, or the link to one with
+    a gradient. changes: a list of one number, which counts what was done to modules."""
+    cdef Guard guard
+    cdef Plan plan
+    cdef Link link
+    cdef list captured, changes
+    cdef object seen
+
+    def __init__(self, Guard guard not None, list changes not None, Plan plan, list captured, Link link):
+        self.guard, self.changes, self.seen = guard, changes, changes[0]
+        self.plan, self.captured, self.link = plan, captured, link
+
+    def run(self, tuple arguments not None):
+        """The results, as a list; None, with nothing done, where the call may be of another kind."""
+        if self.changes[0] != self.seen or not self.guard.takes(arguments):
+            return None
+        return self.plan.again(arguments, self.captured) if self.link is None else self.link.run(arguments)

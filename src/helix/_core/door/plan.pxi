@@ -200,6 +200,14 @@ cdef class Plan:
                 return False
         return True
 
+    def again(self, tuple inputs not None, list captured not None):
+        """As `run`; None too where the plan does not take all of the inputs, so that nothing is known of how they lie."""
+        cdef Py_ssize_t i
+        for i in range(len(inputs)):
+            if not isinstance(inputs[i], Tensor) or not hx_plan_takes(self.plan, <int>i, (<Tensor>inputs[i]).t):
+                return None
+        return self.run(inputs, captured)
+
     def run(self, inputs, list captured, seed=0, first=0):
         """The results, as a list; None, with nothing done, where the tensors do not lie as the plan takes them."""
         cdef hx_tensor *few[64]
