@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
+from http.client import HTTPConnection
 from pathlib import Path
+from threading import Thread
 from xml.etree import ElementTree
 
 import pytest
@@ -16,6 +19,7 @@ from click.testing import CliRunner
 
 import helix
 from helix import models, nn
+from helix.cli.live import Live
 from helix.cli.main import cli
 from helix.data import DataInfo
 from helix.errors import ConfigError
@@ -271,6 +275,8 @@ def test_the_command(tmp_path: Path) -> None:
         (["mlp", "--spec", "float33[2]"], "is no dtype"),
         (["cnn", "--spec", "B,3,H,W"], "only the first size"),
         (["mlp", "--spec", "2,4", "--out", "x.png"], "the ending must be"),
+        (["mlp", "--spec", "2,4", "--out", "none/x.svg"], "there is no folder none"),
+        (["mlp", "--spec", "2,4", "--out", "x.svg", "--watch"], "leave --out out"),
     ],
 )
 def test_wrong_usage(arguments: list[str], text: str) -> None:
@@ -278,7 +284,84 @@ def test_wrong_usage(arguments: list[str], text: str) -> None:
     assert done.exit_code == 2 and text in done.output
 
 
-@pytest.mark.parametrize("source", ["mlpp", "helix.models:nothing", "helix.nn:Linear", "helix.nn:__name__.upper"])
+def test_watching(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("from helix import nn\n\nModel = lambda: nn.Linear(4, 3)\n")
+    with Live(f"{program}:Model", ("B,4",), 10, False) as live:
+        Thread(target=live.serve_forever, daemon=True).start()
+
+        def asked(path: str, host: str = f"localhost:{live.server_port}") -> tuple[int, str]:
+            connection = HTTPConnection("127.0.0.1", live.server_port, timeout=10)
+            connection.request("GET", path, headers={"Host": host})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+        assert asked("/version") == (200, "1") and "<iframe" in asked("/")[1] and not live.follow()
+        assert asked("/graph?1") == (200, live.made.page) and "float32[B, 3]" in live.made.page
+        assert asked("/graph", "attacker.example")[0] == 403 and asked("/../etc/passwd")[0] == 404
+        program.write_text("raise ValueError('<b>not now</b>')\n")
+        os.utime(program, (1, 1))
+        assert live.follow() and not live.made.sound and str(program) in live.made.files
+        assert "ValueError: &lt;b&gt;not now&lt;/b&gt;" in asked("/graph")[1] and asked("/version") == (200, "2")
+        program.write_text("import os\nos._exit(3)\n")
+        assert live.follow() and "ended at once" in live.made.page
+        assert str(program) in live.made.files and not live.follow()
+        live.shutdown()
+
+
+PROGRAM = """
+import helix
+from helix import nn
+
+
+class Net(nn.Linear):
+    def __init__(self):
+        super().__init__(4, 2)
+
+
+class Crash(Net):
+    def forward(self, x):
+        return x.nothing
+
+
+def broken():
+    raise ValueError("no such size")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "specs", "text"),
+    [
+        ("Nett", ["B,4"], "has no 'Nett'; did you mean 'Net'?"),
+        ("Net", ["B,4", "B,4"], "TypeError: "),
+        ("Crash", ["B,4"], "no attribute 'nothing' at {}:13"),
+        ("broken", ["B,4"], "ValueError: no such size at {}:17"),
+    ],
+)
+@pytest.mark.parametrize("command", ["graph", "estimate"])
+def test_programs_that_fail(command: str, name: str, specs: list[str], text: str, tmp_path: Path) -> None:
+    program = tmp_path / "failing.py"
+    program.write_text(PROGRAM)
+    done = CliRunner().invoke(
+        cli, [command, f"{program}:{name}", *[part for spec in specs for part in ("--spec", spec)]]
+    )
+    assert isinstance(done.exception, ConfigError) and "HX3102" in str(done.exception)
+    assert text.format(program) in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "mlpp",
+        "none.onnx",
+        "none.safetensors",
+        "none.py:Net",
+        "net.py",
+        "helix.models:nothing",
+        "helix.nn:Linear",
+        "helix.nn:__name__.upper",
+    ],
+)
 def test_models_that_are_none(source: str) -> None:
     done = CliRunner().invoke(cli, ["graph", source, "--spec", "2,4"])
     assert isinstance(done.exception, ConfigError) and "HX3102" in str(done.exception)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .output import common, give
-from .sources import HELP, SOURCE, Source, opened
+from .sources import HELP, SOURCE, Source, opened, users_code
 
 
 @click.command(
@@ -42,13 +42,18 @@ def estimate(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    from ..graph import estimate as estimated
-    from ..graph import largest_batch
-
     if fit is not None and batch is not None:
         raise click.UsageError("--fit finds the batch; leave --batch out")
     model, given = _model(opened(source, specs, classes))
     options: dict[str, Any] = {"optimizer": optimizer, "precision": precision, "checkpoint": checkpoint}
+    with users_code(f"{source!r} cannot be traced on {', '.join(map(str, given))}"):
+        _give(model, given, batch, fit, measure, options, as_json)
+
+
+def _give(model: Any, given: tuple[Any, ...], batch: int | None, fit: str | None, measure: bool, options: dict[str, Any], as_json: bool) -> None:  # fmt: skip
+    from ..graph import estimate as estimated
+    from ..graph import largest_batch
+
     if fit is not None:
         batch = largest_batch(model, *given, memory=fit, **options)
         if not batch:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .output import common, give
-from .sources import HELP, SOURCE, Source, opened
+from .sources import HELP, SOURCE, Source, opened, users_code
 
 
 @click.command(help=f"A model's graph as a picture, a page, or text: by the ending of --out.\n\n    {HELP}")
@@ -20,6 +20,7 @@ from .sources import HELP, SOURCE, Source, opened
 @click.option("--depth", type=click.IntRange(0), help="Of an SVG: modules so many levels down are one box.")
 @click.option("--classes", default=10, show_default=True, type=click.IntRange(1), help="Results of a kind of model.")
 @click.option("--training", is_flag=True, help="As in training: with dropout, and statistics of the batch.")
+@click.option("--watch", is_flag=True, help="A page on this machine that follows the program's files as they change.")
 @common
 def graph(
     source: str,
@@ -28,9 +29,19 @@ def graph(
     depth: int | None,
     classes: int,
     training: bool,
+    watch: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
+    if out is not None and not out.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
+    if watch:
+        if out is not None:
+            raise click.UsageError("--watch shows the page itself; leave --out out")
+        from .live import serve
+
+        serve(source, specs, classes, training)
+        return
     made = traced(opened(source, specs, classes), training)
     texts = {
         ".svg": lambda: made.to_svg(depth),
@@ -53,7 +64,8 @@ def traced(found: Source, training: bool) -> Any:
 
     if found.graph is not None:
         return found.graph
-    made = trace(found.model.train(training), *found.specs)
+    with users_code(f"{found.name!r} cannot be traced on {', '.join(map(str, found.specs))}"):
+        made = trace(found.model.train(training), *found.specs)
     for node in made.nodes:
         if node.place[1] == click.core.__file__:
             node.place = (node.place[0], "", 0)

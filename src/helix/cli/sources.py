@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
+import helix
+
 _SPEC = re.compile(r"\s*(?:(\w+)\s*\[([^\]]*)\]|([^\[\]]*))\s*")
 
 SOURCE = "MODEL|CONFIG.toml|RUN|GRAPH.safetensors|MODEL.onnx"
-HELP = """MODEL is a kind of helix.models (resnet18, decoder, …) or package.module:name, a module, a graph, or a function without
-    arguments that returns one. A spec is a shape, with the dtype before it in brackets: B,3,32,32 or int64[B, 128]; names are sizes
+HELP = """MODEL is a kind of helix.models (resnet18, decoder, …), or package.module:name or file.py:name: a module, a graph, or a
+    class or function that makes one without arguments. A spec is a shape, with the dtype before it in brackets: B,3,32,32 or int64[B, 128]; names are sizes
     that are left open."""
 
 
@@ -31,6 +39,8 @@ def opened(source: str, specs: tuple[str, ...], classes: int = 10) -> Source:
     """Finds what the name means. Specs that the source itself tells may be left out."""
     given = tuple([spec_of(text) for text in specs])
     path = Path(source)
+    if path.suffix in (".safetensors", ".onnx") and not path.exists():
+        raise _refused(f"there is no file {source}")
     if path.suffix == ".safetensors":
         from ..graph import load
 
@@ -52,8 +62,6 @@ def opened(source: str, specs: tuple[str, ...], classes: int = 10) -> Source:
 
 def spec_of(text: str) -> Any:
     """`float32[B, 3, 32, 32]` or `B,3,32,32` as a Spec."""
-    import helix
-
     from ..graph import Dim, Spec
 
     match = _SPEC.fullmatch(text)
@@ -98,6 +106,8 @@ def _kind(name: str, given: tuple[Any, ...], classes: int) -> Source:
     from ..models import KINDS, build
 
     if name not in KINDS:
+        if name.endswith(".py"):
+            raise _refused(f"{name} is a file; write {name}:NAME for the module, graph or function in it")
         build(name, DataInfo("classification", (1,), 1))  # its error names what is near
     found = _with_specs(Source(name, specs=given))
     shape, dtype = found.specs[0].shape[1:], found.specs[0].dtype
@@ -110,27 +120,74 @@ def _kind(name: str, given: tuple[Any, ...], classes: int) -> Source:
 
 
 def _imported(source: str, given: tuple[Any, ...]) -> Source:
-    from ..errors import ConfigError
     from ..graph import Graph
     from ..nn import Module
 
-    module, _, name = source.partition(":")
-    try:
-        found = import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"HX3102 model: {source!r} cannot be imported: {error}") from error
+    name, _, path = source.rpartition(":")
+    with users_code(f"{source!r} cannot be imported"):
+        found: Any = _module(name)
+    for part in path.split("."):
+        if not hasattr(found, part):
+            near = get_close_matches(part, dir(found), n=1)
+            raise _refused(f"{name} has no {path!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        found = getattr(found, part)
     if not isinstance(found, (Module, Graph)):
-        try:
-            found = found()  # type: ignore[operator]
-        except TypeError as error:
-            raise ConfigError(f"HX3102 model: {source!r} cannot be called without arguments: {error}") from error
+        with users_code(f"{source!r} cannot be called without arguments"):
+            found = found()
     if isinstance(found, Graph):
-        return Source(name, graph=found)
+        return Source(path, graph=found)
     if not isinstance(found, Module):
-        raise ConfigError(f"HX3102 model: {source!r} is a {type(found).__name__}, no helix.nn.Module")
-    return _with_specs(Source(name, model=found, specs=given))
+        raise _refused(f"{source!r} is a {type(found).__name__}, no helix.nn.Module")
+    return _with_specs(Source(path, model=found, specs=given))
+
+
+def _module(name: str) -> Any:
+    """A module by its name, also in this directory, or by its file."""
+    path = Path(name)
+    if path.suffix != ".py":
+        if "" not in sys.path:
+            sys.path.append("")
+        return import_module(name)
+    if not path.exists():
+        raise _refused(f"there is no file {name}")
+    sys.path.append(str(path.parent.resolve()))
+    spec = spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise _refused(f"{name} is no Python file")
+    module = sys.modules[path.stem] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def users_code(what: str) -> Iterator[None]:
+    """What the user's own code raises is told in a line, with its place."""
+    from ..errors import HelixError
+
+    try:
+        yield
+    except (HelixError, click.ClickException):
+        raise
+    except Exception as error:
+        message = f"{what}: {type(error).__name__}: {error}{_place(error)}"
+        raise _refused(f"{message} (HELIX_DEBUG=1 shows the calls)") from error
+
+
+def _place(error: Exception) -> str:
+    """The last line of the traceback that is not helix's."""
+    package, found, frame = os.path.dirname(helix.__file__), "", error.__traceback__
+    while frame is not None:
+        file = frame.tb_frame.f_code.co_filename
+        if not file.startswith((package, "<")) and os.path.isabs(file):
+            found = f" at {file}:{frame.tb_lineno}"
+        frame = frame.tb_next
+    return "" if isinstance(error, ImportError) else found
+
+
+def _refused(text: str) -> Exception:
+    from ..errors import ConfigError
+
+    return ConfigError(f"HX3102 model: {text}")
 
 
 def _with_specs(source: Source) -> Source:
