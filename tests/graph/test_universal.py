@@ -7,7 +7,7 @@ import pytest
 import helix
 from helix import nn
 from helix.errors import FormatError, GraphError
-from helix.graph import Spec, UniversalGraph, grad
+from helix.graph import Dim, Spec, UniversalGraph, grad
 
 EDGES = helix.tensor([[0, 1, 2, 3, 4, 5, 1, 0], [1, 2, 3, 4, 5, 0, 0, 1]])
 X = (2, 6, 8)
@@ -169,3 +169,98 @@ def test_many_nodes_are_counted_together() -> None:
     with pytest.raises(FormatError, match="elements"):
         UniversalGraph.from_json(raw, max_elements=3 << 20)
     assert UniversalGraph.from_json(raw, max_elements=4 << 20).order() == ["n0", "n1", "n2"]
+
+
+def everything() -> UniversalGraph:
+    """All kinds, with three inputs, skips, a layer that is shared, and two results."""
+    helix.manual_seed(3)
+    graph = UniversalGraph(["x", "y", "edge_index"])
+    graph.add_transformer("mix", 8, 2, dim_feedforward=16, dropout=0.0, inputs="x").add_ssm("state", 8, 4)
+    graph.add_node("skip", "add", inputs=["x", "state"]).add_mamba("scan", 8, d_state=4).add_hyena(
+        "long", 8, 6, filter_order=8
+    )
+    graph.add_cnn("local", 8, 8, 3, dims=1, channels_last=True, padding=1, inputs="y").add_rnn(
+        "memory", 8, 8, kind="GRU"
+    )
+    graph.add_again("memory_of_x", "memory", inputs="skip").add_attention("cross", 8, 2, inputs=["long", "memory"])
+    graph.add_gnn("nodes", 8, 4).add_again("nodes_of_x", "nodes", inputs=["memory_of_x", "edge_index"])
+    graph.add_node("both", "cat", dim=-1, inputs=["nodes", "nodes_of_x", "skip"]).add_node("norm", "LayerNorm", 16)
+    graph.add_node("head", "Linear", 16, 3).add_node("product", "mul", inputs=["nodes", "nodes_of_x"])
+    return graph.output("head", "product")
+
+
+def test_a_graph_of_all_kinds_goes_everywhere(tmp_path) -> None:
+    graph = everything()
+    given = (helix.randn(X), helix.randn(X), EDGES)
+    expected = graph(*given)
+    B = Dim("B")
+    sized = (Spec((B, 6, 8)), Spec((B, 6, 8)), Spec((2, Dim("E")), helix.int64))
+    traced = helix.trace(graph, *given)
+    traced.save(tmp_path / "traced")
+    graph.save(tmp_path / "graph")
+    again = UniversalGraph.load(tmp_path / "graph", device="cpu")
+    assert again.to_json() == graph.to_json() and repr(again) == repr(graph)
+    assert [name for name, _ in again.named_parameters()] == [name for name, _ in graph.named_parameters()]
+    runs = [
+        traced, helix.trace(graph, *sized), helix.graph.optimize(traced), helix.graph.load(tmp_path / "traced"), again,
+        helix.compile(graph, fallback="error"),
+    ]  # fmt: skip
+    for run in runs:
+        for mine, theirs in zip(run(*given), expected, strict=True):
+            assert helix.allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+    total = lambda *inputs: sum(((part * part).sum() for part in graph(*inputs)), helix.zeros(()))  # noqa: E731
+    whole = helix.trace(total, *given)
+    names = {name: tensor for name, tensor in whole.parameters.items() if tensor.is_floating_point()}
+    slopes = dict(zip(names, grad(whole, list(names))(*given), strict=True))
+    total(*given).backward()
+    for name, parameter in graph.named_parameters():
+        (mine,) = [slope for key, slope in slopes.items() if key.endswith(name)]
+        if parameter.requires_grad:
+            assert helix.allclose(mine, parameter.grad, rtol=1e-3, atol=1e-4), name
+    assert "memory_of_x" in repr(graph) and "<svg" in traced.to_svg(depth=1)
+
+
+def test_frozen_parameters_and_buffers_have_gradients_where_they_are_asked_for() -> None:
+    layer = nn.Linear(3, 2)
+    layer.weight.requires_grad_(False)
+    norm = nn.BatchNorm1d(2).eval()
+    graph = helix.trace(lambda x: (norm(layer(x)) ** 2).sum(), Spec((4, 3)))
+    weight, mean = (next(n for n in graph.parameters if n.endswith(end)) for end in ("weight", "running_mean"))
+    x = helix.randn(4, 3)
+    found = grad(graph, [weight, mean])(x)
+    assert not layer.weight.requires_grad and not norm.running_mean.requires_grad
+    layer.weight.requires_grad_(True)
+    norm.running_mean.requires_grad_(True)
+    wanted = helix.autograd.grad((norm(layer(x)) ** 2).sum(), [layer.weight, norm.running_mean])
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert helix.allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_names_that_are_nearly_right_are_told() -> None:
+    with pytest.raises(GraphError, match="'Linaer' is no layer of helix.nn, and no op; is it 'Linear'"):
+        UniversalGraph().add_node("a", "Linaer", 8, 2)
+    with pytest.raises(GraphError, match=r"neither an input \(x\) nor a node \(a\)"):
+        UniversalGraph().add_gnn("a", 8, 2).order()
+    with pytest.raises(GraphError, match="no node 'b' yet"):
+        UniversalGraph().add_node("a", "relu").add_again("c", "b")
+    with pytest.raises(FormatError, match="nothing of its own"):
+        UniversalGraph.from_json('[1,["x"],[["a","node","relu",[],{},["x"]],["b","again","a",[1],{},["x"]]],[]]')
+    with pytest.raises(FormatError, match="no node 'ghost'"):
+        UniversalGraph.from_json('[1,["x"],[["b","again","ghost",[],{},["x"]]],[]]')
+
+
+def test_the_text_of_a_graph_shows_its_edges() -> None:
+    graph = (
+        UniversalGraph(["a", "b"]).add_node("up", "Linear", 2, 3, inputs="a").add_again("once_more", "up", inputs="b")
+    )
+    graph.add_node("sum", "add", inputs=["up", "once_more"]).add_node("mine", lambda x: x * 2)
+    assert repr(graph) == (
+        "UniversalGraph(\n"
+        "  up = Linear(a)\n"
+        "  once_more = Linear of up(b)\n"
+        "  sum = add(up, once_more)\n"
+        "  mine = <lambda>(sum)\n"
+        "  return mine\n"
+        "  (up): Linear(in_features=2, out_features=3, bias=True)\n"
+        ")"
+    )

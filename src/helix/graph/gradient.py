@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .. import _core
-from .._core import Tensor
+from .._core import Tensor, untraced
 from ..autograd import enable_grad
 from ..errors import ArgumentError, GradientError
 from .control import backward
@@ -47,7 +47,7 @@ def grad(graph: Graph, wrt: str | Sequence[str] | None = None, value: bool = Fal
         for target in targets:
             tensor = wanted.get(id(target))
             if tensor is None:
-                wanted[id(target)] = captured[target.name] = target.source
+                wanted[id(target)] = captured[target.name] = _free(target.source)
             elif not tensor.requires_grad:
                 tensor.requires_grad_()
         with enable_grad():
@@ -60,6 +60,14 @@ def grad(graph: Graph, wrt: str | Sequence[str] | None = None, value: bool = Fal
         return (result, answer) if value else answer
 
     return trace_derived(graph, derived)
+
+
+def _free(tensor: Tensor) -> Tensor:
+    """A captured tensor, also one that is frozen or a buffer, so that it has a gradient."""
+    if tensor.requires_grad:
+        return tensor
+    with untraced():
+        return tensor.detach().requires_grad_()
 
 
 def _origins(value: Value) -> set[Value]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from inspect import signature
 from typing import Any
 
@@ -10,14 +11,14 @@ import msgspec
 
 import helix
 
-from .. import _core
+from .. import _core, io
 from .._core import Tensor
 from ..errors import ArgumentError, FormatError, GraphError, HelixError
 from ..nn.module import Module
 from .schema import broken, decode, encode, unsaveable
 from .tracer import Tracer
 
-FORMAT = 1
+FORMAT, KEY = 1, "helix.universal"
 MAX_BYTES = 4_000_000
 MAX_SIZE, MAX_LAYERS = 1 << 20, 1024  # of a number in a file, and of layers in one node
 _FORBIDDEN = frozenset({"internal", "mutates", "creates", "values"})
@@ -160,6 +161,15 @@ class UniversalGraph(Module):
         part.function = what
         return self._enter(part, what if isinstance(what, Module) else None)
 
+    def add_again(self, name: str, node: str, inputs: Any = None) -> UniversalGraph:
+        """The layer of a node that is there once more, with the same parameters."""
+        owner = self._parts.get(node)
+        if owner is None:
+            raise GraphError(f"HX4001 add_again: there is no node {node!r} yet", code="HX4001", argument="node")
+        if inputs is None and owner.kind == "gnn":
+            inputs = [*self._before(), "edge_index"]
+        return self._enter(self._part(name, "again", self._owner(owner).name, (), {}, inputs), None)
+
     def output(self, *names: str) -> UniversalGraph:
         """Says of which nodes the result is: one, or a tuple of several."""
         self._ends = list(names)
@@ -173,7 +183,12 @@ class UniversalGraph(Module):
         if isinstance(layer, type) and issubclass(layer, Module):
             return self._enter(part, layer(*args, **options))
         if kind != "node" or made_of not in _public_ops():
-            raise GraphError(f"HX4001 {made_of!r} is no layer of helix.nn, and no op", code="HX4001", argument="what")
+            near = get_close_matches(made_of, [*helix.nn.__all__, *_public_ops()], 1)
+            raise GraphError(
+                f"HX4001 {made_of!r} is no layer of helix.nn, and no op{f'; is it {near[0]!r}?' if near else ''}",
+                code="HX4001",
+                argument="what",
+            )
         op = _core.op_named(made_of)
         part.function = lambda *given: op(*given, *args, **options)
         return self._enter(part, None)
@@ -211,7 +226,9 @@ class UniversalGraph(Module):
             for source, name in [*self.edges, *[(end, "the output") for end in self._ends]]:
                 if source not in known:
                     raise GraphError(
-                        f"HX4001 {name} takes {source!r}, which is neither an input nor a node", code="HX4001"
+                        f"HX4001 {name} takes {source!r}, which is neither an input ({', '.join(self._inputs)}) nor a node "
+                        f"({', '.join(self._parts)})",
+                        code="HX4001",
                     )
             self._order = self._arranged()
         return self._order
@@ -248,10 +265,24 @@ class UniversalGraph(Module):
             raise GraphError("HX4001 the graph has no nodes yet", code="HX4001")
         for part in self._sorted():
             given = [values[source] for source in part.inputs]
-            called = part.function if part.function is not None else getattr(self, part.name)
-            values[part.name] = _CALLS.get(part.kind, _plainly)(called, *given)
+            owner = self._owner(part)
+            called = owner.function if owner.function is not None else getattr(self, owner.name)
+            values[part.name] = _CALLS.get(owner.kind, _plainly)(called, *given)
         ends = self._ends or self._before()
         return values[ends[0]] if len(ends) == 1 else tuple([values[end] for end in ends])
+
+    def _owner(self, part: _Part) -> _Part:
+        return self._parts[part.made_of] if part.kind == "again" else part
+
+    def extra_repr(self) -> str:
+        lines = []
+        for part in self._parts.values():
+            owner = self._owner(part)
+            made = owner.function if owner.made_of == "" else owner.made_of
+            what = made if isinstance(made, str) else getattr(made, "__name__", type(made).__name__)
+            again = f" of {owner.name}" if owner is not part else ""
+            lines.append(f"{part.name} = {what}{again}({', '.join(part.inputs)})")
+        return "\n".join([*lines, f"return {', '.join(self._ends or self._before())}"]) if lines else ""
 
     def execute(self, inputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor], device: Any = None) -> Any:
         """Runs on a device, to which the graph's parameters and the inputs are moved."""
@@ -287,6 +318,29 @@ class UniversalGraph(Module):
             nodes.append([part.name, part.kind, part.made_of, encode(part.args), options, part.inputs])
         return msgspec.json.encode([FORMAT, self._inputs, nodes, self._ends]).decode()
 
+    def save(self, path: Any) -> None:
+        """Writes one safetensors file: parameters and buffers by name, and `to_json()` in its metadata."""
+        io.save_file(self.state_dict(), path, {KEY: self.to_json()})
+
+    @classmethod
+    def load(cls, path: Any, device: Any = None, max_elements: int = 1 << 30) -> UniversalGraph:
+        """The graph of a file that `save` wrote. Raises FormatError (HX4010) for another file; see `from_json`.
+
+        Example:
+            >>> graph = helix.graph.UniversalGraph().add_node("up", "Linear", 2, 3).add_again("once_more", "up", inputs="x")
+            >>> graph.save("model.safetensors")
+            >>> helix.graph.UniversalGraph.load("model.safetensors").order()
+            ['up', 'once_more']
+        """
+        _, metadata = io.load_header(path)
+        if KEY not in metadata:
+            raise broken("the file has no layers of a UniversalGraph in its metadata")
+        made = cls.from_json(metadata[KEY], max_elements)
+        if device is not None:
+            made.to(device)
+        made.load_state_dict(io.load_file(path))
+        return made
+
     @classmethod
     def from_json(cls, text: str | bytes, max_elements: int = 1 << 30) -> UniversalGraph:
         """The graph again, with fresh parameters; `load_state_dict` brings the old ones.
@@ -306,6 +360,11 @@ class UniversalGraph(Module):
             for name, kind, made_of, args, options, sources in nodes:
                 if kind not in _KINDS or not made_of:
                     raise broken(f"{kind[:40]!r} is no kind of node")
+                if kind == "again":
+                    if args or options:
+                        raise broken(f"node {name[:40]!r} is another one again, and has nothing of its own")
+                    made.add_again(name, made_of, sources)
+                    continue
                 values = {key: decode(value, frozenset()) for key, value in options.items()}
                 given = decode(args, frozenset())
                 room -= _elements(made_of, given, values)
@@ -354,7 +413,9 @@ def _numbers(values: Any) -> Iterator[int]:
             yield from _numbers(value.values())
 
 
-_KINDS = frozenset({"transformer", "attention", "ssm", "mamba", "hyena", "cnn", "cnn last", "rnn", "gnn", "node"})
+_KINDS = frozenset(
+    {"transformer", "attention", "ssm", "mamba", "hyena", "cnn", "cnn last", "rnn", "gnn", "node", "again"}
+)
 _File = tuple[int, list[str], list[tuple[str, str, str, list[Any], dict[str, Any], list[str]]], list[str]]
 _OPS: set[str] = set()
 
