@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeVar, overload
 
 from helix import _core
@@ -149,7 +149,7 @@ class saved_tensors_hooks:
 class _Packed:
     """What a pack hook made of a saved tensor: of its values alone, the node knows which input they are."""
 
-    def __init__(self, pair, tensor, inputs):
+    def __init__(self, pair: tuple[Any, Any], tensor: Tensor, inputs: Sequence[Tensor]) -> None:
         self.unpack, self.kept = pair[1], pair[0](tensor.detach())
         self.place = next((i for i, t in enumerate(inputs) if t is tensor), None)
 
@@ -164,8 +164,10 @@ class FunctionContext:
     _saved = ()
     _non_differentiable = ()
     _materialize = True
-
     _node = None
+
+    _name: str
+    needs_input_grad: tuple[bool, ...]
 
     def save_for_backward(self, *tensors):
         """Keeps tensors (or None) for `backward`, which finds them in `saved_tensors`."""
@@ -224,17 +226,17 @@ class Function:
     inline = False  # within a trace: is a call no step of its own?
 
     @staticmethod
-    def forward(ctx, *args):
+    def forward(ctx: Any, *args: Any) -> Any:
         """Computes the result."""
         raise NotImplementedError("a Function needs a static method forward(ctx, *args)")
 
     @staticmethod
-    def backward(ctx, *grads):
+    def backward(ctx: Any, *grads: Any) -> Any:
         """Computes the gradients of the arguments."""
         raise NotImplementedError("a Function that is differentiated needs a static method backward(ctx, *grads)")
 
     @classmethod
-    def apply(cls, *args, **kwargs):
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Calls forward, and leaves a node that will call backward. Within `helix.trace` both are recorded."""
         if _core.tracing() and not cls.inline and is_grad_enabled() and _is_traced(args):
             from helix.graph.custom import record
@@ -264,7 +266,7 @@ def _is_traced(args):
     return smooth and active() is not None
 
 
-def gradients_of(cls, ctx, given, count):
+def gradients_of(cls: Any, ctx: Any, given: Any, count: int) -> tuple[Any, ...]:
     """What backward returns for these gradients of the outputs: a tuple, one for each of `count` arguments."""
     found = cls.backward(ctx, *given)
     found = found if isinstance(found, tuple) else (found,)

@@ -14,7 +14,16 @@ class HelixError(Exception):
     module_path = ""
     _child: Any = None  # the module that raised or passed it on last
 
-    def __init__(self, *arguments, op=None, code=None, argument=None, expected=None, got=None, axis=None):
+    def __init__(
+        self,
+        *arguments: Any,
+        op: str | None = None,
+        code: str | None = None,
+        argument: str | None = None,
+        expected: Any = None,
+        got: Any = None,
+        axis: Any = None,
+    ) -> None:
         super().__init__(*arguments)
         self.op = op
         self.code = code if code is not None else _leading_number(arguments)
@@ -24,7 +33,7 @@ class HelixError(Exception):
         self.axis = axis
 
     @property
-    def facts(self):
+    def facts(self) -> dict[str, Any]:
         """{"op": …, "code": …, "argument": …, "expected": …, "got": …, "axis": …}: what the message says, for tools."""
         return {name: getattr(self, name) for name in _FACTS}
 
@@ -35,7 +44,7 @@ class HelixError(Exception):
 _FACTS = ("op", "code", "argument", "expected", "got", "axis")
 
 
-def _leading_number(arguments):
+def _leading_number(arguments: tuple[Any, ...]) -> str | None:
     """ "HX3101" of a text that begins with it."""
     first = arguments[0].split(" ", 1)[0] if arguments and isinstance(arguments[0], str) else ""
     return first if first.startswith("HX") and first[2:].isdigit() else None

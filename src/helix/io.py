@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from mmap import ACCESS_COPY, mmap
+from typing import TYPE_CHECKING, Any
 
 from helix import _core
 from helix._core import Tensor
 from helix.errors import FormatError
 
+if TYPE_CHECKING:
+    from helix._core import Device
+
+Path = str | os.PathLike[str]
 MAX_HEADER = 100_000_000  # bytes
 MAX_JSON = 1_000_000_000
 
@@ -96,7 +102,7 @@ def _sync_folder(folder):
         os.close(handle)
 
 
-def save_file(tensors, path, metadata=None):
+def save_file(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Writes a mapping of names to tensors as a safetensors file.
 
     `metadata` maps strings to strings. Strided tensors are written row by row.
@@ -148,7 +154,7 @@ def _write_tensor(file, tensor):
 # ---- reading ----
 
 
-def load_file(path, device=None):
+def load_file(path: Path, device: Device | None = None) -> dict[str, Tensor]:
     """The tensors of a safetensors file, by name, in the order of the file.
 
     The file is mapped, not read: what is not touched costs no memory, and writing to a tensor does not change the file.
@@ -167,7 +173,7 @@ def load_file(path, device=None):
     return made
 
 
-def load_header(path):
+def load_header(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """(tensors, metadata) of a safetensors file without its data: {name: (dtype, shape)} and a mapping of strings."""
     path = os.fspath(path)
     with open(path, "rb") as file:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .. import _core
 from ..errors import GraphError
@@ -130,7 +130,7 @@ def _fused_flops(node: Node) -> int:
     taken = [value for value in node.inputs if value is not None]
     ints, floats = node.attributes
     program = decode(ints, floats, len(taken))
-    made: list[tuple] = []
+    made: list[tuple[Any, ...]] = []
     flops = 0
     for step in program.steps:
         shapes = [

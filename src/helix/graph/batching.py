@@ -236,7 +236,7 @@ def _axes(position: int) -> Callable[[Step, list[Many | None]], Tensor | None]:
     return rule
 
 
-def _again(step: Step, inputs: list[Tensor | None], attributes: tuple) -> Tensor:
+def _again(step: Step, inputs: list[Tensor | None], attributes: tuple[Any, ...]) -> Tensor:
     call: Any = OpCall(step.node.op, attributes, step.node.list_length, step.node.device)
     made: list[Tensor] = call(inputs)
     return made[0]

@@ -10,7 +10,7 @@ from .ir import NOWHERE, Effect, Gradient, Graph, Node, Place, Value
 
 INPUT, CAPTURED, COMPUTED, ALIAS, MADE = 1, 2, 3, 4, 5
 
-Memory = tuple
+Memory = tuple[Any, ...]
 # What a module calls a tensor: its kind and dotted name.
 Named = dict[Memory, tuple[str, str]]
 
@@ -25,7 +25,7 @@ class Region:
 
     __slots__ = ("attributes", "graphs", "op")
 
-    def __init__(self, op: str, attributes: tuple, graphs: tuple[Graph, ...]) -> None:
+    def __init__(self, op: str, attributes: tuple[Any, ...], graphs: tuple[Graph, ...]) -> None:
         self.op, self.attributes, self.graphs = op, attributes, graphs
 
 
@@ -38,7 +38,7 @@ class Builder:
     def __init__(
         self,
         trace: Trace,
-        known: list[tuple],
+        known: list[tuple[Any, ...]],
         named: Named,
         places: list[Place],
         regions: list[Region],
@@ -126,7 +126,7 @@ class Builder:
 
     # ---- calls ---------------------------------------------------------------------------------------------
 
-    def plain(self, call: tuple) -> Node:
+    def plain(self, call: tuple[Any, ...]) -> Node:
         """A call that writes nothing."""
         op, inputs, outputs, attributes, list_length, _, _, no_grad, place, device, _, _ = call
         now = self.now
@@ -147,7 +147,12 @@ class Builder:
         return node
 
     def emit(
-        self, op: str, inputs: tuple[Value, ...], attributes: tuple, spec: tuple[tuple, Any], like: Node | None = None
+        self,
+        op: str,
+        inputs: tuple[Value, ...],
+        attributes: tuple[Any, ...],
+        spec: tuple[tuple[Any, ...], Any],
+        like: Node | None = None,
     ) -> Value:
         node = Node(
             op, inputs, attributes, 0, self.place, like.no_grad if like else False, like.device if like else None
@@ -159,14 +164,14 @@ class Builder:
 
     # ---- memory --------------------------------------------------------------------------------------------
 
-    def follow(self, call: tuple) -> None:
+    def follow(self, call: tuple[Any, ...]) -> None:
         """Notes what a view shows."""
         self.place = self.places[call[8]]
         if call[6]:
             for v in call[2]:
                 self.roots[v] = self.root(call[1][0])
 
-    def careful(self, call: tuple) -> None:
+    def careful(self, call: tuple[Any, ...]) -> None:
         """A call of a program that writes memory."""
         op, inputs, outputs, attributes, list_length, into, _, no_grad, place, device, written, dtypes = call
         for v in inputs:
@@ -250,10 +255,10 @@ class Builder:
         self.version[root] = self.version.get(root, 0) + 1
         self.seen[v] = self.version[root]
 
-    def spec(self, v: int) -> tuple[tuple, Any]:
+    def spec(self, v: int) -> tuple[tuple[Any, ...], Any]:
         return self.known[v][2], self.known[v][3]
 
-    def geometry(self, v: int, root: int) -> tuple:
+    def geometry(self, v: int, root: int) -> tuple[Any, ...]:
         _, _, shape, _, strides, offset, _ = self.known[v]
         return shape, strides, offset - self.known[root][5]
 
@@ -346,7 +351,7 @@ class Builder:
         return made
 
 
-def _same_as(source: Value | None, spec: tuple[tuple, Any]) -> Value | None:
+def _same_as(source: Value | None, spec: tuple[tuple[Any, ...], Any]) -> Value | None:
     """What a copy writes, where it neither casts nor spreads it."""
     plain = source is not None and source.kind != "number" and (source.shape, source.dtype) == spec
     return source if plain else None

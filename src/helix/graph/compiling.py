@@ -178,7 +178,7 @@ class Compiled(Generic[P, R]):
         """Those that are kept, the latest last."""
         return [kind for kinds in self.kinds.values() for kind in kinds]
 
-    def find(self, leaves: Leaves, tree: Tree, args: tuple, kwargs: dict[str, Any]) -> Kind | None:
+    def find(self, leaves: Leaves, tree: Tree, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Kind | None:
         mode = _core.modes()
         key = (mode, tuple([_spec(leaf, mode & 1) for leaf in leaves]), tree)
         kinds = self.kinds.setdefault(key, [])
@@ -282,7 +282,7 @@ class Statistics(NamedTuple):
     eager: str
 
 
-def _spec(leaf: Tensor, grad: int) -> tuple:
+def _spec(leaf: Tensor, grad: int) -> tuple[Any, ...]:
     return leaf.shape, leaf.dtype, leaf.device, bool(grad and leaf.requires_grad)
 
 
@@ -336,7 +336,7 @@ class Kind:
         made.gradient = None
         return made
 
-    def takes(self, args: tuple) -> bool:
+    def takes(self, args: tuple[Any, ...]) -> bool:
         """Is a call with these arguments of this kind, as far as can be seen at once?"""
         return self.core.takes(args) and (self.version == changes[0] or self.still_holds())
 

@@ -57,7 +57,7 @@ def choose(
     condition: Tensor,
     if_true: Callable[..., Any],
     if_false: Callable[..., Any],
-    operands: tuple,
+    operands: tuple[Any, ...],
     streams: Streams | None,
 ) -> Any:
     """`cond` with streams that are taken already; None where nothing is drawn."""
@@ -171,7 +171,7 @@ def while_loop(  # type: ignore[misc]  # it takes any number of operands, which 
 def _loop(
     condition: Callable[..., Any],
     body: Callable[..., Any],
-    operands: tuple,
+    operands: tuple[Any, ...],
     max_steps: int | None,
     streams: Streams | None,
 ) -> Any:
@@ -201,7 +201,7 @@ class _Body:
 
     def __init__(self, graph: Graph, taken: Leaves, tree: Tree) -> None:
         self.graph, self.taken, self.tree = graph, taken, tree
-        self.specs: list[tuple[tuple, Any]] = [(value.shape, value.dtype) for value in graph.outputs]
+        self.specs: list[tuple[tuple[Any, ...], Any]] = [(value.shape, value.dtype) for value in graph.outputs]
 
 
 class _Row:
@@ -262,7 +262,7 @@ def _require_carry(body: _Body, carry: Leaves, tree: Tree, op: str, whole: bool 
         )
 
 
-def _told(specs: Sequence[tuple[tuple, Any]]) -> str:
+def _told(specs: Sequence[tuple[tuple[Any, ...], Any]]) -> str:
     return "(" + ", ".join(f"{dtype.name}{list(shape)}" for shape, dtype in specs) + ")"
 
 
@@ -270,7 +270,11 @@ def _told(specs: Sequence[tuple[tuple, Any]]) -> str:
 
 
 def _record(
-    op: str, attributes: tuple, graphs: tuple[Graph, ...], inputs: Leaves, specs: list[tuple[tuple, Any]]
+    op: str,
+    attributes: tuple[Any, ...],
+    graphs: tuple[Graph, ...],
+    inputs: Leaves,
+    specs: list[tuple[tuple[Any, ...], Any]],
 ) -> Leaves:
     """One step of the running trace. Its gradient is control flow again, which computes forward anew."""
     meaning = Region(op, attributes, graphs)
@@ -280,7 +284,7 @@ def _record(
     return list(made)
 
 
-def _here(meaning: Region, inputs: Leaves, specs: list[tuple[tuple, Any]]) -> Leaves:
+def _here(meaning: Region, inputs: Leaves, specs: list[tuple[tuple[Any, ...], Any]]) -> Leaves:
     tracer = active()
     if tracer is None:
         raise TraceError("HX1702 no trace is running", code="HX1702")
@@ -291,7 +295,7 @@ class _Step(Function):
     inline = True
 
     @staticmethod
-    def forward(ctx: Any, meaning: Region, specs: list, *inputs: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, meaning: Region, specs: list[Any], *inputs: Tensor) -> tuple[Tensor, ...]:
         ctx.meaning = meaning
         ctx.save_for_backward(*inputs)
         with enable_grad():  # a graph of the trace lets gradients through
@@ -450,7 +454,7 @@ def _scan_now(
 def _loop_now(
     condition: Callable[..., Any],
     body: Callable[..., Any],
-    operands: tuple,
+    operands: tuple[Any, ...],
     max_steps: int | None,
     streams: Streams | None,
 ) -> Any:

@@ -66,7 +66,7 @@ class _Step(Function):
         return (None, None, *[found.get(i) for i in range(ctx.count)])
 
 
-def record(function: type[Function], args: tuple, kwargs: dict[str, Any]) -> Any:
+def record(function: type[Function], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What `function.apply(*args, **kwargs)` returns within a trace.
 
     Raises TraceError (HX1702), naming the function, where its forward cannot be one step: it draws random numbers or writes
@@ -102,7 +102,7 @@ def _followed(meaning: Region, run: Callable[[Leaves], Leaves], inputs: Leaves) 
 class _Recorded:
     """A Function's forward and backward as graphs."""
 
-    def __init__(self, function: type[Function], args: tuple, kwargs: dict[str, Any]) -> None:
+    def __init__(self, function: type[Function], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.name, self.count = function.__name__, len(args)
         self.where = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
         self.given: Leaves = [args[i] for i in self.where]
@@ -135,7 +135,7 @@ class _Recorded:
             op=self.name,
         )
 
-    def _forward(self, function: type[Function], inputs: Leaves, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def _forward(self, function: type[Function], inputs: Leaves, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         ctx: Any = FunctionContext()
         ctx._name = self.name
         full = list(args)

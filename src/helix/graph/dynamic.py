@@ -55,7 +55,7 @@ class Dynamic:
         self.modules: list[Module] = []
         wanted = [grad and leaf.requires_grad for leaf in leaves]
 
-        def call(args: tuple, kwargs: dict[str, Any]) -> Any:
+        def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             for placeholder, asked in zip(flatten((args, kwargs))[0], wanted, strict=True):
                 if asked:
                     placeholder.requires_grad_()

@@ -291,7 +291,13 @@ class Executor:
         self, *args: Any, generator: Generator | None = None, captured: dict[str, Tensor] | None = None
     ) -> Any:
         graph = self.graph
-        if self.last is not None and len(args) == self.plain and generator is captured is None and not _core.tracing():
+        if (
+            self.last is not None
+            and len(args) == self.plain
+            and generator is None
+            and captured is None
+            and not _core.tracing()
+        ):
             results = self.again(args)
             if results is not None:
                 return results[0] if graph.out_tree.cls is Tensor else graph.out_tree.fill(iter(results))

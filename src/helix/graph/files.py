@@ -377,7 +377,7 @@ def _at(number: int, values: list[Value], numbers: list[Value]) -> Value:
     return values[number]
 
 
-def _with_dims(shape: tuple, known: dict[str, Expr]) -> tuple:
+def _with_dims(shape: tuple[Any, ...], known: dict[str, Expr]) -> tuple[Any, ...]:
     """Dimensions that stand alone are themselves."""
     alone = {Expr(dict(dim.terms)): dim for dim in known.values()}
     return tuple([alone.get(size, size) if isinstance(size, Expr) else size for size in shape])

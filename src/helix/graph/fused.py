@@ -41,7 +41,7 @@ class Step(NamedTuple):
 
     op: str
     operands: tuple[Operand, ...]
-    attributes: tuple = ()
+    attributes: tuple[Any, ...] = ()
 
 
 class Result(NamedTuple):
@@ -145,13 +145,13 @@ def decode(ints: Sequence[int], floats: Sequence[float], inputs: int) -> Program
     return Program(axes, numbers, tuple(steps), results)
 
 
-def reduced(frame: tuple, axes: int, kept: bool = True) -> tuple:
+def reduced(frame: tuple[Any, ...], axes: int, kept: bool = True) -> tuple[Any, ...]:
     """The shape without so many of its last axes, or, below 0, of its first; they are 1 where they are kept."""
     ones = (1,) * abs(axes) if kept else ()
     return (*ones, *frame[-axes:]) if axes < 0 else (*frame[: len(frame) - axes], *ones)
 
 
-def stretched(shapes: Sequence[tuple]) -> tuple:
+def stretched(shapes: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
     """The shape to which shapes of numbers stretch."""
     rank = max(map(len, shapes), default=0)
     aligned = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]

@@ -124,7 +124,7 @@ class Lives:
     def _is_fresh(self, v: int, met: set[int]) -> bool:
         return self.owner[v] == v and v not in met and self.known[v][0] in (COMPUTED, MADE) and not self.known[v][6]
 
-    def _taken_over(self, i: int, call: tuple) -> int:
+    def _taken_over(self, i: int, call: tuple[Any, ...]) -> int:
         """Bytes of an input whose memory the result takes: a sum of gradients that nobody else holds."""
         if call[0] not in _ADDING or not call[7] or call[5]:
             return 0
@@ -134,7 +134,7 @@ class Lives:
         )
         return self.bytes_of(v) if alone and self.known[v][2:4] == self.known[call[2][0]][2:4] else 0
 
-    def _is_owned(self, call: tuple) -> bool:
+    def _is_owned(self, call: tuple[Any, ...]) -> bool:
         """Does a Sequential compute this ReLU in the memory of the result of the layer before? (A trace is kept free of writes.)"""
         path = self.tracer.places[call[8]][0]
         parent, _, _ = path.rpartition(".")
@@ -147,7 +147,7 @@ class Lives:
             and prod(self.known[call[1][0]][2]) >= WORTH_KEEPING
         )
 
-    def _workspace(self, call: tuple) -> int:
+    def _workspace(self, call: tuple[Any, ...]) -> int:
         """Of the call's kernel, or of the body of its loop or choice."""
         op: Any = call[0]
         graphs: tuple[Graph, ...] = ()

@@ -186,7 +186,7 @@ def key_of(graph: Graph, rest: Any) -> bytes:
     return blake2b(marshal.dumps(lines, 2), digest_size=32).digest()
 
 
-def _captured(value: Value) -> tuple:
+def _captured(value: Value) -> tuple[Any, ...]:
     told = value.kind, value.name, value.shape, value.dtype.code
     if isinstance(value, Gradient):
         return (*told, "gradient")
@@ -195,7 +195,7 @@ def _captured(value: Value) -> tuple:
     return (*told, tensor.strides, tensor.requires_grad, contents)
 
 
-def _line(node: Node, inputs: list[Any], is_told: bool) -> tuple:
+def _line(node: Node, inputs: list[Any], is_told: bool) -> tuple[Any, ...]:
     """`is_told`: each run sets the numbers of the node anew, so that those of the trace do not count."""
     attributes = tuple([a if type(a) in _PLAIN else _marked(a) for a in node.attributes])
     if is_told:

@@ -81,7 +81,7 @@ class Planner:
         self.find_lives()
         self.share()
 
-    def seen(self, name: str | int, call: tuple) -> tuple:
+    def seen(self, name: str | int, call: tuple[Any, ...]) -> tuple[Any, ...]:
         """The call; a clone, or a cast to the same dtype, as a copy; fused ops as what goes by rows."""
         bits, ins, outs, *rest = call
         if name in ("cast", "clone") and not bits & INTO and self.known[ins[0]][4][0] == self.known[outs[0]][4][0]:
@@ -90,7 +90,7 @@ class Planner:
             bits |= ROWS
         return (bits, ins, outs, *rest)
 
-    def take_calls(self, calls: list[tuple]) -> None:
+    def take_calls(self, calls: list[tuple[Any, ...]]) -> None:
         """Steps of the calls that something depends on; views are none."""
         root = self.root
         if len({device for *_, device in calls}) > 1:

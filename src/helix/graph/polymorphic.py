@@ -147,7 +147,7 @@ def _agrees(graph: Graph, other: Graph, sizes: Sizes) -> bool:
     )
 
 
-def _form(node: Node) -> tuple:
+def _form(node: Node) -> tuple[Any, ...]:
     return node.op, node.list_length, node.no_grad, len(node.inputs), len(node.outputs), len(node.graphs)
 
 
@@ -176,7 +176,7 @@ class _Merge:
         self.graphs, self.points, self.names = graphs, points, names
         self.pairs: list[dict[int, Value]] = [{} for _ in graphs]  # value of graph k -> value of the first
         self.done: set[int] = set()
-        self.fits: dict[tuple, Any] = {}
+        self.fits: dict[tuple[Any, ...], Any] = {}
 
     def run(self) -> None:
         first = self.graphs[0]
@@ -238,7 +238,7 @@ class _Merge:
             for k, value in enumerate(values):
                 self.pairs[k][id(value)] = values[0]
 
-    def attribute(self, row: tuple, node: Node) -> Any:
+    def attribute(self, row: tuple[Any, ...], node: Node) -> Any:
         first = row[0]
         if all(type(a) is type(first) and a == first for a in row):
             return first

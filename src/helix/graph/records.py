@@ -37,8 +37,8 @@ def record_of(op: str) -> Known:
 
 
 def attributes_from(
-    data: NodeData, told: Record, attributes: tuple, inputs: tuple[Value | None, ...]
-) -> tuple[tuple, tuple[Value | None, ...]]:
+    data: NodeData, told: Record, attributes: tuple[Any, ...], inputs: tuple[Value | None, ...]
+) -> tuple[tuple[Any, ...], tuple[Value | None, ...]]:
     """Attributes and inputs in the order that the record has now.
 
     Raises FormatError (HX4010) where it has others, or they are of another kind.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..errors import ArgumentError
 from .executor import interpret
 from .ir import Graph
@@ -35,7 +37,7 @@ def infer(graph: Graph) -> Graph:
     Raises what the records raise (ShapeError and others), naming the node and the line on which it was made.
     """
 
-    def again(leaves: list) -> tuple:
+    def again(leaves: list[Any]) -> tuple[Any, ...]:
         return tuple(interpret(graph, leaves, graph.executor().sizes(leaves)))
 
     made = trace_derived(graph, again)

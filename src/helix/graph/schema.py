@@ -207,7 +207,7 @@ def dtype_named(name: str) -> dtype:
     return found
 
 
-def shape_of(sizes: list[Any], names: frozenset[str]) -> tuple:
+def shape_of(sizes: list[Any], names: frozenset[str]) -> tuple[Any, ...]:
     if len(sizes) > 16:
         raise broken(f"a shape has {len(sizes)} axes")
     shape = tuple([decode(size, names, DEEP) for size in sizes])
@@ -264,7 +264,7 @@ def tree_of(data: TreeData, depth: int = 0) -> Tree:
     raise broken(f"{data.kind[:40]!r} is no kind of container")
 
 
-def _class_of(kind: str, name: str, keys: tuple) -> type:
+def _class_of(kind: str, name: str, keys: tuple[Any, ...]) -> type:
     for word in (name, *keys):
         if (
             type(word) is not str

@@ -35,7 +35,7 @@ class Streams:
         return cls(0, _core.trace_draws(1)) if _core.tracing() else cls(*default_generator().draw(1))
 
     @classmethod
-    def of(cls, attributes: tuple, seed: int = 0, first: int = 0) -> Streams | None:
+    def of(cls, attributes: tuple[Any, ...], seed: int = 0, first: int = 0) -> Streams | None:
         """Of a recorded step, in a run or trace that begins with stream `first`; None where nothing is drawn."""
         last: Any = attributes[-1]
         return cls(seed, first + int(last)) if _is_draw(last) else None
@@ -62,7 +62,7 @@ def recorded(streams: Streams | None, *graphs: Graph) -> tuple[Draw, ...]:
     return (Draw(streams.number),) if streams is not None and any(map(drawing, graphs)) else ()
 
 
-def plain(attributes: tuple) -> tuple:
+def plain(attributes: tuple[Any, ...]) -> tuple[Any, ...]:
     """Those without the streams."""
     return attributes[:-1] if attributes and _is_draw(attributes[-1]) else attributes
 

@@ -47,7 +47,7 @@ def _plain(value: Any) -> Any:
     return value if value == value else repr(value)
 
 
-def _lines(graph: Graph) -> list[tuple[str, tuple, Node | None]]:
+def _lines(graph: Graph) -> list[tuple[str, tuple[Any, ...], Node | None]]:
     """What decides, line by line: a caption, a tuple to compare, and the node that it stands for."""
     number: dict[int, Any] = {}
     for i, value in enumerate((*graph.inputs, *graph.captured)):
@@ -58,7 +58,7 @@ def _lines(graph: Graph) -> list[tuple[str, tuple, Node | None]]:
             return None
         return ("number", _plain(value.source), value.dtype.name) if value.kind == "number" else number[id(value)]
 
-    lines: list[tuple[str, tuple, Node | None]] = [
+    lines: list[tuple[str, tuple[Any, ...], Node | None]] = [
         (f"{v.kind} {v.name}", (v.kind, v.shape, v.dtype.name), None) for v in (*graph.inputs, *graph.captured)
     ]
     for node in graph.nodes:

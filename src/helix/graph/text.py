@@ -20,7 +20,7 @@ def attribute_names(op: str) -> list[str]:
     return _NAMES.get(op, [])
 
 
-def spec_text(shape: tuple, dtype: Any) -> str:
+def spec_text(shape: tuple[Any, ...], dtype: Any) -> str:
     return f"{dtype.name}[{', '.join(map(str, shape))}]"
 
 

@@ -86,7 +86,7 @@ class Tracer:
         self.watched: dict[int, Watched] = {}
         self.gradients: list[tuple[str, Tensor, Tensor]] = []
         self.differentiable: list[tuple[int, int]] = []
-        self.known: list[tuple] = []  # of the values, once the trace has ended
+        self.known: list[tuple[Any, ...]] = []  # of the values, once the trace has ended
         self._grad = enable_grad()
 
     # ---- recording -----------------------------------------------------------------------------------------
@@ -154,7 +154,9 @@ class Tracer:
         for tensor in self.results:
             self.trace.output(tensor)
 
-    def region(self, meaning: Region, inputs: Sequence[Tensor], specs: Sequence[tuple[tuple, Any]]) -> list[Tensor]:
+    def region(
+        self, meaning: Region, inputs: Sequence[Tensor], specs: Sequence[tuple[tuple[Any, ...], Any]]
+    ) -> list[Tensor]:
         """Records a step of control flow."""
         from .._core import trace_region
 

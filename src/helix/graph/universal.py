@@ -67,7 +67,7 @@ class _Part:
     """A node: its kind, what it is made of, and the names of what goes in."""
 
     def __init__(
-        self, name: str, kind: str, made_of: str, args: tuple, options: dict[str, Any], inputs: list[str]
+        self, name: str, kind: str, made_of: str, args: tuple[Any, ...], options: dict[str, Any], inputs: list[str]
     ) -> None:
         self.name, self.kind, self.made_of = name, kind, made_of
         self.args, self.options, self.inputs = args, options, inputs
@@ -176,7 +176,7 @@ class UniversalGraph(Module):
         return self
 
     def _add(
-        self, name: str, kind: str, made_of: str, args: tuple, options: dict[str, Any], inputs: Any
+        self, name: str, kind: str, made_of: str, args: tuple[Any, ...], options: dict[str, Any], inputs: Any
     ) -> UniversalGraph:
         part = self._part(name, kind, made_of, args, options, inputs)
         layer = getattr(helix.nn, made_of, None) if made_of in helix.nn.__all__ else None
@@ -196,7 +196,9 @@ class UniversalGraph(Module):
     def _before(self) -> list[str]:
         return [next(reversed(self._parts), self._inputs[0])]
 
-    def _part(self, name: str, kind: str, made_of: str, args: tuple, options: dict[str, Any], inputs: Any) -> _Part:
+    def _part(
+        self, name: str, kind: str, made_of: str, args: tuple[Any, ...], options: dict[str, Any], inputs: Any
+    ) -> _Part:
         if not name.isidentifier() or hasattr(self, name) or name in self._parts or name in self._inputs:
             raise GraphError(f"HX4001 a node cannot be named {name!r}: it is taken, or no identifier", code="HX4001")
         given = self._before() if inputs is None else [inputs] if isinstance(inputs, str) else list(inputs)

@@ -67,7 +67,7 @@ def _device_of(value: Value) -> Any:
     return next((node.device for node in value.users if node.device is not None and node.op not in _CONTROL), None)
 
 
-def _sizes(shape: tuple, sizes: Sizes) -> tuple[int, ...]:
+def _sizes(shape: tuple[Any, ...], sizes: Sizes) -> tuple[int, ...]:
     found = at(shape, sizes)
     if any(size < 0 for size in found):
         raise broken(f"a size of {shape} is {min(found)}")

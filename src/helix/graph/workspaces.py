@@ -4,6 +4,7 @@ weights, partial sums. The sizes are those by which gemm_packed.h, conv_winograd
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 from .. import _core
 from .ir import Node
@@ -47,7 +48,7 @@ def _product(node: Node) -> int:
     return _core.get_num_threads() * min(_BLOCKS, 4 * k * rows) + 4 * k * (-(-n // _PANEL) * _PANEL)
 
 
-def _convolution(source: object, weight: object, out: object, attributes: tuple) -> int:
+def _convolution(source: object, weight: object, out: object, attributes: tuple[Any, ...]) -> int:
     """Forward, or by the input: transformed taps where Winograd's form is taken, else packed ones; and a block for each thread."""
     x, w, y = source.shape, weight.shape, out.shape  # type: ignore[attr-defined]
     stride, groups = attributes[0], attributes[3]

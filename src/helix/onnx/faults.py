@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 from ..errors import FormatError, MissingExtraError, UnsupportedOpError
 
 
@@ -25,7 +27,7 @@ def short(text: str, most: int = 80) -> str:
     return repr(text if len(text) <= most else text[:most] + "…")
 
 
-def library():
+def library() -> ModuleType:
     """The onnx package.
 
     Raises MissingExtraError (HX2201) where it is not installed.

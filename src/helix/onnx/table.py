@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from inspect import Parameter, signature
-from typing import Any
+from typing import Any, TypeVar
 
 FAMILIES = (
     "elementwise",
@@ -31,6 +31,9 @@ FAMILIES = (
     "attention",
     "counting",
 )
+
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Handler:
@@ -66,10 +69,10 @@ def op(
     grows: bool = False,
     random: bool = False,
     domain: str = "",
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Callable[[F], F]:
     """Enters a function for operators, from a version of the operator set on."""
 
-    def enter(function: Callable[..., Any]) -> Callable[..., Any]:
+    def enter(function: F) -> F:
         for name in names:
             versions = _table.setdefault((domain, name), [])
             versions.append(Handler(function, since, static, sizes, grows, random))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import isclose, pi, sqrt
+from typing import Any
 
 from ..ir import Graph, Node, Value
 from .rewriter import Call, Rewriter, Rule, sweep
@@ -359,7 +360,7 @@ def _alike(*values: Value) -> bool:
     return _is_float(values[0]) and all(value.dtype is values[0].dtype for value in values)
 
 
-def _dims(node: Node) -> tuple:
+def _dims(node: Node) -> tuple[Any, ...]:
     return tuple(node.attributes[0] or ())
 
 

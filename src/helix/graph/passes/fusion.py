@@ -63,7 +63,7 @@ class Group:
         "numbers",
     )
 
-    def __init__(self, number: int, frame: tuple, first: Node) -> None:
+    def __init__(self, number: int, frame: tuple[Any, ...], first: Node) -> None:
         self.number, self.frame = number, frame
         self.no_grad, self.device = first.no_grad, first.device
         self.axes = 0
@@ -75,11 +75,11 @@ class Group:
         self.into: Group | None = None  # the group of which this one became a part
 
     @property
-    def kept(self) -> tuple:
+    def kept(self) -> tuple[Any, ...]:
         """The shape of what was reduced."""
         return reduced(self.frame, self.axes)
 
-    def is_late(self, shape: tuple) -> bool:
+    def is_late(self, shape: tuple[Any, ...]) -> bool:
         """Is it the shape of what was reduced over first axes?"""
         return self.axes < 0 and shape in (self.kept, self.frame[-self.axes :])
 
@@ -331,7 +331,7 @@ def keeps(node: Node) -> bool:
     return bool(node.attributes[attribute_names(node.op).index("keepdim")])
 
 
-def rows_pay(shape: tuple, axes: int) -> bool:
+def rows_pay(shape: tuple[Any, ...], axes: int) -> bool:
     """Are the rows that are reduced to one short enough for a tile, and enough of them for all threads?"""
     inner, outer = shape[len(shape) - axes :], shape[: len(shape) - axes]
     if not all(isinstance(size, int) for size in inner):
@@ -362,7 +362,7 @@ def program_of(group: Group, members: list[Node], results: list[Node]) -> tuple[
     """What the members take from outside, and what they do as a program."""
     inside = {node: i for i, node in enumerate(members)}
     inputs: dict[Value, int] = {}
-    numbers: dict[tuple, int] = {}
+    numbers: dict[tuple[Any, ...], int] = {}
     steps = []
     for node in members:
         operands = []
@@ -391,7 +391,7 @@ def plain_number(value: Value) -> bool | int | float:
     return float(value.source) if value.dtype.is_floating_point else int(value.source)
 
 
-def step_attributes(node: Node) -> tuple:
+def step_attributes(node: Node) -> tuple[Any, ...]:
     if DIMS_AT[node.op] < 0:
         return node.attributes
     attributes = list(node.attributes)
@@ -411,7 +411,7 @@ def sample_sizes(graph: Graph) -> Sizes:
     return sizes
 
 
-def is_sound(node: Node, specs: list[tuple[tuple, Any]], sizes: Sizes) -> bool:
+def is_sound(node: Node, specs: list[tuple[tuple[Any, ...], Any]], sizes: Sizes) -> bool:
     """Does the core take the program, and give what the members gave?"""
     trace = _core.Trace()
     try:

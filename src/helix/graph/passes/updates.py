@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from math import isclose, log, prod, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..ir import Effect, Graph, Node, Value
 from .rewriter import Rewriter
@@ -30,13 +30,13 @@ class Step(NamedTuple):
     """A tensor's part of an op: `lists` are what it puts into each list of the op, `made` the values of those that are written."""
 
     op: str
-    attributes: tuple
+    attributes: tuple[Any, ...]
     lists: tuple[Value, ...]
     made: tuple[Value, ...]
     writes: tuple[int, ...]
 
     @property
-    def key(self) -> tuple:
+    def key(self) -> tuple[Any, ...]:
         first = self.lists[0]
         node = self.made[0].node
         assert node is not None
@@ -58,7 +58,7 @@ class Updates:
         """Those that go together."""
         ways = {value: list(self._ways(value)) for value in self.written}
         count = Counter(key for found in ways.values() for key in {step.key for step in found})
-        together: dict[tuple, list[Step]] = {}
+        together: dict[tuple[Any, ...], list[Step]] = {}
         states = {made for found in ways.values() for step in found[:1] for made in step.made[1:]}
         for value, found in ways.items():
             if found and value not in states:

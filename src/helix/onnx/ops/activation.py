@@ -15,12 +15,14 @@ op("Relu")(lambda x: helix.relu(x))
 op("Sigmoid")(lambda x: helix.sigmoid(x))
 op("Softsign")(lambda x: F.softsign(x))
 op("HardSwish")(lambda x: x * (x / 6 + 0.5).clamp(0, 1))
-op("Mish")(lambda x: x * softplus(x).tanh())
 
 
 @op("Softplus")
 def softplus(x: Tensor) -> Tensor:
     return helix.logaddexp(x, helix.zeros_like(x))
+
+
+op("Mish")(lambda x: x * softplus(x).tanh())
 
 
 @op("Elu")

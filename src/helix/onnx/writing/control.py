@@ -56,7 +56,7 @@ def own(w: Writer, edges: list[Edge], values: Iterable[Value]) -> list[Edge]:
 
 
 @writes("cond")
-def cond(w: Writer, inputs: list[Any]) -> tuple:
+def cond(w: Writer, inputs: list[Any]) -> tuple[Any, ...]:
     node = w.node
     assert node is not None
     condition, *given = inputs
@@ -75,7 +75,7 @@ def cond(w: Writer, inputs: list[Any]) -> tuple:
 
 
 @writes("scan")
-def scan(w: Writer, inputs: list[Any]) -> tuple:
+def scan(w: Writer, inputs: list[Any]) -> tuple[Any, ...]:
     node = w.node
     assert node is not None
     n, rows, reverse = node.attributes
@@ -97,7 +97,7 @@ def scan(w: Writer, inputs: list[Any]) -> tuple:
 
 
 @writes("while_loop")
-def while_loop(w: Writer, inputs: list[Any]) -> tuple:
+def while_loop(w: Writer, inputs: list[Any]) -> tuple[Any, ...]:
     node = w.node
     assert node is not None
     count, ours, theirs, *bound = node.attributes
@@ -123,7 +123,7 @@ def while_loop(w: Writer, inputs: list[Any]) -> tuple:
     return tuple(gathered(step.outputs, found))
 
 
-def _tested(w: Writer, test: Graph, given: list[Any], count: int, places: tuple) -> Edge:
+def _tested(w: Writer, test: Graph, given: list[Any], count: int, places: tuple[Any, ...]) -> Edge:
     bind(w, test.inputs, [*given[:count], *[given[i] for i in places]])
     (found,) = w.write(test)
     assert isinstance(found, Edge)

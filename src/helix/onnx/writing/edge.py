@@ -16,7 +16,7 @@ class Edge:
 
     __slots__ = ("dtype", "name", "shape", "writer")
 
-    def __init__(self, writer: Writer, name: str, dtype: str, shape: tuple | None = None) -> None:
+    def __init__(self, writer: Writer, name: str, dtype: str, shape: tuple[Any, ...] | None = None) -> None:
         self.writer, self.name, self.dtype = writer, name, dtype
         self.shape: Any = shape
 

@@ -344,12 +344,12 @@ def filled(w: Writer, size: Any, value: Any, dtype: str) -> Edge:
 
 
 @writes("full")
-def full(w: Writer, size: tuple, value: Any, dtype: Any) -> Edge:
+def full(w: Writer, size: tuple[Any, ...], value: Any, dtype: Any) -> Edge:
     return filled(w, size, value, w.dtype)
 
 
 @writes("zeros", "ones", "empty")
-def zeros(w: Writer, size: tuple, dtype: Any) -> Edge:
+def zeros(w: Writer, size: tuple[Any, ...], dtype: Any) -> Edge:
     assert w.node is not None
     return filled(w, size, int(w.node.op == "ones"), w.dtype)
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ...graph.ir import Node
 from ...graph.symbols import Expr
 from .edge import Edge, Pair
 from .faults import unwritable
-from .table import writes
+from .table import H, writes
 from .writer import Writer
 
 Any_ = Edge | Pair
 END = (1 << 63) - 1
 
 
-def each(*ops: str, when: Any = None) -> Any:
+def each(*ops: str, when: Callable[[Node], bool] | None = None) -> Callable[[H], H]:
     """Enters a handler that moves elements: complex tensors go part by part."""
 
-    def enter(function: Any) -> Any:
+    def enter(function: H) -> H:
         def pairs(w: Writer, *given: Any) -> Pair:
             real, imaginary = ([getattr(x, k) if isinstance(x, Pair) else x for x in given] for k in ("re", "im"))
             return Pair(function(w, *real), function(w, *imaginary))
@@ -35,7 +36,7 @@ def reshape(w: Writer, x: Edge, *_: Any) -> Edge:
     return w.reshape(x, _sizes(w, x))
 
 
-def _sizes(w: Writer, x: Edge) -> tuple:
+def _sizes(w: Writer, x: Edge) -> tuple[Any, ...]:
     """The sizes of the result. One that is not known takes what is left."""
     shape = w.out[0].shape
     open_sizes = [i for i, size in enumerate(shape) if type(size).__name__ == "Unknown"]
@@ -61,7 +62,7 @@ def unsqueeze(w: Writer, x: Edge, dim: int) -> Edge:
     return w.Unsqueeze(x, [dim % (x.rank + 1)])
 
 
-def _tuple(value: Any) -> tuple:
+def _tuple(value: Any) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
@@ -71,7 +72,7 @@ def expand(w: Writer, x: Edge, *_: Any) -> Edge:
 
 
 @each("permute")
-def permute(w: Writer, x: Edge, dims: tuple) -> Edge:
+def permute(w: Writer, x: Edge, dims: tuple[Any, ...]) -> Edge:
     return w.Transpose(x, perm=[axis % x.rank for axis in dims]) if x.rank else x
 
 
@@ -173,7 +174,7 @@ def _fixed(node: Node) -> bool:
     )
 
 
-def _places(shape: tuple, strides: tuple, offset: int) -> Any:
+def _places(shape: tuple[Any, ...], strides: tuple[Any, ...], offset: int) -> Any:
     import numpy as np
 
     grid = np.full(shape, offset, dtype=np.int64)
@@ -182,7 +183,7 @@ def _places(shape: tuple, strides: tuple, offset: int) -> Any:
     return grid
 
 
-def _dense(shape: tuple) -> tuple:
+def _dense(shape: tuple[Any, ...]) -> tuple[Any, ...]:
     strides: list[Any] = []
     step = 1
     for size in reversed(shape):
@@ -192,12 +193,14 @@ def _dense(shape: tuple) -> tuple:
 
 
 @each("as_strided", "view_of_base", when=_fixed)
-def as_strided(w: Writer, x: Edge, shape: tuple, strides: tuple, offset: int | None) -> Edge:
+def as_strided(w: Writer, x: Edge, shape: tuple[Any, ...], strides: tuple[Any, ...], offset: int | None) -> Edge:
     return w.Gather(w.Reshape(x, [-1]), w.constant(_places(shape, strides, offset or 0), "int64"), axis=0)
 
 
 @each("exchange_part", when=_fixed)
-def exchange_part(w: Writer, base: Edge, part: Edge, shape: tuple, strides: tuple, offset: int) -> Edge:
+def exchange_part(
+    w: Writer, base: Edge, part: Edge, shape: tuple[Any, ...], strides: tuple[Any, ...], offset: int
+) -> Edge:
     """Writes where the elements of a view lie in the base."""
     places = w.constant(_places(shape, strides, offset).reshape(-1, 1), "int64")
     made = w.ScatterND(w.Reshape(base, [-1]), places, w.Reshape(part, [-1]))
@@ -232,7 +235,7 @@ def cat_pairs(w: Writer, parts: list[Any], dim: int) -> Pair:
 
 
 @each("constant_pad")
-def constant_pad(w: Writer, x: Edge, value: Edge, pad: tuple) -> Edge:
+def constant_pad(w: Writer, x: Edge, value: Edge, pad: tuple[Any, ...]) -> Edge:
     """pad: before and after the last axis, the one before it, and so on; less than 0 cuts."""
     n = len(pad) // 2
     axes = [x.rank - 1 - i for i in range(n)]
@@ -244,7 +247,7 @@ _BORDER = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
 @each("border_pad")
-def border_pad(w: Writer, x: Edge, pad: tuple, mode: str) -> Edge:
+def border_pad(w: Writer, x: Edge, pad: tuple[Any, ...], mode: str) -> Edge:
     n = len(pad) // 2
     axes = [x.rank - 1 - i for i in range(n)]
     if min(pad) < 0 and _BORDER[mode] == "wrap":

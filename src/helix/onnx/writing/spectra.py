@@ -179,7 +179,7 @@ def cast(w: Writer, x: Any, dtype: Any) -> Any:
 
 
 @writes("full", complex=True)
-def full(w: Writer, size: tuple, value: Any, dtype: Any) -> Pair:
+def full(w: Writer, size: tuple[Any, ...], value: Any, dtype: Any) -> Pair:
     number, kind = complex(value), part(w.dtype)
     return Pair(filled(w, size, number.real, kind), filled(w, size, number.imag, kind))
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from ...graph.ir import Node, Value
 
@@ -24,20 +24,19 @@ FAMILIES = (
     "control",
 )
 Handler = Callable[..., Any]
+H = TypeVar("H", bound=Handler)
 _ends: ContextVar[frozenset[int]] = ContextVar("ends", default=frozenset())
 _real: dict[str, tuple[Handler, Callable[[Node], bool] | None]] = {}
 _complex: dict[str, tuple[Handler, Callable[[Node], bool] | None]] = {}
 
 
-def writes(
-    *ops: str, when: Callable[[Node], bool] | None = None, complex: bool = False
-) -> Callable[[Handler], Handler]:
+def writes(*ops: str, when: Callable[[Node], bool] | None = None, complex: bool = False) -> Callable[[H], H]:
     """Enters a function `handler(writer, *tensors, *attributes)`, in the order of the record.
 
     when: for which nodes; others are taken apart. complex: for nodes that take or give complex tensors.
     """
 
-    def enter(function: Handler) -> Handler:
+    def enter(function: H) -> H:
         for op in ops:
             (_complex if complex else _real)[op] = (function, when)
         return function

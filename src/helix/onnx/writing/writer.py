@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, Protocol, overload
 
 import numpy as np
 
@@ -62,6 +62,15 @@ BY_ELEMENT = frozenset(
 _SHORT = {"float": "float32", "double": "float64"}
 
 
+class Operator(Protocol):
+    """Writes one node, with `emit`."""
+
+    @overload
+    def __call__(self, *inputs: Any, outputs: int, **attributes: Any) -> tuple[Edge, ...]: ...
+    @overload
+    def __call__(self, *inputs: Any, **attributes: Any) -> Edge: ...
+
+
 class Writer:
     """The model as it is written. `node` is the node of the graph that is being written, `out` its results."""
 
@@ -91,7 +100,7 @@ class Writer:
 
     # ---- operators -----------------------------------------------------------------------------------------
 
-    def __getattr__(self, op: str) -> Callable[..., Any]:
+    def __getattr__(self, op: str) -> Operator:
         if not op[:1].isupper():
             raise AttributeError(op)
         return lambda *inputs, **attributes: self.emit(op, inputs, attributes)
@@ -205,7 +214,7 @@ class Writer:
     def cast(self, edge: Edge, dtype: str) -> Edge:
         if edge.dtype == dtype:
             return edge
-        made = self.emit("Cast", [edge], {"to": CODES[dtype], "dtype": dtype})
+        made: Edge = self.emit("Cast", [edge], {"to": CODES[dtype], "dtype": dtype})
         made.shape = edge.shape
         return made
 
@@ -305,12 +314,12 @@ class Writer:
         open_sizes = [i for i, size in enumerate(shape) if not isinstance(size, int)]
         if len(open_sizes) == 1 and 0 not in shape:
             shape = [-1 if i in open_sizes else size for i, size in enumerate(shape)]
-        made = self.Reshape(edge, list(shape), **({"allowzero": 1} if 0 in shape else {}))
+        made: Edge = self.emit("Reshape", [edge, list(shape)], {"allowzero": 1} if 0 in shape else {})
         made.shape = tuple(shape)
         return made
 
 
-def _stretched(edges: Sequence[Edge | None]) -> tuple | None:
+def _stretched(edges: Sequence[Edge | None]) -> tuple[Any, ...] | None:
     """The shape of a result that has an element for each, where nothing but numbers is stretched."""
     shapes = {edge.shape for edge in edges if edge is not None and edge.shape != ()}
     return () if not shapes else shapes.pop() if len(shapes) == 1 else None
