@@ -73,6 +73,81 @@ def test_reductions_over_first_axes_give_the_bits_of_their_steps(first):
             assert same_bits(a, b), (number, program)
 
 
+@pytest.mark.parametrize("cases", [random_case, leading_case], ids=["last axes", "first axes"])
+@pytest.mark.parametrize("first", [500, 560])
+def test_results_may_lie_where_inputs_lie(cases, first):
+    """Each result is written to the first input that is like it, which may be read by any step, by reductions, and by rows."""
+    taken = 0
+    for number in range(first, first + 60):
+        program, inputs = cases(number)
+        inputs = [x.clone() for x in inputs]
+        want = run_apart(program, inputs) if program.results else []
+        over = {}
+        for i, result in enumerate(want):
+            fit = [
+                k for k, x in enumerate(inputs) if (x.shape, x.dtype) == (result.shape, result.dtype) and k not in over
+            ]
+            over.update({fit[0]: i} if fit else {})
+
+        def step(*inputs, program=program, over=over):
+            made = run_fused(program, list(inputs))
+            for k, i in over.items():
+                inputs[k].copy_(made[i])
+            return [y for i, y in enumerate(made) if i not in over.values()]
+
+        if not over or any(x.dtype.is_complex for x in inputs):
+            continue
+        try:
+            rest = helix.compile(step, passes=False)(*inputs)
+        except HelixError as error:
+            assert "done by its parts alone" in str(error), number
+            continue
+        taken += 1
+        for k, i in over.items():
+            assert same_bits(inputs[k], want[i]), (number, program)
+        left = [y for i, y in enumerate(want) if i not in over.values()]
+        assert all(map(same_bits, rest, left)), (number, program)
+    assert taken > 12
+
+
+def test_a_sum_of_what_is_written_over_is_that_of_what_was_there():
+    x, b = helix.rand(90, 70), helix.rand(70)
+    program = Program(
+        -1,
+        (),
+        (Step("mul", (X, B)), Step("sum", (X,), (None, True, None)), Step("sum", (_step(0),), (None, True, None))),
+        (Result(0), Result(1), Result(2, dropped=True)),
+    )
+
+    @helix.compile
+    def step(x, b):
+        made = run_fused(program, [x, b])
+        x.copy_(made[0])
+        return made[1:]
+
+    want = run_apart(program, [x, b])
+    rest = step(x, b)
+    assert step.statistics()[0].steps == 1
+    assert all(map(same_bits, [x, *rest], want))
+
+
+def test_a_fused_update_is_one_kernel_and_no_copy():
+    p, q = helix.rand(90, 70), helix.rand(90, 70)
+
+    @helix.compile
+    def step(x):
+        new = p * x + q.exp()
+        q.copy_((new - p).tanh() * q)
+        p.copy_(new)
+
+    with helix.no_grad():
+        new = p * 2.0 + q.exp()
+        want = new, (new - p).tanh() * q
+        step(helix.tensor(2.0))
+    assert same_bits(p, want[0]) and same_bits(q, want[1])
+    assert step.statistics()[0].steps == 1
+
+
 def test_another_program_is_told_apart():
     x, b = helix.randn(9, 5), helix.randn(5)
     planted = AFFINE._replace(numbers=(2.0000002,))

@@ -189,6 +189,19 @@ def test_almost(rule: Callable) -> None:
         assert helix.allclose(a, b, rtol=1e-6, atol=1e-9)
 
 
+def test_large_tensors_whose_gradient_is_scaled_by_a_tensor_are_left_to_fusion() -> None:
+    held = [helix.rand(80, 70) for _ in range(4)]
+
+    def step(x, rate):
+        for p in held:
+            p.sub_(rate * (p.exp() * x))
+
+    with helix.no_grad():
+        graph = helix.trace(step, Spec(()), Spec(()))
+    made = helix.graph.optimize(helix.graph.optimize(graph, ["updates"]), ["fusion"])
+    assert [node.op for node in made.nodes] == ["fused"] * 4
+
+
 def test_what_waits_for_one_update_keeps_the_others_apart() -> None:
     """Each tensor is updated with what the one before it has become."""
     held = [helix.rand(3) for _ in range(4)]

@@ -240,7 +240,7 @@ class Planner:
 
     def over(self, step: Step, root: int, taken: int) -> bool:
         """May a step that makes `root` write it where the root `taken`, which it reads, lies?"""
-        if not step.bits & (OVER | COPY) or step.outs != (root,) or step.bits & INTO:
+        if not step.bits & (OVER | COPY) or root not in step.outs or step.bits & INTO:
             return False
         code, shape, _ = self.known[self.origin(root)][4]
         for v in step.ins:

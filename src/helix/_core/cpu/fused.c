@@ -54,6 +54,7 @@ typedef struct machine {
     hx_code (*work)(desk *d, int64_t share, hx_err *err);
     struct late *late; /* of a program that reduces over the first axes */
     bool streams[HX_MAX_OUTPUTS];
+    bool over[HX_MAX_OUTPUTS]; /* it lies where an input lies: of a tile it is written when all is read */
     int slots;
     int64_t slot_bytes;
     constant constants[MOST_CONSTANTS]; /* of step i, operand k at 3 i + k */
@@ -274,13 +275,19 @@ static bool streams(const machine *m, int i) {
            out->numel * size >= HX_STREAM_BYTES;
 }
 
+/* Does a step's value go past the caches, from its slot? */
+static bool goes_past(const machine *m, int step) { return m->result[step] >= 0 && m->streams[m->result[step]]; }
+static bool lies_over(const hx_view *out, const hx_view *in) { return out->numel && in->numel && out->data == in->data; }
+
 /* The results are kept whole. */
 static void find_homes(machine *m) {
     const hx_fused *f = m->f;
     for (int i = 0; i < f->n_steps; i++) m->home[i] = NULL, m->result[i] = -1;
     for (int i = 0; i < f->n_results; i++) {
         int step = f->result[i].of - inputs_and_numbers(f);
-        m->streams[i] = streams(m, i);
+        m->over[i] = false;
+        for (int k = 0; k < f->n_in; k++) m->over[i] |= lies_over(&m->call->out[i], &m->call->in[k]);
+        m->streams[i] = !m->over[i] && streams(m, i);
         m->result[step] = i;
         m->home[step] = m->call->out[i].data;
     }
@@ -301,7 +308,8 @@ static void assign_slots(machine *m) {
     m->slots = 0;
     for (int i = 0; i < f->n_steps; i++) {
         if (f->step[i].late) continue;
-        bool direct = m->home[i] && !(m->result[i] >= 0 && m->streams[m->result[i]]);
+        int r = m->result[i];
+        bool direct = m->home[i] && !(r >= 0 && (goes_past(m, i) || m->over[r]));
         bool own = f->leading && last[i] == f->n_steps; /* what several tiles fill */
         m->slot[i] = direct ? -1 : n_free && !own ? free[--n_free] : m->slots++;
         for (int k = 0; k <= i; k++)
@@ -487,7 +495,7 @@ static void add_step(const desk *d, lanes *l, int i, bool begins) {
 static void add_stores(const desk *d, lanes *l, int i, bool stream) {
     const machine *m = d->m;
     int of = inputs_and_numbers(m->f) + i;
-    bool past = stream && m->result[i] >= 0 && m->slot[i] >= 0;
+    bool past = stream && goes_past(m, i);
     if (past) add_lane(l, lane_stream, NULL, 0, (float *)d->to[i], 0);
     if (m->shared[i] || (m->result[i] >= 0 && !past)) {
         int64_t step = row_step(d, of);
@@ -513,7 +521,7 @@ static bool streams_here(const desk *d, int begin, int end, int64_t n) {
     bool any = false;
     if (!in_one_piece(d)) return false;
     for (int i = begin; i < end; i++) {
-        if (d->m->result[i] < 0 || d->m->slot[i] < 0) continue;
+        if (!goes_past(d->m, i)) continue;
         if ((uintptr_t)d->to[i] % HX_LANE_BYTES) return false;
         any = true;
     }
@@ -537,7 +545,7 @@ static bool run_lanes(desk *d, int begin, int end) {
         }
     }
     for (int i = begin; i < end && stream; i++)
-        if (d->m->slot[i] >= 0) d->to[i] = NULL;
+        if (goes_past(d->m, i)) d->to[i] = NULL;
     return true;
 }
 
@@ -572,9 +580,17 @@ static void place_tile(desk *d, place at) {
     }
 }
 
-static void stream_tile(const desk *d, char *to, const hx_view *tile, int64_t size) {
-    int64_t pieces = in_one_piece(d) ? 1 : d->rows, bytes = tile->numel / pieces * size;
-    for (int64_t i = 0; i < pieces; i++) hx_stream_out(to + i * d->m->g.run * size, (char *)tile->data + i * bytes, bytes);
+/* From a slot to where it belongs, past the caches or not. */
+static void bring_home(const desk *d, int step, bool stream) {
+    int of = inputs_and_numbers(d->m->f) + step;
+    const hx_view *tile = &d->r[of].view;
+    int64_t size = item_size(&d->m->f->made[of]);
+    int64_t pieces = in_one_piece(d) || !spans_last(d->m, of) ? 1 : d->rows, bytes = tile->numel / pieces * size;
+    for (int64_t i = 0; i < pieces; i++) {
+        char *to = d->to[step] + i * d->m->g.run * size, *from = (char *)tile->data + i * bytes;
+        if (stream) hx_stream_out(to, from, bytes);
+        else memcpy(to, from, (size_t)bytes);
+    }
 }
 
 static hx_code run_tile(desk *d, place at, hx_err *err) {
@@ -587,7 +603,11 @@ static hx_code run_tile(desk *d, place at, hx_err *err) {
         if (end && (i == 0 || m->run_end[i - 1] != end) && run_lanes(d, i, end)) done = end;
         hx_code code = i < done ? HX_OK : run_step(d, i, err);
         if (code) return code;
-        if (d->to[i] && m->slot[i] >= 0) stream_tile(d, d->to[i], &d->r[of].view, item_size(&m->f->made[of]));
+        if (d->to[i] && goes_past(m, i)) bring_home(d, i, true);
+    }
+    for (int i = 0; i < m->f->n_results; i++) {
+        int step = m->f->result[i].of - inputs_and_numbers(m->f);
+        if (m->over[i] && !m->f->step[step].late) bring_home(d, step, false);
     }
     return HX_OK;
 }

@@ -12,6 +12,9 @@ typedef struct feed {
 
 struct late {
     hx_view view[HX_FUSED_STEPS]; /* of late steps, and of what reductions read */
+    hx_view given[HX_FUSED_INPUTS]; /* to late steps: copies of what tiles are written over */
+    char *copies;
+    size_t copied;
     int64_t strides[HX_FUSED_STEPS][HX_MAX_RANK];
     feed feeds[MOST_FEEDS];
     int n_feeds;
@@ -76,7 +79,7 @@ static hx_code run_late_step(const machine *m, int i, hx_err *err) {
     for (int k = 0; k < s->n_in; k++) {
         int of = s->in[k], step = of - inputs_and_numbers(m->f);
         if (of >= m->f->n_in && step >= 0) in[k] = m->late->view[step];
-        else if (of >= 0 && of < m->f->n_in) in[k] = m->call->in[of];
+        else if (of >= 0 && of < m->f->n_in) in[k] = m->late->given[of];
         else in[k] = number_or_none(m, i, k);
     }
     return run_kernel(m, i, in, &m->late->view[i], err);
@@ -95,6 +98,40 @@ static hx_code run_late_steps(const machine *m, hx_err *err) {
         if (code) return code;
     }
     return HX_OK;
+}
+
+static bool read_late(const hx_fused *f, int input) {
+    for (int i = 0; i < f->n_steps; i++)
+        for (int k = 0; k < f->step[i].n_in; k++)
+            if (f->step[i].late && f->step[i].in[k] == input) return true;
+    return false;
+}
+
+static bool is_written_over(const machine *m, int input) {
+    for (int i = 0; i < m->f->n_results; i++)
+        if (lies_over(&m->call->out[i], &m->call->in[input])) return true;
+    return false;
+}
+
+/* A result may lie where an input lies, which is contiguous then; late steps take a copy of it. */
+static bool copy_inputs(machine *m) {
+    struct late *l = m->late;
+    l->copied = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        size_t used = 0;
+        for (int i = 0; i < m->f->n_in; i++) {
+            l->given[i] = m->call->in[i];
+            if (!read_late(m->f, i) || !is_written_over(m, i)) continue;
+            size_t bytes = (size_t)(l->given[i].numel * item_size(&m->f->made[i]));
+            if (pass) l->given[i].data = memcpy(l->copies + used, l->given[i].data, bytes);
+            used += (bytes + 63) / 64 * 64;
+        }
+        if (pass || !used) break;
+        l->copied = used;
+        l->copies = hx_pool_alloc(used);
+        if (!l->copies) return false;
+    }
+    return true;
 }
 
 /* ---- feeding ---- */
@@ -219,7 +256,7 @@ static hx_code run_late_program(machine *m, hx_err *err) {
         if (reduces_late(m, i))
             m->f->step[i].attr[m->f->step[i].dims_at] =
                 (hx_attr){.kind = HX_A_INTS, .count = (uint32_t)m->f->axes, .v.ints = m->axes};
-    if (!take_room(m, false)) return hx_kernel_fail(err, HX_E_MEMORY, HX1402_MEMORY, text);
+    if (!copy_inputs(m) || !take_room(m, false)) return hx_kernel_fail(err, HX_E_MEMORY, HX1402_MEMORY, text);
     bool fed = open_feeds(m);
     if (!fed && !take_room(m, true)) return hx_kernel_fail(err, HX_E_MEMORY, HX1402_MEMORY, text);
     assign_slots(m);
@@ -234,9 +271,10 @@ static hx_code run_leading(machine *m, hx_err *err) {
     m->late = hx_pool_alloc(sizeof *m->late);
     if (!m->late) return HX_E_MEMORY;
     m->late->n_feeds = 0;
-    m->late->room = NULL;
+    m->late->room = m->late->copies = NULL;
     hx_code code = run_late_program(m, err);
     if (m->late->room) hx_pool_free(m->late->room, m->late->room_bytes);
+    if (m->late->copied && m->late->copies) hx_pool_free(m->late->copies, m->late->copied);
     hx_pool_free(m->late, sizeof *m->late);
     return code;
 }

@@ -502,5 +502,5 @@ const hx_op hx_ops_fused[] = {
      .doc = "Elementwise ops, and reductions over the last or the first axes, as one pass: what helix.graph makes of chains of them.\n"
             "Differentiated, it is its parts.",
      .outputs = "result0, result1, result2, result3, result4, result5, result6, result7",
-     .shape = shape_fused, .decompose = decompose_fused, .flags = HX_INTERNAL_OP},
+     .shape = shape_fused, .decompose = decompose_fused, .flags = HX_INTERNAL_OP | HX_ALIAS_OK},
     {0}};

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from math import isclose, log, prod, sqrt
 from typing import Any, NamedTuple
 
+from ..fused import DIMS_AT
 from ..ir import Effect, Graph, Node, Value
+from .fusion import LEAST_ITEMS
 from .rewriter import Rewriter
 
 FEWEST = 2  # tensors of one step
@@ -77,7 +79,7 @@ class Updates:
         moved = [step for kept, factor, other in readings for step in self._momentum(tensor, made, kept, factor, other)]
         yield from moved
         for kept, factor, other in [] if moved else readings:
-            if not _alike(other, tensor) or other is tensor or other in self.written:
+            if not _alike(other, tensor) or other is tensor or other in self.written or _is_made_for_it(other):
                 continue
             if factor < 0:
                 yield _descent((tensor, other), (made,), -factor, 0.0, 0.0, (1 - kept) / -factor)
@@ -313,6 +315,12 @@ def _times(value: Value, x: Value) -> float | None:
     one = _multiple(value)
     inner = None if one is None else _times(one[0], x)
     return None if one is None or inner is None else inner * one[1]
+
+
+def _is_made_for_it(value: Value) -> bool:
+    """Is it made element by element, for one use, and large? Fusion does it on the way then, without memory."""
+    known = value.node is not None and DIMS_AT.get(value.node.op, 0) < 0 and value.users.total == 1
+    return known and all(isinstance(size, int) for size in value.shape) and prod(value.shape) >= LEAST_ITEMS
 
 
 def _alike(a: Value, b: Value) -> bool:
