@@ -69,7 +69,28 @@ def writes_of_its_own(x: helix.Tensor) -> helix.Tensor:
     return (last * last).sum() + sums.sum()
 
 
-FUNCTIONS = [scanned, scanned_back, one_side_draws, nested, bounded, writes_of_its_own]
+class Noise(helix.autograd.Function):
+    """A factor of its own for each element, which backward has kept; backward draws nothing."""
+
+    @staticmethod
+    def forward(ctx, x: helix.Tensor) -> Pair:
+        factor = helix.rand(x.shape) + helix.rand(())
+        ctx.save_for_backward(factor)
+        return x * factor, factor
+
+    @staticmethod
+    def backward(ctx, above: helix.Tensor, of_factor: helix.Tensor) -> helix.Tensor:
+        (factor,) = ctx.saved_tensors
+        return above * factor
+
+
+def noise_of_a_function(x: helix.Tensor) -> helix.Tensor:
+    first, factor = Noise.apply(x * helix.rand(3))
+    last, _ = helix.scan(lambda c, row: (Noise.apply(c * row)[0], c.sum()), helix.ones(3), first)
+    return (last * helix.rand(3)).sum() + (first * factor).sum()
+
+
+FUNCTIONS = [scanned, scanned_back, one_side_draws, nested, bounded, writes_of_its_own, noise_of_a_function]
 POINTS = [helix.tensor([[0.5, -1.0, 2.0], [1.0, 0.3, 0.2], [-0.5, -0.7, -0.1], [1.5, 0.4, 0.9]])]
 POINTS.append(-POINTS[0] * 0.7)
 

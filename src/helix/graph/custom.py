@@ -18,6 +18,7 @@ from .build import Region
 from .executor import Program
 from .ir import Graph, Node
 from .joint import copied, origins
+from .streams import Streams, drawing, plain, recorded
 from .symbols import Sizes
 from .tracer import Tracer, active
 
@@ -27,7 +28,7 @@ OP = "function"
 
 class _Step(Function):
     """The step, with the gradient rule that was recorded. `attributes` are (name, number of results, which of them have a
-    gradient, the inputs that backward gives a gradient, why there is no backward)."""
+    gradient, the inputs that backward gives a gradient, why there is no backward), and the first of the streams that it takes."""
 
     inline = True
 
@@ -49,7 +50,7 @@ class _Step(Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        name, count, _, targets, refusal = ctx.meaning.attributes
+        name, count, _, targets, refusal = plain(ctx.meaning.attributes)
         if refusal:
             raise GradientError(
                 f"HX1503 {name}: its backward could not be traced, so that the graph has no gradient: {refusal}",
@@ -69,11 +70,12 @@ class _Step(Function):
 def record(function: type[Function], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What `function.apply(*args, **kwargs)` returns within a trace.
 
-    Raises TraceError (HX1702), naming the function, where its forward cannot be one step: it draws random numbers or writes
-    tensors in place.
+    Raises TraceError (HX1702), naming the function, where it cannot be one step: it writes tensors in place, or its backward
+    draws random numbers.
     """
     body = _Recorded(function, args, kwargs)
-    meaning = Region(OP, body.attributes, body.graphs)
+    streams = (_core.Draw(_core.trace_draws(body.draws)),) if body.draws else ()
+    meaning = Region(OP, (*body.attributes, *streams), body.graphs)
     made = _step(meaning, [*body.given, *body.taken])
     results = list(body.raw)
     for place, tensor in zip(body.places, made, strict=False):
@@ -112,6 +114,7 @@ class _Recorded:
             with tracer:
                 inputs = [tracer.input(t.shape, t.dtype, t.device) for t in self.given]
                 ctx = self._forward(function, inputs, args, kwargs)
+                self.draws = tracer.trace.draws
                 results = [self.raw[i] for i in self.places]
                 shown = [tracer.input(t.shape, t.dtype, t.device) for t in results]
                 above = [tracer.input(t.shape, t.dtype, t.device) for t in results]
@@ -122,9 +125,9 @@ class _Recorded:
             graph, self.taken = tracer.graph(lift=True, name=self.name)
         except TraceError as error:
             raise self._refused(str(error)) from error
-        if graph.draws:
-            raise self._refused("it draws random numbers; draw them before, and pass them in as arguments")
         self.graphs = _parted(graph, len(inputs), len(results))
+        if drawing(self.graphs[1]):
+            raise self._refused("its backward draws random numbers; draw them in forward, and keep them with ctx")
         self.attributes = (self.name, len(results), self.followed, tuple(targets), self.refusal)
 
     def _refused(self, why: str) -> TraceError:
@@ -219,21 +222,23 @@ def runner(node: Node, sizes: Sizes) -> Callable[[Leaves, int, int], Leaves]:
     forward = Program(graphs[0], sizes)
 
     def run(inputs: Leaves, seed: int, first: int) -> Leaves:
+        streams = Streams.of(node.attributes, seed, first)
+        attributes = (*plain(node.attributes), *recorded(streams, *graphs))
         if _core.tracing() and active() is not None:
             settled = tuple([_settled(graph, sizes) for graph in graphs]) if sizes else graphs
-            return _step(Region(OP, node.attributes, settled), inputs)
+            return _step(Region(OP, attributes, settled), inputs)
         if sizes and _core.is_grad_enabled():
-            meaning = Region(OP, node.attributes, (graphs[0], _settled(graphs[1], sizes)))
+            meaning = Region(OP, attributes, (graphs[0], _settled(graphs[1], sizes)))
         else:
-            meaning = Region(OP, node.attributes, graphs)
-        return _followed(meaning, lambda given: _plain(forward, given), inputs)
+            meaning = Region(OP, attributes, graphs)
+        return _followed(meaning, lambda given: _run_forward(forward, given, streams), inputs)
 
     return run
 
 
-def _plain(program: Program, inputs: Leaves) -> Leaves:
+def _run_forward(program: Program, inputs: Leaves, streams: Streams | None) -> Leaves:
     with no_grad():
-        return program.run(inputs, 0, 0)
+        return program.run(inputs, *((0, 0) if streams is None else (streams.seed, streams.number)))
 
 
 def _settled(graph: Graph, sizes: Sizes) -> Graph:

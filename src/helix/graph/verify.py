@@ -207,7 +207,7 @@ def _while(node: Node, given: list[Spec], sizes: Sizes) -> list[tuple[int, ...]]
 
 
 def _function(node: Node, given: list[Spec], sizes: Sizes) -> list[tuple[int, ...]]:
-    match node.attributes:
+    match plain(node.attributes):
         case (str(), int(count), tuple(followed), tuple(targets), str()) if len(node.graphs) == 2:
             _counts(node, *targets)
             outs = _outs(node.graphs[0], sizes)
