@@ -12,11 +12,12 @@ import helix
 from helix import nn
 from helix._core import plan_offsets
 from helix.errors import ArgumentError, IndexRangeError
-from helix.graph import Graph
+from helix.graph import Graph, loops
+from helix.graph import plan as plan_module
 from helix.graph.executor import Program
 from helix.graph.plan import Planned, Planner, blueprint, bound
 
-from . import random_plans
+from . import random_flow, random_plans
 from .random_graphs import equal
 
 SLICE = 60
@@ -63,6 +64,44 @@ def test_planted_faults_are_seen(monkeypatch: pytest.MonkeyPatch, fault: Callabl
 
     monkeypatch.setattr(Planner, "run", wrong)
     assert any(random_plans.check(number)[0] for number in range(12))
+
+
+@pytest.mark.parametrize("start", range(0, 36, 12))
+def test_random_control_flow(start: int) -> None:
+    """Bodies run by the core, within one another, from tensors that lie in any way."""
+    loops = 0
+    for number in range(start, start + 12):
+        faults, count = random_flow.check(number, optimized=number % 2 == 1)
+        assert not faults, (number, faults)
+        loops += count
+    assert loops > 12
+
+
+def rows_lie_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        loops,
+        "_like",
+        lambda inputs, source, real=loops._like: loops.Like(real(inputs, source).shape, inputs[source[1]]),
+    )
+
+
+def from_the_other_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = loops.loop_of
+    monkeypatch.setattr(
+        plan_module, "loop_of", lambda *given: (found := real(*given)) and found._replace(reverse=not found.reverse)
+    )
+
+
+def results_of_bodies_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Planner, "contiguous", lambda planner, v: True)
+
+
+@pytest.mark.parametrize(
+    "fault", [rows_lie_row_by_row, from_the_other_end, results_of_bodies_anywhere], ids=lambda f: f.__name__
+)
+def test_planted_faults_of_bodies_are_seen(monkeypatch: pytest.MonkeyPatch, fault: Callable[..., None]) -> None:
+    fault(monkeypatch)
+    assert any(random_flow.check(number)[0] for number in range(24))
 
 
 # ---- memory ----

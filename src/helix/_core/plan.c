@@ -7,6 +7,7 @@
 #include "kernels.h"
 #include "launch.h"
 #include "profile.h"
+#include "shape.h"
 #include "threads.h"
 #include "workspace.h"
 #include "written.h"
@@ -21,7 +22,8 @@ typedef struct value {
 } value;
 
 typedef struct step {
-    const hx_op *op; /* NULL: a region */
+    const hx_op *op;          /* NULL: a region */
+    const hx_plan_loop *loop; /* of a region whose bodies are plans */
     hx_kernel kernel;
     const hx_attr *attr;
     hx_attr dtype; /* of a copy */
@@ -151,6 +153,14 @@ static hx_status find_kernel(const hx_plan *p, step *s) {
 
 static bool changes(const step *s) { return s->draw >= 0 || s->told >= 0; }
 
+static const hx_plan_loop *loop_of(const hx_plan_data *d, int32_t region) {
+    for (int i = 0; i < d->n_loops; i++)
+        if (d->loops[i].region == region) return &d->loops[i];
+    return NULL;
+}
+
+static bool runs_here(const step *s) { return s->op || s->loop; }
+
 static hx_status take_call(hx_plan *p, step *s, int32_t call) {
     const hx_trace_call *k = hx_trace_at(p->trace, call);
     s->op = k->op;
@@ -174,6 +184,16 @@ static hx_status take_copy(const hx_plan *p, step *s) {
     return find_kernel(p, s);
 }
 
+/* A loop without end is one to be interrupted. */
+static int64_t bytes_of_loop(const step *s) {
+    const hx_plan_loop *l = s->loop;
+    int64_t each = 0, bytes;
+    for (int k = 0; k < 2 && l->bodies[k]; k++)
+        for (int i = 0; i < l->bodies[k]->n_steps; i++) each += l->bodies[k]->steps[i].bytes;
+    if (l->flow == HX_FLOW_LOOP || !hx_mul_ok(each, l->length, &bytes)) bytes = 2 * HX_BLOCKING_BYTES;
+    return bytes + s->bytes;
+}
+
 static hx_status take_steps(hx_plan *p, const hx_plan_data *d) {
     int32_t *room = p->numbers;
     for (int i = 0; i < d->n_steps; i++) {
@@ -191,6 +211,7 @@ static hx_status take_steps(hx_plan *p, const hx_plan_data *d) {
         p->n_views += s->n_in + s->n_out;
         s->bytes = bytes_of(p, s->in, s->n_in) + bytes_of(p, s->out, s->n_out);
         HX_TRY(told->call < 0 ? take_copy(p, s) : take_call(p, s, told->call));
+        if (!s->op && (s->loop = loop_of(d, s->region))) s->bytes = bytes_of_loop(s);
     }
     p->bound = keep(&room, d->bound, d->n_bound);
     p->fresh = keep(&room, d->fresh, d->n_fresh);
@@ -202,7 +223,7 @@ static hx_status take_steps(hx_plan *p, const hx_plan_data *d) {
 static void find_segments(hx_plan *p) {
     for (int i = 0; i < p->n_steps;) {
         step *first = &p->steps[i];
-        while (i < p->n_steps && p->steps[i].op) first->segment_bytes += p->steps[i++].bytes;
+        while (i < p->n_steps && runs_here(&p->steps[i])) first->segment_bytes += p->steps[i++].bytes;
         first->segment_end = i;
         i += i < p->n_steps;
     }
@@ -443,6 +464,19 @@ static void patch_slot(const hx_plan *p, frame *f, int slot, const hx_tensor *t)
     f->mem[slot] = &t->storage->mem;
 }
 
+/* Memory of no tensor. */
+static void patch_memory(const hx_plan *p, frame *f, int slot, char *data) {
+    if (f->data[slot] == data && !f->mem[slot]) return;
+    for (int i = p->first_patch[slot]; i < p->first_patch[slot + 1]; i++) {
+        hx_view *view = &f->views[p->patches[i].view];
+        view->mem = NULL;
+        view->byte_offset = 0;
+        view->data = data + p->patches[i].at;
+    }
+    f->data[slot] = data;
+    f->mem[slot] = NULL;
+}
+
 static void take_numbers_told(hx_attr *attr, int n, const double *value) {
     for (int i = 0; i < n; i++) {
         if (attr[i].kind == HX_A_FLOAT) attr[i].v.f = *value++;
@@ -593,6 +627,7 @@ static __attribute__((noinline, cold)) hx_status failed(const hx_err *err, hx_co
 }
 
 int64_t hx_plan_needed(const hx_plan *p, int step) { return atomic_load(&p->needed[step]); }
+
 bool hx_plan_wants(const hx_plan *p) { return atomic_load_explicit(&p->wants, memory_order_relaxed); }
 
 static __attribute__((noinline, cold)) void note_needed(hx_plan *p, int i, int64_t bytes) {
@@ -611,6 +646,138 @@ static hx_code run_kernel(hx_plan *p, frame *f, int i, hx_err *err) {
     return code;
 }
 
+/* ---- bodies of control flow ------------------------------------------------------------------------------ */
+
+static hx_status run_kernels(hx_plan *p, frame *f, int begin, int end, bool watched);
+
+/* Where a run of a body finds what it takes: carried values, and the number of the row. */
+typedef struct round {
+    const hx_plan_loop *loop;
+    const hx_view *in;
+    char *const *carried;
+    int64_t row;
+} round;
+
+static char *data_of(const round *r, int body, hx_plan_source s) {
+    const hx_view *v = s.from == HX_FROM_OWN ? NULL : &r->in[s.at];
+    if (s.from == HX_FROM_CARRY) return r->carried[s.at];
+    if (s.from == HX_FROM_OWN) return r->loop->own[body][s.at]->data;
+    if (s.from == HX_FROM_INPUT) return v->data;
+    return (char *)v->data + r->row * v->strides[0] * (int64_t)hx_dtype_size((hx_dtype)v->dtype);
+}
+
+static void patch_body(frame *f, const round *r, int body) {
+    const hx_plan *p = r->loop->bodies[body];
+    for (int i = 0; i < p->n_bound; i++)
+        if (p->first_patch[i] < p->first_patch[i + 1]) patch_memory(p, f, i, data_of(r, body, r->loop->sources[body][i]));
+}
+
+static hx_status run_body(frame *f, const round *r, int body, bool watched) {
+    hx_plan *p = r->loop->bodies[body];
+    patch_body(f, r, body);
+    return run_kernels(p, f, 0, p->n_steps, watched);
+}
+
+static int64_t bytes_shown(const hx_view *v) { return v->numel * (int64_t)hx_dtype_size((hx_dtype)v->dtype); }
+
+/* Is a number other than 0? NaN is. */
+static bool is_true(const void *data, hx_dtype dtype) {
+    const uint8_t *byte = data;
+    int size = (int)hx_dtype_size(dtype);
+    int part = hx_is_complex(dtype) ? size / 2 : size;
+    bool signed_zeros = hx_is_floating(dtype) || hx_is_complex(dtype);
+    for (int i = 0; i < size; i++)
+        if (byte[i] & (signed_zeros && i % part == part - 1 ? 0x7f : 0xff)) return true;
+    return false;
+}
+
+static hx_status run_choice(const round *r, const hx_view *out, frame *const *f, bool watched) {
+    int body = !is_true(r->in[0].data, (hx_dtype)r->in[0].dtype);
+    const hx_plan *p = r->loop->bodies[body];
+    for (int i = 0; i < p->n_fresh; i++) patch_memory(p, f[body], p->n_bound + i, out[i].data);
+    return run_body(f[body], r, body, watched);
+}
+
+/* Carried values go from one of two places to the other, so that no kernel writes what it reads. */
+typedef struct carried {
+    char *now[HX_MOST_CARRIED], *places[2][HX_MOST_CARRIED];
+    int turn; /* of the places, which is written next */
+} carried;
+
+static void begin_carrying(carried *c, const hx_plan_loop *l, const hx_view *in, const hx_view *out, char *room) {
+    for (int i = 0; i < l->n_carry; i++) {
+        c->now[i] = in[i].data;
+        c->places[0][i] = out[i].data;
+        c->places[1][i] = room;
+        room += (bytes_shown(&out[i]) + 63) / 64 * 64;
+    }
+}
+
+static void patch_carry(const hx_plan *p, frame *f, const carried *c, int n) {
+    for (int i = 0; i < n; i++) patch_memory(p, f, p->n_bound + i, c->places[c->turn][i]);
+}
+
+static void turn(carried *c, int n) {
+    memcpy(c->now, c->places[c->turn], (size_t)n * sizeof *c->now);
+    c->turn = !c->turn;
+}
+
+static hx_status run_scan(round *r, const hx_view *out, frame *f, char *room, bool watched) {
+    const hx_plan_loop *l = r->loop;
+    const hx_plan *p = l->bodies[0];
+    carried c = {.turn = !(l->length & 1)}; /* the last round writes the outputs */
+    begin_carrying(&c, l, r->in, out, room);
+    r->carried = c.now;
+    for (int64_t i = 0; i < l->length; i++) {
+        r->row = l->reverse ? l->length - 1 - i : i;
+        patch_carry(p, f, &c, l->n_carry);
+        for (int k = l->n_carry; k < p->n_fresh; k++)
+            patch_memory(p, f, p->n_bound + k, (char *)out[k].data + r->row * (bytes_shown(&out[k]) / l->length));
+        HX_TRY(run_body(f, r, 0, watched));
+        if (watched && hx_stopped()) break;
+        turn(&c, l->n_carry);
+    }
+    return HX_OK;
+}
+
+static hx_status run_rounds(round *r, const hx_view *out, frame *const *f, char *room, bool watched) {
+    const hx_plan_loop *l = r->loop;
+    const hx_plan *test = l->bodies[0], *step = l->bodies[1];
+    hx_dtype kind = (hx_dtype)test->values[test->fresh[0]].like->dtype;
+    carried c = {.turn = 0};
+    begin_carrying(&c, l, r->in, out, room + 64);
+    r->carried = c.now;
+    patch_memory(test, f[0], test->n_bound, room);
+    for (int64_t i = 0; l->length < 0 || i < l->length; i++) {
+        HX_TRY(run_body(f[0], r, 0, watched));
+        if ((watched && hx_stopped()) || !is_true(room, kind)) break;
+        patch_carry(step, f[1], &c, l->n_carry);
+        HX_TRY(run_body(f[1], r, 1, watched));
+        turn(&c, l->n_carry);
+    }
+    for (int i = 0; i < l->n_carry; i++)
+        if (c.now[i] != out[i].data) memcpy(out[i].data, c.now[i], (size_t)bytes_shown(&out[i]));
+    return HX_OK;
+}
+
+static hx_status run_flow(round *r, const hx_view *out, frame *const *f, char *room, bool watched) {
+    if (r->loop->flow == HX_FLOW_CHOICE) return run_choice(r, out, f, watched);
+    if (r->loop->flow == HX_FLOW_SCAN) return run_scan(r, out, f[0], room, watched);
+    return run_rounds(r, out, f, room, watched);
+}
+
+static hx_status run_loop(const hx_plan *p, frame *f, const step *s, bool watched) {
+    frame *frames[2] = {NULL, NULL};
+    hx_status status = HX_OK;
+    const hx_view *in = f->views + s->first_view;
+    round r = {.loop = s->loop, .in = in};
+    for (int k = 0; k < 2 && s->loop->bodies[k] && !status; k++) status = take_frame(s->loop->bodies[k], &frames[k]);
+    if (!status) status = run_flow(&r, in + s->n_in, frames, (char *)f->arena->mem.host_ptr + s->work_at, watched);
+    for (int k = 0; k < 2; k++)
+        if (frames[k]) give_frame(s->loop->bodies[k], frames[k]);
+    return status;
+}
+
 static hx_status run_each(hx_plan *p, frame *f, int begin, int end, bool watched) {
     hx_err err;
     err.struct_size = sizeof err;
@@ -620,12 +787,15 @@ static hx_status run_each(hx_plan *p, frame *f, int begin, int end, bool watched
         int64_t start = profiling ? hx_profile_now() : 0;
         err.number = 0;
         err.msg[0] = 0;
-        hx_error_enter_op(s->op->name);
+        hx_error_enter_op(s->op ? s->op->name : NULL);
         begin_writing(f, s);
-        hx_code code = run_kernel(p, f, i, &err);
+        hx_status status = HX_OK;
+        hx_code code = s->op ? run_kernel(p, f, i, &err) : HX_OK;
+        if (!s->op) status = run_loop(p, f, s, watched);
         if (!goes_on_writing(p, i)) end_writing(f);
         if (__builtin_expect(code != HX_OK, 0)) return failed(&err, code);
-        if (__builtin_expect(profiling, 0)) note(p, s, start);
+        if (__builtin_expect(status != HX_OK, 0)) return status;
+        if (__builtin_expect(profiling, 0) && s->op) note(p, s, start);
         if (watched && s->bytes > LOOK_BYTES && hx_stopped()) break;
     }
     hx_mode.kernels_run += end - begin;
@@ -656,7 +826,7 @@ static hx_status run_here(hx_plan *p, frame *f, hx_tensor **bound, uint64_t seed
     hx_status status = HX_OK;
     for (int i = 0; i < p->n_steps && !status;) {
         const step *s = &p->steps[i];
-        if (s->op) {
+        if (runs_here(s)) {
             status = run_segment(p, f, i, s->segment_end, s->segment_bytes);
             i = s->segment_end;
         } else {

@@ -38,6 +38,30 @@ typedef struct hx_plan_result {
     int32_t value, slot;
 } hx_plan_result;
 
+typedef struct hx_plan hx_plan;
+
+/* Where a body finds one of its bound tensors: carried value `at`, a row of the step's input `at`, that input itself, or
+ * `own[at]`. */
+typedef enum hx_plan_from { HX_FROM_CARRY, HX_FROM_ROW, HX_FROM_INPUT, HX_FROM_OWN } hx_plan_from;
+typedef struct hx_plan_source {
+    int32_t from, at;
+} hx_plan_source;
+
+/* A region whose bodies are plans, on the CPU. A choice: `bodies[0]` where input 0 is true, else `bodies[1]`. A scan: `bodies[0]`
+ * for each of `length` rows, from the last one where `reverse`. A loop: `bodies[1]` as long as `bodies[0]` gives true, `length`
+ * times at most; -1: without end. What is carried, row-major, are the first `n_carry` inputs and outputs of the step. Bodies
+ * write their fresh memory into the step's outputs, in their order; a test its only one. */
+typedef enum hx_plan_flow { HX_FLOW_CHOICE, HX_FLOW_SCAN, HX_FLOW_LOOP } hx_plan_flow;
+enum { HX_MOST_CARRIED = 64 };
+typedef struct hx_plan_loop {
+    int32_t region, flow, n_carry;
+    bool reverse;
+    int64_t length;
+    hx_plan *bodies[2];
+    const hx_plan_source *sources[2];
+    hx_tensor *const *own[2];
+} hx_plan_loop;
+
 typedef struct hx_plan_data {
     hx_device *device;
     const hx_plan_value *values;
@@ -48,14 +72,14 @@ typedef struct hx_plan_data {
     const int32_t *written; /* bound tensors that a run writes */
     int n_values, n_steps, n_bound, n_inputs, n_fresh, n_results, n_written; /* the first n_inputs bound tensors may be any */
     int64_t arena;          /* bytes */
+    const hx_plan_loop *loops; /* kept alive by the caller, with all that they point to */
+    int n_loops;
 } hx_plan_data;
 
 /* Runs a step of control flow in the host language, which copies its results into `out`. */
 /* Runs a step of the host language; its random streams begin at `first` of this seed. */
 typedef hx_status (*hx_plan_region)(void *host, int32_t region, hx_tensor **in, int n_in, hx_tensor **out, int n_out,
                                     uint64_t seed, uint64_t first);
-
-typedef struct hx_plan hx_plan;
 
 /* Copies the data; the trace is kept alive by the caller for as long as the plan lives. */
 hx_status hx_plan_new(hx_trace *trace, const hx_plan_data *data, hx_plan_region region, void *host, hx_plan **out);

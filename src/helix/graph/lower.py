@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._core import Tensor, Trace, is_wrapped_number, trace_region
 from ..autograd import no_grad
@@ -11,14 +11,23 @@ from ..errors import UnsupportedOpError
 from ..precision import restored_autocast
 from .executor import Program
 from .ir import Node
+from .symbols import Sizes
 
 Layout = tuple[tuple[int, ...], tuple[int, ...]]  # shape and strides
+
+
+class Body(NamedTuple):
+    """A step of control flow: how its inputs lie, and the sizes of dimensions."""
+
+    node: Node
+    sizes: Sizes
+    inputs: list[Any]
 
 
 class Lowered:
     """The trace, and which of its values are the graph's: inputs, captured tensors, outputs, and what effects write."""
 
-    __slots__ = ("captured", "effects", "inputs", "outputs", "regions", "trace")
+    __slots__ = ("bodies", "captured", "effects", "inputs", "outputs", "regions", "trace")
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
@@ -27,6 +36,7 @@ class Lowered:
         self.outputs: list[int] = []
         self.effects: list[tuple[str, int, int]] = []  # kind, which bound tensor, value
         self.regions: list[Any] = []
+        self.bodies: list[Body] = []  # theirs
 
 
 def lower(program: Program, leaves: Sequence[Tensor], captured: Sequence[Tensor]) -> Lowered:
@@ -40,10 +50,10 @@ def lower(program: Program, leaves: Sequence[Tensor], captured: Sequence[Tensor]
         slots = program.start.copy()
         bound = [*program.inputs, *[slot for slot, _ in program.captured]]
         for slot, given in zip(bound, (*leaves, *captured), strict=True):
-            number = is_wrapped_number(given)
+            number = isinstance(given, Tensor) and is_wrapped_number(given)
             slots[slot] = trace.input(given.shape, given.dtype, given.device, number, given.strides)
         for step in program.steps:
-            _step(step, slots, lowered)
+            _step(step, slots, lowered, program.sizes)
         for slot in program.outputs:
             trace.output(slots[slot])
         for _, _, source in program.effects:
@@ -57,24 +67,25 @@ def lower(program: Program, leaves: Sequence[Tensor], captured: Sequence[Tensor]
     return lowered
 
 
-def _step(step: Any, slots: list[Any], lowered: Lowered) -> None:
+def _step(step: Any, slots: list[Any], lowered: Lowered, sizes: Sizes) -> None:
     if step.node.op == "transfer":
         raise UnsupportedOpError("HX1701 a plan runs on one device", code="HX1701", op="transfer")
     inputs = [slots[slot] for slot in step.ins]
     for position in step.writes:
         inputs[position] = inputs[position].clone()
     if step.node.graphs:
-        made = _region(step.node, step.call, inputs, lowered)
+        made = _region(step.node, step.call, inputs, lowered, sizes)
     else:
         made = step.call(inputs, 0, 0)
     for slot, value in zip(step.outs, [inputs[i] for i in step.writes] if step.writes else made, strict=True):
         slots[slot] = value
 
 
-def _region(node: Node, run: Any, inputs: list[Any], lowered: Lowered) -> list[Tensor]:
+def _region(node: Node, run: Any, inputs: list[Any], lowered: Lowered, sizes: Sizes) -> list[Tensor]:
     specs = [(value.shape, value.dtype) for value in node.outputs]
     device = (
         next((tensor.device for tensor in inputs if tensor is not None), None) if node.device is None else node.device
     )
     lowered.regions.append(run)
+    lowered.bodies.append(Body(node, sizes, inputs))
     return trace_region(len(lowered.regions) - 1, inputs, specs, device)

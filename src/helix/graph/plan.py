@@ -11,6 +11,7 @@ from .. import _core
 from .._core import Tensor
 from ..autograd import no_grad
 from ..errors import UnsupportedOpError
+from .loops import Loop, loop_of
 from .lower import Lowered, lower
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ class Step:
 class Planner:
     """Works out one plan. Values are numbers: the trace's, and from `len(known)` on row-major copies of some of them."""
 
-    def __init__(self, lowered: Lowered) -> None:
-        self.lowered = lowered
+    def __init__(self, lowered: Lowered, body: bool = False) -> None:
+        self.lowered, self.body = lowered, body
+        found = [loop_of(i, one) for i, one in enumerate(lowered.bodies)]
+        self.loops = {i: loop for i, loop in enumerate(found) if loop is not None}
         self.known = _core.plan_values(lowered.trace)
         self.copied: list[int] = []  # what the further values are copies of
         count = len(self.known)
@@ -75,8 +78,12 @@ class Planner:
     def run(self) -> None:
         names = [call[0] for call in self.lowered.trace.calls()]
         calls = _core.plan_calls(self.lowered.trace)
+        self.loop_at = {i: self.loops[name] for i, name in enumerate(names) if name in self.loops}
         self.take_calls([self.seen(name, call) for name, call in zip(names, calls, strict=True)])
-        self.place_results()
+        if self.body:
+            self.place_body()
+        else:
+            self.place_results()
         self.add_effects()
         self.find_lives()
         self.share()
@@ -110,7 +117,12 @@ class Planner:
         dense: dict[int, int] = {}
         for i in reversed(kept):
             bits, ins, outs, written, _ = calls[i]
-            if not (bits & INTO or written):
+            if i in self.loop_at:  # its bodies are planned for inputs as they lie, and for row-major carries
+                many = self.loop_at[i].carry
+                ins = tuple(
+                    [v if k >= many or self.contiguous(v) else self.dense_copy(v, dense) for k, v in enumerate(ins)]
+                )
+            elif not (bits & INTO or written):
                 ins = tuple([dense.get(v, v) for v in ins])
             if bits & (DENSE | ROWS):
                 ins = tuple([self.dense_copy(v, dense) if v >= 0 and self.is_copied(v, bits) else v for v in ins])
@@ -176,6 +188,17 @@ class Planner:
             else:
                 self.results.append((v, 0))
 
+    def place_body(self) -> None:
+        """Results of a body go where whoever runs it says, each as a whole and row by row."""
+        for v in self.lowered.outputs:
+            root = self.root[v]
+            own = not (self.is_outside(root) or root in self.home) and self.contiguous(v) and self.contiguous(root)
+            if not own or self.size(root) != self.size(v):
+                root = self.copy_of(v)
+                self.steps.append(Step(-1, COPY, (v,), (root,)))
+            self.home[root] = (RESULT, len(self.fresh))
+            self.fresh.append(root)
+
     def add_effects(self) -> None:
         """The step that makes a value writes it where it belongs, if nobody reads what is there afterwards; else it is copied
         there at the end."""
@@ -221,6 +244,8 @@ class Planner:
             return False
         at = made[root]
         step = self.steps[at]
+        if step.call in self.loop_at:
+            return False
         last = read.get(target, -1)
         if last != at or step.bits & REGION:
             return last < at
@@ -321,8 +346,8 @@ class Planner:
     # ---- the plan ------------------------------------------------------------------------------------------
 
     def finish(self, works: Sequence[int] = ()) -> Blueprint:
-        """`works`: for each step, the bytes that its kernel works in; none are set aside without."""
-        self.works = works or [0] * len(self.steps)
+        """`works`: for each step, the bytes that its kernel works in; without, what is known before a run."""
+        self.works = works or [self.loop_at[s.call].work if s.call in self.loop_at else 0 for s in self.steps]
         whole, offsets, work_at = self.arena(self.works)
         made = [root for root, (kind, _) in self.home.items() if kind == BOUND]
         outside = set(made) | {self.bound[slot] for slot in self.written}
@@ -352,6 +377,8 @@ class Planner:
             len(self.root),
             len(steps),
             len(self.lowered.outputs),
+            list(self.loops.values()),
+            len(self.loops) == len(self.lowered.regions),
             [(kind, slot) for kind, slot, _ in self.lowered.effects if kind != "write"],
         )
         return self.drawn
@@ -386,7 +413,7 @@ def bound(blocks: Sequence[tuple[int, int, int]]) -> int:
 
 class Blueprint(NamedTuple):
     """All that a plan is made of, without a tensor of the caller's: who drew it; what the core is told; the memory it needs; how many values,
-    steps and outputs it has; and the gradients among its results, each with its leaf's place among the bound tensors."""
+    steps and outputs it has; control flow whose bodies have plans, and whether that is all there is; and the gradients among its results, each with its leaf's place among the bound tensors."""
 
     planner: Planner
     arguments: tuple[Any, ...]
@@ -394,12 +421,14 @@ class Blueprint(NamedTuple):
     values: int
     steps: int
     outputs: int
+    loops: list[Loop]
+    whole: bool
     gradients: list[tuple[str, int]]
 
 
-def blueprint(program: Program, leaves: Sequence[Tensor], captured: Sequence[Tensor]) -> Blueprint:
-    """How a program runs with tensors that lie like these."""
-    planner = Planner(lower(program, leaves, captured))
+def blueprint(program: Program, leaves: Sequence[Tensor], captured: Sequence[Tensor], body: bool = False) -> Blueprint:
+    """How a program runs with tensors that lie like these; as a `body`, whose results whoever runs it has a place for."""
+    planner = Planner(lower(program, leaves, captured), body)
     planner.run()
     return planner.finish()
 
@@ -409,14 +438,15 @@ class Planned:
 
     What kernels work in is known when they have run: the plan is made again then, with room for it."""
 
-    __slots__ = ("gradients", "memory", "outputs", "plan", "planner", "steps")
+    __slots__ = ("bodies", "gradients", "memory", "outputs", "plan", "planner", "steps")
 
     def __init__(self, made: Blueprint) -> None:
         self.planner = made.planner
         self._take(self.planner.drawn)
 
     def _take(self, made: Blueprint) -> None:
-        self.plan = _core.Plan(*made.arguments)
+        self.bodies = [[Planned(body) for body in loop.bodies] for loop in made.loops]
+        self.plan = _core.Plan(*made.arguments, [_joined(*pair) for pair in zip(made.loops, self.bodies, strict=True)])
         self.memory, self.steps, self.outputs, self.gradients = made.memory, made.steps, made.outputs, made.gradients
 
     def run(self, leaves: Sequence[Tensor], captured: list[Tensor], seed: int, first: int) -> list[Tensor] | None:
@@ -441,4 +471,16 @@ class Planned:
         """Sets aside what kernels have asked for; with another number of threads they may ask for more."""
         planner = self.planner
         planner.settled += 1
+        for body in [body for bodies in self.bodies for body in bodies]:
+            if body.plan.wants:
+                body._settle(body.plan)
         self._take(planner.finish([max(pair) for pair in zip(planner.works, plan.needed(), strict=True)]))
+
+
+def _joined(loop: Loop, bodies: Sequence[Planned]) -> _core.PlanLoop:
+    """Control flow as the core takes it."""
+    told = [
+        (body.plan, [number for source in sources for number in source], own)
+        for body, sources, own in zip(bodies, loop.sources, loop.own, strict=True)
+    ]
+    return _core.PlanLoop(loop.region, loop.flow, loop.carry, loop.length, loop.reverse, told)

@@ -22,6 +22,21 @@ cdef extern from "plan.h" nogil:
         int64_t work_at, work_bytes
     ctypedef struct hx_plan_result:
         int32_t value, slot
+    ctypedef struct hx_plan
+    ctypedef struct hx_plan_source:
+        int32_t from_ "from"
+        int32_t at
+    enum:
+        HX_FROM_CARRY, HX_FROM_ROW, HX_FROM_INPUT, HX_FROM_OWN
+        HX_FLOW_CHOICE, HX_FLOW_SCAN, HX_FLOW_LOOP
+        HX_MOST_CARRIED
+    ctypedef struct hx_plan_loop:
+        int32_t region, flow, n_carry
+        bint reverse
+        int64_t length
+        hx_plan *bodies[2]
+        const hx_plan_source *sources[2]
+        hx_tensor **own[2]
     ctypedef struct hx_plan_data:
         hx_device *device
         const hx_plan_value *values
@@ -32,9 +47,10 @@ cdef extern from "plan.h" nogil:
         const int32_t *written
         int n_values, n_steps, n_bound, n_inputs, n_fresh, n_results, n_written
         int64_t arena
+        const hx_plan_loop *loops
+        int n_loops
     ctypedef hx_status (*hx_plan_region)(void *host, int32_t region, hx_tensor **inputs, int n_in, hx_tensor **out,
                                          int n_out, uint64_t seed, uint64_t first) noexcept
-    ctypedef struct hx_plan
     hx_status hx_plan_new(hx_trace *trace, const hx_plan_data *data, hx_plan_region region, void *host, hx_plan **out)
     void hx_plan_release(hx_plan *p)
     bint hx_plan_takes(const hx_plan *p, int i, const hx_tensor *t)
@@ -45,6 +61,9 @@ cdef extern from "plan.h" nogil:
     int64_t hx_plan_offsets(int n, const int64_t *nbytes, const int32_t *first, const int32_t *last, int64_t *offset)
 
 # What a call of a trace is to a plan.
+PLAN_CARRY, PLAN_ROW, PLAN_INPUT, PLAN_OWN = HX_FROM_CARRY, HX_FROM_ROW, HX_FROM_INPUT, HX_FROM_OWN
+PLAN_CHOICE, PLAN_SCAN, PLAN_LOOP = HX_FLOW_CHOICE, HX_FLOW_SCAN, HX_FLOW_LOOP
+PLAN_MOST_CARRIED = HX_MOST_CARRIED
 PLAN_VIEW, PLAN_INTO, PLAN_OVER, PLAN_DENSE, PLAN_COPY, PLAN_REGION = 1, 2, 4, 8, 16, 32
 
 
@@ -127,21 +146,57 @@ cdef hx_status plan_region(void *host, int32_t region, hx_tensor **inputs, int n
     return HX_OK
 
 
+cdef class PlanLoop:
+    """Control flow whose bodies are plans (hx_plan_loop): a region, what flows, how many values are carried, a length, whether
+    it begins at the end, and for each body its plan, its sources as numbers, two for each, and tensors of its own."""
+    cdef hx_plan_loop loop
+    cdef list kept
+
+    def __init__(self, int region, int flow, int n_carry, int64_t length, bint reverse, list bodies not None):
+        cdef carray.array numbers
+        cdef bytearray room
+        cdef hx_tensor **own
+        cdef Tensor tensor
+        cdef Plan plan
+        cdef int k, i
+        self.kept = list(bodies)
+        self.loop.region, self.loop.flow, self.loop.n_carry = region, flow, n_carry
+        self.loop.length, self.loop.reverse = length, reverse
+        for k in range(len(bodies)):
+            plan, sources, tensors = bodies[k]
+            numbers = arrays.array("i", sources)
+            room = bytearray((len(tensors) + 1) * sizeof(hx_tensor *))
+            own = <hx_tensor **>PyByteArray_AS_STRING(room)
+            for i in range(len(tensors)):
+                tensor = tensors[i]
+                own[i] = tensor.t
+            self.kept += [numbers, room]
+            self.loop.bodies[k] = plan.plan
+            self.loop.sources[k] = <hx_plan_source *>numbers.data.as_ints
+            self.loop.own[k] = own
+
+    @property
+    def wants(self):
+        """Has a kernel of a body asked for more than it has?"""
+        return any([entry[0].wants for entry in self.kept if isinstance(entry, tuple)])
+
+
 cdef class Plan:
     """Kernels, and where each finds its operands. See helix.graph.plan, which makes it.
 
     values: numbers, five for each: value of the trace, slot, home (hx_home), dense copy, offset. steps: (call or -1, inputs,
     outputs, writes what was there before, where in the arena its kernel works, bytes). results: (value or -1, slot). regions: functions
-    of a list of tensors, a seed and the first stream of the run.
+    of a list of tensors, a seed and the first stream of the run; those of `loops` are plans instead.
     """
     cdef hx_plan *plan
     cdef Trace trace
-    cdef list regions
+    cdef list regions, loops
+    cdef bytearray loop_room
     cdef readonly int64_t arena
     cdef int n_bound, n_results, n_steps
 
     def __init__(self, Trace trace not None, values, list steps, bound, int n_inputs, fresh, list results, written, int64_t arena,
-                 list regions):
+                 list regions, list loops=[]):
         cdef hx_plan_data d
         cdef carray.array v = arrays.array("q", values), b = arrays.array("i", bound), f = arrays.array("i", fresh)
         cdef carray.array w = arrays.array("i", written)
@@ -175,6 +230,11 @@ cdef class Plan:
         d.values, d.steps, d.bound, d.fresh, d.results, d.written = value, step, <int32_t *>b.data.as_ints, <int32_t *>f.data.as_ints, result, <int32_t *>w.data.as_ints
         d.n_values, d.n_steps, d.n_bound, d.n_inputs = <int>(len(v) // 5), <int>len(steps), <int>len(b), n_inputs
         d.n_fresh, d.n_results, d.n_written, d.arena = <int>len(f), <int>len(results), <int>len(w), arena
+        self.loops = loops
+        self.loop_room = bytearray((len(loops) + 1) * sizeof(hx_plan_loop))
+        for i in range(len(loops)):
+            (<hx_plan_loop *>PyByteArray_AS_STRING(self.loop_room))[i] = (<PlanLoop?>loops[i]).loop
+        d.loops, d.n_loops = <hx_plan_loop *>PyByteArray_AS_STRING(self.loop_room), <int>len(loops)
         check(hx_plan_new(trace.trace, &d, plan_region, <void *>self, &self.plan))
 
     def __dealloc__(self):
@@ -183,7 +243,7 @@ cdef class Plan:
     @property
     def wants(self):
         """Has a kernel asked for more memory to work in than its step has?"""
-        return hx_plan_wants(self.plan)
+        return hx_plan_wants(self.plan) or any([loop.wants for loop in self.loops])
 
     def needed(self):
         """For each step, the bytes that its kernel has asked for at one time."""
