@@ -49,7 +49,9 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Spec]] = {
 }
 
 
-def measured(make: Callable[[], nn.Module], spec: Spec, batch: int, training: bool, checkpoint: bool = False) -> int:
+def measured(
+    make: Callable[[], nn.Module], spec: Spec, batch: int, training: bool, checkpoint: bool = False, cast: bool = False
+) -> int:
     """What the pool says of the second step, with all that the model holds."""
     gc.collect()
     base = int(helix.memory_stats()["live_bytes"])
@@ -63,8 +65,10 @@ def measured(make: Callable[[], nn.Module], spec: Spec, batch: int, training: bo
             with helix.no_grad():
                 model(x)
             return
-        y = model(x)
-        F.cross_entropy(y.reshape(-1, y.shape[-1]), targets).backward()
+        with helix.autocast("cpu", helix.bfloat16, enabled=cast):
+            y = model(x)
+            loss = F.cross_entropy(y.reshape(-1, y.shape[-1]), targets)
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad()
 
@@ -82,6 +86,14 @@ def test_the_total_is_what_the_pool_measures(name: str, training: bool) -> None:
     make, spec = MODELS[name]
     found = estimate(make(), spec, batch=32, optimizer="adamw" if training else None)
     real = measured(make, spec, 32, training)
+    assert abs(found.total - real) <= 0.1 * real, (found, real)
+
+
+@pytest.mark.parametrize("name", ["gpt", "lstm"])
+def test_under_autocast(name: str) -> None:
+    make, spec = MODELS[name]
+    found = estimate(make(), spec, batch=32, optimizer="adamw", precision="bfloat16")
+    real = measured(make, spec, 32, True, cast=True)
     assert abs(found.total - real) <= 0.1 * real, (found, real)
 
 

@@ -10,6 +10,8 @@ from .. import _core
 from .ir import Node
 
 _PRODUCTS = frozenset({"linear", "linear_activation", "matmul", "mm", "bmm", "addmm", "baddbmm"})
+_STEPPED = {2: (4.6, 12.6), 3: (7.0, 11.0)}  # how many times its gates an LSTM, a GRU keeps, forward and backward
+_STEPPED_PLAIN = (4.0, 10.5)
 _PANEL = 32  # columns of a packed panel
 _BLOCKS = 275_000  # bytes of a thread's block of the left operand
 _NEAR = 1 << 20  # bytes of a right operand that few rows take as it lies
@@ -31,6 +33,8 @@ def of_kernel(node: Node) -> int:
         return _convolution(node.inputs[0], node.inputs[1], node.outputs[0], node.attributes[1:])
     if node.op == "conv_backward_weight":
         return _weight_gradient(node)
+    if node.op in ("recurrence", "recurrence_backward"):
+        return _stepped(node)
     return _scan_gradient(node) if node.op == "selective_scan_backward" else 0
 
 
@@ -77,6 +81,16 @@ def _weight_gradient(node: Node) -> int:
     padded = -(-outer // _LANES) * _LANES
     splits = min(max(-(-_PARTIAL // (groups * parts)), 1), _blocks(node.inputs[0].shape, len(shape) - 2, padded))  # type: ignore[union-attr]
     return 4 * groups * splits * inner * taps * padded + _core.get_num_threads() * _SCRATCH // 4
+
+
+def _stepped(node: Node) -> int:
+    """Half types go through time in single ops, and what these make is kept until the last."""
+    gates = node.inputs[0]
+    if gates is None or gates.dtype.itemsize != 2:
+        return 0
+    return int(
+        _STEPPED.get(node.attributes[0], _STEPPED_PLAIN)[node.op == "recurrence_backward"] * 2 * prod(gates.shape)
+    )
 
 
 def _scan_gradient(node: Node) -> int:
