@@ -11,6 +11,7 @@ import pytest
 import helix
 from helix import nn
 from helix.errors import ArgumentError, CompileWarning, GradientError, TraceError
+from helix.graph import compiling
 
 
 def near(a: helix.Tensor, b: helix.Tensor) -> bool:
@@ -19,6 +20,14 @@ def near(a: helix.Tensor, b: helix.Tensor) -> bool:
 
 def strict(function: Callable[..., Any], **options: Any) -> Any:
     return helix.compile(function, fallback="error", **options)
+
+
+def test_a_long_compile_says_so(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    strict(nn.Linear(4, 3))(helix.ones(2, 4))
+    assert not capfd.readouterr().err
+    monkeypatch.setattr(compiling, "LONG", 0.0)
+    strict(nn.Linear(4, 3))(helix.ones(2, 4))
+    assert capfd.readouterr().err == "helix.compile: Linear, 4 nodes, took 0.0 s\n"
 
 
 def test_places_are_lines_of_the_program() -> None:

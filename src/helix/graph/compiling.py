@@ -30,6 +30,7 @@ from .tracing import _name, input_names
 from .tree import Tree, flatten
 
 Leaves = list[Tensor]
+LONG = 1.0  # seconds; a compile that takes longer says so
 SIMPLE = (bool, int, float, complex, str, bytes, type(None), _core.dtype, Tensor, Module)
 
 Fallback = Literal["warn", "error"]
@@ -221,6 +222,10 @@ class Compiled(Generic[P, R]):
                 )
             kind = Kind.of_eager(self.function)
         kind.seconds = time.perf_counter() - start
+        if kind.seconds > LONG:
+            from ..train.progress import Lines
+
+            Lines().line(f"helix.compile: {_name(self.function)}, {kind.traced} nodes, took {kind.seconds:.1f} s")
         return kind
 
     def at_sizes(self, leaves: Leaves, tree: Tree, mode: int) -> tuple[Callable[..., Any], Guards | None]:
@@ -385,7 +390,7 @@ class Kind:
             sum(plan.steps for plan in plans),
             sum(plan.memory.arena for plan in plans),
             sum(plan.memory.results for plan in plans),
-            self.seconds,
+            self.seconds + sum(program.planning for program in programs),
             self.eager,
         )
 

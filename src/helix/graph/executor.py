@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,7 @@ class Step:
 
 class Program:
     """A graph for certain sizes of its dimensions. Slot 0 is the tensor that is not there. `read` are the inputs that anything
-    takes."""
+    takes, `planning` the seconds that its plans took."""
 
     MADE_OF_GRAPH = ("graph", "slots", "start", "inputs", "steps", "outputs", "effects", "written")
 
@@ -62,7 +63,7 @@ class Program:
         self.outputs = [self._taken(value, sizes) for value in graph.outputs]
         self.effects = [(e, self.slots[id(e.target)], self._taken(e.value, sizes)) for e in graph.effects]
         self.written = [target for effect, target, _ in self.effects if effect.kind == "write"]
-        self.sizes, self.runs = sizes, 0
+        self.sizes, self.runs, self.planning = sizes, 0, 0.0
         taken = {*self.outputs, *[slot for step in self.steps for slot in step.ins], *[e[2] for e in self.effects]}
         self.read = [i for i, slot in enumerate(self.inputs) if slot in taken]
         self.plans: list[Planned] | None = []  # None: it cannot be planned
@@ -189,6 +190,7 @@ class Program:
 
         if self.plans is None or len(self.plans) == PLANS:
             return None
+        start = time.perf_counter()
         try:
             with uncollected():
                 drawn = blueprint(self, leaves, taken)
@@ -196,6 +198,8 @@ class Program:
         except (TraceError, UnsupportedOpError, NotImplementedError):
             self.plans = None
             return None
+        finally:
+            self.planning += time.perf_counter() - start
         self.plans.append(made)
         if len(self.blueprints) < PLANS:
             self.blueprints.append(drawn)

@@ -24,7 +24,7 @@ from .records import record_of
 T = TypeVar("T")
 
 MOST_PROGRAMS = 256
-MOST_VALUES = 1 << 17  # of all plans that are kept together
+MOST_VALUES = 1 << 15  # of all plans that are kept together: some 2 KB each
 MOST_CONSTANTS = 1 << 20  # bytes of the program's own tensors that are looked through for a key
 _PLAIN = frozenset({bool, int, float, complex, str, tuple, type(None)})
 
@@ -46,7 +46,7 @@ class Recalled(Program):
     """A program with the plans of another. What else it has is made where somebody asks for it."""
 
     def __init__(self, entry: Entry, values: dict[str, Value], make: Callable[[], Graph]) -> None:
-        self.sizes, self.runs, self.make = {}, 0, make
+        self.sizes, self.runs, self.planning, self.make = {}, 0, 0.0, make
         self.captured = [(0, values[one] if isinstance(one, str) else one) for one in entry.captured]
         self.blueprints, self.read = entry.blueprints, entry.read
         self.plans = [Planned(blueprint) for blueprint in entry.blueprints]
