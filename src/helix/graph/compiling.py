@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, NamedTuple
 from .. import _core
 from .._core import Tensor, untraced
 from ..autograd import enable_grad, no_grad
-from ..errors import ArgumentError, CompileWarning, TraceError, UnsupportedOpError
+from ..errors import ArgumentError, CompileWarning, HelixError, TraceError, UnsupportedOpError
 from ..nn.module import Module, changes
 from .around import Changed
 from .control import backward
@@ -353,7 +353,11 @@ class Kind:
 
     def once_more(self, args: tuple[Any, ...]) -> Leaves | None:
         """The results for arguments like the last ones; None, with nothing changed, where they may be others."""
-        found: Leaves | None = None if self.recent is None else self.recent.run(args)
+        try:
+            found: Leaves | None = None if self.recent is None else self.recent.run(args)
+        except HelixError as error:
+            self.locate(error, args)
+            raise
         if found is not None or not self.takes(args):
             return found
         try:
@@ -362,6 +366,12 @@ class Kind:
             return None
         self.recent = self.direct()
         return found
+
+    def locate(self, error: HelixError, args: tuple[Any, ...]) -> None:
+        """Says with an error of a run which line made the node that failed."""
+        program = self.executor.last if self.gradient is None else self.gradient.forward
+        if program is not None:
+            program.locate(error, args)
 
     def direct(self) -> _core.Recent | None:
         """For calls like the last one, where they draw no numbers and tell nobody of their run."""

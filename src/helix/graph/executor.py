@@ -160,12 +160,15 @@ class Program:
     def again(self, args: Sequence[Any], seed: int = 0, first: int = 0) -> list[Tensor] | None:
         """The outputs by the plan made last, for tensors that it takes."""
         assert self.plans, "takes() said that there is one"
-        taken = [value.source for _, value in self.captured]
         try:
-            return self.plans[-1].run(args, taken, seed, first)
+            return self.plans[-1].run(args, [value.source for _, value in self.captured], seed, first)
         except HelixError as error:
-            self._locate(error, args, taken, seed, first)
+            self.locate(error, args, seed, first)
             raise
+
+    def locate(self, error: HelixError, leaves: Sequence[Tensor], seed: int = 0, first: int = 0) -> None:
+        """Says with an error of the plan made last which node it is of."""
+        self._locate(error, leaves, [value.source for _, value in self.captured], seed, first)
 
     def _locate(
         self, error: HelixError, leaves: Sequence[Tensor], taken: Sequence[Tensor], seed: int, first: int
