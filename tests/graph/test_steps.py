@@ -235,11 +235,49 @@ def test_a_step_of_other_parameters_is_refused_and_compiled_anew(change: str) ->
             trained(lambda step: helix.trace(step, X, Y))
 
 
-def test_averages_of_weights_are_not_traced_with_one_count() -> None:
+AVERAGES: dict[str, dict[str, Any]] = {
+    "all": {},
+    "exponential": {"multi_avg_fn": optim.swa_utils.get_ema_multi_avg_fn(0.9)},
+    "buffers": {"use_buffers": True},
+    "one's own": {"avg_fn": lambda average, value, count: average + (value - average) / (count + 1)},
+}
+
+
+@pytest.mark.parametrize(
+    "way", [helix.trace, lambda step, x: helix.compile(step, fallback="error")], ids=["trace", "compile"]
+)
+@pytest.mark.parametrize("name", AVERAGES)
+def test_averages_of_weights_are_traced(name: str, way: Callable) -> None:
+    def trained(made: Callable) -> dict[str, Any]:
+        helix.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+        optimizer = optim.AdamW(model.parameters(), lr=0.05)
+        averaged = optim.swa_utils.AveragedModel(model, **AVERAGES[name])
+
+        def step(x: helix.Tensor) -> helix.Tensor:
+            optimizer.zero_grad()
+            loss = (model(x) ** 2).mean()
+            loss.backward()
+            averaged.update_parameters(model)
+            optimizer.step()
+            averaged.update_parameters(model)
+            return loss.detach()
+
+        x = helix.randn(5, 3)
+        run = made(step, x)
+        for _ in range(4):
+            run(x)
+        return averaged.state_dict()
+
+    for (key, mine), theirs in zip(trained(way).items(), trained(lambda step, x: step).values(), strict=True):
+        assert helix.allclose(mine, theirs, rtol=1e-6, atol=1e-7), key
+
+
+def test_an_average_that_asks_for_the_count_is_not_traced() -> None:
     model = network()
-    average = optim.swa_utils.AveragedModel(model)
-    with pytest.raises(TraceError, match="call it outside of the graph"):
-        helix.trace(lambda x: (average.update_parameters(model), average(x))[1], X)
+    averaged = optim.swa_utils.AveragedModel(model, multi_avg_fn=lambda averages, values, count: None)
+    with pytest.raises(TraceError, match="give avg_fn, or call it outside of the graph"):
+        helix.trace(lambda x: (averaged.update_parameters(model), averaged(x))[1], X)
 
 
 def test_a_graph_that_is_told_numbers_is_not_saved(tmp_path: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import Any
 
-from .. import _core, tensor
+from .. import _core, tensor, where
 from ..autograd import no_grad
 from ..errors import TraceError
 from ..nn import Module
@@ -19,8 +19,18 @@ __all__ = ["SWALR", "AveragedModel", "get_ema_multi_avg_fn", "get_swa_multi_avg_
 MultiAverage = Callable[[list[Tensor], list[Tensor], int], None]
 
 
-def _towards(averages: list[Tensor], values: list[Tensor], part: float) -> None:
-    """Moves every average a part of the way, in one fused call for each dtype."""
+class _Towards:
+    """Moves every average a part of the way, which follows from how many values there were."""
+
+    def __init__(self, part: Callable[[int], float]) -> None:
+        self.part = part
+
+    def __call__(self, averages: list[Tensor], values: list[Tensor], count: int) -> None:
+        _moved(averages, values, c0=self.part(count))
+
+
+def _moved(averages: list[Tensor], values: list[Tensor], **numbers: Any) -> None:
+    """In one fused call for each dtype."""
     lists: dict[Any, tuple[list[Tensor], list[Tensor]]] = {}
     for average, value in zip(averages, values, strict=True):
         if average.is_floating_point():
@@ -30,20 +40,20 @@ def _towards(averages: list[Tensor], values: list[Tensor], part: float) -> None:
         else:
             average.copy_(value)
     for mine, others in lists.values():
-        _core.rule_step(mine + others, rule="average", states=0, c0=part)
+        _core.rule_step(mine + others, rule="average", states=0, **numbers)
 
 
 def get_ema_multi_avg_fn(decay: float = 0.999) -> MultiAverage:
     """An exponential average: `average = decay * average + (1 - decay) * value`."""
     if not 0 <= decay <= 1:
         raise ValueError(f"get_ema_multi_avg_fn: decay must lie between 0 and 1, got {decay}")
-    return lambda averages, values, count: _towards(averages, values, 1 - decay)
+    return _Towards(lambda count: 1 - decay)
 
 
 def get_swa_multi_avg_fn() -> MultiAverage:
     """The mean of all values seen; Izmailov et al., "Averaging weights leads to wider optima and better generalization",
     UAI 2018."""
-    return lambda averages, values, count: _towards(averages, values, 1 / (count + 1))
+    return _Towards(lambda count: 1 / (count + 1))
 
 
 class AveragedModel(Module):
@@ -78,26 +88,48 @@ class AveragedModel(Module):
         return self.module(*args, **kwargs)
 
     def update_parameters(self, model: Module) -> None:
-        """Takes the weights of the model in. Raises TraceError (HX1702) within a trace: what it does depends on the count."""
-        if _core.tracing():
-            raise TraceError(
-                "HX1702 AveragedModel.update_parameters cannot be traced: the share of new weights depends on how many there "
-                "were; call it outside of the graph",
-                code="HX1702",
-            )
+        """Takes the weights of the model in. Raises TraceError (HX1702) within a trace for a multi_avg_fn of one's own, which asks
+        for the count as a number."""
         with no_grad():
             mine, theirs = self._tensors(self.module), self._tensors(model)
             values = [value.detach().to(average.device) for average, value in zip(mine, theirs, strict=True)]
-            count = int(self.n_averaged.item())
-            if count == 0:
-                _replace(mine, values)
-            elif self.avg_fn is not None:
-                _replace(mine, [self.avg_fn(a, v, self.n_averaged) for a, v in zip(mine, values, strict=True)])
+            if _core.tracing():
+                self._trace(mine, values)
             else:
-                (self.multi_avg_fn or get_swa_multi_avg_fn())(mine, values, count)
+                count = int(self.n_averaged.item())
+                if count == 0:
+                    _replace(mine, values)
+                else:
+                    self._average(mine, values, lambda many: many(mine, values, count))
             if not self.use_buffers:
                 _replace(list(self.module.buffers()), list(model.buffers()))
             self.n_averaged.add_(1)
+
+    def _average(self, mine: list[Tensor], values: list[Tensor], together: Callable[[MultiAverage], None]) -> None:
+        if self.avg_fn is None:
+            together(self.multi_avg_fn or get_swa_multi_avg_fn())
+        else:
+            _replace(mine, [self.avg_fn(a, v, self.n_averaged) for a, v in zip(mine, values, strict=True)])
+
+    def _trace(self, mine: list[Tensor], values: list[Tensor]) -> None:
+        """In a graph every update looks whether it is the first one, of which the average is the value itself."""
+        from .traced import TracedAverage, tracer_of
+
+        def together(many: MultiAverage) -> None:
+            if not isinstance(many, _Towards):
+                raise TraceError(
+                    "HX1702 AveragedModel.update_parameters cannot be traced with a multi_avg_fn of your own, which asks for the "
+                    "count as a number; give avg_fn, or call it outside of the graph",
+                    code="HX1702",
+                )
+            tracer = tracer_of("AveragedModel.update_parameters")
+            before = sum(isinstance(one, TracedAverage) and one.averaged is self for one in tracer.around)
+            (told,) = tracer.stand_around(TracedAverage(self, many.part, before))
+            _moved(mine, values, numbers=told)
+
+        first = self.n_averaged == 0
+        _replace(mine, [where(first, value, average) for average, value in zip(mine, values, strict=True)])
+        self._average(mine, values, together)
 
     def _tensors(self, model: Module) -> list[Tensor]:
         return [*model.parameters(), *(model.buffers() if self.use_buffers else ())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import _core, float64
@@ -16,6 +16,7 @@ from .elementwise import Elementwise
 if TYPE_CHECKING:
     from .lookahead import Lookahead
     from .optimizer import Optimizer, Update
+    from .swa_utils import AveragedModel
 
 Op = type(_core.rule_step)
 
@@ -253,6 +254,18 @@ class TracedLookahead(Around):
 
     def undo(self) -> None:
         self.lookahead.steps -= 1
+
+
+class TracedAverage(Around):
+    """Tells each run how far an average of weights goes; `ahead` is how often the run has moved it before."""
+
+    def __init__(self, averaged: AveragedModel, part: Callable[[int], float], ahead: int) -> None:
+        self.averaged, self.part, self.ahead = averaged, part, ahead
+        self.shapes = ((len(numbers_of("rule_step", {})),),)
+
+    def before(self) -> Sequence[Tensor]:
+        part = self.part(int(self.averaged.n_averaged.item()) + self.ahead)
+        return [wrapped_numbers(numbers_of("rule_step", {"states": 0, "c0": part}))]
 
 
 _RECORDS: dict[str, dict[str, float]] = {}
