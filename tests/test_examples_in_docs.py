@@ -3,6 +3,8 @@
 import doctest
 import importlib
 import inspect
+import re
+from pathlib import Path
 
 import pytest
 
@@ -159,3 +161,13 @@ def test_example(example):
     output = []
     doctest.DocTestRunner().run(example, out=output.append)
     assert not output, "".join(output)
+
+
+def test_the_page_of_graphs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[1] / "docs" / "graph.md").read_text(encoding="utf-8")
+    names = {"__name__": "page"}
+    for i, block in enumerate(re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)):
+        exec(compile(block, f"block{i}.py", "exec"), names)
+    shown = capsys.readouterr().out.partition("return")[0].replace("block0.py", "train.py")
+    assert shown in page and (tmp_path / "model.html").exists()
