@@ -223,3 +223,17 @@ def test_in_place_and_methods() -> None:
         made = getattr(x.clone(), name)(*arguments)
         wanted = getattr(x, name.removesuffix("_"))(*arguments)
         assert helix.equal(made, wanted), name
+
+
+def test_exp_of_complex64_has_the_parts_and_the_ends_of_complex128() -> None:
+    ends = np.array([0.0, -0.0, 1.0, -3.5, 80.0, 800.0, -800.0, 1e9, -3e9, np.inf, -np.inf, np.nan], np.float32)
+    x = np.empty((ends.size, ends.size + 300), np.complex64)
+    x.real, x.imag[:, : ends.size] = ends[:, None], ends
+    x.imag[:, ends.size :] = np.linspace(-400, 400, 300)
+    single, double = (helix.exp(helix.from_numpy(x.astype(t))).numpy() for t in (np.complex64, np.complex128))
+    with np.errstate(over="ignore"):
+        wanted = double.astype(np.complex64)
+    for mine, theirs in ((single.real, wanted.real), (single.imag, wanted.imag)):
+        np.testing.assert_allclose(mine, theirs, rtol=2e-7, atol=1e-44)
+        zero = theirs == 0
+        assert np.array_equal(np.signbit(mine[zero]), np.signbit(theirs[zero]))

@@ -199,7 +199,30 @@ HX_KERNEL(k_angle_any) {
 VF(exp, hx_vf_exp(x))
 VD(exp, hx_vd_exp(x), hx_d_exp(x))
 C128(exp, cexp(x))
-OP_COMPLEX(exp, 0)
+/* Parts in double; what is large, or no number, is left to cexp. */
+static void exp_c64(void *out, const hx_c64 *const *in, int64_t n, const void *args) {
+    (void)args;
+    enum { RUN = 256 };
+    hx_c64 *o = out;
+    float room[2 * RUN];
+    for (int64_t at = 0; at < n; at += RUN) {
+        const float *a = (const float *)(in[0] + at);
+        int64_t run = n - at < RUN ? n - at : RUN, lost = 0;
+        for (int64_t i = 0; i < run; i++) {
+            double re = a[2 * i], im = a[2 * i + 1], size = hx_d_exp(re);
+            room[2 * i] = (float)(size * hx_d_sincos(im, 1));
+            room[2 * i + 1] = (float)(size * hx_d_sincos(im, 0));
+            lost += !(fabs(re) <= 700.0) | !(fabs(im) <= HX_TRIG_LIMIT);
+        }
+        for (int64_t i = 0; lost && i < run; i++) {
+            if (fabs((double)a[2 * i]) <= 700.0 && fabs((double)a[2 * i + 1]) <= HX_TRIG_LIMIT) continue;
+            hx_c64 z = (hx_c64)cexp((hx_c128)in[0][at + i]);
+            memcpy(room + 2 * i, &z, sizeof z);
+        }
+        memcpy(o + at, room, (size_t)run * sizeof *o);
+    }
+}
+OP_PARTS(exp, exp_f32, exp_f64, NULL)
 VF(expm1, hx_vf_expm1(x))
 static hx_c128 complex_expm1(hx_c128 x) {
     if (!isfinite(creal(x)) || !isfinite(cimag(x))) {
