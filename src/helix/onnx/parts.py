@@ -19,6 +19,7 @@ from ..graph.ir import Graph, Node
 from ..graph.records import CONTROL
 from ..graph.symbols import Sizes, at
 from ..graph.tracing import trace_derived
+from . import gammas, matrices
 from .writing.faults import unwritable
 from .writing.table import ending, handler_of
 
@@ -236,4 +237,6 @@ OWN: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "special_entr": _entropy,
     "special_ndtr": lambda x: (helix.erfc(x * -(0.5**0.5)) * 0.5,),
     "native_fft_conv": _fft_conv,  # no scan, but open in its length
+    **matrices.OWN,
+    **gammas.OWN,
 }

@@ -9,6 +9,7 @@ from ...graph.ir import Node
 from ...graph.symbols import Expr
 from .edge import Edge, Pair
 from .faults import unwritable
+from .sizes import known
 from .table import H, writes
 from .writer import Writer
 
@@ -143,11 +144,16 @@ def diagonal(w: Writer, x: Edge, offset: int, dim1: int, dim2: int) -> Edge:
     shape = [w.sizes.of(x, axis) for axis in order]
     rows, columns, count = shape[-2], shape[-1], w.out[0].shape[-1]
     assert w.node is not None
-    if not isinstance(columns, int) or not isinstance(rows, int) or not isinstance(count, int):
-        raise unwritable(w.node, "the sizes of both axes must be known; give numbers instead of dimensions")
+    if not all(isinstance(size, (int, Expr)) and known(size) for size in (rows, columns, count)):
+        raise unwritable(w.node, "the size of the diagonal is no sum of products of dimensions; give numbers instead")
     flat = w.reshape(w.Transpose(x, perm=order), [*shape[:-2], rows * columns])
     first = offset if offset >= 0 else -offset * columns
-    return w.Gather(flat, w.ints([first + i * (columns + 1) for i in range(count)]), axis=len(shape) - 2)
+    if isinstance(columns, int) and isinstance(count, int) and isinstance(first, int):
+        places = w.ints([first + i * (columns + 1) for i in range(count)])
+    else:
+        each = w.Range(w.constant(0, "int64"), w.Squeeze(w.sizes.one(count), [0]), w.constant(1, "int64"))
+        places = each * w.sizes.one(columns + 1) + w.sizes.one(first)
+    return w.Gather(flat, places, axis=len(shape) - 2)
 
 
 @each("unfold")
@@ -157,11 +163,13 @@ def unfold(w: Writer, x: Edge, dim: int, size: int, step: int) -> Edge:
         return w.Expand(x, [size])
     axis = dim % x.rank
     count = w.out[0].shape[axis]
-    assert w.node is not None
-    if not isinstance(count, int):
-        raise unwritable(w.node, "the number of windows must be known; give a number instead of a dimension")
-    places = [[i * step + k for k in range(size)] for i in range(count)]
-    made = w.Gather(x, w.constant(places, "int64"), axis=axis)
+    if isinstance(count, int):
+        places = w.constant([[i * step + k for k in range(size)] for i in range(count)], "int64")
+    else:
+        windows = (w.sizes.one(w.sizes.of(x, axis)) - size) / step + 1
+        first = w.Range(w.constant(0, "int64"), w.Squeeze(windows, [0]), w.constant(1, "int64")) * step
+        places = w.Unsqueeze(first, [1]) + w.constant([list(range(size))], "int64")
+    made = w.Gather(x, places, axis=axis)
     order = list(range(x.rank + 1))
     order.append(order.pop(axis + 1))
     return w.Transpose(made, perm=order)
