@@ -57,7 +57,9 @@ def _softmax(x):
 
 def _layer_norm(x, w, b):
     centered = x - x.mean(-1, keepdim=True)
-    return centered / ((centered**2).mean(-1, keepdim=True) + 1e-5).sqrt() * w + b
+    normed = centered / ((centered**2).mean(-1, keepdim=True) + 1e-5).sqrt()
+    normed = normed if w is None else normed * w
+    return normed if b is None else normed + b
 
 
 def _attention(q, k, v):
@@ -66,6 +68,30 @@ def _attention(q, k, v):
 
 def _masked(q, k, v, mask):
     return (q @ k.mT * 0.3 + mask).softmax(-1) @ v
+
+
+def _filled(q, k, v):
+    return (q @ k.mT / sqrt(8)).masked_fill(helix.ones(5, 5).tril() == 0, -float("inf")).softmax(-1) @ v
+
+
+def _forbidden(q, k, v):
+    later = helix.ones(5, 5, dtype=helix.bool).triu(1)
+    return helix.where(later, -float("inf"), q @ k.mT).softmax(-1) @ v
+
+
+def _softmax_of_fixed_top(x):
+    e = (x - x.amax(-1, keepdim=True).detach()).exp()
+    return e / e.sum(-1, keepdim=True)
+
+
+def _logsumexp(x):
+    top = x.amax(-1, keepdim=True)
+    return (x - top).exp().sum(-1, keepdim=True).log() + top
+
+
+def _log_softmax(x):
+    y = x - x.amax(-1, keepdim=True)
+    return y - y.exp().sum(-1, keepdim=True).log()
 
 
 def _causal(q, k, v):
@@ -82,6 +108,15 @@ FOUND = {
     "gelu of tanh": (lambda x: 0.5 * (x * (1 + helix.tanh(0.7978845608 * (x + 0.044715 * (x * x * x))))), (X,), "gelu"),
     "softmax": (_softmax, (X,), "softmax"),
     "log softmax": (lambda x: x - x.logsumexp(-1, keepdim=True), (X,), "log_softmax"),
+    "softmax whose maximum stops gradients": (_softmax_of_fixed_top, (X,), "softmax"),
+    "logarithm of softmax": (lambda x: _softmax(x).log(), (X,), "log_softmax"),
+    "logsumexp": (_logsumexp, (X,), "logsumexp"),
+    "log softmax of logsumexp": (lambda x: x - _logsumexp(x), (X,), "log_softmax"),
+    "log softmax in parts": (_log_softmax, (X,), "log_softmax"),
+    "rms norm of a root": (lambda x, w: x / ((x * x).mean(-1, keepdim=True) + 1e-6).sqrt() * w, (X, ROW), "rms_norm"),
+    "rms norm alone": (lambda x: x * (x.square().mean(-1, keepdim=True) + 1e-6).rsqrt(), (X,), "rms_norm"),
+    "layer norm alone": (lambda x: _layer_norm(x, None, None), (X,), "layer_norm"),
+    "layer norm times a row": (lambda x, w: _layer_norm(x, w, None), (X, ROW), "layer_norm"),
     "rms norm": (lambda x, w: w * (x * (x.pow(2).mean(-1, keepdim=True) + 1e-6).rsqrt()), (X, ROW), "rms_norm"),
     "layer norm": (_layer_norm, (X, ROW, ROW), "layer_norm"),
     "layer norm of var": (
@@ -93,6 +128,8 @@ FOUND = {
     ),
     "attention": (_attention, (Q, Q, Q), "scaled_dot_product_attention"),
     "attention with a mask": (_masked, (Q, Q, Q, Spec((5, 5))), "scaled_dot_product_attention"),
+    "attention with forbidden places": (_filled, (Q, Q, Q), "scaled_dot_product_attention"),
+    "attention to what comes before": (_forbidden, (Q, Q, Q), "scaled_dot_product_attention"),
     "causal attention": (_causal, (Q, Q, Q), "scaled_dot_product_attention"),
     "cross entropy": (lambda x, t: F.nll_loss(x.log_softmax(-1), t), (X, T), "native_cross_entropy"),
 }
@@ -102,11 +139,22 @@ FOUND = {
 def test_found(name: str) -> None:
     function, specs, op = FOUND[name]
     made = made_of(function, *specs)
-    rest = [o for o in ops(made) if o not in ("permute", "transpose", "ones", "tril", "sum", "div", "empty", "full")]
+    rest = [
+        o
+        for o in ops(made)
+        if o not in ("permute", "transpose", "ones", "tril", "triu", "eq", "logical_not", "sum", "div", "empty", "full")
+    ]
     assert rest == [op]
 
 
 ALMOST = {
+    "a maximum of something else": lambda x: [
+        (e / e.sum(-1, keepdim=True)) for e in [(x - (2 * x).amax(-1, True)).exp()]
+    ],
+    "another maximum behind the sum": lambda x: (
+        (x - x.amax(-1, True)).exp().sum(-1, True).log() + (x + 1).amax(-1, True)
+    ),
+    "a maximum over another axis": lambda x: [y - y.exp().sum(-1, True).log() for y in [x - x.amax(0, True)]],
     "another factor": lambda x: 0.5 * x * (1 + helix.tanh(0.8 * (x + 0.044715 * x**3))),
     "another input": lambda x: x * (x + 1).sigmoid(),
     "an axis for the maximum, another for the sum": lambda x: (

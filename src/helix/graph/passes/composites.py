@@ -22,10 +22,11 @@ def run(graph: Graph) -> int:
     """Applies the rules until none fits."""
     patterns = Patterns(graph)
     rules: dict[str, list[Rule]] = {
-        "add": [patterns.linear, patterns.layer_norm],
-        "mul": [patterns.silu, patterns.gelu, patterns.rms_norm],
-        "div": [patterns.softmax],
-        "sub": [patterns.log_softmax],
+        "add": [patterns.linear, patterns.shifted_norm, patterns.logsumexp],
+        "mul": [patterns.silu, patterns.gelu, patterns.scaled_norm, patterns.layer_norm, patterns.rms_norm],
+        "div": [patterns.softmax, patterns.layer_norm, patterns.rms_norm],
+        "sub": [patterns.log_softmax, patterns.log_softmax_in_parts],
+        "log": [patterns.log_of_softmax],
         "matmul": [patterns.attention],
         **{op: [patterns.linear_activation] for op in (*_ACTIVATIONS, "gelu")},
     }
@@ -36,6 +37,7 @@ class Patterns:
     """The rules. Each looks from the last node of a composite back to its inputs."""
 
     def __init__(self, graph: Graph) -> None:
+        self.graph = graph
         self.ends = {*graph.outputs, *[effect.value for effect in graph.effects]}
 
     # ---- words -----------------------------------------------------------------------------------------------
@@ -169,13 +171,59 @@ class Patterns:
         raised = self.inner(node.inputs[0], "exp", 2)
         if node.attributes != ("none",) or total is None or raised is None or total.inputs[0] is not raised.outputs[0]:
             return None
-        below = self.inner(raised.inputs[0], "sub")
-        top = self.inner(below.inputs[1], "amax") if below is not None and below.attributes == (1,) else None
-        dim = _one_kept(total)
-        if below is None or top is None or top.inputs[0] is not below.inputs[0] or dim is None or _one_kept(top) != dim:
+        x, dim = self._below_top(raised.inputs[0])
+        return (
+            Call("softmax", (x,), (dim, None)) if x is not None and _is_float(x) and _one_kept(total) == dim else None
+        )
+
+    def _below_top(self, value: Value | None, users: int = 1, tops: int = 1) -> tuple[Value | None, int]:
+        """x and dim, where the value is x - max(x) over dim."""
+        below = self.inner(value, "sub", users)
+        x = below.inputs[0] if below is not None and below.attributes == (1,) else None
+        dim = self._top(below.inputs[1], x, tops) if below is not None and x is not None else None
+        return (None, 0) if dim is None else (x, dim)
+
+    def _top(self, value: Value | None, x: Value, users: int) -> int | None:
+        """Over which axis a value is the maximum of x. It may stop gradients: there they add up to nothing."""
+        node = value.node if value is not None else None
+        if node is not None and node.op == "permute" and node.no_grad and not _moves(node):
+            value, users = node.inputs[0], 1
+            node = value.node if value is not None else None
+        if value is None or node is None or node.op != "amax" or node.inputs[0] is not x:
             return None
-        x = below.inputs[0]
-        return Call("softmax", (x,), (dim, None)) if x is not None and _is_float(x) else None
+        return _one_kept(node) if value not in self.ends and len(value.users) <= users else None
+
+    def _log_of_sum(self, value: Value | None) -> tuple[Value | None, int]:
+        """y and dim, where the value is log(sum(exp(y)))."""
+        logarithm = self.inner(value, "log")
+        total = self.inner(logarithm.inputs[0], "sum") if logarithm is not None else None
+        raised = self.inner(total.inputs[0], "exp") if total is not None else None
+        dim = _one_kept(total) if total is not None else None
+        return (None, 0) if raised is None or dim is None else (raised.inputs[0], dim)
+
+    def logsumexp(self, node: Node) -> Call | None:
+        """log(sum(exp(x - max))) + max."""
+        for logarithm, top in self.either(node):
+            below, dim = self._log_of_sum(logarithm)
+            x, over = self._below_top(below, 1, 2) if below is not None else (None, 0)
+            if x is not None and over == dim and self._top(top, x, 2) == dim and _is_float(x):
+                return Call("logsumexp", (x,), ((dim,), True))
+        return None
+
+    def log_softmax_in_parts(self, node: Node) -> Call | None:
+        """x - max - log(sum(exp(x - max)))."""
+        below, dim = self._log_of_sum(node.inputs[1])
+        if below is None or below is not node.inputs[0] or node.attributes != (1,):
+            return None
+        x, over = self._below_top(below, 2)
+        return Call("log_softmax", (x,), (dim, None)) if x is not None and over == dim and _is_float(x) else None
+
+    def log_of_softmax(self, node: Node) -> Call | None:
+        """It is finite where a probability is too small for its dtype."""
+        made = self.inner(node.inputs[0], "softmax")
+        if made is None or made.inputs[0] is None or not _is_float(made.inputs[0]) or made.attributes[1] is not None:
+            return None
+        return Call("log_softmax", made.inputs, made.attributes)
 
     def log_softmax(self, node: Node) -> Call | None:
         """x - logsumexp(x)."""
@@ -195,49 +243,51 @@ class Patterns:
     # ---- norms -----------------------------------------------------------------------------------------------
 
     def rms_norm(self, node: Node) -> Call | None:
-        """x rsqrt(mean(x^2) + eps) w, over the last axis."""
-        for scaled, weight in self.either(node):
-            if weight.kind == "number" or len(weight.shape) != 1:
-                continue
-            for x, factor in self.times(scaled):
-                eps = self._inverse_root(factor, x)
-                if eps is not None and weight.shape == x.shape[-1:] and _alike(x, weight):
-                    return Call("rms_norm", (x, weight), (weight.shape, eps))
+        """x rsqrt(mean(x^2) + eps), over the last axis."""
+        for x, root in self._over_root(node):
+            for mean, eps in self.plus(root):
+                made = self.inner(mean, "mean")
+                number = _positive(eps)
+                squares = made is not None and _is_last(made, x) and self._is_power(made.inputs[0], x, 2)
+                if squares and number is not None and _is_float(x):
+                    return Call("rms_norm", (x, None), (x.shape[-1:], number))
         return None
 
-    def _inverse_root(self, value: Value, x: Value) -> float | None:
-        """eps, where the value is 1 / sqrt(mean(x^2) + eps) over the last axis."""
-        root = self.inner(value, "rsqrt")
-        for mean, eps in self.plus(root.inputs[0]) if root is not None else ():
-            made = self.inner(mean, "mean")
-            if made is not None and _is_last(made, x) and self._is_power(made.inputs[0], x, 2):
-                return _positive(eps)
-        return None
+    def _over_root(self, node: Node) -> Iterator[tuple[Value, Value]]:
+        """x and y, where the node makes x / sqrt(y)."""
+        if node.op == "div":
+            root = self.inner(node.inputs[1], "sqrt")
+            if root is not None and node.attributes == ("none",) and node.inputs[0] is not None:
+                yield node.inputs[0], root.inputs[0]  # type: ignore[misc]
+            return
+        for x, factor in self.either(node):
+            root = self.inner(factor, "rsqrt")
+            if root is not None:
+                yield x, root.inputs[0]  # type: ignore[misc]
 
     def layer_norm(self, node: Node) -> Call | None:
-        """(x - mean) / sqrt(var + eps) w + b, over the last axis."""
-        for scaled, bias in self.either(node):
-            if bias.kind == "number" or len(bias.shape) != 1:
-                continue
-            for normed, weight in self.times(scaled):
-                found = self._normed(normed)
-                if found is None or weight.shape != bias.shape:
-                    continue
+        """(x - mean) / sqrt(var + eps), over the last axis."""
+        for centered, spread in self._over_root(node):
+            found = self._centered(centered, spread)
+            if found is not None and _is_float(found[0]):
                 x, eps = found
-                if bias.shape == x.shape[-1:] and _alike(x, weight, bias):
-                    return Call("layer_norm", (x, weight, bias), (bias.shape, eps))
+                return Call("layer_norm", (x, None, None), (x.shape[-1:], eps))
         return None
 
-    def _normed(self, value: Value) -> tuple[Value, float] | None:
-        quotient = self.inner(value, "div")
-        if quotient is not None and quotient.attributes == ("none",):
-            root = self.inner(quotient.inputs[1], "sqrt")
-            return self._centered(quotient.inputs[0], root.inputs[0]) if root is not None else None
-        for centered, factor in self.times(value):
-            root = self.inner(factor, "rsqrt")
-            found = self._centered(centered, root.inputs[0]) if root is not None else None
-            if found is not None:
-                return found
+    def scaled_norm(self, node: Node) -> Call | None:
+        """A norm times a row."""
+        for normed, weight in self.either(node):
+            made = self.inner(normed, "rms_norm") or self.inner(normed, "layer_norm")
+            if made is not None and all(value is None for value in made.inputs[1:]) and _is_row(weight, normed):
+                return Call(made.op, (made.inputs[0], weight, *made.inputs[2:]), made.attributes)
+        return None
+
+    def shifted_norm(self, node: Node) -> Call | None:
+        """A layer norm times a row, and another row."""
+        for normed, bias in self.either(node):
+            made = self.inner(normed, "layer_norm")
+            if made is not None and made.inputs[1] is not None and made.inputs[2] is None and _is_row(bias, normed):
+                return Call("layer_norm", (*made.inputs[:2], bias), made.attributes)
         return None
 
     def _centered(self, value: Value | None, spread: Value | None) -> tuple[Value, float] | None:
@@ -295,7 +345,27 @@ class Patterns:
         chosen = self.inner(value, "where")
         if chosen is not None and _is_number(chosen.inputs[2], float("-inf")):
             return chosen.inputs[1], chosen.inputs[0]
+        if chosen is not None and _is_number(chosen.inputs[1], float("-inf")):
+            return chosen.inputs[2], self._not(chosen.inputs[0])
+        filled = self.inner(value, "masked_fill")
+        if filled is not None and _is_number(filled.inputs[2], float("-inf")):
+            return filled.inputs[0], self._not(filled.inputs[1])
         return value, None
+
+    def _not(self, mask: Value | None) -> Value | None:
+        """The mask that lets through what this one does not; it is made where there is none."""
+        node = mask.node if mask is not None else None
+        if mask is None:
+            return None
+        if node is not None and node.op == "logical_not" and node.inputs[0].dtype is mask.dtype:  # type: ignore[union-attr]
+            return node.inputs[0]
+        for user in mask.users.counts:
+            if user.op == "logical_not":
+                return user.outputs[0]
+        first = min(mask.users.counts, key=lambda user: user.order)
+        made = Node("logical_not", (mask,), (), 0, first.place, first.no_grad, first.device)
+        self.graph.insert(made, self.graph.position(first))
+        return made.gives((mask.shape, mask.dtype))[0]
 
     def _product(self, value: Value | None) -> tuple[Node | None, float]:
         for product, number in self.times(value):
@@ -373,6 +443,15 @@ def _one_kept(node: Node) -> int | None:
 
 def _is_last(node: Node, x: Value) -> bool:
     return _one_kept(node) == len(x.shape) - 1
+
+
+def _is_row(value: Value, x: Value) -> bool:
+    return value.kind != "number" and len(value.shape) == 1 and value.shape == x.shape[-1:] and _alike(x, value)
+
+
+def _moves(node: Node) -> bool:
+    """Does a permutation move an axis?"""
+    return tuple(node.attributes[0]) != tuple(range(len(node.outputs[0].shape)))
 
 
 def _turned(value: Value | None, user: Node) -> Value | None:
