@@ -338,7 +338,7 @@ def broken():
         ("broken", ["B,4"], "ValueError: no such size at {}:17"),
     ],
 )
-@pytest.mark.parametrize("command", ["graph", "estimate"])
+@pytest.mark.parametrize("command", ["graph", "estimate", "export"])
 def test_programs_that_fail(command: str, name: str, specs: list[str], text: str, tmp_path: Path) -> None:
     program = tmp_path / "failing.py"
     program.write_text(PROGRAM)

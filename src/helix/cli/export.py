@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .output import common, give
-from .sources import HELP, SOURCE, Source, opened
+from .sources import HELP, SOURCE, Source, opened, to_write, users_code
 
 
 @click.command(help=f"A model in the ONNX format, run beside helix before it is written.\n\n    {HELP}")
@@ -39,14 +39,15 @@ def export(
     found = _of_run(source, specs, checkpoint) if run else opened(source, specs)
     target = out or (Path(source) / "model.onnx" if run else Path(f"{found.name}.onnx"))
     args: Any = None if found.graph is not None else found.specs
-    done = write(
-        found.model if found.graph is None else found.graph,
-        target,
-        args,
-        opset=opset,
-        check=not no_check,
-        external_data=external_data or None,
-    )
+    with users_code(f"{found.name!r} cannot be exported"):
+        done = write(
+            found.model if found.graph is None else found.graph,
+            to_write(target),
+            args,
+            opset=opset,
+            check=not no_check,
+            external_data=external_data or None,
+        )
     told = {
         "out": str(done.path),
         "nodes": done.nodes,

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .output import common, give
-from .sources import HELP, SOURCE, Source, opened, users_code
+from .sources import HELP, SOURCE, Source, opened, to_write, users_code
 
 
 @click.command(help=f"A model's graph as a picture, a page, or text: by the ending of --out.\n\n    {HELP}")
@@ -33,8 +33,6 @@ def graph(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    if out is not None and not out.parent.is_dir():
-        raise click.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
     if watch:
         if out is not None:
             raise click.UsageError("--watch shows the page itself; leave --out out")
@@ -54,7 +52,7 @@ def graph(
         return
     if out.suffix not in texts:
         raise click.BadParameter(f"{out}: the ending must be one of {', '.join(texts)}", param_hint="--out")
-    out.write_text(texts[out.suffix](), encoding="utf-8")
+    to_write(out).write_text(texts[out.suffix](), encoding="utf-8")
     give({"out": str(out), "nodes": len(made)}, f"{out}: {len(made)} nodes", as_json)
 
 
@@ -62,10 +60,10 @@ def traced(found: Source, training: bool) -> Any:
     """The graph; lines of this command line are not those of a program."""
     from ..graph import trace
 
-    if found.graph is not None:
-        return found.graph
-    with users_code(f"{found.name!r} cannot be traced on {', '.join(map(str, found.specs))}"):
-        made = trace(found.model.train(training), *found.specs)
+    made = found.graph
+    if made is None:
+        with users_code(f"{found.name!r} cannot be traced on {', '.join(map(str, found.specs))}"):
+            made = trace(found.model.train(training), *found.specs)
     for node in made.nodes:
         if node.place[1] == click.core.__file__:
             node.place = (node.place[0], "", 0)

@@ -81,6 +81,13 @@ def spec_of(text: str) -> Any:
     return Spec(tuple(sizes), dtype)
 
 
+def to_write(file: Path) -> Path:
+    """The file, whose folder is there."""
+    if not file.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {file.parent}", param_hint="--out")
+    return file
+
+
 def _configured(path: Path, given: tuple[Any, ...]) -> Source:
     from .. import float32, int64
     from ..data import describe
