@@ -224,3 +224,26 @@ def test_state_spaces_are_one_graph_for_all_lengths(name: str) -> None:
         found = flatten(graph(x, *leaves))[0]
         for a, b in zip(expected, found, strict=True):
             assert a.shape == b.shape and helix.allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
+SEQUENCES: dict[str, tuple[Make, int]] = {
+    "GRU": (lambda: nn.GRU(8, 4, batch_first=True), 1),
+    "LSTM": (lambda: nn.LSTM(8, 4, bidirectional=True), 1),
+    "Mamba": (lambda: nn.Mamba(8), 1),
+    "attention": (lambda: nn.MultiheadAttention(8, 2, batch_first=True), 3),
+    "grouped queries": (lambda: nn.GroupedQueryAttention(8, 4, 2), 1),
+    "encoder": (lambda: nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 1),
+}
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_batches_and_texts_of_one_are_like_others(name: str) -> None:
+    """What is copied into order for other sizes, and needs no copy for one of 1, is no other function."""
+    make, count = SEQUENCES[name]
+    helix.manual_seed(0)
+    model = make().eval()
+    graph = helix.trace(model, *[Spec((Dim("B"), Dim("T"), 8))] * count)
+    for shape in ((1, 5, 8), (3, 1, 8), (1, 1, 8), (4, 6, 8)):
+        inputs = [helix.randn(shape) for _ in range(count)]
+        for mine, theirs in zip(flatten(graph(*inputs))[0], flatten(model(*inputs))[0], strict=True):
+            close(mine, theirs.detach(), f"{name} {shape}")
