@@ -162,6 +162,14 @@ class Profile:
         return self.table()
 
 
+def _traced(number: int) -> tuple[str, str]:
+    """Module and line of a kernel of a plan."""
+    from helix.graph.lower import PLACES
+
+    module, file, line = PLACES[number]
+    return module, f"{file}:{line}" if file else ""
+
+
 def _short(name: str) -> str:
     """A line without the folder that helix lies in, or that we are in."""
     for folder in (os.path.dirname(os.path.dirname(PACKAGE)) + os.sep, os.getcwd() + os.sep):
@@ -225,7 +233,7 @@ class profile:
         self.result.joules = self._energy.joules()
         self.result.peak_bytes = memory_stats()["peak_bytes"]
         for op, device, start, took, read, written, place, thread, backward, inputs, output in taken:
-            module, line = places[place]
+            module, line = places[place] if place >= 0 else _traced(-1 - place)
             shapes = (*(shape[0] for shape in inputs if shape is not None), "->", output[0] if output else None)
             flops = flops_of(op, inputs, output)
             found = KernelEvent(op, device, start, took, read, written, thread, backward, module, line, flops, shapes)

@@ -337,6 +337,26 @@ def test_the_profiler_sees_the_steps() -> None:
     with helix.profiler.profile() as profile:
         run(plan, graph, x)
     assert [event.op for event in profile.kernels] == ["matmul", "relu"]
+    assert {event.line.rsplit(":", 1)[0] for event in profile.kernels} == {__file__}
+
+
+def test_the_profiler_knows_modules_and_lines_of_a_compiled_step() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2))
+
+    @helix.compile
+    def loss(x: helix.Tensor) -> helix.Tensor:
+        return (model(x) ** 2).sum()
+
+    found = []
+    for _ in range(2):
+        with helix.profiler.profile() as profile:
+            loss(helix.ones(3, 4)).backward()
+        found.append(profile.kernels)
+    modules = {event.module for event in found[1] if event.op.startswith("linear")}
+    assert modules <= {"0", "1", "2"} and "2" in modules
+    lines = {event.line for event in found[1] if event.op not in ("full", "zeros")}
+    assert lines and all(line.startswith(__file__) for line in lines)
+    assert {event.backward for event in found[1]} == {False, True}
 
 
 def test_a_graph_that_is_run_again_is_planned() -> None:

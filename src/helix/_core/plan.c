@@ -30,6 +30,7 @@ typedef struct step {
     const int32_t *in, *out;
     int32_t n_in, n_out, n_attr, list_n, first_view, region;
     int32_t draw;        /* which of the attributes is a stream of the run; -1: none */
+    int32_t place;       /* in the program, as lowering numbered it; -1: not known */
     int32_t told;        /* which input holds the numbers among the attributes, as a run has them; -1: none */
     int32_t segment_end; /* of the first step between two regions: where the next region stands */
     int64_t segment_bytes, bytes, work_at, work_bytes;
@@ -168,6 +169,7 @@ static hx_status take_call(hx_plan *p, step *s, int32_t call) {
     s->attr = k->attr;
     s->n_attr = k->n_attr;
     s->list_n = k->list_n;
+    s->place = k->place;
     for (int i = 0; i < k->n_attr; i++)
         if (k->attr[i].kind == HX_A_RNG && k->attr[i].count) s->draw = i;
     int behind = k->list_at + k->list_n;
@@ -206,7 +208,7 @@ static hx_status take_steps(hx_plan *p, const hx_plan_data *d) {
         s->outside = told->outside;
         s->work_at = told->work_at;
         s->work_bytes = told->work_bytes;
-        s->draw = s->told = -1;
+        s->draw = s->told = s->place = -1;
         s->first_view = p->n_views;
         p->n_views += s->n_in + s->n_out;
         s->bytes = bytes_of(p, s->in, s->n_in) + bytes_of(p, s->out, s->n_out);
@@ -618,7 +620,10 @@ static __attribute__((noinline, cold)) void note(const hx_plan *p, const step *s
         return;
     }
     for (int i = 0; i < n; i++) t[i] = value_at(s, i) < 0 ? NULL : p->values[value_at(s, i)].like;
+    int32_t outer = hx_profile.place;
+    if (s->place >= 0) hx_profile.place = HX_PROFILE_TRACED(s->place);
     hx_profile_kernel(&(hx_kernel_call){s->op, p->device, t, s->n_in, s->attr, s->n_attr, t + s->n_in, s->n_out}, start);
+    hx_profile.place = outer;
     hx_free(t, (size_t)(n + 1) * sizeof *t);
 }
 

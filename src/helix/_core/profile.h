@@ -6,6 +6,8 @@
 #include "launch.h"
 
 enum { HX_PROFILE_INPUTS = 4, HX_PROFILE_RANK = 8 };
+/* A place that was numbered when its call was traced, among those that are numbered as they run. */
+#define HX_PROFILE_TRACED(number) (-1 - (number))
 
 typedef struct hx_profile_shape {
     uint8_t dtype, ndim; /* ndim HX_PROFILE_RANK + 1: no tensor, or one of more axes */

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any, NamedTuple
 
-from .._core import Tensor, Trace, is_wrapped_number, trace_region
+from .._core import Tensor, Trace, is_wrapped_number, trace_places, trace_region
 from ..autograd import no_grad
 from ..errors import UnsupportedOpError
 from ..precision import restored_autocast
 from .executor import Program
-from .ir import Node
+from .ir import Node, Place
 from .symbols import Sizes
 
 Layout = tuple[tuple[int, ...], tuple[int, ...]]  # shape and strides
@@ -39,6 +41,20 @@ class Lowered:
         self.bodies: list[Body] = []  # theirs
 
 
+PLACES: list[Place] = []  # of all steps that were ever lowered
+_NUMBERS: dict[Place, int] = {}
+_LOCK = Lock()
+
+
+def numbered(place: Place) -> int:
+    """The number of a place: the profiler tells by it where a kernel of a plan comes from."""
+    with _LOCK:
+        if place not in _NUMBERS:
+            _NUMBERS[place] = len(PLACES)
+            PLACES.append(place)
+        return _NUMBERS[place]
+
+
 def lower(program: Program, leaves: Sequence[Tensor], captured: Sequence[Tensor]) -> Lowered:
     """Traces the steps once more, for tensors that lie like `leaves` and `captured`. No tensor of theirs is kept.
 
@@ -46,13 +62,15 @@ def lower(program: Program, leaves: Sequence[Tensor], captured: Sequence[Tensor]
     """
     lowered = Lowered(Trace(True))
     trace = lowered.trace
-    with no_grad(), restored_autocast((None, None)), trace:
+    now = [0]
+    with no_grad(), restored_autocast((None, None)), trace, _placed(lambda: now[0]):
         slots = program.start.copy()
         bound = [*program.inputs, *[slot for slot, _ in program.captured]]
         for slot, given in zip(bound, (*leaves, *captured), strict=True):
             number = isinstance(given, Tensor) and is_wrapped_number(given)
             slots[slot] = trace.input(given.shape, given.dtype, given.device, number, given.strides)
         for step in program.steps:
+            now[0] = numbered(step.node.place)
             _step(step, slots, lowered, program.sizes)
         for slot in program.outputs:
             trace.output(slots[slot])
@@ -65,6 +83,15 @@ def lower(program: Program, leaves: Sequence[Tensor], captured: Sequence[Tensor]
     at = {slot: i for i, slot in enumerate(bound)}
     lowered.effects = [(e.kind, at[target], number_of(slots[source])) for e, target, source in program.effects]
     return lowered
+
+
+@contextmanager
+def _placed(number: Callable[[], int]) -> Iterator[None]:
+    before = trace_places(number)
+    try:
+        yield
+    finally:
+        trace_places(before)
 
 
 def _step(step: Any, slots: list[Any], lowered: Lowered, sizes: Sizes) -> None:
