@@ -242,3 +242,14 @@ def test_steps_and_streams_need_a_trace() -> None:
         trace_draws(3)
     with pytest.raises(TraceError, match="no trace is running"):
         trace_region(0, [helix.zeros(2)], [((2,), helix.float32)])
+
+
+def test_a_determinant_of_what_is_not_finite_has_no_gradient_and_no_error() -> None:
+    """The one rule of a graph needs singular values, which such a matrix has not; the others of the batch keep theirs."""
+    x = helix.randn(3, 2, 2, dtype=helix.float64)
+    x[1, 0, 0] = float("nan")
+    leaf = x.clone().requires_grad_()
+    helix.det(leaf).sum().backward()
+    (found,) = grad(helix.trace(lambda x: helix.det(x).sum(), Spec((3, 2, 2), helix.float64)))(x)
+    assert found.isnan().all(-1).all(-1).tolist() == [False, True, False]
+    assert helix.allclose(found[::2], leaf.grad[::2], rtol=1e-9)

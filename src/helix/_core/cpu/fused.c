@@ -599,7 +599,7 @@ static hx_code run_tile(desk *d, place at, hx_err *err) {
     place_tile(d, at);
     for (int i = 0; i < m->f->n_steps; i++) {
         if (m->f->step[i].late) continue;
-        int of = inputs_and_numbers(m->f) + i, end = m->run_end[i];
+        int end = m->run_end[i];
         if (end && (i == 0 || m->run_end[i - 1] != end) && run_lanes(d, i, end)) done = end;
         hx_code code = i < done ? HX_OK : run_step(d, i, err);
         if (code) return code;

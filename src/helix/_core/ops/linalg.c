@@ -460,13 +460,16 @@ static hx_tensor *products_of_others(hx_tensor *s) {
     return CALL(prod, CALL(where, self, CALL(ones_like, n), n), -1);
 }
 
-/* The adjoint of the matrix of cofactors, which a singular matrix has too: det(U) det(V^H) U diag(...) V^H of A = U S V^H. */
+/* The adjoint of the matrix of cofactors, which a singular matrix has too: det(U) det(V^H) U diag(...) V^H of A = U S V^H.
+ * NaN of a matrix that is not finite, which has no U. */
 static hx_tensor *cofactors(hx_tensor *a) {
     hx_tensor *out[3];
-    if (!CALLN(out, 3, linalg_svd, a, true)) return NULL;
+    if (!a->numel) return CALL(zeros_like, a);
+    hx_tensor *finite = CALL(isfinite, CALL(amax, CALL(abs, a), HX_INTS(-2, -1), true));
+    if (!CALLN(out, 3, linalg_svd, CALL(where, finite, a, 0), true)) return NULL;
     hx_tensor *turns = CALL(mul, CALL(det, out[0]), CALL(det, out[2]));
     hx_tensor *scaled = CALL(mul, out[0], CALL(unsqueeze, CALL(cast, products_of_others(out[1]), a->dtype), -2));
-    return CALL(mul, CALL(matmul, scaled, out[2]), as_matrix(cj(turns)));
+    return CALL(where, finite, CALL(mul, CALL(matmul, scaled, out[2]), as_matrix(cj(turns))), __builtin_nan(""));
 }
 
 static hx_status det_vjp(hx_vjp *v) {
