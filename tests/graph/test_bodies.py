@@ -158,6 +158,17 @@ def test_a_length_that_changes_moves_no_other_stream() -> None:
         assert helix.allclose(slope(x.detach()), helix.autograd.grad(value, x)[0], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("make", [lambda: nn.Mamba2(8, headdim=4), lambda: nn.S5(8, 4)], ids=["Mamba2", "S5"])
+def test_scans_of_layers_take_no_stream(make: Callable) -> None:
+    layer = make()
+    function = lambda x: (layer(x), helix.rand(2))[1]  # noqa: E731
+    graph, x = helix.trace(function, Spec((2, Dim("T"), 8))), helix.randn(2, 7, 8)
+    helix.manual_seed(2)
+    expected = function(x)
+    helix.manual_seed(2)
+    assert_same_bits(graph(x), expected, "drawn afterwards")
+
+
 class Layers(nn.Module):
     """Layers of one kind, whose weights are rows of stacked parameters."""
 

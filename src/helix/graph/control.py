@@ -95,12 +95,13 @@ def scan(
         >>> total.item(), sums.tolist()
         (6.0, [1.0, 3.0, 6.0])
     """
-    return _scan(body, init, xs, reverse, Streams.take())
+    return scanned(body, init, xs, reverse, Streams.take())
 
 
-def _scan(
+def scanned(
     body: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any, reverse: bool, streams: Streams | None
 ) -> tuple[Any, Any]:
+    """`scan` with streams that are taken already; None where nothing is drawn."""
     carry, carry_tree = flatten(init)
     rows, row_tree = flatten(xs)
     lengths = {row.shape[0] if row.ndim else None for row in rows}
@@ -370,7 +371,7 @@ def _scan_gradient(meaning: Region, inputs: Leaves, gradients: Leaves, needed: l
         results = runs(Program(graph, {}), streams)([*now, *x, *taken])
         return results[:n], list(now)
 
-    _, carries = _scan(forward, carry, xs, reverse, streams)
+    _, carries = scanned(forward, carry, xs, reverse, streams)
 
     def backward(now: tuple[Leaves, Leaves], x: tuple[Leaves, Leaves, Leaves]) -> tuple[tuple[Leaves, Leaves], Leaves]:
         above, sums = now
@@ -384,7 +385,7 @@ def _scan_gradient(meaning: Region, inputs: Leaves, gradients: Leaves, needed: l
         return (found[:a], [s + g for s, g in zip(sums, found[b:], strict=True)]), found[a:b]
 
     start = ([gradients[i] for i in smooth], [_zeros(inputs[i]) for i in outer])
-    (first, sums), along = _scan(backward, start, (carries, xs, gradients[n:]), not reverse, streams)
+    (first, sums), along = scanned(backward, start, (carries, xs, gradients[n:]), not reverse, streams)
     found = {
         **dict(zip(smooth, first, strict=True)),
         **dict(zip(inner, along, strict=True)),
@@ -413,11 +414,11 @@ def _loop_gradient(meaning: Region, inputs: Leaves, gradients: Leaves, needed: l
     carry, tree = flatten(inputs[:count])
     numbers = _core.op_named("arange")(places[2])
     found = _body(turn, [*carry, _Row(numbers)], Tree(tuple, (), (tree, flatten(numbers)[1])), "body")
-    scanned = Region("scan", (count, 1, False, *recorded(streams, found.graph)), (found.graph,))
+    bounded = Region("scan", (count, 1, False, *recorded(streams, found.graph)), (found.graph,))
     at = {id(tensor): count + 1 + k for k, tensor in enumerate(found.taken)}
     places_of = {i: i if i < count else at.get(id(inputs[i])) for i in needed}
     wanted = [place for place in places_of.values() if place is not None]
-    made = dict(zip(wanted, _scan_gradient(scanned, [*carry, numbers, *found.taken], gradients, wanted), strict=True))
+    made = dict(zip(wanted, _scan_gradient(bounded, [*carry, numbers, *found.taken], gradients, wanted), strict=True))
     return [_zeros(inputs[i]) if place is None else made[place] for i, place in places_of.items()]
 
 
@@ -520,7 +521,7 @@ def _run_scan(node: Node, programs: list[Program]) -> Callable[[Leaves, int, int
             results = one([*carry, *x, *inputs[n + rows :]])
             return results[:n], results[n:]
 
-        carry, ys = _scan(body, inputs[:n], inputs[n : n + rows], reverse, streams)
+        carry, ys = scanned(body, inputs[:n], inputs[n : n + rows], reverse, streams)
         return [*carry, *ys]
 
     return run

@@ -59,7 +59,7 @@ def linear_scan(a: Tensor, b: Tensor, initial: Tensor | None = None, dim: int = 
 
 def _stepwise(a: Tensor, b: Tensor, dim: int) -> Tensor:
     """The same one step after the other, from zero."""
-    from ...graph.control import scan
+    from ...graph.control import scanned
 
     rows, first = b.movedim(dim, 0), b.select(dim, 0)
 
@@ -67,7 +67,7 @@ def _stepwise(a: Tensor, b: Tensor, dim: int) -> Tensor:
         x = (now[1] if len(now) > 1 else a.squeeze(dim)) * x + now[0]
         return x, x
 
-    _, states = scan(step, first * 0, (rows,) if a.shape[dim] == 1 else (rows, a.movedim(dim, 0)))
+    _, states = scanned(step, first * 0, (rows,) if a.shape[dim] == 1 else (rows, a.movedim(dim, 0)), False, None)
     return states.movedim(0, dim)
 
 
@@ -158,7 +158,7 @@ def _ssd_stepwise(
     inputs: Tensor, decays: Tensor, B: Tensor, C: Tensor, initial: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """The same one step after the other: inputs are dt x, decays exp(dt A)."""
-    from ...graph.control import scan
+    from ...graph.control import scanned
 
     batch, _, heads, head_dim = inputs.shape
     each = heads // B.shape[2]
@@ -170,7 +170,7 @@ def _ssd_stepwise(
         state = decay.unsqueeze(-1).unsqueeze(-1) * state + x.unsqueeze(-1) * b
         return state, (state * c).sum(-1)
 
-    last, y = scan(step, start, tuple([t.transpose(0, 1) for t in (inputs, decays, B, C)]))
+    last, y = scanned(step, start, tuple([t.transpose(0, 1) for t in (inputs, decays, B, C)]), False, None)
     return y.transpose(0, 1), last
 
 
