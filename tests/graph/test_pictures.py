@@ -248,6 +248,21 @@ def test_the_page_finds() -> None:
     assert names == ["linear2 · linear", "takes", "dropout · dropout_apply", "goes to", "dropout2 · dropout_apply"]
 
 
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="Chromium opens the page")
+@pytest.mark.parametrize("make", [hostile, flow], ids=["hostile", "flow"])
+def test_a_browser_draws_the_page(make: Callable[[], Graph], tmp_path: Path) -> None:
+    graph, page = make(), tmp_path / "page.html"
+    page.write_text(graph.to_html(), encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
+    done = subprocess.run([str(BROWSER), *options, page.as_uri()], capture_output=True, timeout=120)
+    if done.returncode:
+        pytest.skip(f"Chromium itself ended with {done.returncode}")
+    assert done.stdout.count(b'tabindex="0" role=') == len(Drawing(graph).boxes) - 1
+
+
 # ---- the command ----
 
 

@@ -17,6 +17,7 @@ FAR = 48  # rows beyond which a wire has no lanes
 SWEEPS = 8
 BOX_PULL = 4.0  # how much more a box draws its neighbours than a lane does
 LANE_WEIGHT = 3.0  # how much less a lane gives way than a box does
+LOOSE = 0.3  # of a cell without neighbours, and of a lane that begins or ends at boxes: it bends there
 TITLE, LINE = 7.4, 6.3  # pixels that a letter of a title, and of a line, is wide
 
 
@@ -276,7 +277,7 @@ def _settle(row: list[Cell], neighbours: Callable[[Cell], list[Cell]]) -> None:
         near = neighbours(cell)
         pull = [1.0 if other.box is None else BOX_PULL for other in near]
         wanted = sum(w * other.x for w, other in zip(pull, near, strict=True)) / sum(pull) if near else cell.x
-        weight = 0.3 if not near else 1.0 if cell.box is not None else LANE_WEIGHT
+        weight = LOOSE if not near else 1.0 if cell.box is not None else LANE_WEIGHT if min(pull) < BOX_PULL else LOOSE
         blocks.append([weight * (wanted - offset), weight, 1])
         while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:
             total, heavy, many = blocks.pop()

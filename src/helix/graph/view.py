@@ -38,6 +38,7 @@ def to_html(graph: Graph) -> str:
             "sweeps": places.SWEEPS,
             "boxPull": places.BOX_PULL,
             "laneWeight": places.LANE_WEIGHT,
+            "loose": places.LOOSE,
         },
     }
     script = _file("viewer.js")

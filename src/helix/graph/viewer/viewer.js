@@ -59,14 +59,15 @@
       if (i) offset += gap(row[i - 1], cell);
       offsets.push(offset);
       const near = cell[side];
-      let sum = 0, pull = 0;
+      let sum = 0, pull = 0, least = S.boxPull;
       for (const other of near) {
         const w = other.box < 0 ? 1 : S.boxPull;
         sum += w * other.x;
         pull += w;
+        least = Math.min(least, w);
       }
       const wanted = near.length ? sum / pull : cell.x;
-      const weight = !near.length ? 0.3 : cell.box >= 0 ? 1 : S.laneWeight;
+      const weight = !near.length ? S.loose : cell.box >= 0 ? 1 : least < S.boxPull ? S.laneWeight : S.loose;
       blocks.push([weight * (wanted - offset), weight, 1]);
       for (let n = blocks.length; n > 1 && blocks[n - 2][0] / blocks[n - 2][1] > blocks[n - 1][0] / blocks[n - 1][1]; n--) {
         const last = blocks.pop();
