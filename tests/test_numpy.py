@@ -87,6 +87,19 @@ def test_array_protocols():
     assert not memoryview(helix.arange(6).view(2, 3).T).c_contiguous
 
 
+@pytest.mark.parametrize("export", [lambda x: x.numpy(), memoryview, lambda x: np.asarray(memoryview(x))])
+def test_memory_that_was_given_away_outlives_its_tensor(export):
+    """A tensor may come to show other memory (set_, resize_) while an array shows what it showed."""
+    x = helix.zeros(100_000)
+    array = export(x)
+    x.set_(helix.ones(3))
+    others = [helix.full((100_000,), 7.0) for _ in range(4)]
+    assert not np.asarray(array).any() and len(others) == 4
+    before = helix.memory_stats()["live_bytes"]
+    del array
+    assert before - helix.memory_stats()["live_bytes"] == 400_000
+
+
 def test_asarray():
     a = np.arange(3)
     assert helix.asarray(a).data_ptr() == a.ctypes.data and helix.as_tensor(a, helix.float32).dtype is helix.float32

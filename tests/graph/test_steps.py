@@ -418,3 +418,18 @@ def test_a_step_of_lbfgs_says_what_to_compile() -> None:
     assert not optimizer.state
     optimizer.step(helix.compile(closure, fallback="error"))
     assert helix.allclose(weight.detach(), helix.ones(3), atol=1e-5)
+
+
+def test_a_loaded_state_that_the_step_knows_nothing_of_stays() -> None:
+    model = network()
+    optimizer = optim.AdamW(model.parameters(), lr=0.01)
+    (x, y), *_ = data(1)
+    graph = helix.trace(step_of(model, optimizer), X, Y)
+    graph(x, y)
+    state = optimizer.state_dict()
+    for values, parameter in zip(state["state"].values(), model.parameters(), strict=True):
+        values["max_exp_avg_sq"] = helix.ones(*parameter.shape)  # of a run with amsgrad
+    optimizer.load_state_dict(state)
+    first, second = graph(x, y).item(), graph(x, y).item()
+    assert second < first
+    assert all(values["step"] == 3 and (values["max_exp_avg_sq"] == 1).all() for values in optimizer.state.values())

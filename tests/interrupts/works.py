@@ -91,13 +91,14 @@ def set_by_index() -> Work:
 class Followed:
     """An optimizer of parameters that get the same gradient in every step: all have then made as many steps."""
 
-    def __init__(self, of: Callable[..., Any], groups: int) -> None:
-        self.parameters = [helix.ones(400_000).requires_grad_() for _ in range(12)]
+    def __init__(self, of: Callable[..., Any], groups: int, devices: tuple[str, ...] = ("cpu",)) -> None:
+        on = [devices[i // 2 % len(devices)] for i in range(12)]
+        self.parameters = [helix.ones(400_000, device=device).requires_grad_() for device in on]
         parts = [{"params": self.parameters[i::groups], "lr": 1e-4 * (i + 1)} for i in range(groups)]
         self.optimizer = of(parts)
         self.groups = groups
         for parameter in self.parameters:
-            parameter.grad = helix.ones(400_000)
+            parameter.grad = helix.ones(400_000, device=parameter.device)
 
     def even(self) -> bool:
         steps = {state["step"] for state in self.optimizer.state.values() if "step" in state}
@@ -116,6 +117,12 @@ def optimizer() -> Work:
 
 def adam() -> Work:
     followed = Followed(lambda parts: helix.optim.AdamW(parts, weight_decay=0.0), 2)
+    return followed.optimizer.step, followed.even
+
+
+def adam_on_two_devices() -> Work:
+    """A step whose parameters lie on two devices makes an update on each."""
+    followed = Followed(lambda parts: helix.optim.AdamW(parts, weight_decay=0.0), 2, ("cpu", "sim"))
     return followed.optimizer.step, followed.even
 
 
@@ -212,6 +219,7 @@ WORKS: dict[str, Callable[[], Work]] = {
     "setitem": set_by_index,
     "SGD": optimizer,
     "AdamW": adam,
+    "AdamW on two devices": adam_on_two_devices,
     "training": training,
     "small calls": small_calls,
     "plan": planned,

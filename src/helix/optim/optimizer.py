@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any, NamedTuple, TypedDict
 
 from .. import _core, bfloat16, float16, float32
@@ -10,6 +11,7 @@ from ..autograd import enable_grad, no_grad
 from ..tensor import Tensor
 from .hooks import Hooks, Removable
 from .state import restored_state
+from .whole import Whole, is_torn_by_handlers
 
 
 class Update(NamedTuple):
@@ -165,7 +167,9 @@ class Optimizer:
         else:
             with no_grad():
                 given = [(group, self.with_gradients(group)) for group in self.param_groups]
-                _core.run_step(self.planned(given), self.state)
+                updates = self.planned(given)
+                with Whole() if is_torn_by_handlers(updates) else nullcontext():
+                    _core.run_step(updates, self.state)
         self._hooks.run("step_post", self, (closure,), {})
         return loss
 

@@ -131,11 +131,11 @@ class TracedStep(Around):
         return [wrapped_numbers(n) if isinstance(n, list) else wrapped_number(n, float64) for n in _numbers(updates)]
 
     def _adopt(self, name: str, values: dict[str, Any]) -> None:
-        """States that begin, or that were loaded, go into the tensors that the graph writes."""
+        """States that begin, or that were loaded, go into the tensors that the graph writes; what the step knows nothing of stays."""
         for key, value in values.items():
             if isinstance(value, Tensor):
-                kept = self.held[name, key]
-                if value is not kept:
+                kept = self.held.get((name, key))
+                if kept is not None and value is not kept:
                     kept.copy_(value)
                     values[key] = kept
 

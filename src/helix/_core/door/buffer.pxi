@@ -8,9 +8,18 @@ cdef extern from *:
     char *const *door_formats
 
 
+cdef extern from "storage.h" nogil:
+    hx_storage *hx_storage_retain(hx_storage *s)
+
+cdef struct buffer_room:
+    Py_ssize_t shape[HX_MAX_RANK]
+    Py_ssize_t strides[HX_MAX_RANK]
+    hx_storage *storage  # it stays, also where the tensor comes to show other memory
+
+
 cdef int fill_buffer(Tensor x, Py_buffer *view, int flags) except -1:
     cdef hx_tensor *t = x.t
-    cdef Py_ssize_t *room
+    cdef buffer_room *room
     cdef int i
     cdef Py_ssize_t size = hx_dtype_size(<hx_dtype>t.dtype)
     if t.storage == NULL or (t.data == NULL and t.numel):
@@ -24,20 +33,21 @@ cdef int fill_buffer(Tensor x, Py_buffer *view, int flags) except -1:
         raise BufferError("the memory of this tensor is read-only")
     if not hx_contiguous(t) and (flags & PyBUF_STRIDES != PyBUF_STRIDES or flags & PyBUF_C_CONTIGUOUS == PyBUF_C_CONTIGUOUS):
         raise BufferError("the tensor is not contiguous")
-    room = <Py_ssize_t *>PyMem_Malloc(2 * HX_MAX_RANK * sizeof(Py_ssize_t))
+    room = <buffer_room *>PyMem_Malloc(sizeof(buffer_room))
     if room == NULL:
         raise MemoryError
     for i in range(t.ndim):
-        room[i] = t.shape[i]
-        room[HX_MAX_RANK + i] = t.strides[i] * size
+        room.shape[i] = t.shape[i]
+        room.strides[i] = t.strides[i] * size
+    room.storage = hx_storage_retain(t.storage)
     view.buf = t.data
     view.len = t.numel * size
     view.itemsize = size
     view.readonly = t.storage.read_only
     view.ndim = t.ndim
     view.format = door_formats[t.dtype] if flags & PyBUF_FORMAT else NULL
-    view.shape = room if flags & PyBUF_ND else NULL
-    view.strides = room + HX_MAX_RANK if flags & PyBUF_STRIDES == PyBUF_STRIDES else NULL
+    view.shape = room.shape if flags & PyBUF_ND else NULL
+    view.strides = room.strides if flags & PyBUF_STRIDES == PyBUF_STRIDES else NULL
     view.suboffsets = NULL
     view.internal = room
     view.obj = x
@@ -45,6 +55,7 @@ cdef int fill_buffer(Tensor x, Py_buffer *view, int flags) except -1:
 
 
 cdef void free_buffer(Py_buffer *view) noexcept:
+    hx_storage_release((<buffer_room *>view.internal).storage)
     PyMem_Free(view.internal)
 
 

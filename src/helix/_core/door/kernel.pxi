@@ -618,6 +618,8 @@ cdef hx_code run_rendered(const hx_op *op, hx_device *device, void *stream, cons
     except MemoryError:
         return fail_kernel(err, HX_E_MEMORY, HX1402_MEMORY, "the system gave none")
     except BaseException as error:
+        if not isinstance(error, Exception):  # a signal's handler raised
+            return keep_callback_error(error)
         return fail_kernel(err, HX_E_INTERNAL, HX1901_INTERNAL, f"a kernel template failed: {type(error).__name__}: {error}")
 
 
