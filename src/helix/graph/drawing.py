@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from itertools import groupby
 from math import prod
@@ -216,6 +217,14 @@ def short(text: str, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
+_NO_TEXT = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def plain(text: str) -> str:
+    """Without the characters that XML cannot hold: halves of a surrogate pair, most controls."""
+    return _NO_TEXT.sub("\ufffd", text)
+
+
 def number_text(number: float, unit: str) -> str:
     """1.23 GFLOP."""
     for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -374,11 +383,11 @@ def tree_data(drawing: Drawing) -> list[dict[str, Any]]:
     return [
         {
             "kind": box.kind,
-            "title": box.title,
-            "caption": box.caption,
+            "title": plain(box.title),
+            "caption": plain(box.caption),
             "family": box.family,
-            "lines": list(box.said),
-            "tip": box.tip,
+            "lines": list(map(plain, box.said)),
+            "tip": plain(box.tip),
             "flops": box.cost.flops,
             "bytes": box.cost.bytes,
             "ops": box.ops,

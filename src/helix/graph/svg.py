@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
-from .drawing import FAMILIES, Box, Drawing, name_of, short
+from .drawing import FAMILIES, Box, Drawing, name_of, plain, short
 from .ir import Graph
 from .layout import Cell, Frame, Layout
 
@@ -21,12 +20,11 @@ COLOURS = {
 }
 
 _MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
-_NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def escaped(text: str) -> str:
     """Text that is no markup, without the characters that XML cannot hold."""
-    return "".join(_MARKUP.get(c, c) for c in _NO_XML.sub("\ufffd", text))
+    return "".join(_MARKUP.get(c, c) for c in plain(text))
 
 
 def to_svg(graph: Graph, depth: int | None = None) -> str:
