@@ -164,8 +164,9 @@ def main() -> None:
     elif options.peers:
         for name in options.libs.split(","):
             code = f"from asv_benchmarks.compiling import peer; print(peer({name!r}, {options.peers!r}))"
-            made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-            print(f"{options.peers} {name}: {float(made.stdout.split()[-1]):.0f} ms", flush=True)
+            made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+            took = float(made.stdout.split()[-1]) if made.returncode == 0 else -1.0
+            print(f"{options.peers} {name}: {f'{took:.0f} ms' if took >= 0 else 'not compiled'}", flush=True)
     else:
         print("| model | kind | nodes | cold | another shape | warm |\n|---|---|---|---|---|---|")
         for case in options.cases.split(","):
