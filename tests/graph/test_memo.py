@@ -39,6 +39,12 @@ def bits(results: Any) -> list[bytes]:
     return [part for result in results for part in bits(result)]
 
 
+def on(function: Callable[..., Any], *inputs: Any) -> Any:
+    """Calls from one line of the program."""
+    with helix.no_grad():
+        return function(*inputs)
+
+
 def recalled(compiled: Compiled) -> bool:
     """Are all programs of the latest kind of call from the memo?"""
     programs = compiled.all()[-1]._programs()
@@ -74,7 +80,7 @@ def test_a_second_instance_takes_the_plans_of_the_first(name: str) -> None:
         helix.manual_seed(1)
         compiled, x = strict(make().eval()), helix.randn(shape)
         with helix.no_grad():
-            return compiled, bits([compiled(x), compiled(x * 2)])
+            return compiled, bits([on(compiled, x), on(compiled, x * 2)])
 
     cold, expected = instance()
     warm, found = instance()
@@ -85,7 +91,7 @@ def test_a_second_instance_takes_the_plans_of_the_first(name: str) -> None:
     helix.manual_seed(2)
     other = strict(make().eval())
     with helix.no_grad():
-        assert bits(other(helix.randn(shape))) != expected[:1]
+        assert bits(on(other, helix.randn(shape))) != expected[:1]
     assert recalled(other)
 
 
@@ -139,12 +145,12 @@ def test_random_graphs(start: int) -> None:
 def test_tensors_that_lie_in_another_way() -> None:
     first, second = strict(nn.Linear(6, 6)), strict(nn.Linear(6, 6))
     with helix.no_grad():
-        first(helix.randn(6, 6))
+        on(first, helix.randn(6, 6))
         x = helix.randn(6, 6)
-        assert bits(second(x)) == bits(second.function(x)) and recalled(second)
-        assert helix.allclose(second(x.t()), second.function(x.t()), atol=1e-6)
+        assert bits(on(second, x)) == bits(second.function(x)) and recalled(second)
+        assert helix.allclose(on(second, x.t()), second.function(x.t()), atol=1e-6)
         third = strict(nn.Linear(6, 6))
-        assert helix.allclose(third(x.t()), third.function(x.t()), atol=1e-6) and recalled(third)
+        assert helix.allclose(on(third, x.t()), third.function(x.t()), atol=1e-6) and recalled(third)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -270,6 +276,17 @@ def test_planted_faults_are_seen(monkeypatch: pytest.MonkeyPatch, fault: str) ->
         monkeypatch.setattr(memo, "_line", lambda *given: line(*given)[:-1])
     monkeypatch.setattr(memo, what, planted)
     assert wrong(PAIRS[name])
+
+
+def test_lines_of_the_program_are_told_apart() -> None:
+    """The profiler tells them."""
+    first, second = strict(lambda x: x.exp() * 2), strict(lambda x: x.exp() * 2)
+    third = strict(
+        lambda x: x.exp() * 2,
+    )
+    for compiled in (first, second, third):
+        on(compiled, X)
+    assert recalled(second) and not recalled(third)
 
 
 def test_modes_and_gradients_are_told_apart() -> None:

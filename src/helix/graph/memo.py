@@ -146,8 +146,7 @@ def _identity(value: Value) -> tuple[bool, int]:
 
 def key_of(graph: Graph, rest: Any) -> bytes:
     """Equal for graphs that are the same in all that decides how they run; of the tensors of the program itself, which may be
-    folded, in their contents too. Lines of the program, and names of inputs, do not count: a graph that somebody looks at has
-    its own.
+    folded, in their contents too; and in the lines that made the nodes, which the profiler tells. Names of inputs do not count.
 
     Raises Unknown, ValueError or BufferError for a graph that is not looked at.
     """
@@ -169,6 +168,7 @@ def key_of(graph: Graph, rest: Any) -> bytes:
             raise Unknown
         lines.append(_captured(value))
     told = set(graph.inputs[len(graph.given) :])
+    places: dict[Any, int] = {}
     devices = {(value.leaf if isinstance(value, Gradient) else value.source).device for value in graph.captured}
     for node in graph.nodes:
         if node.graphs or node.op == "transfer":
@@ -178,11 +178,12 @@ def key_of(graph: Graph, rest: Any) -> bytes:
         devices.add(node.device)
         is_told = bool(node.writes) and node.inputs[-1] in told
         lines.append(_line(node, [name(value) for value in node.inputs], is_told))
+        lines.append(places.setdefault(node.place, len(places)))
     if any(device is not None and str(device) != "cpu" for device in devices):
         raise Unknown
     lines.append([name(value) for value in graph.outputs])
     lines.append([(effect.kind, name(effect.target), name(effect.value)) for effect in graph.effects])
-    lines.append((graph.draws, graph.told, rest))
+    lines.append((graph.draws, graph.told, list(places), rest))
     return blake2b(marshal.dumps(lines, 2), digest_size=32).digest()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import _core
@@ -28,6 +29,7 @@ VIEW, INTO, OVER, DENSE, COPY, REGION = (
 ROWS = 1 << 16  # a step that passes over its operands row by row
 NONE, ARENA, BOUND, RESULT, CONSTANT = range(5)
 LINE = 64
+_SETTLING = RLock()
 SETTLED = 4  # how often a plan is made again
 
 
@@ -470,11 +472,12 @@ class Planned:
     def _settle(self, plan: _core.Plan) -> None:
         """Sets aside what kernels have asked for; with another number of threads they may ask for more."""
         planner = self.planner
-        planner.settled += 1
-        for body in [body for bodies in self.bodies for body in bodies]:
-            if body.plan.wants:
-                body._settle(body.plan)
-        self._take(planner.finish([max(pair) for pair in zip(planner.works, plan.needed(), strict=True)]))
+        with _SETTLING:  # plans of one structure share who drew them
+            planner.settled += 1
+            for body in [body for bodies in self.bodies for body in bodies]:
+                if body.plan.wants:
+                    body._settle(body.plan)
+            self._take(planner.finish([max(pair) for pair in zip(planner.works, plan.needed(), strict=True)]))
 
 
 def _joined(loop: Loop, bodies: Sequence[Planned]) -> _core.PlanLoop:
