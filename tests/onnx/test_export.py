@@ -184,6 +184,17 @@ def test_choices_scans_and_loops(tmp_path: Path) -> None:
     assert {"Scan", "Loop"} <= set(helix.onnx.export(back.graph, tmp_path / "again.onnx").operators)
 
 
+def test_a_loop_with_a_bound_ends_there(tmp_path: Path) -> None:
+    def run(x: helix.Tensor) -> helix.Tensor:
+        return helix.while_loop(lambda y: y.sum() < 100, lambda y: y * 2, x, max_steps=3)
+
+    done = helix.onnx.export(run, tmp_path / "m.onnx", (Spec((3,)),))
+    back = helix.onnx.load(done.path)
+    for start in (1.0, 30.0):
+        x = helix.full((3,), start)
+        np.testing.assert_array_equal(back.run([x])[0], run(x).numpy())
+
+
 def test_windows_and_diagonals_at_any_size(tmp_path: Path) -> None:
     def run(x: helix.Tensor) -> Any:
         square = x @ x.mT
