@@ -3,7 +3,8 @@
     python examples/graph_tour.py FOLDER             # writes tour.html, tour.safetensors and tour.onnx there
     python examples/graph_tour.py FOLDER opencl      # runs the file on that device too
 
-The model has a norm and a GELU in single ops, 14 in all; made smaller, the graph has 4: linear, layer_norm, gelu, linear. docs/graph.md tells the rest.
+The model has a norm and a GELU in single ops, 14 in all; made smaller, the graph has 4: linear, layer_norm,
+gelu, linear. docs/graph.md tells the rest.
 """
 
 import sys
