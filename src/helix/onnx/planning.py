@@ -46,7 +46,9 @@ class Plans:
             return None
         except HelixError:
             return None
-        return [made] if isinstance(made, Tensor) else list(made)
+        outputs = list(made) if isinstance(made, tuple) else [made]
+        self.possible = all(isinstance(output, Tensor) for output in outputs)
+        return outputs if self.possible else None
 
     def _compiled(self) -> Any:
         from ..graph.compiling import compile
