@@ -132,7 +132,7 @@ def test_a_sum_of_what_is_written_over_is_that_of_what_was_there():
 
 
 def test_a_fused_update_is_one_kernel_and_no_copy():
-    p, q = helix.rand(90, 70), helix.rand(90, 70)
+    p, q = helix.rand(190, 170), helix.rand(190, 170)
 
     @helix.compile
     def step(x):

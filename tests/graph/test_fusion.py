@@ -87,6 +87,7 @@ def test_becomes_one(name: str) -> None:
         (lambda x: (x * 2 + 1).cumsum(0), (ROWS,), ["fused", "cumsum"]),
         (lambda x: x * 2 + helix.rand_like(x), (ROWS,), ["fused", "rand_like"]),
         (lambda x: x * 2 + 1, (Spec((3, 4)),), ["mul", "add"]),
+        (lambda x: x * 2 + 1, (Spec((128, 128)),), ["mul", "add"]),
     ],
 )
 def test_stays_as_it_is(function: Callable, specs: tuple, kept: list[str]) -> None:
@@ -113,7 +114,7 @@ def test_many_results_are_shared_out() -> None:
             made.append(made[-1] + i)
         return tuple(made)
 
-    made = fused(function, Spec((64, 64)))
+    made = fused(function, Spec((128, 128)))
     assert set(ops(made)) == {"fused"} and 2 < len(made) < 8
 
 
@@ -159,6 +160,7 @@ def test_fused_graphs_are_saved_and_differentiated(tmp_path) -> None:
 @pytest.mark.parametrize("first", range(0, 60, 10))
 def test_random_graphs_keep_their_bits(first: int, monkeypatch) -> None:
     monkeypatch.setattr(fusion, "LEAST_ITEMS", 0)
+    monkeypatch.setattr(fusion, "LEAST_SAVED", 0)
     for number in range(first, first + 10):
         inputs = inputs_of(number)
         graph = helix.trace(program(number), *inputs)

@@ -59,8 +59,19 @@ static inline void hx_run_f16(uint16_t *to, const float *from, int64_t n) {
     }                                                                                                         \
     break
 
+/* n times the one value at p. */
+static inline const float *hx_read_one_f32(const char *p, int dtype, int64_t n, float *room) {
+    uint16_t half = 0;
+    float one = 0;
+    memcpy(dtype == HX_F32 ? (void *)&one : &half, p, dtype == HX_F32 ? sizeof one : sizeof half);
+    if (dtype != HX_F32) one = dtype == HX_F16 ? hx_f16_to_f32(half) : hx_bf16_to_f32(half);
+    for (int64_t i = 0; i < n; i++) room[i] = one;
+    return room;
+}
+
 /* n values of f16, bf16 or f32 that lie `step` bytes apart, as floats: in place when they are, else in `room`. */
 static inline const float *hx_read_f32(const char *p, int dtype, int64_t step, int64_t n, float *room) {
+    if (!step && n > 1) return hx_read_one_f32(p, dtype, n, room);
     switch (dtype) {
     case HX_F32:
         if (step == 4 || n < 2) return (const float *)p;

@@ -38,6 +38,7 @@ from ..text import attribute_names
 from .rewriter import is_known
 
 LEAST_ITEMS = 4096  # of the frame, where it is known: below, a group saves nothing
+LEAST_SAVED = 40960  # elements of values that are not written, of elementwise ops alone: two of 2^14 are faster apart
 LONGEST_ROW = 32768  # items that are reduced to one, where they are known: a tile holds whole rows
 FEWEST_ROWS = 4  # to share out, unless the rows are short
 SHORT_ROW = 4096
@@ -351,11 +352,13 @@ def columns_pay(value: Value, axes: int) -> bool:
 
 
 def pays(group: Group, members: list[Node]) -> bool:
-    """At least one value between two members, and enough of them."""
+    """Are enough values not written and read again to make up for the call of a program?"""
     inside = set(members)
-    inner = any(value is not None and value.node in inside for node in members for value in node.inputs)
-    known = all(isinstance(size, int) for size in group.frame)
-    return inner and (not known or prod(group.frame) >= LEAST_ITEMS)
+    inner = sum(value is not None and value.node in inside for node in members for value in node.inputs)
+    if not inner or not all(isinstance(size, int) for size in group.frame):
+        return inner > 0
+    items = prod(group.frame)
+    return items >= LEAST_ITEMS and (group.axes != 0 or inner * items >= LEAST_SAVED)
 
 
 def program_of(group: Group, members: list[Node], results: list[Node]) -> tuple[tuple[Value, ...], Program]:
