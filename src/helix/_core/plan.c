@@ -727,37 +727,37 @@ static void turn(carried *c, int n) {
     c->turn = !c->turn;
 }
 
-static hx_status run_scan(round *r, const hx_view *out, frame *f, char *room, bool watched) {
-    const hx_plan_loop *l = r->loop;
+static hx_status run_scan(round r, const hx_view *out, frame *f, char *room, bool watched) {
+    const hx_plan_loop *l = r.loop;
     const hx_plan *p = l->bodies[0];
     carried c = {.turn = !(l->length & 1)}; /* the last round writes the outputs */
-    begin_carrying(&c, l, r->in, out, room);
-    r->carried = c.now;
+    begin_carrying(&c, l, r.in, out, room);
+    r.carried = c.now;
     for (int64_t i = 0; i < l->length; i++) {
-        r->row = l->reverse ? l->length - 1 - i : i;
+        r.row = l->reverse ? l->length - 1 - i : i;
         patch_carry(p, f, &c, l->n_carry);
         for (int k = l->n_carry; k < p->n_fresh; k++)
-            patch_memory(p, f, p->n_bound + k, (char *)out[k].data + r->row * (bytes_shown(&out[k]) / l->length));
-        HX_TRY(run_body(f, r, 0, watched));
+            patch_memory(p, f, p->n_bound + k, (char *)out[k].data + r.row * (bytes_shown(&out[k]) / l->length));
+        HX_TRY(run_body(f, &r, 0, watched));
         if (watched && hx_stopped()) break;
         turn(&c, l->n_carry);
     }
     return HX_OK;
 }
 
-static hx_status run_rounds(round *r, const hx_view *out, frame *const *f, char *room, bool watched) {
-    const hx_plan_loop *l = r->loop;
+static hx_status run_rounds(round r, const hx_view *out, frame *const *f, char *room, bool watched) {
+    const hx_plan_loop *l = r.loop;
     const hx_plan *test = l->bodies[0], *step = l->bodies[1];
     hx_dtype kind = (hx_dtype)test->values[test->fresh[0]].like->dtype;
     carried c = {.turn = 0};
-    begin_carrying(&c, l, r->in, out, room + 64);
-    r->carried = c.now;
+    begin_carrying(&c, l, r.in, out, room + 64);
+    r.carried = c.now;
     patch_memory(test, f[0], test->n_bound, room);
     for (int64_t i = 0; l->length < 0 || i < l->length; i++) {
-        HX_TRY(run_body(f[0], r, 0, watched));
+        HX_TRY(run_body(f[0], &r, 0, watched));
         if ((watched && hx_stopped()) || !is_true(room, kind)) break;
         patch_carry(step, f[1], &c, l->n_carry);
-        HX_TRY(run_body(f[1], r, 1, watched));
+        HX_TRY(run_body(f[1], &r, 1, watched));
         turn(&c, l->n_carry);
     }
     for (int i = 0; i < l->n_carry; i++)
@@ -765,10 +765,10 @@ static hx_status run_rounds(round *r, const hx_view *out, frame *const *f, char 
     return HX_OK;
 }
 
-static hx_status run_flow(round *r, const hx_view *out, frame *const *f, char *room, bool watched) {
+static hx_status run_flow(const round *r, const hx_view *out, frame *const *f, char *room, bool watched) {
     if (r->loop->flow == HX_FLOW_CHOICE) return run_choice(r, out, f, watched);
-    if (r->loop->flow == HX_FLOW_SCAN) return run_scan(r, out, f[0], room, watched);
-    return run_rounds(r, out, f, room, watched);
+    if (r->loop->flow == HX_FLOW_SCAN) return run_scan(*r, out, f[0], room, watched);
+    return run_rounds(*r, out, f, room, watched);
 }
 
 static hx_status run_loop(const hx_plan *p, frame *f, const step *s, bool watched) {

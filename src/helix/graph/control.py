@@ -297,17 +297,19 @@ class _Step(Function):
 
     @staticmethod
     def forward(ctx: Any, meaning: Region, specs: list[Any], *inputs: Tensor) -> tuple[Tensor, ...]:
-        ctx.meaning = meaning
-        ctx.save_for_backward(*inputs)
+        ctx.meaning, ctx.count = meaning, len(inputs)
         with enable_grad():  # a graph of the trace lets gradients through
-            return tuple(_here(meaning, list(inputs), specs))
+            made = tuple(_here(meaning, list(inputs), specs))
+        ctx.save_for_backward(*inputs, *(made if meaning.op == "scan" else ()))
+        return made
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        inputs = list(ctx.saved_tensors)
+        inputs, made = list(ctx.saved_tensors[: ctx.count]), list(ctx.saved_tensors[ctx.count :])
         needed = [i for i, wanted in enumerate(ctx.needs_input_grad[2:]) if wanted]
         rule = {"cond": _cond_gradient, "scan": _scan_gradient, "while_loop": _loop_gradient}[ctx.meaning.op]
-        found = dict(zip(needed, rule(ctx.meaning, inputs, list(gradients), needed), strict=True))
+        results = (made,) if made else ()
+        found = dict(zip(needed, rule(ctx.meaning, inputs, list(gradients), needed, *results), strict=True))
         return (None, None, *[found.get(i) for i in range(len(inputs))])
 
 
@@ -358,8 +360,11 @@ def _cond_gradient(meaning: Region, inputs: Leaves, gradients: Leaves, needed: l
     return list(choose(condition, branch(0), branch(1), (*given, *gradients), streams))
 
 
-def _scan_gradient(meaning: Region, inputs: Leaves, gradients: Leaves, needed: list[int]) -> Leaves:
-    """Forward once more, keeping the carries; then a scan the other way carries the gradients of carry and taken tensors."""
+def _scan_gradient(
+    meaning: Region, inputs: Leaves, gradients: Leaves, needed: list[int], results: Sequence[Tensor] = ()
+) -> Leaves:
+    """The carries, of the results or by forward once more; then a scan the other way carries the gradients of carry and taken
+    tensors."""
     n, rows, reverse = plain(meaning.attributes)
     graph, streams = meaning.graphs[0], Streams.of(meaning.attributes)
     carry, xs, taken = inputs[:n], inputs[n : n + rows], inputs[n + rows :]
@@ -368,10 +373,12 @@ def _scan_gradient(meaning: Region, inputs: Leaves, gradients: Leaves, needed: l
     smooth = [i for i in range(n) if carry[i].is_floating_point() or carry[i].is_complex()]
 
     def forward(now: Leaves, x: Leaves) -> tuple[Leaves, Leaves]:
-        results = runs(Program(graph, {}), streams)([*now, *x, *taken])
-        return results[:n], list(now)
+        after = runs(Program(graph, {}), streams)([*now, *x, *taken])
+        return after[:n], list(now)
 
-    _, carries = scanned(forward, carry, xs, reverse, streams)
+    carries = _carries_shown(graph, carry, results, reverse)
+    if carries is None:
+        _, carries = scanned(forward, carry, xs, reverse, streams)
 
     def backward(now: tuple[Leaves, Leaves], x: tuple[Leaves, Leaves, Leaves]) -> tuple[tuple[Leaves, Leaves], Leaves]:
         above, sums = now
@@ -392,6 +399,19 @@ def _scan_gradient(meaning: Region, inputs: Leaves, gradients: Leaves, needed: l
         **dict(zip(outer, sums, strict=True)),
     }
     return [found[i] for i in needed]
+
+
+def _carries_shown(graph: Graph, init: Leaves, results: Sequence[Tensor], reverse: bool) -> Leaves | None:
+    """What was carried to each row, where every carry is also among what the rows give."""
+    n, found = len(init), []
+    cat = _core.op_named("cat")
+    for start, carried in zip(init, graph.outputs[:n], strict=True):
+        same = [y for y, output in zip(results[n:], graph.outputs[n:], strict=False) if output is carried]
+        if not same:
+            return None
+        first = start.unsqueeze(0)
+        found.append(cat([same[0][1:], first], 0) if reverse else cat([first, same[0][:-1]], 0))
+    return found
 
 
 def _loop_gradient(meaning: Region, inputs: Leaves, gradients: Leaves, needed: list[int]) -> Leaves:
