@@ -281,3 +281,29 @@ def test_writes_of_outside_tensors_name_line_and_way_out(function: Callable) -> 
     line = int(re.findall(rf"{re.escape(__file__)}:(\d+)", str(caught.value))[0])
     assert first < line <= first + 3
     assert COUNT.tolist() == [0.0] * 3
+
+
+def halves(x: helix.Tensor) -> helix.Tensor:
+    return helix.cond(x.sum() > 0, lambda: x[::2] * 2, lambda: x[::2] - 1)
+
+
+def until_large(x: helix.Tensor) -> helix.Tensor:
+    return helix.while_loop(lambda a: a.abs().sum() < 50, lambda a: a * 1.5 + x.sign(), x + 1)
+
+
+@pytest.mark.parametrize(
+    ("function", "planned"),
+    [(scanned, True), (nested, True), (bounded, True), (until_large, True), (halves, False)],
+    ids=lambda v: getattr(v, "__name__", ""),
+)
+def test_graphs_of_open_sizes_run_by_plans(function: Callable, planned: bool) -> None:
+    """`halves` has none: half of T, rounded up, is known from a run."""
+    graph = helix.trace(function, Spec((Dim("T", min=2), 3)))
+    for length in (2, 5, 9):
+        for seed in range(3):
+            helix.manual_seed(seed)
+            x = helix.randn(length, 3)
+            expected = function(x)
+            helix.manual_seed(seed)
+            assert_same_bits(graph(helix.randn(length, 3)), expected, f"run {seed} of length {length}")
+    assert [bool(program.plans) for program in graph.runner.programs.values()] == [planned] * 3

@@ -12,8 +12,8 @@ from ..autograd import no_grad
 from ..errors import UnsupportedOpError
 from ..precision import restored_autocast
 from .executor import Program
-from .ir import Node, Place
-from .symbols import Sizes
+from .ir import Node, Place, Value
+from .symbols import Sizes, Unknown, at
 
 Layout = tuple[tuple[int, ...], tuple[int, ...]]  # shape and strides
 
@@ -109,10 +109,17 @@ def _step(step: Any, slots: list[Any], lowered: Lowered, sizes: Sizes) -> None:
 
 
 def _region(node: Node, run: Any, inputs: list[Any], lowered: Lowered, sizes: Sizes) -> list[Tensor]:
-    specs = [(value.shape, value.dtype) for value in node.outputs]
+    specs = [(_shape(value, sizes), value.dtype) for value in node.outputs]
     device = (
         next((tensor.device for tensor in inputs if tensor is not None), None) if node.device is None else node.device
     )
     lowered.regions.append(run)
     lowered.bodies.append(Body(node, sizes, inputs))
     return trace_region(len(lowered.regions) - 1, inputs, specs, device)
+
+
+def _shape(value: Value, sizes: Sizes) -> tuple[int, ...]:
+    if any(isinstance(size, Unknown) for size in value.shape):
+        raise UnsupportedOpError(f"HX1701 {value!r} has a size that is known only from a run", code="HX1701")
+    shape: tuple[int, ...] = at(value.shape, sizes)
+    return shape
