@@ -16,7 +16,7 @@ from ..autograd import enable_grad, no_grad
 from ..errors import ArgumentError, CompileWarning, HelixError, TraceError, UnsupportedOpError
 from ..nn.module import Module, changes
 from .around import Changed
-from .control import backward
+from .control_gradients import backward
 from .dynamic import Dynamic, fits, specs_of
 from .executor import Executor, Program
 from .garbage import uncollected

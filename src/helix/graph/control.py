@@ -8,8 +8,8 @@ from typing import Any, TypeVar, TypeVarTuple, overload
 
 from .. import _core
 from .._core import Tensor, storage_number
-from ..autograd import Function, enable_grad, grad
-from ..errors import ArgumentError, GradientError, ParameterError, TraceError
+from ..autograd import Function, enable_grad
+from ..errors import ArgumentError, ParameterError, TraceError
 from .build import Region
 from .executor import Program
 from .ir import Graph, Node
@@ -69,7 +69,7 @@ def choose(
             f"HX1403 cond: condition must have one element, got shape {condition.shape}", code="HX1403"
         )
     leaves, tree = flatten(operands)
-    one, other = _body(if_true, leaves, tree, "if_true"), _body(if_false, leaves, tree, "if_false")
+    one, other = traced_body(if_true, leaves, tree, "if_true"), traced_body(if_false, leaves, tree, "if_false")
     _require_same(one, other, "cond: if_true", "if_false")
     inputs, places = _joined(leaves, one, other)
     graphs = (one.graph, other.graph)
@@ -114,7 +114,9 @@ def scanned(
     (length,) = lengths
     if not _core.tracing() or active() is None:
         return _scan_now(body, init, rows, row_tree, int(length or 0), reverse, streams)
-    found = _body(body, [*carry, *[_Row(row) for row in rows]], Tree(tuple, (), (carry_tree, row_tree)), "body")
+    found = traced_body(
+        body, [*carry, *[RowLike(row) for row in rows]], Tree(tuple, (), (carry_tree, row_tree)), "body"
+    )
     _require_carry(found, carry, carry_tree, "scan")
     n = len(carry)
     ys = [((length, *shape), dtype) for shape, dtype in found.specs[n:]]
@@ -180,10 +182,10 @@ def _loop(
         return _loop_now(condition, body, operands, max_steps, streams)
     leaves, tree = flatten(operands)
     single = len(operands) == 1
-    test = _body(condition, leaves, tree, "condition")
+    test = traced_body(condition, leaves, tree, "condition")
     if len(test.specs) != 1 or any(size != 1 for size in test.specs[0][0]):
         raise TraceError("HX1702 while_loop: condition must return one tensor of one element", code="HX1702")
-    step = _body(lambda *given: (body(*given),) if single else tuple(body(*given)), leaves, tree, "body")
+    step = traced_body(lambda *given: (body(*given),) if single else tuple(body(*given)), leaves, tree, "body")
     _require_carry(step, leaves, tree, "while_loop", whole=True)
     inputs, places = _joined(leaves, test, step)
     graphs = (test.graph, step.graph)
@@ -197,7 +199,7 @@ def _loop(
 # ---- bodies ------------------------------------------------------------------------------------------------
 
 
-class _Body:
+class Body:
     """A traced function: its graph, what it takes from outside, and what it returns."""
 
     def __init__(self, graph: Graph, taken: Leaves, tree: Tree) -> None:
@@ -205,14 +207,14 @@ class _Body:
         self.specs: list[tuple[tuple[Any, ...], Any]] = [(value.shape, value.dtype) for value in graph.outputs]
 
 
-class _Row:
+class RowLike:
     """What a row of a tensor is like."""
 
     def __init__(self, tensor: Tensor) -> None:
         self.shape, self.dtype, self.device = tensor.shape[1:], tensor.dtype, tensor.device
 
 
-def _body(function: Callable[..., Any], leaves: Sequence[Tensor | _Row], tree: Tree, name: str) -> _Body:
+def traced_body(function: Callable[..., Any], leaves: Sequence[Tensor | RowLike], tree: Tree, name: str) -> Body:
     tracer = Tracer()
     with tracer:
         inputs = [tracer.input(leaf.shape, leaf.dtype, leaf.device) for leaf in leaves]
@@ -220,10 +222,10 @@ def _body(function: Callable[..., Any], leaves: Sequence[Tensor | _Row], tree: T
         results, out_tree = flatten(result)
         tracer.outputs(results)
     graph, taken = tracer.graph(lift=True, name=name)
-    return _Body(graph, taken, out_tree)
+    return Body(graph, taken, out_tree)
 
 
-def _joined(leaves: Leaves, one: _Body, other: _Body) -> tuple[Leaves, tuple[tuple[int, ...], tuple[int, ...]]]:
+def _joined(leaves: Leaves, one: Body, other: Body) -> tuple[Leaves, tuple[tuple[int, ...], tuple[int, ...]]]:
     """The inputs of both, and for each which of those taken from outside are its own."""
     outside: Leaves = []
     at: dict[int, int] = {}
@@ -239,7 +241,7 @@ def _joined(leaves: Leaves, one: _Body, other: _Body) -> tuple[Leaves, tuple[tup
     return [*leaves, *outside], (places[0], places[1])
 
 
-def _require_same(one: _Body, other: _Body, left: str, right: str) -> None:
+def _require_same(one: Body, other: Body, left: str, right: str) -> None:
     if one.tree == other.tree and one.specs == other.specs:
         return
     raise TraceError(
@@ -249,7 +251,7 @@ def _require_same(one: _Body, other: _Body, left: str, right: str) -> None:
     )
 
 
-def _require_carry(body: _Body, carry: Leaves, tree: Tree, op: str, whole: bool = False) -> None:
+def _require_carry(body: Body, carry: Leaves, tree: Tree, op: str, whole: bool = False) -> None:
     """What the body returns as carry is like what it got."""
     if not whole and (body.tree.cls is not tuple or len(body.tree.parts) != 2):
         raise TraceError(f"HX1702 {op}: body must return (carry, y), got {body.tree}", code="HX1702")
@@ -267,7 +269,7 @@ def _told(specs: Sequence[tuple[tuple[Any, ...], Any]]) -> str:
     return "(" + ", ".join(f"{dtype.name}{list(shape)}" for shape, dtype in specs) + ")"
 
 
-# ---- recording, and gradients ------------------------------------------------------------------------------
+# ---- recording ---------------------------------------------------------------------------------------------
 
 
 def _record(
@@ -306,140 +308,14 @@ class _Step(Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         inputs, made = list(ctx.saved_tensors[: ctx.count]), list(ctx.saved_tensors[ctx.count :])
+        from .control_gradients import RULES
+
         needed = [i for i, wanted in enumerate(ctx.needs_input_grad[2:]) if wanted]
-        rule = {"cond": _cond_gradient, "scan": _scan_gradient, "while_loop": _loop_gradient}[ctx.meaning.op]
         results = (made,) if made else ()
-        found = dict(zip(needed, rule(ctx.meaning, inputs, list(gradients), needed, *results), strict=True))
-        return (None, None, *[found.get(i) for i in range(len(inputs))])
-
-
-def _pullback(graph: Graph, inputs: Leaves, gradients: Leaves, needed: Sequence[int]) -> Leaves:
-    """The gradients of a body's inputs, given those of its outputs."""
-    from .executor import interpret
-
-    with enable_grad():
-        free = [inputs[i] if inputs[i].requires_grad else inputs[i].requires_grad_() for i in needed]
-        results = interpret(graph, inputs, {})
-        pairs = [(r, g) for r, g in zip(results, gradients, strict=True) if r.requires_grad]
-        if not pairs:
-            return [_zeros(tensor) for tensor in free]
-        found = backward([r for r, _ in pairs], free, [g for _, g in pairs])
-    return [_zeros(tensor) if g is None else g for tensor, g in zip(free, found, strict=True)]
-
-
-def backward(results: Leaves, inputs: Leaves, gradients: Leaves | None = None) -> tuple[Tensor | None, ...]:
-    """Gradients within the running trace, by the very steps of a backward pass; in the graph they can be differentiated again."""
-    tracer = active()
-    if tracer is None:
-        raise TraceError("HX1702 no trace is running", code="HX1702")
-    with tracer.following():
-        return grad(results, inputs, gradients, allow_unused=True)
-
-
-def _zeros(like: Tensor) -> Tensor:
-    return _core.op_named("zeros_like")(like)
-
-
-def _cond_gradient(meaning: Region, inputs: Leaves, gradients: Leaves, needed: list[int]) -> Leaves:
-    condition, given = inputs[0], inputs[1:]
-    count, *places = plain(meaning.attributes)
-    wanted = [i - 1 for i in needed]
-
-    def branch(k: int) -> Callable[..., tuple[Tensor, ...]]:
-        mine = [*range(count), *places[k]]
-
-        def pull(*tensors: Tensor) -> tuple[Tensor, ...]:
-            values, upstream = list(tensors[: len(given)]), list(tensors[len(given) :])
-            at = [mine.index(i) for i in wanted if i in mine]
-            found = iter(_pullback(meaning.graphs[k], [values[i] for i in mine], upstream, at))
-            return tuple([next(found) if i in mine else _zeros(values[i]) for i in wanted])
-
-        return pull
-
-    streams = Streams.of(meaning.attributes)
-    return list(choose(condition, branch(0), branch(1), (*given, *gradients), streams))
-
-
-def _scan_gradient(
-    meaning: Region, inputs: Leaves, gradients: Leaves, needed: list[int], results: Sequence[Tensor] = ()
-) -> Leaves:
-    """The carries, of the results or by forward once more; then a scan the other way carries the gradients of carry and taken
-    tensors."""
-    n, rows, reverse = plain(meaning.attributes)
-    graph, streams = meaning.graphs[0], Streams.of(meaning.attributes)
-    carry, xs, taken = inputs[:n], inputs[n : n + rows], inputs[n + rows :]
-    outer = [i for i in needed if i >= n + rows]
-    inner = [i for i in needed if n <= i < n + rows]
-    smooth = [i for i in range(n) if carry[i].is_floating_point() or carry[i].is_complex()]
-
-    def forward(now: Leaves, x: Leaves) -> tuple[Leaves, Leaves]:
-        after = runs(Program(graph, {}), streams)([*now, *x, *taken])
-        return after[:n], list(now)
-
-    carries = _carries_shown(graph, carry, results, reverse)
-    if carries is None:
-        _, carries = scanned(forward, carry, xs, reverse, streams)
-
-    def backward(now: tuple[Leaves, Leaves], x: tuple[Leaves, Leaves, Leaves]) -> tuple[tuple[Leaves, Leaves], Leaves]:
-        above, sums = now
-        before, row, upstream = x
-        full = [_zeros(c) for c in before]
-        for i, g in zip(smooth, above, strict=True):
-            full[i] = g
-        wanted = [*smooth, *inner, *outer]
-        found = _pullback(graph, [*before, *row, *taken], [*full, *upstream], wanted)
-        a, b = len(smooth), len(smooth) + len(inner)
-        return (found[:a], [s + g for s, g in zip(sums, found[b:], strict=True)]), found[a:b]
-
-    start = ([gradients[i] for i in smooth], [_zeros(inputs[i]) for i in outer])
-    (first, sums), along = scanned(backward, start, (carries, xs, gradients[n:]), not reverse, streams)
-    found = {
-        **dict(zip(smooth, first, strict=True)),
-        **dict(zip(inner, along, strict=True)),
-        **dict(zip(outer, sums, strict=True)),
-    }
-    return [found[i] for i in needed]
-
-
-def _carries_shown(graph: Graph, init: Leaves, results: Sequence[Tensor], reverse: bool) -> Leaves | None:
-    """What was carried to each row, where every carry is also among what the rows give."""
-    n, found = len(init), []
-    cat = _core.op_named("cat")
-    for start, carried in zip(init, graph.outputs[:n], strict=True):
-        same = [y for y, output in zip(results[n:], graph.outputs[n:], strict=False) if output is carried]
-        if not same:
-            return None
-        first = start.unsqueeze(0)
-        found.append(cat([same[0][1:], first], 0) if reverse else cat([first, same[0][:-1]], 0))
-    return found
-
-
-def _loop_gradient(meaning: Region, inputs: Leaves, gradients: Leaves, needed: list[int]) -> Leaves:
-    """That of a scan over as many steps as there may be, each of which is a choice between the body and nothing."""
-    count, *places = plain(meaning.attributes)
-    if len(places) == 2:
-        raise GradientError(
-            "HX1503 while_loop: a traced loop without a bound has no gradient, as its length is not known; give max_steps, use "
-            "helix.scan, or detach what goes in",
-            code="HX1503",
+        found = dict(
+            zip(needed, RULES[ctx.meaning.op](ctx.meaning, inputs, list(gradients), needed, *results), strict=True)
         )
-    streams = Streams.of(meaning.attributes)
-    test, step = [runs(Program(graph, {}), streams) for graph in meaning.graphs]
-
-    def turn(now: Leaves, _: Tensor) -> tuple[Leaves, None]:
-        (going,) = test([*now, *[inputs[i] for i in places[0]]])
-        body = lambda *carry: step([*carry, *[inputs[i] for i in places[1]]])  # noqa: E731
-        return choose(going, body, lambda *carry: list(carry), tuple(now), Streams.take()), None
-
-    carry, tree = flatten(inputs[:count])
-    numbers = _core.op_named("arange")(places[2])
-    found = _body(turn, [*carry, _Row(numbers)], Tree(tuple, (), (tree, flatten(numbers)[1])), "body")
-    bounded = Region("scan", (count, 1, False, *recorded(streams, found.graph)), (found.graph,))
-    at = {id(tensor): count + 1 + k for k, tensor in enumerate(found.taken)}
-    places_of = {i: i if i < count else at.get(id(inputs[i])) for i in needed}
-    wanted = [place for place in places_of.values() if place is not None]
-    made = dict(zip(wanted, _scan_gradient(bounded, [*carry, numbers, *found.taken], gradients, wanted), strict=True))
-    return [_zeros(inputs[i]) if place is None else made[place] for i, place in places_of.items()]
+        return (None, None, *[found.get(i) for i in range(len(inputs))])
 
 
 # ---- running -----------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from .. import _core
 from .._core import Tensor, untraced
 from ..autograd import enable_grad
 from ..errors import ArgumentError, GradientError
-from .control import backward
+from .control_gradients import backward
 from .executor import interpret
 from .ir import Graph, Value
 from .tracing import trace_derived
