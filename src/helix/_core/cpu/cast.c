@@ -184,7 +184,7 @@ static bool copy_transposed(const hx_view *to, const hx_view *from, int64_t size
     return true;
 }
 
-static hx_code copy_same(const hx_view *to, const hx_view *from, hx_err *err) {
+hx_code hx_copy_same(const hx_view *to, const hx_view *from, hx_err *err) {
     int64_t size = (int64_t)hx_dtype_size((hx_dtype)to->dtype);
     if (to->numel * size >= 16384 && (copy_flat(to, from, size) || copy_transposed(to, from, size))) return HX_OK;
     const hx_view *views[2] = {to, from};
@@ -318,7 +318,7 @@ static void cast_loop(char **p, const int64_t *step, int64_t n, const void *ctx)
 }
 
 static hx_code convert(const hx_view *to, const hx_view *from, hx_err *err) {
-    if (to->dtype == from->dtype) return copy_same(to, from, err);
+    if (to->dtype == from->dtype) return hx_copy_same(to, from, err);
     cast c = {to->dtype, from->dtype};
     const hx_view *views[2] = {to, from};
     return hx_iterate_views(views, 2, cast_loop, &c, 0, err);

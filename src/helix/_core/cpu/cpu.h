@@ -49,6 +49,9 @@ hx_code hx_iterate(const hx_op_call *call, hx_loop loop, const void *ctx, hx_err
 /* The same for explicit views: the loop writes views[0] and does not read it, unless another view is the same memory.
  * `cost`: bytes of memory traffic that an element is worth; 0: its size in all views. */
 hx_code hx_iterate_views(const hx_view *const *views, int n, hx_loop loop, const void *ctx, int64_t cost, hx_err *err);
+/* The values of a view into another of the same shape and dtype; orders of axes are turned tile by tile. */
+#define hx_copy_same HX_ISA_NAME(hx_copy_same)
+hx_code hx_copy_same(const hx_view *to, const hx_view *from, hx_err *err);
 
 static inline bool hx_absent(const hx_view *v) { return v->flags & HX_VIEW_ABSENT; }
 

@@ -135,53 +135,37 @@ static bool in_one_matrix(const hx_view *x) {
     return true;
 }
 
-typedef struct rows_copy {
-    const hx_view *from;
-    char *to;
-} rows_copy;
-
-static void copy_rows(void *ctx, int64_t begin, int64_t end) {
-    const hx_view *x = ((rows_copy *)ctx)->from;
-    int64_t size = (int64_t)hx_dtype_size((hx_dtype)x->dtype), n = x->shape[x->ndim - 1], step = x->strides[x->ndim - 1];
-    char *to = ((rows_copy *)ctx)->to + begin * n * size;
-    for (int64_t i = begin; i < end; i++) {
-        int64_t rest = i, offset = 0;
-        for (int d = x->ndim - 2; d >= 0; d--) {
-            offset += rest % x->shape[d] * x->strides[d];
-            rest /= x->shape[d];
-        }
-        const char *from = (const char *)x->data + offset * size;
-        if (step == 1) memcpy(to, from, (size_t)(n * size));
-        else for (int64_t j = 0; j < n; j++) memcpy(to + j * size, from + j * step * size, (size_t)size);
-        to += n * size;
-    }
-}
-
-/* x with its rows one after the other, in memory to be freed (NULL for lack of it): one product with the weight instead of
- * one for each batch, which would all pack it. */
-static void *line_up(hx_view *x, int64_t *strides) {
-    int64_t size = (int64_t)hx_dtype_size((hx_dtype)x->dtype), n = x->shape[x->ndim - 1], step = 1;
-    rows_copy job = {.from = x, .to = hx_pool_alloc((size_t)(x->numel * size))};
-    if (!job.to) return NULL;
-    hx_parallel_range(x->numel / n, hx_grain(n * size), copy_rows, &job);
-    x->data = job.to;
+/* x with its rows one after the other, in memory to be freed: one product with the weight instead of one for each batch, which
+ * would all pack it. */
+static hx_code line_up(hx_view *x, int64_t *strides, hx_err *err) {
+    hx_view to = *x;
+    int64_t step = 1;
+    if (!(to.data = hx_pool_alloc((size_t)x->numel * hx_dtype_size((hx_dtype)x->dtype)))) return HX_E_MEMORY;
     for (int d = x->ndim - 1; d >= 0; d--) {
         strides[d] = step;
         step *= x->shape[d];
     }
-    x->strides = strides;
-    return job.to;
+    to.strides = strides;
+    to.contiguous = true;
+    hx_code code = hx_copy_same(&to, x, err);
+    *x = to;
+    return code;
 }
 
-static hx_code run_linear(const hx_op_call *call, const hx_attr *activation) {
+static hx_code run_linear(const hx_op_call *call, const hx_attr *activation, hx_err *err) {
     const hx_view *bias = &call->in[2], *c = &call->out[0];
     batch t = {0};
     hx_mapping map;
     hx_view x = call->in[0];
     int64_t strides[HX_MAX_RANK];
-    void *room = NULL, *lined = NULL;
+    void *room = NULL;
     const size_t nbytes = (size_t)x.numel * hx_dtype_size((hx_dtype)x.dtype);
-    if (x.ndim > 2 && nbytes && !in_one_matrix(&x) && !(lined = line_up(&x, strides))) return HX_E_MEMORY;
+    const bool lined = x.ndim > 2 && nbytes && !in_one_matrix(&x);
+    hx_code code = lined ? line_up(&x, strides, err) : HX_OK;
+    if (code) {
+        if (x.data != call->in[0].data) hx_pool_free(x.data, nbytes);
+        return code;
+    }
     hx_gemm_args g = layer(&x, &call->in[1], c, &t);
     if (activation) {
         g.activate = hx_activation_loop(activation, g.out, &map);
@@ -191,18 +175,18 @@ static hx_code run_linear(const hx_op_call *call, const hx_attr *activation) {
         g.d_col = 1;
         g.d = dense_vector(bias, g.n, &room);
     }
-    hx_code code = hx_absent(bias) || g.d ? run(&g, c) : HX_E_MEMORY;
+    code = hx_absent(bias) || g.d ? run(&g, c) : HX_E_MEMORY;
     free_vector(room, g.n, (int64_t)hx_dtype_size(g.dtype));
-    if (lined) hx_pool_free(lined, nbytes);
+    if (lined) hx_pool_free(x.data, nbytes);
     return code;
 }
 HX_KERNEL(k_linear) {
     HX_UNUSED;
-    return run_linear(call, NULL);
+    return run_linear(call, NULL, err);
 }
 HX_KERNEL(k_linear_activation) {
     HX_UNUSED;
-    return run_linear(call, &call->attr[0]);
+    return run_linear(call, &call->attr[0], err);
 }
 
 /* The elements of a view of any strides, which are those of `shape`, in row-major order. */
