@@ -54,6 +54,10 @@ class Torch:
 
         return call
 
+    def gradients(self, run: Callable[[], Any]) -> Callable[[], Any]:
+        """What computes a result and its gradients."""
+        return run
+
     def optimizer(self, kind: str, parameters: list[Any]) -> Any:
         """`<class>_default`, `<class>_foreach` or `<class>_fused`, torch's ways; None where torch has no such class."""
         name, _, way = kind.rpartition("_")
@@ -150,6 +154,9 @@ class HelixCompile(Helix):
 
     def inference(self, run: Callable[[], Any]) -> Callable[[], Any]:
         return super().inference(self.planned(run))
+
+    def gradients(self, run: Callable[[], Any]) -> Callable[[], Any]:
+        return self.planned(run)
 
     def training(self, net: Any, loss_of: Callable[[], Any]) -> Callable[[], Any]:
         step = super().training(net, loss_of)

@@ -416,7 +416,7 @@ def _forward_or_both(lib: Any, run: Callable[[], Any], inputs: list[Any], both: 
     gradient = lib.t.ones_like(lib.inference(run)())
     for x in inputs:
         x.requires_grad_()
-    return lambda: lib.t.autograd.grad(run(), inputs, gradient)
+    return lib.gradients(lambda: lib.t.autograd.grad(run(), inputs, gradient))
 
 
 def _convolution(name: str, both: bool) -> Build:
