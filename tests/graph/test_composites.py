@@ -220,3 +220,18 @@ def test_training_steps_give_the_same_gradients() -> None:
     names = ["0.weight", "2.bias"]
     for a, b in zip(helix.graph.grad(made, names)(x, t), helix.graph.grad(graph, names)(x, t), strict=True):
         assert helix.allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "kind", [helix.float16, helix.bfloat16, helix.float32, helix.float64], ids=lambda kind: kind.name
+)
+def test_cross_entropy_keeps_its_dtype(kind: helix.dtype) -> None:
+    """The op tells the weights of the targets wider than half types."""
+    graph = helix.trace(lambda x, t: F.nll_loss(x.log_softmax(-1), t), Spec((6, 8), kind), Spec((6,), helix.int64))
+    made = graph.copy()
+    composites.run(made)
+    assert made.find("native_cross_entropy")
+    x, t = helix.randn(6, 8).to(kind), helix.arange(6)
+    mine, theirs = made(x, t), graph(x, t)
+    assert mine.dtype is theirs.dtype is kind
+    assert helix.allclose(mine, theirs, rtol=1e-2 if kind.itemsize == 2 else 1e-5)

@@ -222,3 +222,107 @@ def test_what_waits_for_one_update_keeps_the_others_apart() -> None:
         for t, value in zip(held, before, strict=True):
             t.copy_(value)
     assert all(helix.allclose(a, b) for a, b in zip(*three, strict=True))
+
+
+def _exchanged(a, b):
+    """What one tensor becomes is the gradient of the next."""
+    a.sub_(0.1 * b)
+    b.sub_(0.1 * a)
+
+
+def _of_each_other(a, b):
+    old = a.clone()
+    a.sub_(0.1 * b)
+    b.sub_(0.1 * old)
+
+
+def _replaced(a, b):
+    """Little is kept of what is large: taken off from all of it, the rest would be lost."""
+    a.mul_(0.0).sub_(b * 1e-9)
+    b.mul_(0.0).add_(1e-9)
+
+
+TWO = (_exchanged, _of_each_other, _replaced)
+
+
+@pytest.mark.parametrize("rule", TWO, ids=lambda rule: rule.__name__)
+def test_tensors_that_need_each_other(rule: Callable) -> None:
+    given = [helix.tensor([1.0, 2.0, 3.0], dtype=helix.float64), helix.tensor([4.0, 5.0, 7.0], dtype=helix.float64)]
+    last = [value * 3 for value in given]
+    pairs = [given, last]
+
+    def step(x):
+        for a, b in pairs:
+            rule(a, b)
+        return x
+
+    before = [[t.clone() for t in pair] for pair in pairs]
+    with helix.no_grad():
+        made = helix.graph.optimize(helix.trace(step, Spec(())), ["updates"])
+        made.check()
+        made(helix.ones(()))
+        for pair, wanted in zip(pairs, before, strict=True):
+            rule(*wanted)
+            for a, b in zip(pair, wanted, strict=True):
+                assert helix.allclose(a, b, rtol=1e-9, atol=0)
+
+
+def test_moments_of_what_another_tensor_has_become() -> None:
+    held = [[helix.rand(3) for _ in range(2)] for _ in range(3)]
+    before = [[t.clone() for t in pair] for pair in held]
+
+    def rule(x, pairs):
+        for p, m in pairs:
+            m.mul_(0.9).add_(x)
+            p.sub_(0.1 * m)
+            x = p
+
+    with helix.no_grad():
+        made = helix.graph.optimize(helix.trace(lambda x: rule(x, held), Spec((3,))), ["updates"])
+        made.check()
+        made(helix.ones(3))
+        rule(helix.ones(3), before)
+    for mine, theirs in zip(held, before, strict=True):
+        assert all(helix.allclose(a, b) for a, b in zip(mine, theirs, strict=True))
+
+
+def test_rates_that_are_almost_alike_are_two_steps() -> None:
+    held = [[helix.rand(3, dtype=helix.float64) for _ in range(2)] for _ in range(4)]
+
+    def step(x):
+        for (p, m), rate in zip(held, (0.1, 0.1, 0.1000004, 0.1000004), strict=True):
+            m.mul_(0.9).add_(x)
+            p.sub_(rate * m)
+
+    with helix.no_grad():
+        made = helix.graph.optimize(helix.trace(step, Spec((3,), helix.float64)), ["updates"])
+    assert [node.attributes[0] for node in made.find("sgd_step")] == [0.1, 0.1000004]
+
+
+def test_averages_are_as_exact_as_their_smaller_part() -> None:
+    """A part of 0.0010005 beside 0.999 is no average, though the two add up to 1 to six digits."""
+    held = state()
+
+    def almost(p, g, m, v):
+        m.copy_(0.9 * m + 0.1 * g)
+        v.copy_(0.999 * v + 0.0010005 * g * g)
+        p.sub_(0.01 * m / (v.sqrt() + 1e-8))
+
+    _, made = traced(almost, held)
+    assert not made.find("adam_step")
+
+
+def test_gradients_that_stretch_are_left() -> None:
+    held = [[helix.rand(3, 4) for _ in range(3)] for _ in range(2)]
+
+    def step(row):
+        for p, m, v in held:
+            m.mul_(0.9).add_(row, alpha=0.1)
+            v.mul_(0.999).addcmul_(row, row, value=0.001)
+            p.sub_(0.01 * m / (v.sqrt() + 1e-8))
+
+    with helix.no_grad():
+        made = helix.graph.optimize(helix.trace(step, Spec((4,))), ["updates"])
+        made.check()
+        made(helix.ones(4))
+    assert not made.find("adam_step")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from math import isclose, pi, sqrt
 from typing import Any
 
+from ... import _core
 from ..ir import Graph, Node, Value
 from .rewriter import Call, Rewriter, Rule, sweep
 
@@ -399,11 +400,15 @@ def _cross_entropies(graph: Graph) -> int:
             node.device,
         )
         loss, scale = node.outputs
-        whole.gives((loss.shape, loss.dtype), (loss.shape, loss.dtype), (scale.shape, scale.dtype))
-        if changes.may(loss, whole.outputs[0]) and (not scale.users or changes.may(scale, whole.outputs[2])):
+        wide = loss.dtype if loss.dtype is _core.float64 else _core.float32
+        whole.gives((loss.shape, loss.dtype), (loss.shape, wide), (scale.shape, wide))
+        told = Node("cast", whole.outputs[2:], (scale.dtype,), 0, node.place, node.no_grad, node.device)
+        (rounded,) = told.gives((scale.shape, scale.dtype))
+        if changes.may(loss, whole.outputs[0]) and (not scale.users or changes.may(scale, rounded)):
             graph.insert(whole, graph.position(node))
+            graph.insert(told, graph.position(node))
             changes.replace(loss, whole.outputs[0])
-            changes.replace(scale, whole.outputs[2])
+            changes.replace(scale, whole.outputs[2] if scale.dtype is wide else rounded)
     return changes.finish()
 
 

@@ -22,6 +22,7 @@ FOREVER = 2**40  # steps, after which nothing is left of how an average began
 _FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 _DEEPEST = 8  # sums within sums
 _NEAR = 1e-6  # of constants, which float32 may have rounded
+_LEAST_KEPT = 0.5  # of a tensor: the ops take off what is lost of all of it, and the digits of the rest with it
 
 Values = tuple[Value, ...]
 Term = tuple[Values, Values]  # the values above and below a fraction
@@ -42,7 +43,7 @@ class Step(NamedTuple):
         first = self.lists[0]
         node = self.made[0].node
         assert node is not None
-        rounded = tuple([float(f"{a:.6g}") if isinstance(a, float) else a for a in self.attributes])
+        rounded = tuple([float(f"{a:.9g}") if isinstance(a, float) else a for a in self.attributes])
         return self.op, rounded, first.dtype.name, node.device, len(self.lists)
 
 
@@ -79,11 +80,13 @@ class Updates:
         moved = [step for kept, factor, other in readings for step in self._momentum(tensor, made, kept, factor, other)]
         yield from moved
         for kept, factor, other in [] if moved else readings:
-            if not _alike(other, tensor) or other is tensor or other in self.written or _is_made_for_it(other):
+            if kept < _LEAST_KEPT or not _alike(other, tensor) or other is tensor or other in self.written:
+                continue
+            if _is_made_for_it(other):
                 continue
             if factor < 0:
                 yield _descent((tensor, other), (made,), -factor, 0.0, 0.0, (1 - kept) / -factor)
-            elif isclose(kept + factor, 1, rel_tol=_NEAR):
+            elif _is_average(kept, factor):
                 numbers = (1.0, 0.0, 1.0, factor, *[0.0] * 6)
                 yield Step("rule_step", ("average", 0, *numbers), (tensor, other), (made,), (0,))
 
@@ -161,6 +164,8 @@ class Updates:
         if found is None:
             return None
         kept, factor, (above, below) = found
+        if kept < _LEAST_KEPT:
+            return None
         tops, unders = [self._product(x) for x in above], [self._product(x) for x in below]
         size = factor * prod(times for times, _, _ in tops) / prod(times for times, _, _ in unders)
         above = tuple([x for _, over, _ in tops for x in over] + [x for _, _, under in unders for x in under])
@@ -180,15 +185,10 @@ class Updates:
         for beta1, fresh, gradient in self._readings(mean, old):
             found = self._two(square, old_square)
             rest = None if found is None else _squares(found[2], gradient)
-            if found is None or rest is None or not isclose(beta1 + fresh, 1, rel_tol=_NEAR):
+            if found is None or rest is None or not _alike(gradient, tensor) or not _is_average(beta1, fresh):
                 continue
             beta2, steps = found[0], _steps_of(scale, found[0])
-            if (
-                steps is None
-                or not 0 < beta1 < 1
-                or size >= 0
-                or not isclose(beta2 + found[1] * rest, 1, rel_tol=_NEAR)
-            ):
+            if steps is None or not _LEAST_KEPT <= beta1 < 1 or size >= 0 or not _is_average(beta2, found[1] * rest):
                 continue
             lr = -size * (1 - beta1**steps)
             attributes = (lr, beta1, beta2, eps, (1 - kept) / lr, steps, True, False, False)
@@ -327,6 +327,11 @@ def _alike(a: Value, b: Value) -> bool:
     return a.shape == b.shape and a.dtype is b.dtype
 
 
+def _is_average(kept: float, fresh: float) -> bool:
+    """Do the two parts make a whole? The smaller one is as exact as the other."""
+    return isclose(fresh, 1 - kept, rel_tol=_NEAR) and isclose(kept, 1 - fresh, rel_tol=_NEAR)
+
+
 def _steps_of(scale: float, beta: float) -> int | None:
     """After how many steps an average that began with zeros is corrected by this root."""
     if not 0 < beta < 1:
@@ -351,12 +356,15 @@ def _at_once(graph: Graph, steps: list[Step]) -> list[Step]:
     made = {value for step in steps for value in step.made}
     nodes = [value.node for value in made if value.node is not None]
     last = max(node.order for node in nodes)
-    inside = _taken_in(graph, made, {value for step in steps for value in step.lists}, nodes)
+    taken = {value for step in steps for value in step.lists}
+    inside = _taken_in(graph, made, taken, nodes)
 
     def waits(value: Value) -> bool:
         users = [user for user in value.users.counts if user not in inside]
         stops = value.node is not None and value.node.no_grad
-        return all(user.order > last for user in users) and (stops or (not users and value not in graph.outputs))
+        if value in taken or not all(user.order > last for user in users):
+            return False
+        return stops or (not users and value not in graph.outputs)
 
     fit = [step for step in steps if all(map(waits, step.made))]
     return fit if len(fit) in (0, len(steps)) else _at_once(graph, fit)
@@ -378,5 +386,8 @@ def _taken_in(graph: Graph, made: set[Value], kept: set[Value], nodes: list[Node
 
 
 def run(graph: Graph) -> int:
-    """Finds the updates and does those alike at once."""
-    return Updates(graph).make()
+    """Finds the updates and does those alike at once, until none is left: what is done may leave other readings to the rest."""
+    count = 0
+    while made := Updates(graph).make():
+        count += made
+    return count
