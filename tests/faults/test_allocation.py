@@ -148,6 +148,36 @@ def test_every_allocation_of_a_training_step(name: str, steps_before: int) -> No
     assert sweep(training.optimizer, training.step) > 200
 
 
+COMPILED: dict[str, Make] = {
+    "told by buckets": OPTIMIZERS["AdamW"],
+    "planned anew": lambda named: optim.Adafactor(named, lr=1e-2),
+    "Lookahead": lambda named: optim.Lookahead(optim.SGD(named, lr=1e-2), k=2),
+}
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_a_compiled_step_that_fails_counts_no_step(name: str) -> None:
+    training = Training(COMPILED[name])
+    step = helix.compile(training.step)
+    for _ in range(4):
+        step()
+    inner = getattr(training.optimizer, "optimizer", training.optimizer)
+    counts = lambda: (state_of(inner), getattr(training.optimizer, "steps", 0))  # noqa: E731
+    for persistent in (False, True):
+        n = 1
+        while True:
+            start = counts()
+            helix.empty_cache()
+            if not runs_out_of_memory(step, n, persistent):
+                break
+            now = counts()
+            assert same(now[0], start[0]) and now[1] == start[1], (
+                f"allocation {n}: the step failed and changed something"
+            )
+            n += 1
+        assert n > 5
+
+
 def runs_out_of_memory(call: Callable[[], Any], n: int, persistent: bool) -> bool:
     _core.fail_allocation(n, persistent)
     try:

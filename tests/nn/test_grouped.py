@@ -83,6 +83,16 @@ def test_gradients_of_weights_are_their_own():
     np.testing.assert_allclose(weights[0].grad.numpy(), 7 + first[0], 1e-6)
 
 
+def test_a_write_to_one_gradient_is_none_to_another():
+    """What was saved of one gradient still stands where another was written."""
+    weights, x = weights_of(2, 3, helix.float32), helix.ones(2, 3, requires_grad=True)
+    grouped_linear(helix.randn(7, 3), ends_of(), weights).sum().backward()
+    product = (x * weights[1].grad).sum()
+    weights[2].grad.zero_()
+    product.backward()
+    assert (x.grad == weights[1].grad).all()
+
+
 def test_sums_that_overlap_are_not_shared():
     a, b = (helix.zeros(3, requires_grad=True) for _ in range(2))
     both = helix.arange(4.0)

@@ -404,13 +404,20 @@ static bool unshared(const hx_tensor *g) {
     return g->refs == 1 && g->storage && g->storage->refs == 1 && hx_contiguous(g) && !g->history;
 }
 
+static void release_whole(void *whole) { hx_storage_release(whole); }
+
+static bool is_part(const hx_storage *s, const hx_storage *whole) {
+    return s && s->release == release_whole && s->owner == whole;
+}
+
 /* Is the memory that g is a part of seen by nobody but leaves' sums, each of which has a part of its own? (Weights that one product
  * gave their gradients.) */
 static bool only_leaves_share(const walk *w, const hx_tensor *g) {
     int holders = 0, views = 0;
-    if (g->refs != 1 || !g->storage || !g->base || !hx_contiguous(g) || g->history) return false;
+    if (g->refs != 1 || !g->storage || g->device != hx_cpu() || !g->base || !hx_contiguous(g) || g->history) return false;
     for (int i = 0; i < w->n_leaves; i++) {
         const hx_tensor *other = w->leaves[i].sum;
+        holders += is_part(other->storage, g->storage);
         if (other->storage != g->storage) continue;
         bool apart = other->offset >= g->offset + g->numel || other->offset + other->numel <= g->offset;
         if (other != g && !(apart && hx_contiguous(other) && other->dtype == g->dtype)) return false;
@@ -420,11 +427,17 @@ static bool only_leaves_share(const walk *w, const hx_tensor *g) {
     return g->base->refs == views && g->storage->refs == holders + 1;
 }
 
-/* The sum as a tensor of its own. */
+/* The sum as a tensor of its own. A part of what leaves share is a storage by itself: writes to one gradient are none to another. */
 static hx_tensor *made_own(const walk *w, hx_tensor *sum) {
     hx_tensor *own = NULL;
     if (!only_leaves_share(w, sum)) return CALL(clone, sum);
-    return hx_tensor_alias(sum, &own) ? NULL : hx_scope_own(own);
+    int64_t nbytes = sum->numel * (int64_t)hx_dtype_size((hx_dtype)sum->dtype);
+    hx_storage *whole = hx_storage_retain(sum->storage);
+    if (!hx_tensor_wrap(sum->device, sum->data, nbytes, false, (hx_dtype)sum->dtype, sum->shape, sum->strides, sum->ndim, 0,
+                        release_whole, whole, &own))
+        return hx_scope_own(own);
+    hx_storage_release(whole);
+    return NULL;
 }
 
 static hx_status store(walk *w, leaf_gradient *e) {

@@ -129,10 +129,18 @@ static const int32_t *keep(int32_t **room, const int32_t *numbers, int n) {
     return kept;
 }
 
+/* Stretched tensors show more bytes than there are. */
+static int64_t sum_of(int64_t a, int64_t b) {
+    int64_t sum;
+    return hx_add_ok(a, b, &sum) ? sum : INT64_MAX;
+}
+
 static int64_t bytes_of(const hx_plan *p, const int32_t *v, int n) {
     int64_t bytes = 0;
-    for (int i = 0; i < n; i++)
-        if (v[i] >= 0) bytes += p->values[v[i]].like->numel * (int64_t)hx_dtype_size((hx_dtype)p->values[v[i]].like->dtype);
+    for (int i = 0; i < n; i++) {
+        const hx_tensor *like = v[i] < 0 ? NULL : p->values[v[i]].like;
+        if (like) bytes = sum_of(bytes, like->numel * (int64_t)hx_dtype_size((hx_dtype)like->dtype));
+    }
     return bytes;
 }
 
@@ -191,9 +199,9 @@ static int64_t bytes_of_loop(const step *s) {
     const hx_plan_loop *l = s->loop;
     int64_t each = 0, bytes;
     for (int k = 0; k < 2 && l->bodies[k]; k++)
-        for (int i = 0; i < l->bodies[k]->n_steps; i++) each += l->bodies[k]->steps[i].bytes;
+        for (int i = 0; i < l->bodies[k]->n_steps; i++) each = sum_of(each, l->bodies[k]->steps[i].bytes);
     if (l->flow == HX_FLOW_LOOP || !hx_mul_ok(each, l->length, &bytes)) bytes = 2 * HX_BLOCKING_BYTES;
-    return bytes + s->bytes;
+    return sum_of(bytes, s->bytes);
 }
 
 static hx_status take_steps(hx_plan *p, const hx_plan_data *d) {
@@ -211,7 +219,7 @@ static hx_status take_steps(hx_plan *p, const hx_plan_data *d) {
         s->draw = s->told = s->place = -1;
         s->first_view = p->n_views;
         p->n_views += s->n_in + s->n_out;
-        s->bytes = bytes_of(p, s->in, s->n_in) + bytes_of(p, s->out, s->n_out);
+        s->bytes = sum_of(bytes_of(p, s->in, s->n_in), bytes_of(p, s->out, s->n_out));
         HX_TRY(told->call < 0 ? take_copy(p, s) : take_call(p, s, told->call));
         if (!s->op && (s->loop = loop_of(d, s->region))) s->bytes = bytes_of_loop(s);
     }
@@ -225,7 +233,7 @@ static hx_status take_steps(hx_plan *p, const hx_plan_data *d) {
 static void find_segments(hx_plan *p) {
     for (int i = 0; i < p->n_steps;) {
         step *first = &p->steps[i];
-        while (i < p->n_steps && runs_here(&p->steps[i])) first->segment_bytes += p->steps[i++].bytes;
+        for (; i < p->n_steps && runs_here(&p->steps[i]); i++) first->segment_bytes = sum_of(first->segment_bytes, p->steps[i].bytes);
         first->segment_end = i;
         i += i < p->n_steps;
     }

@@ -104,10 +104,10 @@ class TracedStep(Around):
             numbers = bucket.numbers(self.optimizer)
             if numbers is None:
                 return None
-            told.append(numbers)
+            told.append(wrapped_numbers(numbers))
         for bucket in self.buckets:
             bucket.standing.count(1)
-        return [wrapped_numbers(numbers) for numbers in told]
+        return told
 
     def after(self) -> None:
         if self.buckets is None and type(self.optimizer).updates is Elementwise.updates:
@@ -119,16 +119,25 @@ class TracedStep(Around):
             updates = self.optimizer.planned(zip(self.optimizer.param_groups, self.given, strict=True))
             if [_form(update) for update in updates] != self.form:
                 raise Changed(f"{self.name} is another step than the one that was traced: {self._difference(updates)}")
+            told = [
+                wrapped_numbers(n) if isinstance(n, list) else wrapped_number(n, float64) for n in _numbers(updates)
+            ]
             self._before = []
-            state = self.optimizer.state
-            for update in updates:
-                for name, values in update.states.items():
-                    self._before.append((name, state.get(name), values))
-                    self._adopt(name, values)
-                    state[name] = values
-                    if "step" in values:
-                        values["step"] += 1
-        return [wrapped_numbers(n) if isinstance(n, list) else wrapped_number(n, float64) for n in _numbers(updates)]
+            try:
+                self._begin([pair for update in updates for pair in update.states.items()])
+            except BaseException:
+                self.undo()
+                raise
+        return told
+
+    def _begin(self, states: list[tuple[str, dict[str, Any]]]) -> None:
+        state = self.optimizer.state
+        for name, values in states:
+            self._adopt(name, values)
+            self._before.append((name, state.get(name), values))
+            state[name] = values
+            if "step" in values:
+                values["step"] += 1
 
     def _adopt(self, name: str, values: dict[str, Any]) -> None:
         """States that begin, or that were loaded, go into the tensors that the graph writes; what the step knows nothing of stays."""
@@ -247,10 +256,11 @@ class TracedLookahead(Around):
         for name, held in self.held.items():
             if one.slow[name] is not held:  # they were loaded
                 one.slow[name] = held.copy_(one.slow[name])
-        one.steps += 1
-        due = one.steps % one.k == 0
+        due = (one.steps + 1) % one.k == 0
         numbers = numbers_of("rule_step", {"states": 0, "c0": one.alpha if due else 0.0})
-        return wrapped_number(float(due), float64), wrapped_numbers(numbers)
+        told = wrapped_number(float(due), float64), wrapped_numbers(numbers)
+        one.steps += 1
+        return told
 
     def undo(self) -> None:
         self.lookahead.steps -= 1

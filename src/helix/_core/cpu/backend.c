@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "../workspace.h"
 #include "cpu.h"
 #include "cpu_families.h"
 
@@ -181,7 +182,7 @@ static void device_close(void *dev) { (void)dev; }
 /* Storage on the CPU comes from the pool directly; these serve callers that know the contract alone. */
 static hx_code mem_alloc(void *dev, uint64_t nbytes, uint32_t kind, hx_mem *mem, hx_err *err) {
     (void)dev;
-    void *block = nbytes <= SIZE_MAX ? hx_pool_alloc((size_t)nbytes) : NULL;
+    void *block = nbytes <= SIZE_MAX ? hx_pool_keep((size_t)nbytes) : NULL;
     if (!block)
         return hx_kernel_fail(err, HX_E_MEMORY, HX1402_MEMORY, "%s",
                               hx_error_pending() ? hx_error_last()->text : "the system gave none");
