@@ -48,7 +48,8 @@ static void delete_versioned(hx_dl_versioned *m) { drop(m->manager); }
 
 static hx_status export(hx_tensor *t, exported **out) {
     if (!t->storage)
-        return hx_fail(HX_E_TRACE, HX1702_TRACE, "the values of a traced tensor %s are not known", hx_tensor_text(t));
+        return hx_fail(HX_E_TRACE, HX1702_TRACE, "the values of a traced tensor %s are not known; return it from "
+                       "the traced function, and hand it over there", hx_tensor_text(t));
     HX_TRY(hx_trace_readable(t));
     *out = hx_alloc(sizeof **out);
     if (!*out) return HX_E_MEMORY;

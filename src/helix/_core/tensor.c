@@ -170,8 +170,9 @@ void hx_tensor_release(hx_tensor *t) {
 hx_status hx_tensor_read(const hx_tensor *t, void *host, int64_t nbytes) {
     int64_t size = (int64_t)hx_dtype_size((hx_dtype)t->dtype);
     if (!t->storage)
-        return hx_fail(HX_E_TRACE, HX1702_TRACE, "the values of a traced tensor %s are not known; choose with "
-                       "helix.where or helix.cond, or compute it before the traced part and pass the result in",
+        return hx_fail(HX_E_TRACE, HX1702_TRACE, "the values of a traced tensor %s are not known; return it to "
+                       "look at it outside, choose with helix.where or helix.cond, loop with helix.while_loop, or compute it "
+                       "before the traced part and pass the result in",
                        hx_tensor_text(t));
     HX_TRY(hx_trace_readable(t));
     if (nbytes != t->numel * size)

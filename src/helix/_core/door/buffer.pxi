@@ -68,7 +68,8 @@ cdef object to_numpy(Tensor x, bint force):
     elif hx_requires_grad(x.t):
         fail(HX_E_GRADIENT, HX1503_NO_GRAD, "numpy", "an array cannot follow gradients; use x.detach().numpy().")
     if x.t.storage == NULL:
-        fail(HX_E_TRACE, HX1702_TRACE, "numpy", "the values of a traced tensor are not known.")
+        fail(HX_E_TRACE, HX1702_TRACE, "numpy", "the values of a traced tensor are not known; compute with helix's functions, or "
+             "return the tensor, and read it there.")
     if x.t.data == NULL and x.t.numel:
         fail(HX_E_DEVICE, 1201, "numpy", f"the values are on {x.device}; use x.cpu().numpy().")
     if x.t.dtype == HX_BF16:

@@ -55,7 +55,7 @@ cdef object export_dlpack(Tensor x, object stream, object max_version, object dl
     device = dlpack_device(x)
     refuse_gradient(x)
     if x.t.storage == NULL:
-        raise BufferError("the values of a traced tensor are not known")
+        raise BufferError("the values of a traced tensor are not known; return the tensor from the traced function, and hand it over there")
     if dl_device is not None and tuple(dl_device) != device:
         if tuple(dl_device) != (HX_DL_CPU, 0) or copy is False:
             raise BufferError(f"the tensor is on {x.device}; it cannot be exported to DLPack device {tuple(dl_device)}")
