@@ -336,6 +336,18 @@ class Noisy(nn.Module):
         return x + helix.randn(3)
 
 
+def test_a_model_that_was_read_keeps_the_names_of_its_inputs_and_outputs(tmp_path: Path) -> None:
+    spec = Spec((B, 4))
+    helix.onnx.export(nn.Linear(4, 2), tmp_path / "a.onnx", spec, input_names=["image"], output_names=["score"])
+    module = helix.onnx.load(tmp_path / "a.onnx").module()
+    done = helix.onnx.export(module, tmp_path / "b.onnx", spec)
+    session = onnxruntime.InferenceSession(str(tmp_path / "b.onnx"))
+    (given,), (made,) = session.get_inputs(), session.get_outputs()
+    assert (given.name, given.shape, made.name, made.shape) == ("image", ["B", 4], "score", ["B", 2])
+    assert helix.onnx.export(module, tmp_path / "c.onnx", spec, output_names=["y"]).outputs == ("y",)
+    assert done.inputs == ("image",)
+
+
 def test_what_cannot_be_exported_names_op_module_and_line(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     with pytest.raises(

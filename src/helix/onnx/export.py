@@ -22,6 +22,7 @@ from ..graph.symbols import Dim
 from ..graph.tracing import _leaf_names, input_names, trace
 from ..graph.tree import Tree, flatten
 from ..nn.module import Module
+from .module import OnnxModule
 from .parts import taken_apart
 from .writing.faults import refused
 
@@ -67,7 +68,8 @@ def export(
 
     args: as for `helix.trace`: a tensor or `Spec` for each argument, in a tuple or list where there are several; sizes that are
         `Dim("B")` stay open in the model, under that name. Not for a graph, which has its own.
-    input_names, output_names: one for each tensor; by default the names of parameters, and "output" or "output.0", ….
+    input_names, output_names: one for each tensor; by default the names of parameters, and "output" or "output.0", …; those of the
+        file where the model was read from one.
     dynamic: {input name: {axis: name}}: the same as dimensions in args.
     opset: of the standard, from 18. check: the model is checked by onnx, run by onnxruntime (by onnx's reference where that is not
         installed, or has no kernel) on random inputs at two sizes of each dimension, and compared with the graph in float64.
@@ -94,8 +96,10 @@ def export(
             argument="opset", got=opset,
         )  # fmt: skip
     graph, given = _graph_of(model, args, dynamic, training)
-    ins = _names(input_names, [value.name for value in graph.inputs], "input_names")
-    outs = _names(output_names, _output_names(graph), "output_names")
+    ins, outs = [value.name for value in graph.inputs], _output_names(graph)
+    if isinstance(model, OnnxModule):  # what was read keeps its names
+        ins, outs = model.input_names, model.output_names
+    ins, outs = _names(input_names, ins, "input_names"), _names(output_names, outs, "output_names")
     if graph.effects:
         effect = graph.effects[0]
         raise refused(

@@ -52,6 +52,14 @@ class OnnxModule(Module):
             holder.register_buffer(last, tensor)
         self.paths[name] = holder, last
 
+    @property
+    def input_names(self) -> list[str]:
+        return [port.name for port in self.model.inputs if port.name not in self.constants]
+
+    @property
+    def output_names(self) -> list[str]:
+        return [port.name for port in self.model.outputs]
+
     def forward(self, *inputs: Any) -> Any:
         """The outputs: one tensor, or a tuple."""
         model = self.model
