@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -361,3 +362,50 @@ def test_other_devices_have_the_other_list():
     before = layer.bias.tolist()
     scaler.step(optimizer)
     assert layer.bias.tolist() == pytest.approx([b - 0.1 / 4 for b in before])
+
+
+@pytest.mark.parametrize("dynamic", [False, True], ids=["", "dynamic"])
+@pytest.mark.parametrize("inside", [False, True], ids=["loss", "loss and backward"])
+def test_a_compiled_function_takes_the_scale_as_it_is(inside: bool, dynamic: bool) -> None:
+    spec = (hx.graph.Spec((hx.graph.Dim("B"), 4)),) if dynamic else None
+
+    def weights(wrap: Callable) -> list[float]:
+        hx.manual_seed(0)
+        model = nn.Linear(4, 1)
+        optimizer = hx.optim.SGD(model.parameters(), lr=0.1)
+        scaler = hx.amp.GradScaler(init_scale=2.0**20, growth_interval=2)
+
+        def loss(x: hx.Tensor) -> hx.Tensor:
+            with hx.autocast("cpu", hx.float16):
+                found = scaler.scale(model(x).pow(2).mean())
+            if inside:
+                found.backward()
+            return found.detach() if inside else found
+
+        run, x, seen = wrap(loss), hx.randn(8, 4), []
+        for _ in range(10):
+            optimizer.zero_grad()
+            found = run(x)
+            if not inside:
+                found.backward()
+            scaler.step(optimizer)
+            scaler.update()
+            seen.append(model.weight.sum().item())
+        assert scaler.get_scale() != 2.0**20
+        return seen
+
+    assert weights(hx.compile(fallback="error", dynamic=spec)) == weights(lambda f: f)
+
+
+def test_a_scaler_steps_outside_of_what_is_compiled() -> None:
+    model, scaler = nn.Linear(2, 1), hx.amp.GradScaler()
+    optimizer = hx.optim.SGD(model.parameters(), lr=0.1)
+
+    def step(x: hx.Tensor) -> None:
+        scaler.scale(model(x).sum()).backward()
+        scaler.step(optimizer)
+
+    with pytest.raises(
+        hx.errors.TraceError, match=r"GradScaler.step looks at values.*after the compiled function.*test_amp.py"
+    ):
+        hx.compile(step, fallback="error")(hx.ones(1, 2))

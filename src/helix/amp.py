@@ -8,9 +8,10 @@ from typing import Any
 
 from . import float32
 from . import tensor as make
-from ._core import op_named
+from ._core import op_named, tracing
 from .autograd import no_grad
-from .errors import ParameterError
+from .errors import ParameterError, TraceError
+from .nn.module import changes
 from .nn.utils import get_total_norm
 from .optim import Optimizer
 from .precision import autocast, get_autocast_dtype, is_autocast_enabled
@@ -37,6 +38,9 @@ class GradScaler:
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         scaler.step(optimizer)               # left out when a gradient is not finite
         scaler.update()
+
+    In a function that is compiled stand forward, `scale` and `backward`; the rest looks at values, and comes after it. A compiled
+    function is compiled again for another scale.
     """
 
     def __init__(
@@ -65,6 +69,8 @@ class GradScaler:
         if not self._enabled:
             return outputs
         if isinstance(outputs, Tensor):
+            if tracing():
+                self._note()
             factor = make(self._scale, dtype=outputs.dtype if outputs.dtype.itemsize > 2 else float32)
             return outputs * factor.to(outputs.device)
         return type(outputs)(self.scale(output) for output in outputs)
@@ -73,6 +79,7 @@ class GradScaler:
         """Divides the gradients by the scale, in place; once for each step, before clipping."""
         if not self._enabled:
             return
+        _refuse_trace("unscale_")
         stage = self._stage.get(id(optimizer), _READY)
         if stage == _UNSCALED:
             raise RuntimeError("GradScaler.unscale_ was called twice since the last update")
@@ -86,6 +93,7 @@ class GradScaler:
         """`optimizer.step()` with gradients divided by the scale; left out when one of them is not finite."""
         if not self._enabled:
             return optimizer.step(*args, **kwargs)
+        _refuse_trace("step")
         if self._stage.get(id(optimizer), _READY) == _STEPPED:
             raise RuntimeError("GradScaler.step was called twice since the last update")
         if self._stage.get(id(optimizer), _READY) == _READY:
@@ -101,18 +109,32 @@ class GradScaler:
         """Moves the scale, once all optimizers have stepped."""
         if not self._enabled:
             return
+        _refuse_trace("update")
         if new_scale is not None:
-            self._scale = float(new_scale)
+            self._move(float(new_scale))
         elif not self._found:
             raise RuntimeError("GradScaler.update: no step or unscale_ came before it")
         elif any(self._found.values()):
-            self._scale, self._tracker = self._scale * self._backoff_factor, 0
+            self._move(self._scale * self._backoff_factor)
+            self._tracker = 0
         else:
             self._tracker += 1
             if self._tracker == self._growth_interval:
                 grown = self._scale * self._growth_factor
-                self._scale, self._tracker = grown if grown <= _LARGEST else self._scale, 0
+                self._move(grown if grown <= _LARGEST else self._scale)
+                self._tracker = 0
         self._found, self._stage = {}, {}
+
+    def _move(self, scale: float) -> None:
+        self._scale = scale
+        changes[0] += 1
+
+    def _note(self) -> None:
+        from .graph.tracer import active
+
+        tracer = active()
+        if tracer is not None:
+            tracer.note(self, "_scale")
 
     # ---- state ---------------------------------------------------------------------------------------------
 
@@ -147,12 +169,22 @@ class GradScaler:
             return
         if not state:
             raise ValueError("GradScaler: the saved state is of a scaler that was not enabled")
-        self._scale, self._tracker = float(state["scale"]), int(state["_growth_tracker"])
+        self._move(float(state["scale"]))
+        self._tracker = int(state["_growth_tracker"])
         self._growth_factor, self._backoff_factor = state["growth_factor"], state["backoff_factor"]
         self._growth_interval = state["growth_interval"]
 
 
 _LARGEST = 2.0**127  # of float32, in which the loss is multiplied
+
+
+def _refuse_trace(name: str) -> None:
+    if tracing():
+        raise TraceError(
+            f"HX1702 GradScaler.{name} looks at values, which a trace has not: compile forward, scale and backward, and call "
+            "unscale_, step and update after the compiled function",
+            code="HX1702",
+        )
 
 
 def _gradients(optimizer: Optimizer) -> list[Tensor]:

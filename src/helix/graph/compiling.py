@@ -236,7 +236,7 @@ class Compiled(Generic[P, R]):
         found = self.traces.get(key)
         if found is None or not found[1].hold():
             made = Dynamic(self.function, self.specs, leaves, tree, bool(mode & 1))
-            found = self.traces[key] = made, Guards(self.function, made.modules)
+            found = self.traces[key] = made, Guards(self.function, made.modules, made.noted)
             if len(self.traces) > self.cache_size:
                 self.traces.popitem(last=False)
         sizes = found[0].sizes(leaves)
@@ -311,7 +311,7 @@ class Kind:
         self.recent: _core.Recent | None = None
         traced = Traced(function, leaves, tree, grad)
         self.out_tree, self.single = traced.out_tree, traced.out_tree.cls is Tensor
-        self.guards = Guards(function, traced.tracer.held) if guards is None else guards
+        self.guards = Guards(function, traced.tracer.held, traced.tracer.noted) if guards is None else guards
         free = [t for t in traced.taken if grad and t.requires_grad]
         fixed = [t for t in traced.taken if grad and not t.requires_grad]
         self.core = self.guards.of([grad and leaf.requires_grad for leaf in leaves], free, fixed)
@@ -336,7 +336,7 @@ class Kind:
         """One that cannot be captured."""
         made = cls.__new__(cls)
         made.eager, made.plain = "it could not be captured", -1
-        made.guards, made.version, made.traced = Guards(function, []), changes[0], 0
+        made.guards, made.version, made.traced = Guards(function), changes[0], 0
         made.core = made.guards.core
         made.gradient = None
         return made
@@ -413,12 +413,16 @@ class Kind:
 
 
 class Guards:
-    """What Python read while a function was traced, and must find again: attributes of modules, free variables."""
+    """What Python read while a function was traced, and must find again: attributes of modules, others that were noted, free
+    variables."""
 
-    def __init__(self, function: Callable[..., Any], modules: Sequence[Module]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], modules: Sequence[Module] = (), noted: Sequence[tuple[object, str]] = ()
+    ) -> None:
         if isinstance(function, Module) and not modules:
             modules = list(function.modules())
         self.modules = [(vars(module), _simple(vars(module)), len(vars(module))) for module in modules]
+        self.modules += [(vars(one), [(name, vars(one)[name])], len(vars(one))) for one, name in noted]
         self.cells: list[tuple[CellType, Any]] = []
         self.names: list[tuple[dict[str, Any], str, Any]] = []
         code = function.__func__ if isinstance(function, MethodType) else function

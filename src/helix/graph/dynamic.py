@@ -47,12 +47,13 @@ def fits(specs: Sequence[Spec], leaves: Sequence[Tensor]) -> bool:
 
 
 class Dynamic:
-    """One function, traced for all sizes. `modules` are those that it called."""
+    """One function, traced for all sizes. `modules` are those that it called, `noted` what else it looked at."""
 
     def __init__(
         self, function: Callable[..., Any], specs: Sequence[Spec], leaves: Sequence[Tensor], tree: Tree, grad: bool
     ) -> None:
         self.modules: list[Module] = []
+        self.noted: list[tuple[object, str]] = []
         wanted = [grad and leaf.requires_grad for leaf in leaves]
 
         def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -63,7 +64,7 @@ class Dynamic:
                 result = function(*args, **kwargs)
             tracer = active()
             assert tracer is not None
-            self.modules = tracer.held
+            self.modules, self.noted = tracer.held, tracer.noted
             return result
 
         placed = [Spec(spec.shape, spec.dtype, leaf.device) for spec, leaf in zip(specs, leaves, strict=True)]

@@ -74,6 +74,7 @@ class Tracer:
         self.paths: dict[int, str] = outer.paths if outer else {}
         self.named: Named = outer.named if outer else {}
         self.held: list[Module] = outer.held if outer else []  # so that ids stay theirs
+        self.noted: list[tuple[object, str]] = outer.noted if outer else []  # attributes whose numbers it has
         self.buffers: list[tuple[Module, str, str, Any]] = outer.buffers if outer else []  # and what they held at first
         self.places: list[Place] = []
         self.numbers: dict[Place, int] = {}
@@ -126,6 +127,11 @@ class Tracer:
         made: Tensor = self.trace.input(shape, dtype, device)
         self.placeholders.append(made)
         return made
+
+    def note(self, owner: object, name: str) -> None:
+        """The attribute's number goes into the graph: what is compiled holds for as long as it stays the same. Who changes it counts
+        `helix.nn.module.changes` up."""
+        self.noted.append((owner, name))
 
     def stand_around(self, one: Around) -> list[Tensor]:
         """Has somebody take part in each run; placeholders for what he will give."""
