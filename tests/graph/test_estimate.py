@@ -97,6 +97,41 @@ def test_under_autocast(name: str) -> None:
     assert abs(found.total - real) <= 0.1 * real, (found, real)
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["cleared first", "cleared last"])
+@pytest.mark.parametrize("name", ["mlp", "gpt"])
+def test_a_plan_tells_what_a_compiled_step_holds(name: str, first: bool) -> None:
+    make, spec = MODELS[name]
+    gc.collect()
+    base = int(helix.memory_stats()["live_bytes"])
+    model, shape = make(), (32, *spec.shape[1:])
+    x = helix.randn(shape) if spec.dtype.is_floating_point else helix.randint(0, 256, shape)
+    optimizer = helix.optim.AdamW(model.parameters(), lr=1e-3)
+    targets = helix.zeros(model.infer(x).shape[:-1], dtype=helix.int64).reshape(-1)
+
+    @helix.compile
+    def step(x: helix.Tensor) -> helix.Tensor:
+        if first:
+            optimizer.zero_grad()
+        y = model(x)
+        loss = F.cross_entropy(y.reshape(-1, y.shape[-1]), targets)
+        loss.backward()
+        optimizer.step()
+        if not first:
+            optimizer.zero_grad()
+        return loss.detach()
+
+    for _ in range(3):
+        step(x)
+    gc.collect()
+    helix.reset_peak_memory()
+    step(x)
+    real = int(helix.memory_stats()["peak_bytes"]) - base
+    (plan,) = step.statistics()
+    held = 3 * sum(4 * p.numel() for p in model.parameters()) + x.nbytes + targets.nbytes
+    assert abs(held + plan.arena + 2 * plan.results - real) <= 0.05 * real
+    assert (plan.results > 1000) is first
+
+
 def test_checkpointed_layers_hold_less() -> None:
     plain, less = [estimate(decoder(), TEXT, batch=32, optimizer="sgd", checkpoint=c) for c in (False, True)]
     assert less.total < 0.7 * plain.total and less.flops > 1.2 * plain.flops
