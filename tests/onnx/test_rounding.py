@@ -40,6 +40,23 @@ def test_what_cancels_is_no_difference(function: Callable[..., Any], tmp_path: P
     assert helix.onnx.export(function, tmp_path / "m.onnx", Spec((B, 8))).checked
 
 
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (lambda x: x.square().sum(-1), (2, 300_000)),
+        (lambda x: x.var(-1), (2, 300_000)),
+        (lambda x: F.adaptive_avg_pool2d(x, 1), (1, 2, 512, 512)),
+        (nn.GroupNorm(2, 4), (1, 4, 256, 256)),
+        (nn.Linear(512, 1000), (128, 512)),
+        (nn.Conv2d(64, 64, 3), (1, 64, 48, 48)),
+    ],
+    ids=("sum", "variance", "pool", "groups", "linear", "winograd"),
+)
+def test_many_terms_and_many_elements_are_no_difference(model: Any, shape: tuple[int, ...], tmp_path: Path) -> None:
+    """Runtimes add long sums one term after the other, and of 100,000 elements some hardly move in any of the runs."""
+    assert helix.onnx.export(model, tmp_path / "m.onnx", Spec(shape)).checked
+
+
 def _axis(w: Writer, x: Any, dim: int, dtype: Any) -> Any:
     return w.Softmax(x, axis=(dim + 1) % x.rank)
 

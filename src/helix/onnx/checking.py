@@ -78,9 +78,15 @@ def _beyond(bounds: Rounding, i: int, found: Any) -> str:
     used = bounds.used(i, found)
     at = np.unravel_index(int(np.argmax(used)), used.shape)
     place = f"element {[int(k) for k in at]}" if used.ndim else "it"
+    many = int((used > 1).sum())
+    rest = (
+        f"{many} of {used.size} elements are beyond that"
+        if many
+        else "too many elements differ by a large part of that"
+    )
     return (
         f"{place} is {found[at]:.9g}, where float64 gives {bounds.exact[i][at]:.9g} and rounding explains a difference of "
-        f"{bounds.allowed[i][at]:.1e}; {int((used > 1).sum())} of {used.size} elements are beyond that"
+        f"{bounds.allowed[i][at]:.1e}; {rest}"
     )
 
 

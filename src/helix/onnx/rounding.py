@@ -55,8 +55,10 @@ class Rounding:
             self._run()
 
     def _outside(self, i: int, array: Any) -> bool:
+        """Of many elements the one that moved least by chance did so by size^(1/RUNS) times less than it may."""
         used = self.used(i, array)
-        return bool(used.size) and not (used.max() <= 1 and np.square(used).mean() <= max(SHARE**2, 1 / used.size))
+        within = bool((used <= used.size ** (1 / RUNS)).all())
+        return not within or (bool(used.size) and not np.square(used).mean() <= max(SHARE**2, 1 / used.size))
 
     def used(self, i: int, array: Any) -> Any:
         """Of each element's allowance, the part that its difference takes."""
@@ -225,6 +227,8 @@ _MOVES = frozenset(
 _OF_ONE = frozenset(("sigmoid", "log_softmax", "linear_activation"))
 _OF_ARGUMENT = frozenset(("gelu", "silu"))
 _OF_ROW = frozenset(("fft_c2c", "fft_r2c", "fft_c2r"))
+_LONG = 64  # terms of a sum
+_SUMS = frozenset(("sum", "mean", "avg_pool", "adaptive_avg_pool"))
 
 
 class Moved(Program):
@@ -247,6 +251,8 @@ class Moved(Program):
                      for i, (x, v) in enumerate(zip(inputs, node.inputs, strict=True))]  # fmt: skip
             made = list(plain(taken, seed, first))
             about = _about(node, inputs, made[0], self.least > 0) if made else None
+            if made and node.op in _SUMS:
+                about = _partial_sums(node.op, inputs[0], made[0], lambda x: plain([x, *inputs[1:]], seed, first)[0])
             if about is not None:
                 made[0] = made[0] + (self.moved(about, more) - about)
             return made
@@ -276,9 +282,21 @@ def _about(node: Node, inputs: list[Any], made: Any, coarse: bool) -> Any:
     return None
 
 
+def _partial_sums(op: str, x: Tensor, made: Tensor, summed: Callable[[Tensor], Tensor]) -> Tensor | None:
+    """What a long sum is as precise as where its n terms are added one after the other: its partial sums, which are as large as the
+    sum or as a random walk of the terms, are rounded n times, which together is √n/6 last places; twelve times that is allowed."""
+    n = x.numel() // max(made.numel(), 1)
+    if n <= _LONG or made.dtype.name not in ("float32", "float64"):  # the half types are summed in float32
+        return None
+    walk = summed(x.to(helix.float64).square()).sqrt() / (1.0 if op == "sum" else n**0.5)
+    return (made.abs() + walk.to(made.dtype)) * (n / _LONG) ** 0.5
+
+
 def _factor(node: Node, inputs: list[Any], sizes: Sizes) -> float:
     """How many times worse than sums runtimes compute an op."""
     shape = inputs[0].shape if inputs and inputs[0] is not None else ()
+    if node.op.startswith("conv") and inputs[1] is not None and inputs[1].shape[2:] == (3, 3):
+        return 4.0  # computed from sums of neighbours (Winograd), which are larger than what they cancel to
     if node.op == "resample":  # places within the image are rounded
         return float(max(shape))
     if node.op in ("cumsum", "softmax", "log_softmax") and shape:  # summed one after the other
