@@ -11,7 +11,7 @@ import pytest
 import helix
 from helix import nn
 from helix._core import plan_offsets
-from helix.errors import ArgumentError, IndexRangeError
+from helix.errors import ArgumentError, IndexRangeError, InternalError
 from helix.graph import Graph, loops
 from helix.graph import plan as plan_module
 from helix.graph.executor import Program
@@ -364,3 +364,14 @@ def test_a_graph_that_is_run_again_is_planned() -> None:
     assert equal(graph(helix.ones(4)), graph(helix.ones(4)))
     (program,) = graph.runner.programs.values()
     assert len(program.plans) == 1
+
+
+def test_a_fault_in_planning_is_an_error_of_helix(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, x = helix.trace(lambda x: x + 1, helix.graph.Spec((3,))), helix.ones(3)
+    graph(x)
+    with monkeypatch.context() as patched:
+        patched.setattr("helix.graph.plan.Planner.share", lambda self: {}["nothing"])
+        with pytest.raises(InternalError, match="HX1901 lambda could not be planned, KeyError: 'nothing'") as caught:
+            graph(x)
+        assert isinstance(caught.value.__cause__, KeyError)
+    assert graph(x).tolist() == [2.0] * 3

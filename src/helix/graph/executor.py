@@ -14,6 +14,7 @@ from ..errors import (
     ArgumentError,
     DeviceError,
     HelixError,
+    InternalError,
     OutOfMemoryError,
     ShapeError,
     TraceError,
@@ -201,6 +202,14 @@ class Program:
         except (TraceError, UnsupportedOpError, NotImplementedError):
             self.plans = None
             return None
+        except (HelixError, MemoryError):
+            raise
+        except Exception as error:
+            raise InternalError(
+                f"HX1901 {self.graph.name} could not be planned, {type(error).__name__}: {error}. This is a fault of helix: please "
+                "report it, with the text of the graph",
+                code="HX1901",
+            ) from error
         finally:
             self.planning += time.perf_counter() - start
         self.plans.append(made)
