@@ -57,6 +57,18 @@ def test_random_programs_give_the_bits_of_their_steps(first):
             assert same_bits(a, b), (number, program)
 
 
+@pytest.mark.parametrize("kind", [helix.float16, helix.bfloat16, helix.float32], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("shape", [(8191,), (8192,), (8193,), (20011,), (3, 8195), (9, 2049), (130, 129)])
+def test_borders_of_tiles_are_nowhere_in_the_numbers(shape, kind):
+    helix.manual_seed(1)
+    x, y, turned, row = (
+        (helix.randn(n) * 5).to(kind) for n in (shape, shape, (*shape[::-1],), (1,) * (len(shape) - 1) + (shape[-1],))
+    )
+    for inputs in ([x, y], [x, turned.permute(*range(len(shape))[::-1])], [x, row], [x, helix.tensor(3).to(kind)]):
+        for a, b in zip(run_fused(AFFINE, inputs), run_apart(AFFINE, inputs), strict=True):
+            assert same_bits(a, b)
+
+
 @pytest.mark.parametrize("first", range(0, 240, 40))
 def test_reductions_over_first_axes_give_the_bits_of_their_steps(first):
     for number in range(first, first + 40):

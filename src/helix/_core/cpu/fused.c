@@ -14,6 +14,7 @@
 
 enum {
     TILE_ITEMS = 2048,        /* of a register, where rows are not longer */
+    NARROW_ITEMS = 8192,      /* where none is wider than two bytes: a kernel that goes through halves in blocks begins seldom */
     CROSSED_RUN = 64,         /* along the last axis, where an input lies the other way round */
     MOST_SHARES = 256,        /* of the tiles, among threads */
     WORK_BYTES = 262144,      /* of a share, at least */
@@ -147,8 +148,15 @@ static int64_t at_least_1(int64_t x) { return x > 1 ? x : 1; }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
+static int64_t tile_items(const hx_fused *f) {
+    bool narrow = !f->axes;
+    for (int i = 0; narrow && i < f->n_steps; i++) narrow = item_size(&f->made[inputs_and_numbers(f) + i]) <= 2;
+    return narrow ? NARROW_ITEMS : TILE_ITEMS;
+}
+
 static bool cut_tiles(machine *m) {
     geometry *g = &m->g;
+    int64_t most = tile_items(m->f);
     int n_outer = g->n - g->n_inner;
     int64_t inner = 1;
     bool whole = by_rows(m->f);
@@ -157,9 +165,9 @@ static bool cut_tiles(machine *m) {
     for (int d = 0; d < n_outer - 1; d++) g->outer *= g->size[d];
     g->rows = n_outer ? g->size[n_outer - 1] : 1;
     g->run = g->n_inner ? g->size[g->n - 1] : 1;
-    g->tile_run = whole ? g->run : smaller(g->run, crosses(g, m->f->n_in) ? CROSSED_RUN : TILE_ITEMS);
+    g->tile_run = whole ? g->run : smaller(g->run, crosses(g, m->f->n_in) ? CROSSED_RUN : most);
     int64_t items = whole ? inner : g->tile_run;
-    g->tile_rows = smaller(at_least_1(g->rows), at_least_1(TILE_ITEMS / at_least_1(items)));
+    g->tile_rows = smaller(at_least_1(g->rows), at_least_1(most / at_least_1(items)));
     g->row_tiles = up(g->rows, g->tile_rows);
     g->run_tiles = whole || !g->run ? 1 : up(g->run, g->tile_run);
     g->tiles = g->outer * g->row_tiles * g->run_tiles;
