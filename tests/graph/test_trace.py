@@ -172,8 +172,10 @@ def test_containers() -> None:
     same(found["y"][0], expected["y"][0])
     same(found["y"][1], expected["y"][1])
     assert found["z"][0] is x and found["z"][1:] == (None, 3)
-    with pytest.raises(helix.errors.ArgumentError, match="HX1103"):
+    with pytest.raises(helix.errors.ArgumentError, match="HX1103.*takes arguments of the structure"):
         graph(*args[:3], 5)  # another number would be another graph
+    with pytest.raises(helix.errors.ArgumentError, match="takes 1 tensor, got 0 tensors"):
+        helix.trace(lambda x: x + 1, x)()
 
 
 # ---- writes in place ----

@@ -26,7 +26,7 @@ from .garbage import uncollected
 from .ir import Gradient, Graph, Node, Value
 from .spec import Spec
 from .symbols import Expr, Sizes, at
-from .tree import flatten
+from .tree import Tree, flatten
 
 if TYPE_CHECKING:
     from .plan import Blueprint, Planned
@@ -320,7 +320,9 @@ class Executor:
         leaves, tree = flatten(args)
         if tree != graph.in_tree:
             raise ArgumentError(
-                f"HX1103 the graph {graph.name} takes {graph.in_tree}, got {tree}", code="HX1103", got=str(tree)
+                f"HX1103 the graph {graph.name} takes {_told_as(graph.in_tree)}, got {_told_as(tree)}",
+                code="HX1103",
+                got=str(tree),
             )
         program = self.program(self.sizes(leaves))
         self._check(captured or {})
@@ -421,6 +423,13 @@ def _bind(value: Value, leaf: Any, sizes: dict[str, int]) -> None:
     for expected, size in zip(value.shape, leaf.shape, strict=True):
         if isinstance(expected, Expr) and expected.alone is not None:
             sizes.setdefault(expected.alone, size)
+
+
+def _told_as(tree: Tree) -> str:
+    """Arguments that are tensors by their number, others by their structure, `*` for a tensor."""
+    if any(part.cls is not Tensor for part in tree.parts):
+        return f"arguments of the structure {tree}"
+    return f"{len(tree.parts)} tensor{'s' * (len(tree.parts) != 1)}"
 
 
 def _misfit(value: Value, leaf: Any, sizes: Sizes) -> ArgumentError | ShapeError:
