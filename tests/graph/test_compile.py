@@ -159,6 +159,29 @@ def test_what_a_module_is_decides() -> None:
 SCALE = 2.0
 
 
+def test_variables_that_a_function_sets_are_told_once() -> None:
+    calls, kept = 0, helix.zeros(())
+
+    def counted(x: helix.Tensor) -> helix.Tensor:
+        nonlocal calls
+        calls += 1
+        return x * calls
+
+    def written(x: helix.Tensor) -> helix.Tensor:
+        inner = kept.add_(1)
+        return x * inner
+
+    compiled = strict(counted)
+    with pytest.warns(helix.errors.CompileWarning, match="counted sets calls outside of itself") as told:
+        compiled(helix.ones(2))
+        compiled(helix.ones(3))
+    assert [warning.filename for warning in told] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = strict(written)
+        assert [found(helix.ones(1)).item() for _ in range(3)] == [1.0, 2.0, 3.0]
+
+
 def test_free_variables_are_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     inside = 3.0
     compiled = strict(lambda x: x * inside * SCALE)

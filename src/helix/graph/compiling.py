@@ -6,6 +6,7 @@ import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dis import get_instructions
 from functools import update_wrapper
 from types import CellType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, overload
@@ -221,12 +222,26 @@ class Compiled(Generic[P, R]):
                     f"{_name(self.function)} cannot be compiled and runs as it is: {text}", CompileWarning, stacklevel=4
                 )
             kind = Kind.of_eager(self.function)
+        else:
+            self.tell_assigned()
         kind.seconds = time.perf_counter() - start
         if kind.seconds > LONG:
             from ..train.progress import Lines
 
             Lines().line(f"helix.compile: {_name(self.function)}, {kind.traced} nodes, took {kind.seconds:.1f} s")
         return kind
+
+    def tell_assigned(self) -> None:
+        """Warns, once, of variables outside of the function that it sets: it does so at a first call alone."""
+        names = _assigned(self.function)
+        if names and not names <= self.warned:
+            self.warned |= names
+            warnings.warn(
+                f"{_name(self.function)} sets {', '.join(sorted(names))} outside of itself, which later calls do not repeat: they run the "
+                "graph of the first. Set it around the call, or keep it in a tensor that the function writes in place",
+                CompileWarning,
+                stacklevel=5,
+            )
 
     def at_sizes(self, leaves: Leaves, tree: Tree, mode: int) -> tuple[Callable[..., Any], Guards | None]:
         """What is traced for these arguments: the function, or the graph of it for all sizes."""
@@ -446,6 +461,15 @@ class Guards:
             if len(attributes) != count or any(not _same(attributes.get(name), value) for name, value in seen):
                 return False
         return bool(self.core.free_hold())
+
+
+def _assigned(function: Any) -> set[str]:
+    """The globals and the variables of enclosing functions that a function sets."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return set()
+    outside = {"STORE_GLOBAL": code.co_names, "STORE_DEREF": code.co_freevars}
+    return {str(i.argval) for i in get_instructions(code) if i.argval in outside.get(i.opname, ())}
 
 
 def _simple(attributes: dict[str, Any]) -> list[tuple[str, Any]]:
