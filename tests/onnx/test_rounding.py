@@ -123,3 +123,9 @@ def test_the_allowance_of_a_sum_is_that_of_its_terms() -> None:
     assert bounds.exact[0] == exact
     assert bounds.explains([np.float32(exact + 5.0)]) == [False]
     assert 0.01 < bounds.allowed[0] < 4
+
+
+@pytest.mark.parametrize("tolerance", [-1.0, float("nan"), "0.1"])
+def test_a_tolerance_is_a_number_of_0_or_more(tolerance: Any, tmp_path: Path) -> None:
+    with pytest.raises(helix.errors.ParameterError, match="tolerance must be"):
+        helix.onnx.export(nn.ReLU(), tmp_path / "m.onnx", Spec((3,)), tolerance=tolerance)

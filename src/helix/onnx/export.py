@@ -95,6 +95,11 @@ def export(
             f"HX1403 helix.onnx.export: opset must be {OLDEST} to {newest}, got {opset}.", op="export", code="HX1403",
             argument="opset", got=opset,
         )  # fmt: skip
+    if tolerance is not None and not (isinstance(tolerance, (int, float)) and tolerance >= 0):
+        raise ParameterError(
+            f"HX1403 helix.onnx.export: tolerance must be a number of 0 or more, or None, got {tolerance!r}.", op="export",
+            code="HX1403", argument="tolerance", got=tolerance,
+        )  # fmt: skip
     graph, given = _graph_of(model, args, dynamic, training)
     ins, outs = [value.name for value in graph.inputs], _output_names(graph)
     if isinstance(model, OnnxModule):  # what was read keeps its names
