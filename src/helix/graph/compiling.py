@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dis import get_instructions
 from functools import update_wrapper
-from types import CellType, FunctionType, MethodType
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
 from .. import _core
@@ -21,6 +21,7 @@ from .control_gradients import backward
 from .dynamic import Dynamic, fits, specs_of
 from .executor import Executor, Program
 from .garbage import uncollected
+from .guards import Guards
 from .ir import Graph
 from .linked import ALL, Gradient
 from .memo import Recalled, Structure
@@ -32,7 +33,6 @@ from .tree import Tree, flatten
 
 Leaves = list[Tensor]
 LONG = 1.0  # seconds; a compile that takes longer says so
-SIMPLE = (bool, int, float, complex, str, bytes, type(None), _core.dtype, Tensor, Module)
 
 Fallback = Literal["warn", "error"]
 P = ParamSpec("P")
@@ -251,7 +251,7 @@ class Compiled(Generic[P, R]):
         found = self.traces.get(key)
         if found is None or not found[1].hold():
             made = Dynamic(self.function, self.specs, leaves, tree, bool(mode & 1))
-            found = self.traces[key] = made, Guards(self.function, made.modules, made.noted)
+            found = self.traces[key] = made, Guards(self.function, made.modules, tree.values(), noted=made.noted)
             if len(self.traces) > self.cache_size:
                 self.traces.popitem(last=False)
         sizes = found[0].sizes(leaves)
@@ -326,7 +326,9 @@ class Kind:
         self.recent: _core.Recent | None = None
         traced = Traced(function, leaves, tree, grad)
         self.out_tree, self.single = traced.out_tree, traced.out_tree.cls is Tensor
-        self.guards = Guards(function, traced.tracer.held, traced.tracer.noted) if guards is None else guards
+        if guards is None:
+            guards = Guards(function, traced.tracer.held, tree.values(), noted=traced.tracer.noted)
+        self.guards = guards
         free = [t for t in traced.taken if grad and t.requires_grad]
         fixed = [t for t in traced.taken if grad and not t.requires_grad]
         self.core = self.guards.of([grad and leaf.requires_grad for leaf in leaves], free, fixed)
@@ -351,7 +353,7 @@ class Kind:
         """One that cannot be captured."""
         made = cls.__new__(cls)
         made.eager, made.plain = "it could not be captured", -1
-        made.guards, made.version, made.traced = Guards(function), changes[0], 0
+        made.guards, made.version, made.traced = Guards(function, depth=0), changes[0], 0
         made.core = made.guards.core
         made.gradient = None
         return made
@@ -427,42 +429,6 @@ class Kind:
         return list(self.executor.programs.values())
 
 
-class Guards:
-    """What Python read while a function was traced, and must find again: attributes of modules, others that were noted, free
-    variables."""
-
-    def __init__(
-        self, function: Callable[..., Any], modules: Sequence[Module] = (), noted: Sequence[tuple[object, str]] = ()
-    ) -> None:
-        if isinstance(function, Module) and not modules:
-            modules = list(function.modules())
-        self.modules = [(vars(module), _simple(vars(module)), len(vars(module))) for module in modules]
-        self.modules += [(vars(one), [(name, vars(one)[name])], len(vars(one))) for one, name in noted]
-        self.cells: list[tuple[CellType, Any]] = []
-        self.names: list[tuple[dict[str, Any], str, Any]] = []
-        code = function.__func__ if isinstance(function, MethodType) else function
-        if isinstance(code, FunctionType):
-            filled = [cell for cell in code.__closure__ or () if cell != CellType()]
-            self.cells = [(cell, cell.cell_contents) for cell in filled if isinstance(cell.cell_contents, SIMPLE)]
-            known = code.__globals__
-            self.names = [
-                (known, name, known[name])
-                for name in code.__code__.co_names
-                if name in known and isinstance(known[name], SIMPLE)
-            ]
-        self.core = self.of([], [], [])
-
-    def of(self, wanted: list[bool], free: Leaves, fixed: Leaves) -> _core.Guard:
-        """For the core: with which arguments, and which tensors from outside, require a gradient."""
-        return _core.Guard(wanted, self.cells, self.names, free, fixed)
-
-    def hold(self) -> bool:
-        for attributes, seen, count in self.modules:
-            if len(attributes) != count or any(not _same(attributes.get(name), value) for name, value in seen):
-                return False
-        return bool(self.core.free_hold())
-
-
 def _assigned(function: Any) -> set[str]:
     """The globals and the variables of enclosing functions that a function sets."""
     code = getattr(function, "__code__", None)
@@ -470,16 +436,6 @@ def _assigned(function: Any) -> set[str]:
         return set()
     outside = {"STORE_GLOBAL": code.co_names, "STORE_DEREF": code.co_freevars}
     return {str(i.argval) for i in get_instructions(code) if i.argval in outside.get(i.opname, ())}
-
-
-def _simple(attributes: dict[str, Any]) -> list[tuple[str, Any]]:
-    return [(name, value) for name, value in attributes.items() if isinstance(value, (*SIMPLE, tuple))]
-
-
-def _same(now: Any, then: Any) -> bool:
-    if now is then:
-        return True
-    return type(now) is type(then) and not isinstance(now, (Tensor, Module)) and bool(now == then)
 
 
 # ---- tracing, and gradients --------------------------------------------------------------------------------

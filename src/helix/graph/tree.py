@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from .._core import Tensor
+from .._core import Tensor, same_value
 from ..errors import ArgumentError
 from .spec import Spec
 
@@ -50,7 +50,7 @@ class Tree:
         raise AssertionError(self.cls)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Tree) and self._key() == other._key()
+        return isinstance(other, Tree) and self._key() == other._key() and same_value(self.value, other.value)
 
     def __hash__(self) -> int:
         return hash((self.keys, self.parts))
@@ -58,7 +58,7 @@ class Tree:
     def _key(self) -> tuple[Any, ...]:
         cls = self.cls
         named = isinstance(cls, type) and (hasattr(cls, "_fields") or is_dataclass(cls))
-        return cls.__name__ if named else cls, self.keys, self.parts, type(self.value), self.value
+        return cls.__name__ if named else cls, self.keys, self.parts
 
     def __repr__(self) -> str:
         if self.cls is Tensor:

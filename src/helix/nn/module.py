@@ -123,17 +123,20 @@ class Module(Called):
 
     def register_parameter(self, name: str, parameter: Parameter | None) -> None:
         """Adds a parameter by name; None reserves the name (as `bias=False` does)."""
+        changes[0] += 1
         self._forget(name)
         self._parameters[name] = None
         object.__setattr__(self, name, parameter)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Adds a tensor that moves and is saved with the module but is not trained."""
+        changes[0] += 1
         self._forget(name)
         self._buffers[name] = persistent
         object.__setattr__(self, name, tensor)
 
     def add_module(self, name: str, module: Module | None) -> None:
+        changes[0] += 1
         self._forget(name)
         self._modules[name] = None
         object.__setattr__(self, name, module)

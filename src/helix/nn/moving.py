@@ -16,7 +16,10 @@ M = TypeVar("M", bound="Module")
 
 def move(module: M, args: tuple, kwargs: dict) -> M:
     """Puts moved tensors in the places of the old ones; a shared tensor stays shared, one that fits stays itself."""
+    from .module import changes
+
     device, dtype = _device_and_dtype(args, kwargs)
+    changes[0] += 1
     moved: dict[int, Tensor] = {}
     for owner in module.modules():
         for name in (*owner._parameters, *owner._buffers):

@@ -11,7 +11,7 @@ from ..autograd import saved_tensors_hooks
 from ..checkpointing import Chain, checkpoint
 from ..errors import ArgumentError, ParameterError
 from .containers import Sequential
-from .module import Module
+from .module import Module, changes
 
 
 def checkpoint_layers(
@@ -61,6 +61,7 @@ def checkpoint_layers(
                 )
             sizes = [min(size, len(layers) - start) for start in range(0, len(layers), size)]
         if sizes:
+            changes[0] += 1
             model.__dict__["forward"] = _Segmented(model, layers, sizes)
     return model
 
@@ -82,6 +83,7 @@ def _at(model: Module, names: list[str]) -> None:
                 f"HX1403 checkpoint_layers: no module is named {name!r}; known: {', '.join(n for n in modules if n)}.",
                 op="checkpoint_layers",
             )
+    changes[0] += 1
     for name in names:
         modules[name].__dict__["forward"] = _Again(modules[name])
 

@@ -57,12 +57,15 @@ def load_state(module: Module, state: Mapping[str, Tensor], strict: bool, assign
 
 
 def _put(owner: Module, name: str, tensor: Tensor, assign: bool) -> None:
+    from .module import changes
+    from .parameter import Parameter
+
     old = owner.__dict__[name]
     if not assign:
         old.copy_(tensor)
-    elif name in owner._parameters:
-        from .parameter import Parameter
-
+        return
+    changes[0] += 1
+    if name in owner._parameters:
         owner.__dict__[name] = Parameter(tensor, old.requires_grad)
     else:
         owner.__dict__[name] = tensor

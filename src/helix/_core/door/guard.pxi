@@ -10,9 +10,40 @@ cdef int64_t modes_now() noexcept:
             | (<int64_t>hx_default_float() << 8) | (<int64_t>hx_mode.autocast[0] << 16) | (<int64_t>hx_mode.autocast[1] << 24))
 
 
-cdef bint same_value(object now, object then):
-    """The same object, or an equal value of the same type that is neither a tensor nor a module."""
-    return now is then or (type(now) is type(then) and not isinstance(now, Tensor) and now == then)
+def same_value(now, then):
+    """The same object, or an equal value of the same type that is neither a tensor nor a module: zeros of one sign, NaNs of the
+    same bits, containers of the same parts."""
+    return is_same(now, then)
+
+
+cdef bint is_same(object now, object then) except -1:
+    cdef double a, b
+    if now is then:
+        return True
+    if type(now) is not type(then) or isinstance(now, Tensor):
+        return False
+    if type(now) is float:
+        a, b = now, then
+        return memcmp(&a, &b, sizeof(double)) == 0
+    if type(now) is complex:
+        return is_same(now.real, then.real) and is_same(now.imag, then.imag)
+    if type(now) is list or type(now) is tuple:
+        return all_same(now, then)
+    if type(now) is dict:
+        return all_same(list(now), list(then)) and all_same(list((<dict>now).values()), list((<dict>then).values()))
+    try:
+        return bool(now == then)
+    except Exception:  # an array has no one answer
+        return False
+
+
+cdef bint all_same(now, then) except -1:
+    if len(now) != len(then):
+        return False
+    for a, b in zip(now, then):
+        if not is_same(a, b):
+            return False
+    return True
 
 
 cdef bint all_are(list tensors, bint wanted):
@@ -20,6 +51,14 @@ cdef bint all_are(list tensors, bint wanted):
         if hx_requires_grad((<Tensor>tensor).t) != wanted:
             return False
     return True
+
+
+cdef object contents(object cell):
+    """What a cell holds; the cell itself, which no cell held, where that is nothing."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return cell
 
 
 cdef class Guard:
@@ -45,10 +84,10 @@ cdef class Guard:
     def free_hold(self):
         """Do free variables hold what they held?"""
         for cell, value in self.cells:
-            if not same_value(cell.cell_contents, value):
+            if not is_same(contents(cell), value):
                 return False
         for names, name, value in self.names:
-            if not same_value((<dict>names).get(name), value):
+            if not is_same((<dict>names).get(name), value):
                 return False
         return True
 
