@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -433,3 +434,28 @@ def test_a_loaded_state_that_the_step_knows_nothing_of_stays() -> None:
     first, second = graph(x, y).item(), graph(x, y).item()
     assert second < first
     assert all(values["step"] == 3 and (values["max_exp_avg_sq"] == 1).all() for values in optimizer.state.values())
+
+
+@pytest.mark.parametrize("steps", [False, True])
+def test_two_parameters_in_one_memory(steps: bool) -> None:
+    """Each has a gradient of its own; a step that would write both at once runs as it is."""
+    ends = []
+    for compiled in (False, True):
+        one = nn.Parameter(helix.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        other = nn.Parameter(one.detach())
+        optimizer = helix.optim.SGD([one, other], lr=0.01)
+
+        def step(x: helix.Tensor, one: Any = one, other: Any = other, optimizer: Any = optimizer) -> helix.Tensor:
+            optimizer.zero_grad()
+            loss = ((x @ one).sin() @ other).square().mean()
+            loss.backward()
+            if steps:
+                optimizer.step()
+            return loss.detach()
+
+        run = helix.compile(step, fallback="warn" if steps else "error") if compiled else step
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", helix.errors.CompileWarning)
+            losses = [run(helix.ones(2, 2)) for _ in range(3)]
+        ends.append([*losses, one, other, one.grad, other.grad])
+    assert all(helix.allclose(a, b) for a, b in zip(*ends, strict=True))

@@ -121,8 +121,15 @@ class Builder:
                 self.graph.effects.append(Effect("write", value, self.current(number)))
         self.own([self.trace.number(gradient) for _, _, gradient in gradients])
         for kind, leaf, gradient in gradients:
-            target = self.captured(self.trace.number(leaf))
+            target = self.leaf(self.trace.number(leaf), leaf)
             self.graph.effects.append(Effect(kind, target, self.read(self.trace.number(gradient))))
+
+    def leaf(self, v: int, leaf: Tensor) -> Value:
+        """The value of a leaf that is given a gradient: its own, where another captured tensor shows the same memory."""
+        value = self.captured(v)
+        if value.kind == "input" or value.source is leaf:
+            return value
+        return self.captured_value(leaf, memory_of(leaf), v)
 
     # ---- calls ---------------------------------------------------------------------------------------------
 
@@ -184,6 +191,11 @@ class Builder:
             return
         targets = tuple([inputs[i] for i in written]) if written else outputs
         values = tuple([None if v < 0 else self.read(v) for v in inputs])
+        if len({self.root(v) for v in targets}) < len(targets):
+            raise TraceError(
+                f"HX1702 two tensors that are written{self.located()} share their memory; tie them as one tensor",
+                code="HX1702",
+            )
         if op == "copy" and (source := _same_as(values[1], self.spec(targets[0]))) is not None:
             self.write(targets[0], source, None)
             self.lent[self.root(targets[0])] = self.current(self.root(targets[0]))
