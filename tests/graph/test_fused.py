@@ -190,6 +190,17 @@ def test_a_shape_between_steps_that_no_memory_has_is_refused(sizes):
         run_fused(Program(2, (), steps, (Result(1, dropped=True),)), [tall, wide])
 
 
+@pytest.mark.parametrize("columns", [3, 5, 12])
+@pytest.mark.parametrize("over", [1, 5, 15])
+def test_sums_of_short_rows_have_the_bits_of_the_sum_whatever_is_left_for_the_last_tile(columns, over):
+    def mean(x):
+        return (x * 2.5).exp().mean(-1)
+
+    for tiles in (1, 2, 7):
+        x = helix.rand(2048 // columns * tiles + over, columns, generator=helix.Generator(7))
+        assert same_bits(helix.compile(mean)(x), mean(x)), tiles
+
+
 def test_any_number_of_threads_gives_the_same_bits():
     before = helix.get_num_threads()
     x = helix.randn(700, 900)

@@ -154,6 +154,13 @@ static int64_t tile_items(const hx_fused *f) {
     return narrow ? NARROW_ITEMS : TILE_ITEMS;
 }
 
+/* The last tile has as many rows as the others, or enough: reductions read fewer than 16 short rows in another order. */
+static int64_t rows_of_tiles(int64_t rows, int64_t most) {
+    int64_t each = most;
+    while (each > 32 && rows % each && rows % each < 16) each--;
+    return each > 32 ? each : most;
+}
+
 static bool cut_tiles(machine *m) {
     geometry *g = &m->g;
     int64_t most = tile_items(m->f);
@@ -168,6 +175,7 @@ static bool cut_tiles(machine *m) {
     g->tile_run = whole ? g->run : smaller(g->run, crosses(g, m->f->n_in) ? CROSSED_RUN : most);
     int64_t items = whole ? inner : g->tile_run;
     g->tile_rows = smaller(at_least_1(g->rows), at_least_1(most / at_least_1(items)));
+    if (whole) g->tile_rows = rows_of_tiles(g->rows, g->tile_rows);
     g->row_tiles = up(g->rows, g->tile_rows);
     g->run_tiles = whole || !g->run ? 1 : up(g->run, g->tile_run);
     g->tiles = g->outer * g->row_tiles * g->run_tiles;
