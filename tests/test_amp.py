@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
@@ -166,7 +167,10 @@ def test_kept_casts_change_no_bit():
     assert all_of(True) == all_of(False)
 
 
-@pytest.mark.parametrize("view", [lambda p: p, lambda p: p.detach(), lambda p: p.data, lambda p: p.view(-1)])
+VIEWS = [lambda p: p, lambda p: p.detach(), lambda p: p.data, lambda p: p.view(-1), lambda p: p[:], lambda p: p[:, :4]]
+
+
+@pytest.mark.parametrize("view", VIEWS)
 def test_a_parameter_that_was_written_in_inference_mode_is_cast_again(view):
     weight, x = nn.Parameter(hx.ones(4, 4)), hx.ones(1, 4)
     double = hx.compile(lambda: view(weight).mul_(2))
@@ -179,6 +183,59 @@ def test_a_parameter_that_was_written_in_inference_mode_is_cast_again(view):
             double()
             double()
         assert (x @ weight).tolist() == [[32.0] * 4]
+
+
+def through_numpy(p):
+    p.detach().numpy()[...] *= 2
+
+
+def through_memory(p):
+    memoryview(p.detach()).cast("B").cast("f")[0] = 2.0
+    p.detach().numpy()[...] = 2.0
+
+
+def through_dlpack(p):
+    np.from_dlpack(p.detach())[...] *= 2
+
+
+def held(write):
+    """The view is made before the parameter is cast, and written after."""
+
+    def prepare(p):
+        array = write(p.detach())
+        return lambda _: array.__setitem__(..., array * 2)
+
+    return prepare
+
+
+WRITES = {
+    "numpy": lambda p: through_numpy,
+    "memory": lambda p: through_memory,
+    "dlpack": lambda p: through_dlpack,
+    "held array": held(lambda p: p.numpy()),
+    "held capsule": held(np.from_dlpack),
+}
+
+
+@pytest.mark.parametrize("how", WRITES)
+@pytest.mark.parametrize("own", [True, False])
+def test_a_parameter_that_was_written_from_outside_is_cast_again(how, own):
+    weight, x = nn.Parameter(hx.ones(4, 4) if own else hx.from_numpy(np.ones((4, 4), "f"))), hx.ones(1, 4)
+    write = WRITES[how](weight)
+    with hx.autocast("cpu"):
+        for _ in range(3):
+            assert (x @ weight).tolist() == [[4.0] * 4]
+        write(weight)
+        for _ in range(3):
+            assert (x @ weight).tolist() == [[8.0] * 4]
+
+
+def test_an_array_keeps_its_memory_when_its_tensor_takes_another():
+    x = hx.ones(1000)
+    array = x.numpy()
+    x.set_(hx.zeros(1000))
+    others = [hx.full((1000,), 7.0) for _ in range(4)]
+    assert array.tolist() == [1.0] * 1000 and len(others) == 4
 
 
 def test_views_that_inference_mode_made_of_other_tensors_are_as_these():

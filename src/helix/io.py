@@ -189,7 +189,7 @@ def _tensor_at(whole, start, nbytes, dtype, shape):
     if start % min(dtype.itemsize, 8):  # written by others without alignment
         whole, start = memoryview(bytearray(whole[start : start + nbytes])), 0
     flat = _core.frombuffer(whole, dtype=dtype, count=nbytes // dtype.itemsize, offset=start)
-    return flat.view(shape)
+    return _core.unshared(flat).view(shape)  # the map, or the copy, is its own
 
 
 def _read_header(file, size, path):

@@ -30,8 +30,9 @@ class autocast:
         dtype: float16 or bfloat16; by default bfloat16 on the CPU and float16 elsewhere.
         enabled: with False, autocast is off inside.
         cache_enabled: are parameters that were cast kept, from their second use on, until the outermost region ends? By
-            default as outside of the region, and yes there. It changes no number, and a parameter that is written in
-            place is cast again, unless through NumPy or another library that shares its memory; it saves work where parameters are used many times, as in the steps of a recurrence.
+            default as outside of the region, and yes there. It changes no number: a parameter that is written in
+            place is cast again, and one whose memory NumPy or another library holds is cast each time. It saves work where
+            parameters are used many times, as in the steps of a recurrence.
 
     >>> layer = helix.nn.Linear(4, 2)
     >>> with helix.autocast("cpu", dtype=helix.bfloat16):

@@ -140,7 +140,7 @@ void hx_precisions_of(const char *op, uint8_t precision[2]) {
 typedef struct kept {
     hx_tensor *parameter, *values; /* values: from the second use on; held for a single one, they would only take up cache */
     hx_storage *storage;           /* of the parameter, when it was cast */
-    uint32_t version;
+    uint32_t version, loans;
 } kept;
 
 static _Thread_local struct {
@@ -202,7 +202,7 @@ static bool make_room(void) {
 
 static bool is_kept(const hx_tensor *t) {
     return casts.depth && !casts.off && !hx_tracing() && t->dtype == HX_F32 && t->flags & HX_T_REQUIRES_GRAD && !t->history &&
-           !t->base && t->storage;
+           !t->base && t->storage && !t->storage->lent;
 }
 
 /* The values alone: each use gets a node of its own, as if it had been cast for itself. */
@@ -220,7 +220,8 @@ static hx_status values_of(hx_tensor *t, hx_dtype dtype, hx_tensor **values) {
     *values = NULL;
     if (!make_room()) return HX_E_MEMORY;
     kept *k = slot_of(casts.slots, casts.room, t);
-    if (k->parameter && k->storage == t->storage && k->version == t->storage->version) {
+    if (k->parameter && k->storage == t->storage && k->version == t->storage->version &&
+        k->loans == t->storage->loans) {
         if (k->values && k->values->dtype != dtype) {
             hx_tensor_release(k->values);
             k->values = NULL;
@@ -236,6 +237,7 @@ static hx_status values_of(hx_tensor *t, hx_dtype dtype, hx_tensor **values) {
     }
     k->storage = hx_storage_retain(t->storage);
     k->version = t->storage->version;
+    k->loans = t->storage->loans;
     return HX_OK;
 }
 

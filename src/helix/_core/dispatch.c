@@ -210,6 +210,14 @@ static inline bool is_view(const hx_call *c) {
     return c->op->flags & HX_VIEW && c->spec[0].offset != HX_NO_VIEW;
 }
 
+void hx_follow_base(hx_tensor *view, hx_tensor *source) {
+    bool inference = source->flags & HX_T_INFERENCE;
+    if (!inference) view->flags &= (uint8_t)~HX_T_INFERENCE; /* writes to it are writes to its source, which count */
+    if ((inference && hx_mode.inference) || view->dtype != source->dtype) return;
+    view->base = hx_tensor_retain(source->base ? source->base : source);
+    view->base_writes = source->base ? source->base_writes : source->writes;
+}
+
 static hx_status make_view(hx_call *c) {
     hx_tensor *source = c->in[0];
     for (int i = 0; i < c->n_out; i++) {
@@ -223,11 +231,7 @@ static hx_status make_view(hx_call *c) {
             release_outputs(c, i);
             return status;
         }
-        bool inference = source->flags & HX_T_INFERENCE;
-        if (!inference) c->out[i]->flags &= (uint8_t)~HX_T_INFERENCE; /* writes to it are writes to its source, which count */
-        if ((inference && hx_mode.inference) || s->dtype != source->dtype) continue;
-        c->out[i]->base = hx_tensor_retain(source->base ? source->base : source);
-        c->out[i]->base_writes = source->base ? source->base_writes : source->writes;
+        hx_follow_base(c->out[i], source);
     }
     return HX_OK;
 }

@@ -35,6 +35,9 @@ static inline bool hx_grad_enabled(void) { return !hx_mode.no_grad && !hx_mode.i
 bool hx_grad_set(bool enabled); /* returns the mode before */
 static inline bool hx_inference_enabled(void) { return hx_mode.inference; }
 bool hx_inference_set(bool enabled); /* inference mode: no nodes, results have no version counts and may not enter autograd */
+/* A view just made knows whose memory it shows: its writes count there, and rewrite that history. */
+void hx_follow_base(hx_tensor *view, hx_tensor *source);
+
 static inline bool hx_counts_writes(const hx_tensor *t) { return !hx_mode.inference || !(t->flags & HX_T_INFERENCE); }
 
 /* Ops that helpers of the core need without a record at hand. Results are owned by the caller. */

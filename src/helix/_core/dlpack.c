@@ -36,10 +36,15 @@ typedef struct exported {
         hx_dl_versioned versioned;
     } form;
     hx_tensor *source;
+    hx_storage *lent; /* what others may write meanwhile; NULL for read-only memory */
     int64_t shape[HX_MAX_RANK], strides[HX_MAX_RANK];
 } exported;
 
 static void drop(exported *e) {
+    if (e->lent) {
+        hx_storage_return(e->lent);
+        hx_storage_release(e->lent);
+    }
     hx_tensor_release(e->source);
     hx_free(e, sizeof *e);
 }
@@ -55,6 +60,10 @@ static hx_status export(hx_tensor *t, exported **out) {
     if (!*out) return HX_E_MEMORY;
     memset(*out, 0, sizeof **out);
     (*out)->source = hx_tensor_retain(t);
+    if (!t->storage->read_only) {
+        (*out)->lent = hx_storage_retain(t->storage);
+        hx_storage_lend(t->storage);
+    }
     hx_copy_sizes((*out)->shape, t->shape, t->ndim);
     hx_copy_sizes((*out)->strides, t->strides, t->ndim);
     return HX_OK;

@@ -367,6 +367,8 @@ static inline hx_storage *fill(hx_storage *s, hx_device *device, void *data, int
     s->release = NULL;
     s->owner = NULL;
     s->read_only = false;
+    atomic_init(&s->lent, 0);
+    atomic_init(&s->loans, 0);
     atomic_init(&s->streams, 0);
     return s;
 }
@@ -429,6 +431,7 @@ hx_status hx_storage_wrap(hx_device *device, void *data, int64_t nbytes, bool re
     s->release = release ? release : release_nothing;
     s->owner = owner;
     s->read_only = read_only;
+    if (!read_only) hx_storage_lend(s);
     return HX_OK;
 }
 

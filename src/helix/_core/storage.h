@@ -33,6 +33,7 @@ typedef struct hx_storage {
     void (*release)(void *owner); /* foreign memory: called once instead of freeing; NULL for our own */
     void *owner;
     bool read_only;
+    _Atomic uint32_t lent, loans; /* to others, who write it without a count: now, and ever */
 } hx_storage;
 
 /* New storage of nbytes (0 is valid), contents undefined. On HX_E_MEMORY nothing is changed. */
@@ -42,6 +43,14 @@ hx_status hx_storage_new(hx_device *device, int64_t nbytes, hx_storage **out);
  * caller keeps ownership. */
 hx_status hx_storage_wrap(hx_device *device, void *data, int64_t nbytes, bool read_only, void (*release)(void *),
                           void *owner, hx_storage **out);
+
+/* From one to the other somebody outside may write the memory, such as a NumPy array over it, and no version tells. Memory that
+ * was given to us to write is lent from the start. */
+static inline void hx_storage_lend(hx_storage *s) {
+    atomic_fetch_add_explicit(&s->loans, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->lent, 1, memory_order_relaxed);
+}
+static inline void hx_storage_return(hx_storage *s) { atomic_fetch_sub_explicit(&s->lent, 1, memory_order_release); }
 
 static inline hx_storage *hx_storage_retain(hx_storage *s) {
     atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);

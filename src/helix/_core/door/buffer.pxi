@@ -8,18 +8,15 @@ cdef extern from *:
     char *const *door_formats
 
 
-cdef extern from "storage.h" nogil:
-    hx_storage *hx_storage_retain(hx_storage *s)
-
-cdef struct buffer_room:
+ctypedef struct Loan:  # what a buffer has from the tensor, which may be given other memory meanwhile
+    hx_storage *storage
     Py_ssize_t shape[HX_MAX_RANK]
     Py_ssize_t strides[HX_MAX_RANK]
-    hx_storage *storage  # it stays, also where the tensor comes to show other memory
 
 
 cdef int fill_buffer(Tensor x, Py_buffer *view, int flags) except -1:
     cdef hx_tensor *t = x.t
-    cdef buffer_room *room
+    cdef Loan *loan
     cdef int i
     cdef Py_ssize_t size = hx_dtype_size(<hx_dtype>t.dtype)
     if t.storage == NULL or (t.data == NULL and t.numel):
@@ -33,30 +30,35 @@ cdef int fill_buffer(Tensor x, Py_buffer *view, int flags) except -1:
         raise BufferError("the memory of this tensor is read-only")
     if not hx_contiguous(t) and (flags & PyBUF_STRIDES != PyBUF_STRIDES or flags & PyBUF_C_CONTIGUOUS == PyBUF_C_CONTIGUOUS):
         raise BufferError("the tensor is not contiguous")
-    room = <buffer_room *>PyMem_Malloc(sizeof(buffer_room))
-    if room == NULL:
+    loan = <Loan *>PyMem_Malloc(sizeof(Loan))
+    if loan == NULL:
         raise MemoryError
     for i in range(t.ndim):
-        room.shape[i] = t.shape[i]
-        room.strides[i] = t.strides[i] * size
-    room.storage = hx_storage_retain(t.storage)
+        loan.shape[i] = t.shape[i]
+        loan.strides[i] = t.strides[i] * size
+    loan.storage = hx_storage_retain(t.storage)
+    if not t.storage.read_only:
+        hx_storage_lend(t.storage)
     view.buf = t.data
     view.len = t.numel * size
     view.itemsize = size
     view.readonly = t.storage.read_only
     view.ndim = t.ndim
     view.format = door_formats[t.dtype] if flags & PyBUF_FORMAT else NULL
-    view.shape = room.shape if flags & PyBUF_ND else NULL
-    view.strides = room.strides if flags & PyBUF_STRIDES == PyBUF_STRIDES else NULL
+    view.shape = loan.shape if flags & PyBUF_ND else NULL
+    view.strides = loan.strides if flags & PyBUF_STRIDES == PyBUF_STRIDES else NULL
     view.suboffsets = NULL
-    view.internal = room
+    view.internal = loan
     view.obj = x
     return 0
 
 
 cdef void free_buffer(Py_buffer *view) noexcept:
-    hx_storage_release((<buffer_room *>view.internal).storage)
-    PyMem_Free(view.internal)
+    cdef Loan *loan = <Loan *>view.internal
+    if not loan.storage.read_only:
+        hx_storage_return(loan.storage)
+    hx_storage_release(loan.storage)
+    PyMem_Free(loan)
 
 
 cdef object to_numpy(Tensor x, bint force):
@@ -93,6 +95,13 @@ def as_bytes(Tensor x not None):
         fail(HX_E_VALUE, HX1403_VALUE, "as_bytes", "the tensor must be contiguous; call x.contiguous() first.")
     check(hx_tensor_view(x.t.storage, HX_U8, &nbytes, &step, 1, x.t.offset * size, &made))
     return wrap(made)
+
+
+def unshared(Tensor x not None):
+    """The tensor, whose memory was given to us by one who keeps no hand on it."""
+    if x.t.storage.lent:
+        hx_storage_return(x.t.storage)
+    return x
 
 
 def from_numpy(array):

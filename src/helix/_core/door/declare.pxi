@@ -225,10 +225,14 @@ cdef extern from "storage.h" nogil:
         bint host_addressable
         char name[32]
     ctypedef struct hx_storage:
-        uint32_t version
+        uint32_t version, lent
         hx_device *device
         hx_mem mem
         bint read_only
+    hx_storage *hx_storage_retain(hx_storage *s)
+    void hx_storage_release(hx_storage *s)
+    void hx_storage_lend(hx_storage *s)
+    void hx_storage_return(hx_storage *s)
     ctypedef struct hx_memory_stats:
         int64_t live_bytes, peak_bytes, cached_bytes, limit_bytes
         int64_t live_tensors, live_nodes, live_blocks, allocations, from_system
@@ -356,6 +360,7 @@ cdef extern from "dispatch.h" nogil:
     bint hx_grad_enabled()
     bint hx_grad_set(bint enabled)
     bint hx_inference_enabled()
+    void hx_follow_base(hx_tensor *view, hx_tensor *source)
     bint hx_inference_set(bint enabled)
     ctypedef struct hx_thread_mode:
         int8_t autocast[2]

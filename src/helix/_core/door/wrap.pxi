@@ -91,9 +91,7 @@ cdef object plain_view(Tensor x, const int64_t *shape, const int64_t *strides, i
     cdef hx_tensor *source = x.t
     cdef hx_tensor *made = NULL
     check(hx_tensor_view(source.storage, <hx_dtype>source.dtype, shape, strides, ndim, offset, &made))
-    if not hx_inference_enabled():
-        made.base = hx_tensor_retain(source if source.base == NULL else source.base)
-        made.base_writes = source.writes if source.base == NULL else source.base_writes
+    hx_follow_base(made, source)
     return wrap(made)
 
 
