@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -19,6 +20,8 @@ from tests.ops.test_accuracy import ISAS
 from . import sums, unary
 
 ROOT = Path(__file__).parents[2]
+ODD = ["expm1", "log1p", "sin", "tan", "asin", "atan", "sinh", "tanh", "asinh", "atanh"]
+"""They are x at the smallest x."""
 
 
 def on(isa: str, *arguments: str) -> str:
@@ -51,6 +54,13 @@ def test_a_sum_one_after_the_other_is_seen():
 def test_functions_of_a_float_hold_their_bounds(name):
     found = unary.compare(unary.FUNCTIONS[name], unary.sample())
     assert found.worst <= unary.FUNCTIONS[name].bound and found.wrong == 0, found
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_the_smallest_numbers_come_back(isa):
+    call = f"print(unary.changed_subnormals({ODD}))"
+    found = ast.literal_eval(on(isa, "-c", f"from tests.numerics import unary; {call}"))
+    assert found == dict.fromkeys(ODD, 0)
 
 
 def test_what_is_a_little_off_or_not_a_number_is_seen():

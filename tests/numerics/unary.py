@@ -12,7 +12,7 @@ import json
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -135,6 +135,14 @@ def compare(function: Function, patterns: np.ndarray) -> Found:
         for at in range(0, len(patterns), PART):
             total.add(compare_part(function, patterns[at : at + PART]))
     return total
+
+
+def changed_subnormals(names: Iterable[str], stride: int = 509) -> dict[str, int]:
+    """How many x below the normal numbers these functions, which are x there to the last place, make another number of."""
+    small = np.concatenate([np.arange(1, 4096), np.arange(4096, 1 << 23, stride)]).astype(np.uint32)
+    x = np.concatenate([small, small | np.uint32(1 << 31)]).view(np.float32)
+    given = helix.from_numpy(x)
+    return {name: int((FUNCTIONS[name].call(given).numpy() != x).sum()) for name in names}
 
 
 def block(number: int, stride: int = 1) -> np.ndarray:

@@ -119,7 +119,7 @@ static inline hx_vf hx_vf_expm1(hx_vf x) {
     p = p * r + 0.5f;
     p = p * (r * r) + r;
     hx_vf half = hx_vf_scale2(hx_vf_all(0.5f), k);
-    return hx_vf_select(hx_vf_eq(x, hx_vf_all(0.0f)), x, (half * p + (half - 0.5f)) * 2.0f);
+    return hx_vf_select(hx_vf_lt(hx_vf_abs(x), hx_vf_all(0x1p-25f)), x, (half * p + (half - 0.5f)) * 2.0f);
 }
 
 /* ---- logarithms ---- */
