@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..sample import COMPLEX, FLOATS, Error, Sample, T
+from ..sample import COMPLEX, FLOATS, HALVES, Error, Sample, T
 
 BOTH = FLOATS + COMPLEX
 SQUARE = T((2, 3, 3))
@@ -129,6 +129,7 @@ SAMPLES = [
     ),
     sample("matrix_exp", SQUARE, errors=square_errors("matrix_exp")),
     sample("matrix_exp", T((3, 3), low=-9.0, high=9.0), second=False, grad=False, dtypes=("float64", "complex128"), name="squared"),
+    Sample("matrix_exp", (T((2, 3, 3), low=-1.0, high=1.0),), grad=False, dtypes=HALVES, layouts=False, name="halves"),
     sample("geqrf", TALL, grad=False, errors=(not_matrices(), not_floating())),
     *(sample("linalg_qr", T(shape), mode, name=f"{shape} {mode}", dtypes=FLOATS if mode != "r" else BOTH, grad=mode == "reduced", errors=(not_matrices(), not_floating(), Error((T((3, 3)), "full"), "ParameterError", 1403, ("full",))))
       for shape in ((2, 3, 3), (4, 3), (3, 4)) for mode in ("reduced", "complete", "r")),

@@ -2,6 +2,7 @@
  *
  * `info` is 0 for a matrix whose result stands, -1 for one with NaN or infinities, else what LAPACK says. */
 #include "batches.h"
+#include "blocks.h"
 
 enum { NOT_FINITE = -1 };
 
@@ -479,18 +480,35 @@ static void odd_and_even(const exponential *e, const approximant *p) {
     combine(e, e->v, false, p->b[0], p->b, powers);
 }
 
+/* Matrix i in `to`; half types as float32. */
+static void take(const task *t, int64_t i, void *to) {
+    const hx_view *a = &t->call->in[0];
+    int64_t elements = (int64_t)t->n * t->n;
+    const void *from = item(a, i, elements);
+    if (HX_BIT(a->dtype) & HX_SET_HALF) hx_read_f32(from, a->dtype, 2, elements, to);
+    else memcpy(to, from, (size_t)(elements * t->size));
+}
+
+static void give(const task *t, int64_t i, const void *from) {
+    const hx_view *result = &t->call->out[0];
+    int64_t elements = (int64_t)t->n * t->n;
+    void *to = item(result, i, elements);
+    if (HX_BIT(result->dtype) & HX_SET_HALF) hx_write_f32(to, result->dtype, 2, elements, from);
+    else memcpy(to, from, (size_t)(elements * t->size));
+}
+
 static void one_exponential(const task *t, int64_t i, char *scratch) {
-    int64_t n = t->n, bytes = n * n * t->size, step = slots(n * n, t->size);
+    int64_t n = t->n, step = slots(n * n, t->size);
     exponential e = {.t = t, .n = n, .reals = n * n * (t->type < 2 ? 1 : 2), .a = scratch, .u = scratch + step,
                      .v = scratch + 2 * step, .held = scratch + 3 * step, .pivots = (hx_int *)(scratch + (4 + POWERS) * step)};
     for (int p = 0; p < POWERS; p++) e.power[p] = scratch + (4 + p) * step;
     const approximant *list = t->type % 2 ? of_double : of_single, *best = list;
     int count = t->type % 2 ? sizeof of_double / sizeof *of_double : sizeof of_single / sizeof *of_single, squarings = 0;
-    void *result = item(&t->call->out[0], i, n * n);
-    memcpy(e.a, item(&t->call->in[0], i, n * n), (size_t)bytes);
+    take(t, i, e.a);
     double norm = norm_of(&e);
     if (!(norm <= 1e300)) {
-        for (int64_t j = 0; j < n * n; j++) one_element((char *)result + j * t->size, t->type, NAN);
+        for (int64_t j = 0; j < n * n; j++) one_element((char *)e.a + j * t->size, t->type, NAN);
+        give(t, i, e.a);
         return;
     }
     while (best < list + count - 1 && norm > best->bound) best++;
@@ -508,7 +526,7 @@ static void one_exponential(const task *t, int64_t i, char *scratch) {
         now = next;
         next = swap;
     }
-    memcpy(result, now, (size_t)bytes);
+    give(t, i, now);
 }
 
 HX_KERNEL(k_matrix_exp) {
@@ -517,6 +535,10 @@ HX_KERNEL(k_matrix_exp) {
     hx_code code = begin_task(&t, call, err);
     if (code || !call->out[0].numel) return code;
     double n = t.n;
+    if (HX_BIT(call->in[0].dtype) & HX_SET_HALF) {
+        t.type = hx_lapack_type(HX_F32);
+        t.size = sizeof(float);
+    }
     t.one = one_exponential;
     t.room = (4 + POWERS) * slots((int64_t)t.n * t.n, t.size) + slots(t.n, sizeof(hx_int));
     return run_task(&t, batch_of(&call->out[0], 2), 30 * n * n * n, err);
@@ -526,5 +548,5 @@ HX_KERNELS(spectral) = {KERNEL_CONTIGUOUS(eigh_base, k_eigh, HX_SET_LAPACK),
                         KERNEL_CONTIGUOUS(eig_base, k_eig, HX_SET_LAPACK),
                         KERNEL_CONTIGUOUS(svd_base, k_svd, HX_SET_LAPACK),
                         KERNEL_CONTIGUOUS(lstsq_base, k_lstsq, HX_SET_LAPACK),
-                        KERNEL_CONTIGUOUS(matrix_exp, k_matrix_exp, HX_SET_LAPACK),
+                        KERNEL_CONTIGUOUS(matrix_exp, k_matrix_exp, HX_SET_LAPACK | HX_SET_HALF),
                         {0}};

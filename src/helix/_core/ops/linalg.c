@@ -11,13 +11,22 @@ hx_status hx_refuse_matrix_dtype(const char *name, hx_dtype dtype) {
                          "%s must be float32, float64, complex64 or complex128, got %s", name, hx_dtype_name(dtype));
 }
 
+static hx_status refuse_vector(const hx_tensor *t, const char *name) {
+    return hx_refuse_rank(t, name, "have at least 2 axes, of which the last two are a matrix");
+}
+
 hx_status hx_require_matrix(const hx_tensor *t, const char *name) {
-    if (t->ndim < 2) return hx_refuse_rank(t, name, "have at least 2 axes, of which the last two are a matrix");
+    if (t->ndim < 2) return refuse_vector(t, name);
     return HX_BIT(t->dtype) & HX_SET_LINALG ? HX_OK : hx_refuse_matrix_dtype(name, (hx_dtype)t->dtype);
 }
 
 hx_status hx_require_square(const hx_tensor *t, const char *name) {
     HX_TRY(hx_require_matrix(t, name));
+    return hx_require_equal_sides(t, name);
+}
+
+hx_status hx_require_equal_sides(const hx_tensor *t, const char *name) {
+    if (t->ndim < 2) return refuse_vector(t, name);
     if (SIZE(t, -1) == SIZE(t, -2)) return HX_OK;
     return hx_fail_about(FACTS(name, "square matrices", hx_shape_text(t->shape, t->ndim)), HX_E_SHAPE, HX1001_RANK,
                          "%s must be square matrices in the last two axes, got shape %s", name, hx_shape_text(t->shape, t->ndim));
@@ -37,8 +46,8 @@ static int64_t smaller_side(const hx_tensor *t) { return SIZE(t, -1) < SIZE(t, -
 static hx_status common_matrices(hx_call *c, const char *first, const char *second, hx_dtype *dtype) {
     const hx_tensor *a = c->in[0], *b = c->in[1];
     *dtype = hx_promote((hx_dtype)a->dtype, (hx_dtype)b->dtype);
-    if (a->ndim < 2) return hx_refuse_rank(a, first, "have at least 2 axes, of which the last two are a matrix");
-    if (b->ndim < 2) return hx_refuse_rank(b, second, "have at least 2 axes, of which the last two are a matrix");
+    if (a->ndim < 2) return refuse_vector(a, first);
+    if (b->ndim < 2) return refuse_vector(b, second);
     if (!(HX_BIT(*dtype) & HX_SET_LINALG)) return hx_refuse_matrix_dtype(first, *dtype);
     if (a->dtype != b->dtype) c->compute = (int8_t)*dtype;
     return HX_OK;

@@ -13,6 +13,7 @@
 /* Refuse what is no batch of matrices (square ones), or of a dtype that LAPACK does not know. */
 hx_status hx_require_matrix(const hx_tensor *t, const char *name);
 hx_status hx_require_square(const hx_tensor *t, const char *name);
+hx_status hx_require_equal_sides(const hx_tensor *t, const char *name); /* of any dtype */
 hx_status hx_refuse_matrix_dtype(const char *name, hx_dtype dtype);
 
 /* The batch of t, and `own` more axes. */

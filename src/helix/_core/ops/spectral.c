@@ -441,7 +441,8 @@ static hx_status lstsq_vjp(hx_vjp *v) {
 /* ---- the exponential ---- */
 
 static hx_status exponential_shape(hx_call *c) {
-    HX_TRY(hx_require_square(c->in[0], "A"));
+    HX_TRY(hx_require_dtype(c->in[0], "A", HX_SET_FLOAT | HX_SET_COMPLEX));
+    HX_TRY(hx_require_equal_sides(c->in[0], "A"));
     hx_spec_like(&c->spec[0], c->in[0]);
     return HX_OK;
 }
@@ -490,7 +491,8 @@ const hx_op hx_ops_spectral[] = {
      .doc = "The pseudoinverse, in which singular values up to a tolerance count as 0."},
     {.name = "matrix_exp", .shape = exponential_shape, .vjp = exponential_vjp, .saves = SAVE_IN(0),
      .flags = HX_PRIMITIVE | HX_PUBLIC | HX_LINALG, .params = PARAMS(TENSOR("A")),
-     .doc = "The exponential of square matrices: I + A + A^2 / 2 + A^3 / 6 + ...\n\n" MATRICES NOT_SQUARE ".\n\n"
+     .doc = "The exponential of square matrices: I + A + A^2 / 2 + A^3 / 6 + ...\n\n" MATRICES
+            "float16 and bfloat16 are computed in float32.\n" NOT_SQUARE ".\n\n"
             "Source: N. Higham, \"The scaling and squaring method for the matrix exponential revisited\", 2005.\n\n"
             "Example:\n    >>> helix.matrix_exp(helix.zeros(2, 2)).tolist()\n    [[1.0, 0.0], [0.0, 1.0]]"},
     {.name = "geqrf", .shape = geqrf_shape, .outputs = "a, tau", .params = PARAMS(TENSOR("input")),
