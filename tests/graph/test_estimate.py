@@ -160,6 +160,25 @@ def test_parts_add_up_and_nothing_is_taken() -> None:
     assert "131,072" not in str(found) and f"{count:,} parameters" in str(found)
 
 
+class Detached(nn.Linear):
+    def forward(self, x: helix.Tensor) -> helix.Tensor:
+        return super().forward(x).detach()
+
+
+UNTRAINABLE = {
+    "Identity has no parameter that requires grad; leave optimizer out": nn.Identity(),
+    "Linear has no parameter that requires grad": nn.Linear(4, 4).requires_grad_(False),
+    "no parameter of Detached has influence on the loss": Detached(4, 4),
+    "needs a model that is a helix.nn.Module, which softmax is not": F.softmax,
+}
+
+
+@pytest.mark.parametrize("text", UNTRAINABLE)
+def test_a_step_that_trains_nothing_is_refused(text: str) -> None:
+    with pytest.raises(ArgumentError, match=f"HX1103 estimate: optimizer .*{text}"):
+        estimate(UNTRAINABLE[text], Spec((2, 4)), optimizer="adam")
+
+
 def test_states_of_optimizers() -> None:
     model = nn.Linear(64, 32, bias=False)
     size = 4 * 64 * 32

@@ -96,8 +96,8 @@ def estimate(
     precision: "bfloat16" or "float16": under autocast. checkpoint: layers that repeat compute forward again in backward.
     measure: tells `seconds` too, from how fast this machine multiplies and moves, which takes a moment to measure.
 
-    Raises ArgumentError (HX1103) for an open size without `batch`, another precision, or an unknown optimizer; what `helix.trace`
-    raises for what cannot be traced.
+    Raises ArgumentError (HX1103) for an open size without `batch`, another precision, an unknown optimizer, or one for a model of
+    which nothing can be trained; what `helix.trace` raises for what cannot be traced.
 
     Example:
         >>> found = helix.estimate(helix.nn.Linear(4, 8), helix.graph.Spec((16, 4)), optimizer="adam")
@@ -108,6 +108,9 @@ def estimate(
         raise _refused("precision", f"must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     given = [_sized(spec, batch) for spec in specs]
     make = _maker(optimizer) if optimizer is not None else None
+    name = model.name if isinstance(model, Graph) else getattr(model, "__name__", type(model).__name__)
+    if make is not None:
+        _require_trainable(model, name)
     parameters, buffers = _distinct(_own(model, "parameter")), _distinct(_own(model, "buffer"))
     tracer = watched()
     training = make is not None
@@ -125,6 +128,8 @@ def estimate(
             lives, state = Lives(tracer), 0
         else:
             held = _default_loss(tracer, model(*inputs)) if loss is None else loss(model(*inputs))
+            if not held.requires_grad:
+                raise _refused("optimizer", f"has nothing to do: no parameter of {name} has influence on the loss")
             held.backward()
             lives = Lives(tracer)
             state = _total(list({tracer.trace.number(t): t for t in _states(make, model)}.values()))
@@ -132,7 +137,6 @@ def estimate(
         gradients = held_at_end(lives, [p.grad for p in parameters if p.grad is not None and _is_new(tracer, p.grad)])
         at_end = lives.held()
         del held
-    name = model.name if isinstance(model, Graph) else getattr(model, "__name__", type(model).__name__)
     graph, _ = tracer.graph(name=name)
     known = {storage_number(tensor) for tensor in (*parameters, *buffers)}
     other = sum(_bytes(t) for t in _distinct(lives.outside()) if storage_number(t) not in known)
@@ -285,10 +289,18 @@ def _default_loss(tracer: Any, result: Any) -> Tensor:
     return loss
 
 
+def _require_trainable(model: Any, name: str) -> None:
+    if not isinstance(model, Module):
+        raise _refused("optimizer", f"needs a model that is a helix.nn.Module, which {name} is not")
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise _refused(
+            "optimizer",
+            f"has nothing to train: {name} has no parameter that requires grad; leave optimizer out to estimate a run",
+        )
+
+
 def _states(make: Callable[..., Any], model: Any) -> list[Tensor]:
     """The tensors that an optimizer keeps after its first step."""
-    if not isinstance(model, Module):
-        raise _refused("optimizer", "needs a model that is a helix.nn.Module")
     optimizer = make([p for p in model.parameters() if p.requires_grad])
     found: list[Tensor] = []
     with no_grad():
