@@ -239,7 +239,9 @@ static const struct {
     {HX1503_NO_GRAD,
      "There is nothing to differentiate: the tensor does not depend on any tensor that requires grad, was computed "
      "under no_grad, has an integer or bool dtype, or came through an operation that has no gradient. Set "
-     "requires_grad on the inputs, or remove detach() and no_grad on the way."},
+     "requires_grad on the inputs, or remove detach() and no_grad on the way. Or a history would be lost: a tensor that "
+     "requires grad was given to NumPy, DLPack or a key-value cache, or the result of an operation was pickled, copied "
+     "deeply, or told not to require grad. Detach it first."},
     {HX1504_LEAF,
      "An in-place operation was applied to a leaf tensor that requires grad; its gradient would no longer belong to "
      "its value. Update parameters under helix.no_grad(), or work on a copy."},
@@ -247,8 +249,9 @@ static const struct {
      "A gradient does not fit the tensor it belongs to in shape, dtype or device. The gradient given to backward "
      "must have the shape of the tensor it is called on, and may be left out only when that has one element."},
     {HX1506_INFERENCE,
-     "A tensor made under inference_mode was used where autograd would record it. Such tensors carry no version "
-     "count. Clone it outside inference mode, or use no_grad instead of inference_mode."},
+     "A tensor made under inference_mode was used where autograd would record it, or was written or asked to require "
+     "grad outside of inference mode. Such tensors carry no version count. Clone it outside inference mode, or use no_grad "
+     "instead of inference_mode."},
     {HX1507_UNUSED,
      "Gradients were asked for an input that the output does not depend on. Pass allow_unused=True to get None for "
      "it, or check that the input really enters the computation."},
@@ -261,12 +264,13 @@ static const struct {
      "is too large."},
     {HX1701_UNSUPPORTED,
      "The device has no kernel for this operation and dtype and the operation has no decomposition into others, or "
-     "a mode was asked for that the operation does not have. Move the tensor to the CPU, or allow the host "
-     "fallback."},
+     "a mode was asked for that the operation does not have. Cast the tensor to another dtype, move it to the CPU, or "
+     "allow the host fallback. An embedder asked for an operation by a name that helix does not have."},
     {HX1702_TRACE,
      "While a computation is traced only shapes are known, and this step needs values: item(), bool(), a result "
      "whose shape depends on values, or conversion to NumPy. Move it out of the traced function, or replace it by "
-     "an operation such as where."},
+     "an operation such as where. Or a graph cannot hold what the function does, such as a copy to another device, a tensor "
+     "of another trace, or a body that returns another structure than it takes. The message says what to do instead."},
     {HX1703_LAPACK,
      "Linear algebra runs on LAPACK, which helix's wheel holds as OpenBLAS. This build was made without it, or it could "
      "not be loaded; the message says why. Install scipy-openblas32 and build helix again, or set HELIX_BLAS to the path "
