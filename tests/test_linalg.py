@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import helix
 from helix import linalg
@@ -114,7 +115,6 @@ def test_what_has_no_gradient_says_so():
 
 
 def test_every_name_of_torch_linalg_is_there():
-    torch = pytest.importorskip("torch")
     names = {name for name in dir(torch.linalg) if not name.startswith("_")} - {"common_notes"}
     assert names == set(linalg.__all__) and all(hasattr(linalg, name) for name in names)
 
@@ -134,6 +134,18 @@ def test_batches_and_empty_matrices(batch, n):
     assert tuple(linalg.eigvals(x).shape) == tuple(linalg.eigvalsh(x).shape) == (*batch, n)
     assert tuple(helix.matrix_exp(x).shape) == tuple(linalg.pinv(x).shape) == (*batch, n, n)
     assert linalg.matrix_rank(x).tolist() == np.full(batch, n).tolist()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("scale", [0.5, 9.0, np.nan])
+def test_the_exponential_of_half_types_is_that_of_float32(dtype, scale):
+    x = (helix.randn(3, 5, 5, generator=helix.Generator().manual_seed(0)) * scale).to(dtype).requires_grad_()
+    wide = x.detach().float().requires_grad_()
+    y, exact = helix.matrix_exp(x), helix.matrix_exp(wide)
+    assert y.dtype == x.dtype and np.array_equal(y.detach().float(), exact.detach().to(dtype).float(), equal_nan=True)
+    y.sum().backward()
+    exact.sum().backward()
+    assert x.grad.dtype == x.dtype and np.array_equal(x.grad.float(), wide.grad.to(dtype).float(), equal_nan=True)
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0)])

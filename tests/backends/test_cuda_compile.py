@@ -13,7 +13,6 @@ import pytest
 from ..emulation import libraries
 from . import cuda_compile
 
-pytest.importorskip("cffi", reason="needs cffi, which helix-backend-cuda depends on")
 try:
     version("nvidia-cuda-nvrtc")
 except PackageNotFoundError:

@@ -12,7 +12,6 @@ import pytest
 
 from .cuda_collector import find_sources
 
-pytest.importorskip("cffi", reason="needs cffi, which helix-backend-cuda depends on")
 NVCC = shutil.which("nvcc")
 HOMES = [
     Path(h) for h in (os.environ.get("CUDA_HOME"), NVCC and Path(NVCC).resolve().parent.parent, "/usr/local/cuda") if h

@@ -27,7 +27,6 @@ from ..ops.sample import Sample
 from ..ops.values import to_helix
 from .cuda_network import losses
 
-pytest.importorskip("cffi", reason="needs cffi, which helix-backend-cuda depends on")
 pytestmark = [
     pytest.mark.skipif(not libraries.available(), reason="needs gcc and g++"),
     pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::UserWarning"),

@@ -16,7 +16,6 @@ from helix.errors import DeviceError, OutOfMemoryError
 
 from ..emulation import libraries
 
-pytest.importorskip("cffi", reason="needs cffi, which helix-backend-cuda depends on")
 pytestmark = pytest.mark.skipif(not libraries.available(), reason="needs gcc and g++")
 ROOT = Path(__file__).resolve().parents[2]
 ILLEGAL_ADDRESS, OUT_OF_RESOURCES = 700, 701

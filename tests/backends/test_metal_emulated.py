@@ -27,7 +27,6 @@ from ..ops.cases import each_sample
 from ..ops.sample import Sample
 from ..ops.values import to_helix, to_numpy
 
-pytest.importorskip("cffi", reason="needs cffi, which helix-backend-metal depends on")
 pytestmark = [
     pytest.mark.skipif(not libraries.available(), reason="needs gcc and g++"),
     pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::UserWarning"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import helix as hx
 from helix import data
@@ -213,13 +214,12 @@ def test_a_folder_of_texts_is_classified(reviews, tmp_path):
 
 
 def test_a_folder_of_images_is_classified(tmp_path):
-    image = pytest.importorskip("PIL.Image")
     random = np.random.default_rng(0)
     for name, low in (("dark", 0), ("light", 120)):
         (tmp_path / "photos" / name).mkdir(parents=True)
         for number in range(20):
             pixels = random.integers(low, low + 120, (9, 12, 3)).astype(np.uint8)
-            image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number} ü.png")
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number} ü.png")
     (tmp_path / "photos" / "dark" / "broken.png").write_bytes(b"no picture")
     run = trained(tmp_path / "photos", tmp_path, epochs=5, data_options={"size": 8})
     assert run.summary["test"]["accuracy"] > 0.9 and run.evaluate(tmp_path / "photos")["accuracy"] > 0.9

@@ -7,7 +7,6 @@ import pytest
 
 from . import libraries
 
-cffi = pytest.importorskip("cffi")
 pytestmark = pytest.mark.skipif(not libraries.available(), reason="needs gcc and g++")
 FORWARD, REVERSED = -1, -2
 N = 64

@@ -12,7 +12,6 @@ from helix.errors import CompileError
 
 from . import libraries
 
-pytest.importorskip("cffi")
 pytestmark = pytest.mark.skipif(not libraries.available(), reason="needs gcc and g++")
 FORWARD, REVERSED = -1, -2
 N = 64

@@ -5,7 +5,6 @@ python -m tests.graph.mutations --times 10000
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import os
@@ -18,6 +17,8 @@ from typing import Any
 import helix
 from helix.errors import HelixError
 from helix.graph import Graph, files, load
+
+from ..mutations import bytes_changed, options, outcomes
 
 SECONDS = 2.0  # for a file of some kilobytes
 HOSTILE: tuple[Any, ...] = (
@@ -64,13 +65,6 @@ def altered(data: Any, rng: random.Random) -> Any:
     return data
 
 
-def bytes_changed(raw: bytes, rng: random.Random) -> bytes:
-    made = bytearray(raw)
-    for _ in range(rng.randint(1, 4)):
-        made[rng.randrange(len(made))] = rng.randrange(256)
-    return bytes(made[: rng.randrange(len(made))] if rng.random() < 0.2 else made)
-
-
 def attempt(path: str) -> str:
     """Loads a file, and runs it if it is a small one; "loaded", or the error's code. Anything but a HelixError is raised."""
     start = time.process_time()
@@ -91,7 +85,6 @@ def attempt(path: str) -> str:
 def run(first: int, count: int) -> dict[str, int]:
     """How often each outcome came."""
     graphs = samples()
-    found: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "graph.safetensors")
         plain = []
@@ -99,8 +92,8 @@ def run(first: int, count: int) -> dict[str, int]:
             graph.save(path)
             with open(path, "rb") as file:
                 plain.append(file.read())
-        for number in range(first, first + count):
-            rng = random.Random(number)
+
+        def attempt_one(rng: random.Random) -> str:
             k = rng.randrange(len(graphs))
             if rng.random() < 0.25:
                 with open(path, "wb") as file:
@@ -108,20 +101,14 @@ def run(first: int, count: int) -> dict[str, int]:
             else:
                 text = json.dumps(altered(json.loads(graphs[k].to_json()), rng))
                 helix.io.save_file(files.tensors_of(graphs[k]), path, {files.KEY: text})
-            try:
-                what = attempt(path)
-            except Exception as error:
-                raise AssertionError(f"mutation {number}: {type(error).__name__}: {error}") from error
-            found[what] = found.get(what, 0) + 1
-    return found
+            return attempt(path)
+
+        return outcomes(attempt_one, first, count)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--times", type=int, default=10000)
-    parser.add_argument("--first", type=int, default=0)
-    options = parser.parse_args()
-    print(run(options.first, options.times))
+    given = options(__doc__)
+    print(run(given.first, given.times))
     return 0
 
 

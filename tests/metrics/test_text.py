@@ -6,6 +6,7 @@ import functools
 import random
 
 import pytest
+import sacrebleu
 
 from helix import metrics
 from helix.metrics.text import edit_distance
@@ -24,7 +25,6 @@ MORE = [[w, w.replace("a ", "the ")] for w in WANTED]
     ids=str,
 )
 def test_corpus_scores_are_sacrebleus(name, options, references):
-    sacrebleu = pytest.importorskip("sacrebleu")
     lists = [[r] if isinstance(r, str) else r for r in references]
     columns = [[r[i] if i < len(r) else None for r in lists] for i in range(max(map(len, lists)))]
     expected = getattr(sacrebleu.metrics, name)(**options).corpus_score(FOUND, columns).score

@@ -127,7 +127,6 @@ def test_what_does_not_fit_is_refused():
 
 
 def test_the_example_of_digits_writes_a_sheet(tmp_path, capsys):
-    pytest.importorskip("sklearn")
     example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "digits_diffusion.py"))
     distances = example["main"](str(tmp_path / "sheet.png"), steps=4, noises=4, count=40)
     data = (tmp_path / "sheet.png").read_bytes()

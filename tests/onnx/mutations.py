@@ -5,7 +5,6 @@ python -m tests.onnx.mutations --times 10000
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import resource
@@ -21,6 +20,7 @@ from onnx import ModelProto
 import helix.onnx
 from helix.errors import HelixError
 
+from ..mutations import bytes_changed, options, outcomes
 from .models import MODELS, inputs_of
 
 SECONDS = 4.0  # of processor time for a file of some kilobytes, run included
@@ -114,13 +114,6 @@ def replacement(field: Any, value: Any, rng: random.Random) -> Any:
     return text
 
 
-def bytes_changed(raw: bytes, rng: random.Random) -> bytes:
-    made = bytearray(raw)
-    for _ in range(rng.randint(1, 4)):
-        made[rng.randrange(len(made))] = rng.randrange(256)
-    return bytes(made[: rng.randrange(len(made))] if rng.random() < 0.2 else made)
-
-
 def attempt(raw: bytes, folder: str, inputs: dict[str, Any]) -> str:
     """Loads a model, runs it, again by a plan, and traces it; "traced", or the error's code. Anything but a HelixError is raised."""
     start = time.process_time()
@@ -159,30 +152,23 @@ def require_same(first: list[Any], again: list[Any]) -> None:
 def run(first: int, count: int, wide: bool = False) -> dict[str, int]:
     """How often each outcome came."""
     models = samples(wide)
-    found: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(folder, "data.bin"), "wb") as file:
             file.write(bytes(4096))
-        for number in range(first, first + count):
-            rng = random.Random(number)
+
+        def attempt_one(rng: random.Random) -> str:
             model, inputs = rng.choice(models)
             damage = rng.random()
             raw = bytes_changed(model.SerializeToString(), rng) if damage < 0.25 else altered(model, rng)
-            try:
-                what = attempt(raw, folder, inputs)
-            except Exception as error:
-                raise AssertionError(f"mutation {number}: {type(error).__name__}: {error}") from error
-            found[what] = found.get(what, 0) + 1
-    return found
+            return attempt(raw, folder, inputs)
+
+        return outcomes(attempt_one, first, count)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--times", type=int, default=10000)
-    parser.add_argument("--first", type=int, default=0)
-    options = parser.parse_args()
+    given = options(__doc__)
     start = time.process_time()
-    found = run(options.first, options.times, wide=True)
+    found = run(given.first, given.times, wide=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     print(dict(sorted(found.items())), f"{time.process_time() - start:.0f} s of processor time, {peak} MB at most")
     return 0

@@ -14,7 +14,6 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 @pytest.mark.parametrize(("example", "wanted"), [("digits-mlp", 0.97), ("digits-cnn", 0.985), ("digits-lstm", 0.94)])
 def test_accuracy_on_digits_held_back(example, wanted, tmp_path):
-    pytest.importorskip("sklearn")
     config = read(EXAMPLES / f"{example}.toml")
     config.runs = str(tmp_path)
     run = start(config, progress="none")
@@ -23,7 +22,6 @@ def test_accuracy_on_digits_held_back(example, wanted, tmp_path):
 
 @pytest.mark.parametrize(("example", "epochs", "wanted"), [("digits-vit", 4, 0.2), ("digits-mamba", 3, 0.85)])
 def test_the_longer_ones_learn(example, epochs, wanted, tmp_path):
-    pytest.importorskip("sklearn")
     config = read(EXAMPLES / f"{example}.toml")
     config.runs, config.train.epochs, config.schedule.warmup_steps = str(tmp_path), epochs, 5
     run = start(config, progress="none")

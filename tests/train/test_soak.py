@@ -77,7 +77,6 @@ def grown(blobs, folder: Path, steps: int, *more: Callback) -> Held:
 
 
 def test_nothing_grows(blobs, tmp_path, capsys):
-    pytest.importorskip("tensorboardX")
     before = held()
     found = grown(blobs, tmp_path, 500)
     assert found.resident < LIMIT and found.files <= 0 and found.threads <= 0, found
@@ -86,6 +85,5 @@ def test_nothing_grows(blobs, tmp_path, capsys):
 
 
 def test_planted_leaks_are_seen(blobs, tmp_path, capsys):
-    pytest.importorskip("tensorboardX")
     found = grown(blobs, tmp_path, 200, Leak())
     assert found.resident > LIMIT and found.files == 2, found

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 from html.parser import HTMLParser
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import helix as hx
 from helix import nn
@@ -72,7 +74,6 @@ def test_the_range_test_finds_a_rate_and_changes_nothing(blobs):
 
 
 def test_the_search_finds_the_better_settings(blobs):
-    pytest.importorskip("optuna")
     tried = []
 
     def make(chosen):
@@ -90,7 +91,6 @@ def test_the_search_finds_the_better_settings(blobs):
 
 
 def test_the_command_tunes_a_configuration(tmp_path):
-    pytest.importorskip("optuna")
     from helix.cli.main import cli
 
     rows = "\n".join(f"{i % 7},{(i * 5) % 11},{'ab'[i % 7 > 3]}" for i in range(60))
@@ -116,7 +116,6 @@ def test_the_command_tunes_a_configuration(tmp_path):
 
 
 def test_tensorboard_gets_the_numbers(blobs, tmp_path):
-    pytest.importorskip("tensorboardX")
     fitted = Trainer(
         nn.Linear(4, 3), epochs=2, batch_size=16, run_dir=tmp_path, tensorboard=True, log_every=2, progress="none"
     )
@@ -194,10 +193,7 @@ def test_the_page_of_a_trainer_by_itself(blobs, tmp_path):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pictures_are_png(channels):
     image = (hx.arange(channels * 4 * 3).reshape(channels, 4, 3) / 40.0).to(hx.float32)
-    pillow = pytest.importorskip("PIL.Image")
-    import io
-
-    opened = pillow.open(io.BytesIO(base64.b64decode(base64.b64encode(page.png(image)))))
+    opened = Image.open(io.BytesIO(base64.b64decode(base64.b64encode(page.png(image)))))
     assert opened.size == (3, 4) and opened.mode == ("RGB" if channels == 3 else "L")
     expected = (image.permute(1, 2, 0) * 255).round().reshape(-1).tolist()
     assert list(opened.tobytes()) == expected
