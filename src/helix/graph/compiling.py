@@ -83,7 +83,7 @@ def compile(
     dynamic: Any = None,
 ) -> Any:
     """A function, or a module, that runs as one list of kernels: traced at its first call, made smaller and fused, with all
-    memory planned. It gives the numbers of the function itself.
+    memory planned. It gives the numbers of the function to the last places of their dtype.
 
     function: any callable that computes with tensors: a module, a loss, a whole training step with `backward()` and
         `optimizer.step()`. None: a decorator with these options. Attributes of what comes back are those of the function, so
@@ -93,7 +93,7 @@ def compile(
         `training`) or its parameters (other tensors, not other values) differ.
     fallback: what is done where something cannot be captured: "warn" runs the function as it is, and says once which line
         it was and what to do; "error" raises TraceError.
-    passes: False leaves the graph as it was traced.
+    passes: False leaves the graph as it was traced: every op of it, and every bit.
     dynamic: a `Spec` for each tensor among the arguments, with `Dim("B")` for sizes that change: the function is traced for all
         of these, once, and a new size is planned from that graph. Calls that do not fit it are compiled for themselves.
 
