@@ -44,11 +44,11 @@ def test_planted_faults_are_seen(fault: Callable[[Graph], Any]) -> None:
 
 
 def test_a_planted_gradient_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = helix.graph.control.grad
+    real = helix.graph.control_gradients.grad
 
     def wrong(*args: Any, **kwargs: Any) -> tuple:
         found = real(*args, **kwargs)
         return tuple([g if g is None else g * 1.01 for g in found])
 
-    monkeypatch.setattr(helix.graph.control, "grad", wrong)
+    monkeypatch.setattr(helix.graph.control_gradients, "grad", wrong)
     assert any("gradient" in (check(number) or "") for number in range(20))
