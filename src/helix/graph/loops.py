@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .lower import Body
     from .plan import Blueprint
 
-LINE = 64
+LINE = 64  # bytes of a cache line, at which everything in an arena begins
 FLOWS = {"cond": _core.PLAN_CHOICE, "scan": _core.PLAN_SCAN, "while_loop": _core.PLAN_LOOP}
 Source = tuple[int, int]  # where a body finds what it takes, and which it is
 
@@ -47,6 +47,11 @@ def _dense(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple([prod(shape[i + 1 :]) for i in range(len(shape))])
 
 
+def in_lines(size: int) -> int:
+    """Bytes of the whole cache lines that so many take."""
+    return -(-size // LINE) * LINE
+
+
 def loop_of(region: int, body: Body) -> Loop | None:
     """None for a step that Python has to run: it draws random numbers, or a body of it cannot be planned."""
     node, attributes = body.node, plain(body.node.attributes)
@@ -68,7 +73,7 @@ def loop_of(region: int, body: Body) -> Loop | None:
             return None
         drawn.append(found)
         own.append(tensors)
-    work = LINE + sum(-(-value.dtype.itemsize * prod(value.shape) // LINE) * LINE for value in inputs[:carry])
+    work = LINE + sum(in_lines(value.dtype.itemsize * prod(value.shape)) for value in inputs[:carry])
     return Loop(region, FLOWS[node.op], carry, length, reverse, work, tuple(drawn), tuple(sources), tuple(own))
 
 

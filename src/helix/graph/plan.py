@@ -12,7 +12,7 @@ from .. import _core
 from .._core import Tensor
 from ..autograd import no_grad
 from ..errors import UnsupportedOpError
-from .loops import Loop, loop_of
+from .loops import Loop, in_lines, loop_of
 from .lower import Lowered, lower
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ VIEW, INTO, OVER, DENSE, COPY, REGION = (
 )
 ROWS = 1 << 16  # a step that passes over its operands row by row
 NONE, ARENA, BOUND, RESULT, CONSTANT = range(5)
-LINE = 64
 _SETTLING = RLock()
 SETTLED = 4  # how often a plan is made again
 
@@ -336,7 +335,7 @@ class Planner:
             last[owner] = max(last.get(owner, 0), self.last[root])
         owners = list(first)
         working = [i for i, size in enumerate(works) if size]
-        self.blocks = [(-(-self.size(r) // LINE) * LINE, first[r], last[r]) for r in owners]
+        self.blocks = [(in_lines(self.size(r)), first[r], last[r]) for r in owners]
         self.blocks += [(works[i], self.moments[i], self.moments[i]) for i in working]
         whole, offsets = _core.plan_offsets(*[[block[k] for block in self.blocks] for k in range(3)])
         at = dict(zip(owners, offsets[: len(owners)], strict=True))
