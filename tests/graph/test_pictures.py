@@ -251,7 +251,7 @@ def test_the_page_finds() -> None:
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-@pytest.mark.skipif(BROWSER is None, reason="Chromium opens the page")
+@pytest.mark.skipif(BROWSER is None, reason="Chromium opens the page; on Debian: apt-get install chromium")
 @pytest.mark.parametrize("make", [hostile, flow], ids=["hostile", "flow"])
 def test_a_browser_draws_the_page(make: Callable[[], Graph], tmp_path: Path) -> None:
     graph, page = make(), tmp_path / "page.html"
